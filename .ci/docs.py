@@ -1,0 +1,94 @@
+"""Fill the generated blocks of README.md from the code they describe.
+
+usage: docs.py --check | --write
+A block stands between `<!-- begin:NAME -->` and `<!-- end:NAME -->`. NAME is `hooks`, `cli` or `exit-codes`.
+"""
+
+from __future__ import annotations
+
+import difflib
+import enum
+import inspect
+import re
+import sys
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import click
+
+from llmproxy import cli
+from llmproxy.hooks import Hooks
+
+README = Path(__file__).parents[1] / "README.md"
+BLOCK = re.compile(r"(<!-- begin:([a-z-]+) -->\n).*?(<!-- end:\2 -->)", re.DOTALL)
+LABEL = re.compile(r"^(Called|Return|Order|Failure|Since): ", re.MULTILINE)
+
+
+def hook_table() -> str:
+    rows = [_hook_row(name, hook) for name, hook in vars(Hooks).items() if _is_hook(name, hook)]
+    return "\n".join(["| hook | does | called | returns | on failure |", "|---|---|---|---|---|", *rows])
+
+
+def _is_hook(name: str, thing: object) -> bool:
+    return inspect.isfunction(thing) and not name.startswith("_")
+
+
+def _hook_row(name: str, hook: object) -> str:
+    text = inspect.getdoc(hook) or ""
+    summary, *labelled = LABEL.split(text)
+    parts = dict(zip(labelled[::2], labelled[1::2], strict=True))
+    cells = [f"`{name}`", summary, parts["Called"], parts["Return"], parts["Failure"]]
+    return f"| {' | '.join(_one_line(cell) for cell in cells)} |"
+
+
+def _one_line(text: str) -> str:
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def cli_help() -> str:
+    return "\n\n".join(f"```text\n{text}\n```" for text in _helps(cli.main, "llmproxy"))
+
+
+def _helps(command: click.Command, name: str) -> Iterator[str]:
+    """Yield a command's help and that of its core commands; a plugin's commands differ by installation."""
+    with click.Context(command, info_name=name, terminal_width=100, max_content_width=100) as context:
+        yield command.get_help(context).rstrip()
+    if isinstance(command, click.Group):
+        for child in sorted(command.commands):
+            yield from _helps(command.commands[child], f"{name} {child}")
+
+
+def exit_codes() -> str:
+    rows = [f"| {code.value} | {_meaning(code)} |" for code in cli.ExitCode]
+    return "\n".join(["| exit code | meaning |", "|---|---|", *rows])
+
+
+def _meaning(code: enum.Enum) -> str:
+    return _one_line(code.name.replace("_", " ").lower())
+
+
+GENERATORS: dict[str, Callable[[], str]] = {"hooks": hook_table, "cli": cli_help, "exit-codes": exit_codes}
+
+
+def fill(text: str) -> str:
+    return BLOCK.sub(lambda block: f"{block[1]}{GENERATORS[block[2]]()}\n{block[3]}", text)
+
+
+def main(mode: str) -> int:
+    now = README.read_text()
+    right = fill(now)
+    if mode == "--write":
+        README.write_text(right)
+    elif now != right:
+        difference = difflib.unified_diff(
+            now.splitlines(), right.splitlines(), "README.md", "generated", lineterm=""
+        )
+        print(*difference, "README.md is out of date: run .ci/docs.py --write", sep="\n", file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    if sys.argv[1:] not in (["--check"], ["--write"]):
+        sys.exit(__doc__)
+    sys.exit(main(sys.argv[1]))

@@ -1,0 +1,51 @@
+"""Who may import whom, and what an import costs."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from .tree import ROOT, setup_cfg
+
+
+def test_imports_point_the_agreed_way() -> None:
+    command = [str(Path(sys.executable).with_name("lint-imports")), "--no-cache", "--config", "setup.cfg"]
+    run = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, env=_environment(), check=False)
+
+    assert run.returncode == 0, run.stdout + run.stderr
+
+
+@pytest.mark.parametrize("heavy", ["aiohttp", "redis", "lmdb", "uvloop", "httptools", "yaml", "click"])
+def test_importing_the_plugin_api_brings_no_transport(heavy: str) -> None:
+    assert heavy not in _modules_after("import llmproxy.plugin")
+
+
+@pytest.mark.parametrize("extra", ["redis", "pytest", "hypothesis", "prometheus_client", "openai"])
+def test_starting_the_command_line_brings_no_extra(extra: str) -> None:
+    assert extra not in _modules_after("import llmproxy.cli")
+
+
+def test_every_private_module_of_the_core_is_protected() -> None:
+    contract = setup_cfg()["importlinter:contract:plugins-use-the-public-api"]
+    protected = set(contract["protected_modules"].split())
+    core = ROOT / "proxy" / "llmproxy"
+    names = {path.stem for path in core.iterdir() if path.suffix == ".py" or (path / "__init__.py").exists()}
+    public = {"plugin", "testing", "__init__", "__main__"}
+
+    assert {f"llmproxy.{name}" for name in names - public} - protected == set()
+
+
+def _modules_after(statement: str) -> set[str]:
+    code = f"import sys; {statement}; print(*sys.modules)"
+    run = subprocess.run(
+        [sys.executable, "-c", code], capture_output=True, text=True, env=_environment(), check=True
+    )
+    return set(run.stdout.split())
+
+
+def _environment() -> dict[str, str]:
+    return {**os.environ, "PYTHONPATH": f"{ROOT / 'proxy'}{os.pathsep}{ROOT / 'plugins'}"}

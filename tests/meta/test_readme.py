@@ -1,0 +1,98 @@
+"""The README's commands run, and the code it shows is checked."""
+
+from __future__ import annotations
+
+import os
+import re
+import subprocess
+import sys
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+from click.testing import CliRunner
+from llmproxy.cli import main
+
+from .tree import ROOT
+
+README = (ROOT / "README.md").read_text()
+BLOCK = re.compile(r"^```(\w+)\n(?:# (run|check: \w+)\n)?(.*?)^```", re.MULTILINE | re.DOTALL)
+BLOCKS = [(block[1], block[2], block[3]) for block in BLOCK.finditer(README)]
+
+
+def block(mark: str) -> str:
+    (text,) = [text for _, given, text in BLOCKS if given == mark]
+    return text
+
+
+def commands() -> list[str]:
+    return [text.strip() for _, mark, text in BLOCKS if mark == "run"]
+
+
+def test_two_commands_do_all_the_set_up() -> None:
+    assert commands() == ["./deploy/try.sh", "./deploy/test.sh"]
+
+
+@pytest.mark.parametrize("command", commands())
+def test_a_command_is_a_script_that_the_gate_runs_too(command: str) -> None:
+    script = ROOT / command
+
+    assert os.access(script, os.X_OK)
+    assert command in (ROOT / ".ci" / "run").read_text().splitlines()
+    assert subprocess.run(["sh", "-n", script], check=False).returncode == 0
+
+
+def test_the_first_command_ends_with_an_answer_from_the_gateway() -> None:
+    gateway = [sys.executable, "-m", "llmproxy"]
+    run = subprocess.run(
+        [sys.executable, "deploy/try.py", *gateway],
+        cwd=ROOT,
+        env={**os.environ, "PYTHONPATH": f"{ROOT / 'proxy'}{os.pathsep}{ROOT / 'plugins'}"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+    assert run.returncode == 0, run.stdout + run.stderr
+    assert "Hello from llmproxy!" in run.stdout.partition("answered:")[2]
+
+
+def test_the_configuration_it_shows_passes_check(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(block("check: config"))
+    environ = {"OPENAI_API_KEY": "example-openai-0123456789", "SHOP_KEY": "example-shop-0123456789"}
+
+    run = CliRunner().invoke(main, ["check", str(path)], env=environ)
+
+    assert run.exit_code == 0, run.output
+
+
+def test_the_plugin_it_shows_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    module = ModuleType("readme_plugin")
+    exec(compile(block("check: plugin"), "README.md", "exec"), vars(module))
+    monkeypatch.setitem(sys.modules, "readme_plugin", module)
+    path = tmp_path / "gateway.yaml"
+    path.write_text('plugins: {hello: {use: "readme_plugin:HelloPlugin"}}\npipeline: [hello]\n')
+
+    run = CliRunner().invoke(main, ["check", str(path)])
+
+    assert run.exit_code == 0, run.output
+
+
+def test_the_sdk_snippet_parses_and_asks_the_default_address() -> None:
+    text = block("check: sdk")
+    compile(text, "README.md", "exec")
+
+    assert 'base_url="http://127.0.0.1:8080/v1"' in text
+
+
+def test_every_command_it_names_exists() -> None:
+    named = set(re.findall(r"`?llmproxy ([a-z]+(?:-[a-z]+)*)\b", "\n".join(text for _, _, text in BLOCKS)))
+
+    assert named - set(main.commands) == set()
+
+
+def test_its_links_lead_somewhere() -> None:
+    links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
+
+    assert [link for link in links if not (ROOT / link).exists()] == []
