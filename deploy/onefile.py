@@ -9,6 +9,7 @@ names folders, as `pip install --target FOLDER PLUGIN` fills them, from which pl
 from __future__ import annotations
 
 import importlib.metadata
+import importlib.util
 import re
 import sys
 import tempfile
@@ -16,6 +17,7 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import PyInstaller.__main__
+from PyInstaller.utils.hooks import collect_submodules
 
 DISTRIBUTION = "llmproxy-gateway"
 LAUNCHER = """
@@ -25,7 +27,7 @@ sys.path[:0] = [os.path.abspath(folder) for folder in folders if folder]
 from llmproxy.cli import main
 main()
 """
-# A plugin from a folder may import the standard library beside llmproxy, less what no gateway plugin needs.
+# What no plugin of a gateway needs of the standard library.
 LEFT_OUT = {
     "antigravity",
     "idlelib",
@@ -51,7 +53,7 @@ def options(work: Path) -> list[str]:
     fixed = ["--onefile", "--name", "llmproxy", "--noconfirm", "--clean", "--log-level", "WARN"]
     places = ["--workpath", str(work / "build"), "--specpath", str(work)]
     packages = sorted({*own_packages(), *needed_packages()})
-    collected = [f"--collect-all={package}" for package in packages]
+    collected = [f"--collect-all={package}" for package in packages if _is_package(package)]
     metadata = [f"--recursive-copy-metadata={DISTRIBUTION}"]
     return [*fixed, *places, *collected, *metadata, *standard_library()]
 
@@ -75,6 +77,11 @@ def needed_packages() -> Iterator[str]:
             yield package
 
 
+def _is_package(name: str) -> bool:
+    spec = importlib.util.find_spec(name)
+    return spec is not None and spec.submodule_search_locations is not None
+
+
 def _runs(requirement: str) -> bool:
     return not re.search(r"extra == ['\"](test|check)['\"]", requirement)
 
@@ -84,9 +91,15 @@ def _normal(name: str) -> str:
 
 
 def standard_library() -> Iterator[str]:
-    names = sys.stdlib_module_names - LEFT_OUT
-    yield from (f"--hidden-import={name}" for name in sorted(names) if not name.startswith("_"))
+    """Yield the options that bring all of it, so that a plugin from a folder is not short of a module."""
+    for name in sorted(sys.stdlib_module_names - LEFT_OUT):
+        if not name.startswith("_") and importlib.util.find_spec(name) is not None:
+            yield from (f"--hidden-import={module}" for module in collect_submodules(name, filter=_is_wanted))
     yield from (f"--exclude-module={name}" for name in sorted(LEFT_OUT))
+
+
+def _is_wanted(module: str) -> bool:
+    return not set(module.split(".")) & {"__main__", "test", "tests", "_msvccompiler", "msvccompiler"}
 
 
 if __name__ == "__main__":
