@@ -1,0 +1,160 @@
+"""Configuration: text in, a checked `Config` out, and back to text that shows no secret.
+
+    tree = parse(text, format_of(name), name)
+    config = decode(tree, environ=os.environ, read_file=lambda path: Path(path).read_text())
+
+Nothing here touches a file, the environment or a clock: the caller brings them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Any, Final, cast
+
+import msgspec
+
+from llmproxy.crosschecks import cross_check
+from llmproxy.decode import BROKEN, Decoder, decode_struct
+from llmproxy.errors import ConfigError, ConfigErrors
+from llmproxy.formats import Format, Tree, format_of, parse
+from llmproxy.references import Interpolation, ReadFile, Resolved, Secret
+from llmproxy.settings import (
+    Admin,
+    Config,
+    Listener,
+    LogConfig,
+    Match,
+    ModelConfig,
+    PluginConfig,
+    PluginRef,
+    PoolSettings,
+    RouteConfig,
+    Section,
+    ServerSettings,
+    StoreConfig,
+    TimeoutOverrides,
+    Timeouts,
+    TlsConfig,
+    UpstreamConfig,
+    UpstreamTls,
+)
+from llmproxy.units import DURATION, SIZE, format_duration, format_size
+
+__all__ = [
+    "Admin",
+    "Config",
+    "Format",
+    "Listener",
+    "LogConfig",
+    "Match",
+    "ModelConfig",
+    "PluginConfig",
+    "PluginRef",
+    "PoolSettings",
+    "RouteConfig",
+    "Section",
+    "ServerSettings",
+    "StoreConfig",
+    "TimeoutOverrides",
+    "Timeouts",
+    "TlsConfig",
+    "Tree",
+    "UpstreamConfig",
+    "UpstreamTls",
+    "decode",
+    "decode_struct",
+    "default_config",
+    "effective",
+    "format_of",
+    "parse",
+]
+
+_DEFAULT: Final = """\
+listen: 127.0.0.1:8080
+plugins: {accesslog: {}, metrics: {}, access: {mode: open}, demo: {}, openai: {}}
+pipeline: [accesslog, metrics, access]
+models:
+  demo/echo: {upstream: demo, model: echo}
+routes:
+  - name: models
+    match: {path: /v1/*}
+    plugins: [demo]
+upstreams:
+  demo: {dialect: demo, base_url: "http://demo.invalid"}
+"""
+_PROVIDERS: Final = {
+    "OPENAI_API_KEY": """\
+  openai: {base_url: "https://api.openai.com/v1", api_key: "${env:OPENAI_API_KEY}"}
+""",
+}
+
+
+def decode(tree: Tree, *, environ: Mapping[str, str], read_file: ReadFile) -> Config:
+    """Decode a plain tree, or raise ConfigErrors with every mistake in it.
+
+    `read_file` returns the text of the file that a `${file:...}` names, or raises OSError.
+    """
+    interpolation = Interpolation(environ, read_file)
+    decoder = Decoder()
+    config = decoder.struct(Config, interpolation.replace(tree), "")
+    errors = interpolation.errors + decoder.errors
+    if config is not BROKEN:
+        errors += cross_check(cast(Config, config))
+    if errors:
+        raise ConfigErrors(_first_of_each(errors))
+    return cast(Config, config)
+
+
+def default_config(environ: Mapping[str, str]) -> Config:
+    """Return what `serve` runs without a file: the demo model and the providers whose keys are set."""
+    providers = "".join(section for variable, section in _PROVIDERS.items() if environ.get(variable))
+    tree = parse(_DEFAULT + providers, "yaml", "built-in configuration")
+    return decode(tree, environ=environ, read_file=str)  # no file is named
+
+
+def effective(config: Config) -> dict[str, Any]:
+    """Return the configuration with every default, as a tree that `decode` reads; references stay."""
+    return cast(dict[str, Any], _plain(Config, config))
+
+
+def _plain(type_: Any, value: Any) -> Any:
+    if isinstance(value, PluginRef):
+        return {value.name: _plain(Any, value.options)} if value.options else _plain(Any, value.name)
+    if isinstance(value, PluginConfig):
+        own = {"use": value.use} | ({} if value.on_error is None else {"on_error": value.on_error})
+        return _plain(Any, own | value.config)
+    if isinstance(value, msgspec.Struct):
+        fields = msgspec.structs.fields(type(value))
+        return {field.encode_name: _plain(field.type, getattr(value, field.name)) for field in fields}
+    if isinstance(value, dict):
+        return {key: _plain(Any, item) for key, item in value.items()}
+    if isinstance(value, tuple | list):
+        return [_plain(Any, item) for item in value]
+    return _plain_scalar(type_, value)
+
+
+def _plain_scalar(type_: Any, value: Any) -> Any:
+    if isinstance(value, Secret | Resolved):
+        return value.reference
+    if isinstance(value, str):
+        return value.replace("${", "$${")
+    if value is None:
+        return None
+    metas = {
+        meta
+        for part in (type_, *getattr(type_, "__args__", ()))
+        for meta in getattr(part, "__metadata__", ())
+    }
+    if DURATION in metas:
+        return format_duration(value)
+    return format_size(value) if SIZE in metas else value
+
+
+def _first_of_each(errors: list[ConfigError]) -> list[ConfigError]:
+    """Drop what only follows from an earlier error at the same key or inside it."""
+    kept: list[ConfigError] = []
+    for error in errors:
+        inside = (f"{error.path}.", f"{error.path}[")
+        if not any(known.path == error.path or known.path.startswith(inside) for known in kept):
+            kept.append(error)
+    return kept

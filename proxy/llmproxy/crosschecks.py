@@ -1,0 +1,106 @@
+"""Checks that no section can make alone: what names what, and what can never be reached."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Mapping
+from typing import TypeVar
+
+from llmproxy.decode import BROKEN
+from llmproxy.errors import ConfigError
+from llmproxy.keypaths import join_key
+from llmproxy.references import quoted
+from llmproxy.settings import Config, Match, ModelConfig, PluginRef, RouteConfig
+from llmproxy.suggestions import unknown_name
+
+ItemT = TypeVar("ItemT")
+
+
+def cross_check(config: Config) -> Iterator[ConfigError]:
+    """Yield every mistake between sections; broken parts were told before and are passed over."""
+    yield from _check_models("models", config.models, config.upstreams)
+    yield from _check_plugins("pipeline", config.pipeline, config.plugins, ())
+    yield from _check_listeners(config)
+    prefix = [ref.name for _, ref in _sound(config.pipeline)]
+    for index, route in _sound(config.routes):
+        yield from _check_route(f"routes[{index}]", route, config, prefix)
+    yield from _check_distinct(config.routes)
+
+
+def _check_route(
+    path: str, route: RouteConfig, config: Config, prefix: Collection[str]
+) -> Iterator[ConfigError]:
+    if route.upstream is not None and route.upstream not in config.upstreams:
+        yield unknown_name(f"{path}.upstream", "upstream", route.upstream, config.upstreams)
+    if route.models is not None:
+        yield from _check_models(f"{path}.models", route.models, config.upstreams)
+        if config.kind_of(route) == "http":
+            yield ConfigError(f"{path}.models", f"upstream {quoted(route.upstream or '')} serves no models")
+    yield from _check_plugins(f"{path}.plugins", route.plugins, config.plugins, prefix)
+
+
+def _check_models(
+    path: str, models: Mapping[str, ModelConfig], upstreams: Collection[str]
+) -> Iterator[ConfigError]:
+    for name, model in models.items():
+        here = join_key(path, name)
+        if name.count("*") > 1:
+            yield ConfigError(here, f'{quoted(name)} holds more than one "*"')
+        if model is not BROKEN and model.upstream not in upstreams:
+            yield unknown_name(f"{here}.upstream", "upstream", model.upstream, upstreams)
+
+
+def _check_plugins(
+    path: str, refs: tuple[PluginRef, ...], plugins: Collection[str], before: Collection[str]
+) -> Iterator[ConfigError]:
+    seen: set[str] = set()
+    for index, ref in _sound(refs):
+        here = f"{path}[{index}]"
+        if ref.name not in plugins:
+            yield unknown_name(here, "plugin", ref.name, plugins)
+        elif ref.name in seen:
+            yield ConfigError(here, f"plugin {quoted(ref.name)} stands in this list twice")
+        elif ref.name in before:
+            yield ConfigError(
+                here, f"plugin {quoted(ref.name)} is in the pipeline, which every route has already"
+            )
+        seen.add(ref.name)
+
+
+def _check_listeners(config: Config) -> Iterator[ConfigError]:
+    taken: dict[str, str] = {}
+    if config.admin is not BROKEN and config.admin.address is not None and config.admin.address.port != 0:
+        taken[str(config.admin.address)] = "admin.listen"
+    for index, listener in _sound(config.listeners):
+        here = f"listen[{index}]"
+        if listener.port == 0 and listener.path is None:
+            continue
+        if other := taken.get(listener.address):
+            yield ConfigError(
+                f"{here}.address", f"{quoted(listener.address)} is the address of {other} already"
+            )
+        taken[listener.address] = here
+    if not config.listeners:
+        yield ConfigError("listen", "empty; there is nothing to take requests on")
+
+
+def _check_distinct(routes: tuple[RouteConfig, ...]) -> Iterator[ConfigError]:
+    names: dict[str, int] = {}
+    matches: list[tuple[Match, str]] = []
+    for index, route in _sound(routes):
+        if route.name in names:
+            yield ConfigError(
+                f"routes[{index}].name",
+                f"{quoted(route.name)} is the name of routes[{names[route.name]}] already",
+            )
+        names.setdefault(route.name, index)
+        same = next((name for match, name in matches if match == route.match), None)
+        if same is not None:
+            yield ConfigError(
+                f"routes[{index}].match",
+                f"the same as that of route {quoted(same)}, so it would never be reached",
+            )
+        matches.append((route.match, route.name))
+
+
+def _sound(items: Iterable[ItemT]) -> Iterator[tuple[int, ItemT]]:
+    return ((index, item) for index, item in enumerate(items) if item is not BROKEN)

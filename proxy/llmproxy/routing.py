@@ -1,0 +1,257 @@
+"""Which route takes a request, and which upstream a model name means. Pure.
+
+Order of a match: the routes of the request's own host, then of `*.` hosts, longest first, then of any host;
+within each, an exact path before patterns, patterns by longest literal prefix, and equals by their place in
+the config. A route whose method or other conditions do not hold is passed over.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from itertools import count
+from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from urllib.parse import parse_qsl
+
+from llmproxy import settings
+from llmproxy.patterns import NO_PARAMS, PathPattern, compile_path, has_dot_segment, normalise_path
+
+HeaderGetter = Callable[[str], str | None]
+
+
+class Routable(Protocol):
+    """What a router chooses between: anything that says what it matches, as a RouteConfig does."""
+
+    @property
+    def match(self) -> settings.Match:
+        """The conditions."""
+
+
+RouteT_co = TypeVar("RouteT_co", bound=Routable, covariant=True)
+RouteT = TypeVar("RouteT", bound=Routable)
+
+
+@dataclass(frozen=True, slots=True)
+class Match(Generic[RouteT_co]):
+    """The route that takes a request, with its path's parameters."""
+
+    route: RouteT_co
+    params: Mapping[str, str]
+
+
+@dataclass(frozen=True, slots=True)
+class MethodNotAllowed:
+    """Routes match but for the method: answer 405 with `Allow` from `allowed`, sorted."""
+
+    allowed: tuple[str, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class BadPath:
+    """The path holds dot segments, raw or encoded, and reaches no route: answer 400."""
+
+    reason: str = "The path holds a dot segment."
+
+
+BAD_PATH: Final = BadPath()
+
+
+class Router(Generic[RouteT]):
+    """An immutable table of routes."""
+
+    def __init__(self, routes: Iterable[RouteT]) -> None:
+        self._any = _Table[RouteT]()
+        self._hosts: dict[str, _Table[RouteT]] = {}
+        self._suffixes: list[tuple[str, _Table[RouteT]]] = []
+        places = count()
+        for route in routes:
+            self._table_for(route.match.host).add(_Candidate(route, next(places)))
+        self._suffixes.sort(key=lambda entry: len(entry[0]), reverse=True)
+        for table in (self._any, *self._hosts.values(), *(table for _, table in self._suffixes)):
+            table.sort()
+
+    def match(
+        self, method: str, host: str, path: str, header: HeaderGetter, query: str
+    ) -> Match[RouteT] | MethodNotAllowed | BadPath | None:
+        """Find the route of a request.
+
+        `host` is the Host field as sent; `path` the raw path, without the query; `header` looks a field up by
+        its lower-case name; `query` is the raw query string, without its question mark.
+        """
+        request = (method, header, query)
+        if not (self._hosts or self._suffixes):  # the usual case, kept short
+            for candidate in self._any.exact.get(path, ()):
+                if candidate.accepts(*request):
+                    return candidate.match
+        path = normalise_path(path)
+        if has_dot_segment(path):
+            return BAD_PATH
+        allowed: set[str] = set()
+        for table in self._tables(host):
+            if found := table.find(path, request, allowed):
+                return found
+        return MethodNotAllowed(tuple(sorted(allowed))) if allowed else None
+
+    def _table_for(self, host: str | None) -> _Table[RouteT]:
+        if host is None:
+            return self._any
+        host = host.lower()
+        if not host.startswith("*."):
+            return self._hosts.setdefault(host, _Table())
+        suffix = host[1:]
+        for known, table in self._suffixes:
+            if known == suffix:
+                return table
+        self._suffixes.append((suffix, _Table()))
+        return self._suffixes[-1][1]
+
+    def _tables(self, host: str) -> Sequence[_Table[RouteT]]:
+        if not (self._hosts or self._suffixes):
+            return (self._any,)
+        name = _host_name(host)
+        tables = [self._hosts[name]] if name in self._hosts else []
+        tables += [table for suffix, table in self._suffixes if name.endswith(suffix) and name != suffix]
+        return (*tables, self._any)
+
+
+class _Candidate(Generic[RouteT]):
+    """A route compiled for matching."""
+
+    __slots__ = ("conditional", "headers", "match", "methods", "pattern", "place", "query", "route")
+
+    def __init__(self, route: RouteT, place: int) -> None:
+        conditions = route.match
+        self.route = route
+        self.place = place
+        self.match = Match(route, NO_PARAMS)
+        self.pattern: PathPattern = compile_path(conditions.path)
+        self.methods = None if conditions.methods is None else frozenset(conditions.methods)
+        self.headers = tuple((name.lower(), value) for name, value in conditions.headers.items())
+        self.query = tuple(conditions.query.items())
+        self.conditional = bool(self.headers or self.query)
+
+    def accepts(self, method: str, header: HeaderGetter, query: str) -> bool:
+        """Whether every condition but the path holds."""
+        if self.methods is not None and method not in self.methods:
+            return False
+        return not self.conditional or self.conditions_hold(header, query)
+
+    def conditions_hold(self, header: HeaderGetter, query: str) -> bool:
+        """Whether the header and query conditions hold."""
+        for name, expected in self.headers:
+            value = header(name)
+            if value is None or expected not in {"*", value}:
+                return False
+        if not self.query:
+            return True
+        pairs = parse_qsl(query, keep_blank_values=True)
+        return all(
+            any(key == name and expected in {"*", value} for key, value in pairs)
+            for name, expected in self.query
+        )
+
+
+@dataclass(slots=True)
+class _Table(Generic[RouteT]):
+    """The routes of one host."""
+
+    exact: dict[str, list[_Candidate[RouteT]]] = field(default_factory=dict)
+    patterns: list[_Candidate[RouteT]] = field(default_factory=list)
+
+    def add(self, candidate: _Candidate[RouteT]) -> None:
+        """Put a route where its path belongs."""
+        literal = candidate.pattern.literal
+        if literal is None:
+            self.patterns.append(candidate)
+        else:
+            self.exact.setdefault(literal, []).append(candidate)
+
+    def sort(self) -> None:
+        """Bring the patterns into the order they are tried in."""
+        self.patterns.sort(key=lambda each: (tuple(-part for part in each.pattern.specificity), each.place))
+
+    def find(
+        self, path: str, request: tuple[str, HeaderGetter, str], allowed: set[str]
+    ) -> Match[RouteT] | None:
+        """Return the first route that takes the request; collect the methods of those that all but did."""
+        method, header, query = request
+        for candidate in self.exact.get(path, ()):
+            if candidate.accepts(method, header, query):
+                return candidate.match
+            _note(candidate, header, query, allowed)
+        for candidate in self.patterns:
+            params = candidate.pattern.match(path)
+            if params is None:
+                continue
+            if candidate.accepts(method, header, query):
+                return Match(candidate.route, params) if params else candidate.match
+            _note(candidate, header, query, allowed)
+        return None
+
+
+def _note(candidate: _Candidate[RouteT], header: HeaderGetter, query: str, allowed: set[str]) -> None:
+    if candidate.methods is not None and candidate.conditions_hold(header, query):
+        allowed |= candidate.methods
+
+
+def _host_name(host: str) -> str:
+    """Strip port, trailing dot and case off a Host field."""
+    name = host.lower()
+    if name.startswith("["):
+        return name.partition("]")[0] + "]"
+    return name.partition(":")[0].removesuffix(".")
+
+
+class ModelTarget(NamedTuple):
+    """An upstream, and the model name to send to it."""
+
+    upstream: str
+    model: str
+
+
+class ModelTable:
+    """What model names mean on one route.
+
+    In this order: a name of the table, `upstream/model`, the table's wildcards by the length of what they
+    spell out, the route's own upstream with the name unchanged.
+    """
+
+    def __init__(
+        self,
+        models: Mapping[str, settings.ModelConfig],
+        upstreams: Collection[str] = (),
+        default_upstream: str | None = None,
+    ) -> None:
+        self._exact = {
+            name: (ModelTarget(model.upstream, model.model or name),)
+            for name, model in models.items()
+            if "*" not in name
+        }
+        wildcards = [(name.partition("*"), model) for name, model in models.items() if "*" in name]
+        wildcards.sort(key=lambda entry: -len(entry[0][0] + entry[0][2]))
+        self._wildcards = [(before, after, model) for (before, _, after), model in wildcards]
+        self._upstreams = frozenset(upstreams)
+        self._default = default_upstream
+
+    @classmethod
+    def for_route(cls, config: settings.Config, route: settings.RouteConfig) -> ModelTable:
+        """Make a route's table: its own models over the global ones, every upstream that serves models."""
+        upstreams = [name for name, upstream in config.upstreams.items() if upstream.dialect != "http"]
+        return cls({**config.models, **(route.models or {})}, upstreams, route.upstream)
+
+    def resolve(self, name: str) -> tuple[ModelTarget, ...] | None:
+        """Return the targets of a model name, best first; None when it means nothing here."""
+        if targets := self._exact.get(name):
+            return targets
+        upstream, _, model = name.partition("/")
+        if model and upstream in self._upstreams:
+            return (ModelTarget(upstream, model),)
+        for before, after, target in self._wildcards:
+            long_enough = len(name) >= len(before) + len(after)
+            if long_enough and name.startswith(before) and name.endswith(after):
+                return (ModelTarget(target.upstream, target.model or name),)
+        return None if self._default is None else (ModelTarget(self._default, name),)
+
+    def names(self) -> tuple[str, ...]:
+        """Return the public names that are written out, in the config's order."""
+        return tuple(self._exact)

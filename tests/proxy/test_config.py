@@ -1,0 +1,156 @@
+from __future__ import annotations
+
+from typing import Any
+
+import orjson
+import pytest
+
+from llmproxy.config import Config, decode, default_config, effective, parse
+from llmproxy.errors import ConfigErrors
+from llmproxy.references import Secret
+
+EXAMPLE = """
+listen: {address: "${env:LISTEN}", trusted_proxies: [10.0.0.0/8]}
+admin: {listen: off}
+server: {max_body: 64MiB, drain_pause: 250ms}
+stores: {shared: "redis://:${env:REDIS_PASSWORD}@cache:6379/0"}
+upstreams:
+  main:
+    base_url: ${env:UPSTREAM}/v1
+    api_key: ${file:/run/secrets/key}
+    headers: {x-team: "team ${env:TEAM:-none}"}
+    timeouts: {total: 5m}
+models:
+  gpt-4.1: {upstream: main, model: gpt-4.1-2025}
+plugins:
+  cache: {ttl: 5m, salt: "${env:SALT}"}
+  small: {use: cache, on_error: open, note: "costs $${5}"}
+pipeline: [small]
+routes:
+  - name: chat
+    match: {path: /v1/chat/completions, methods: [POST]}
+    upstream: main
+    plugins: [{cache: {ttl: 1m}}]
+    timeouts: {first_token: 20s}
+"""
+ENVIRON = {"LISTEN": "127.0.0.1:1", "UPSTREAM": "https://h", "SALT": "s-value", "REDIS_PASSWORD": "r-value"}
+
+
+def read_file(path: str) -> str:
+    if path != "/run/secrets/key":
+        raise FileNotFoundError(2, "No such file or directory")
+    return "k-value\n"
+
+
+def read(text: str, **environ: str) -> Config:
+    return decode(parse(text, "yaml"), environ=environ, read_file=read_file)
+
+
+def mistakes(text: str) -> list[str]:
+    with pytest.raises(ConfigErrors) as caught:
+        read(text)
+    return [str(error) for error in caught.value.errors]
+
+
+def test_a_configuration_is_read_with_its_references() -> None:
+    config = read(EXAMPLE, **ENVIRON)
+
+    main = config.upstreams["main"]
+    assert config.listeners[0].address == "127.0.0.1:1"
+    assert main.base_url == "https://h/v1"
+    assert main.api_key == Secret("k-value")
+    assert main.headers == {"x-team": "team none"}
+    assert config.plugins["cache"].config == {"ttl": "5m", "salt": "s-value"}
+    assert config.plugins["small"].config == {"note": "costs ${5}"}
+
+
+def test_an_empty_file_is_all_defaults() -> None:
+    assert read("") == Config()
+
+
+def test_what_is_no_mapping_is_refused() -> None:
+    with pytest.raises(ConfigErrors, match="expected a mapping, got a list"):
+        decode([], environ={}, read_file=read_file)  # type: ignore[arg-type]
+
+
+def test_all_mistakes_come_in_one_go_and_each_once() -> None:
+    text = """
+    upstreams:
+      main: {base_url: "${env:NOPE}/v1", dialekt: openai}
+      keyed: {base_url: "https://h", api_key: "${env:ABSENT}"}
+    models: {m: {model: x}}
+    plugins: {cache: {on_error: maybe}}
+    pipeline: [{a: 1, b: 2}]
+    admin: {token: literal}
+    routes:
+      - {name: a, upstreem: main, plugins: [cahce]}
+      - {name: b, match: {path: nowhere}, upstream: mian}
+      - 5
+    """
+
+    assert mistakes(text) == [
+        'upstreams.main.base_url: environment variable "NOPE" is not set',
+        'upstreams.keyed.api_key: environment variable "ABSENT" is not set',
+        "admin.token: a secret is not written out; write it as ${env:NAME} or ${file:PATH}",
+        "upstreams.main.dialekt: unknown key \"dialekt\"; did you mean 'dialect'?",
+        "models.m.upstream: missing; it has no default",
+        'plugins.cache.on_error: expected "open" or "closed", got "maybe"',
+        "pipeline[0]: expected a plugin's name, or {name: options}",
+        "routes[0].upstreem: unknown key \"upstreem\"; did you mean 'upstream'?",
+        'routes[1].match.path: "nowhere" is not a path; it begins with "/"',
+        "routes[2]: expected a mapping, got a number",
+        "routes[0].plugins[0]: unknown plugin \"cahce\"; did you mean 'cache'?",
+        "routes[1].upstream: unknown upstream \"mian\"; did you mean 'main'?",
+    ]
+
+
+def test_the_effective_configuration_shows_every_default_and_no_secret() -> None:
+    tree = effective(read(EXAMPLE, **ENVIRON))
+
+    assert tree["listen"][0]["address"] == "${env:LISTEN}"
+    assert tree["server"]["max_body"] == "64MiB"
+    assert tree["server"]["body_timeout"] == "1m"
+    assert tree["upstreams"]["main"]["api_key"] == "${file:/run/secrets/key}"
+    assert tree["upstreams"]["main"]["headers"] == {"x-team": "team ${env:TEAM:-none}"}
+    assert tree["plugins"]["cache"] == {"use": "cache", "ttl": "5m", "salt": "${env:SALT}"}
+    assert tree["pipeline"] == ["small"]
+    assert tree["routes"][0]["plugins"] == [{"cache": {"ttl": "1m"}}]
+    assert tree["routes"][0]["timeouts"]["first_token"] == "20s"
+    assert b"-value" not in orjson.dumps(tree)
+
+
+@pytest.mark.parametrize("text", [EXAMPLE, ""])
+def test_the_effective_configuration_reads_back_the_same(text: str) -> None:
+    config = read(text, **ENVIRON)
+
+    assert decode(effective(config), environ=ENVIRON, read_file=read_file) == config
+
+
+def test_no_secret_is_in_the_repr_of_a_configuration() -> None:
+    assert "-value" not in repr(read(EXAMPLE, **ENVIRON))
+
+
+def test_without_a_file_the_demo_model_is_served() -> None:
+    config = default_config({})
+
+    assert set(config.upstreams) == {"demo"}
+    assert config.upstreams["demo"].dialect == "demo"
+    assert [listener.address for listener in config.listeners] == ["127.0.0.1:8080"]
+    assert config.routes[0].match.path == "/v1/*"
+
+
+@pytest.mark.parametrize(
+    ("environ", "there"), [({"OPENAI_API_KEY": "sk-1"}, True), ({"OPENAI_API_KEY": ""}, False)]
+)
+def test_a_provider_is_served_when_its_key_is_set(environ: dict[str, str], there: bool) -> None:
+    upstreams: dict[str, Any] = default_config(environ).upstreams
+
+    assert ("openai" in upstreams) is there
+    if there:
+        assert upstreams["openai"].api_key.reveal() == "sk-1"
+
+
+def test_the_built_in_configuration_reads_no_file() -> None:
+    config = default_config({"OPENAI_API_KEY": "${file:/etc/passwd}"})
+
+    assert config.upstreams["openai"].api_key == Secret("${file:/etc/passwd}")

@@ -1,0 +1,79 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmproxy.crosschecks import cross_check
+from llmproxy.decode import decode_struct
+from llmproxy.settings import Config
+
+SOUND: dict[str, Any] = {
+    "listen": ["127.0.0.1:1", "unix:/run/s", "127.0.0.1:0", "[::1]:0"],
+    "upstreams": {"main": {"base_url": "https://h"}, "api": {"base_url": "https://h", "dialect": "http"}},
+    "plugins": {"cache": {}, "quota": {}},
+    "pipeline": ["quota"],
+    "models": {"gpt-*": {"upstream": "main"}},
+    "routes": [{"name": "a", "upstream": "main", "plugins": ["cache"]}],
+}
+
+
+def mistakes(**changes: object) -> list[str]:
+    return [str(error) for error in cross_check(decode_struct(Config, SOUND | changes))]
+
+
+def test_a_sound_configuration_passes() -> None:
+    assert mistakes() == []
+    assert mistakes(admin={"listen": "off"}) == []
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        (
+            {"routes": [{"name": "a", "upstream": "mian"}]},
+            'routes[0].upstream: unknown upstream "mian"; did you mean',
+        ),
+        (
+            {"routes": [{"name": "a", "plugins": ["cahce"]}]},
+            'routes[0].plugins[0]: unknown plugin "cahce"; did you',
+        ),
+        (
+            {"routes": [{"name": "a", "models": {"m": {"upstream": "x"}}}]},
+            'routes[0].models.m.upstream: unknown upstream "x" (known: api, main)',
+        ),
+        (
+            {"routes": [{"name": "a", "upstream": "api", "models": {"m": {"upstream": "main"}}}]},
+            'routes[0].models: upstream "api" serves no models',
+        ),
+        (
+            {"routes": [{"name": "a", "plugins": ["cache", "cache"]}]},
+            'routes[0].plugins[1]: plugin "cache" stands in',
+        ),
+        (
+            {"routes": [{"name": "a", "plugins": ["quota"]}]},
+            'routes[0].plugins[0]: plugin "quota" is in the pipeline',
+        ),
+        ({"pipeline": ["x"]}, 'pipeline[0]: unknown plugin "x"'),
+        ({"models": {"a-*-*": {"upstream": "main"}}}, 'models["a-*-*"]: "a-*-*" holds more than one "*"'),
+        (
+            {"models": {"m": {"upstream": "mainn"}}},
+            'models.m.upstream: unknown upstream "mainn"; did you mean',
+        ),
+        (
+            {"routes": [{"name": "a", "match": {"path": "/1"}}, {"name": "a", "match": {"path": "/2"}}]},
+            'routes[1].name: "a" is the name of routes[0] already',
+        ),
+        ({"routes": [{"name": "a"}, {"name": "b"}]}, 'routes[1].match: the same as that of route "a"'),
+        (
+            {"listen": ["127.0.0.1:1", "127.0.0.1:1"]},
+            'listen[1].address: "127.0.0.1:1" is the address of listen[0]',
+        ),
+        ({"listen": "127.0.0.1:9901"}, 'listen[0].address: "127.0.0.1:9901" is the address of admin.listen'),
+        ({"listen": []}, "listen: empty"),
+    ],
+)
+def test_what_does_not_fit_together_is_told(changes: dict[str, object], message: str) -> None:
+    [told] = mistakes(**changes)
+
+    assert told.startswith(message)

@@ -1,0 +1,272 @@
+from __future__ import annotations
+
+from collections.abc import Mapping
+from urllib.parse import quote, unquote
+
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+
+from llmproxy.config import default_config
+from llmproxy.patterns import has_dot_segment, normalise_path
+from llmproxy.routing import BadPath, Match, MethodNotAllowed, ModelTable, ModelTarget, Router
+from llmproxy.settings import Config, ModelConfig, RouteConfig, UpstreamConfig
+from llmproxy.settings import Match as Conditions
+
+SEGMENTS = st.text(alphabet="abz09-_~.", min_size=1, max_size=6).filter(lambda text: set(text) != {"."})
+PATHS = st.lists(SEGMENTS, min_size=1, max_size=4).map(lambda segments: "/" + "/".join(segments))
+
+
+def make_router(*conditions: Conditions) -> Router[RouteConfig]:
+    """Name each route by its place."""
+    return Router([RouteConfig(name=str(place), match=match) for place, match in enumerate(conditions)])
+
+
+def find(
+    router: Router[RouteConfig],
+    path: str,
+    *,
+    method: str = "GET",
+    host: str = "h",
+    headers: Mapping[str, str] | None = None,
+    query: str = "",
+) -> Match[RouteConfig] | MethodNotAllowed | BadPath | None:
+    return router.match(method, host, path, (headers or {}).get, query)
+
+
+def name_of(router: Router[RouteConfig], path: str, **request: str) -> str | None:
+    found = find(router, path, **request)  # type: ignore[arg-type]
+    return found.route.name if isinstance(found, Match) else None
+
+
+def test_an_exact_path_wins_over_patterns() -> None:
+    router = make_router(Conditions(path="/*"), Conditions(path="/v1/{x}"), Conditions(path="/v1/models"))
+
+    assert name_of(router, "/v1/models") == "2"
+    assert name_of(router, "/v1/other") == "1"
+    assert name_of(router, "/other") == "0"
+
+
+def test_the_longest_literal_prefix_wins_among_patterns() -> None:
+    router = make_router(
+        Conditions(path="/v1/*"), Conditions(path="/v1/files/*"), Conditions(path="/v1/files/{id}")
+    )
+
+    assert name_of(router, "/v1/files/a") == "2"
+    assert name_of(router, "/v1/files/a/content") == "1"
+    assert name_of(router, "/v1/x") == "0"
+
+
+def test_equals_are_tried_in_config_order() -> None:
+    router = make_router(
+        Conditions(path="/a", headers={"x-b": "*"}),
+        Conditions(path="/a"),
+        Conditions(path="/a", methods=("GET",)),
+    )
+
+    assert name_of(router, "/a") == "1"
+
+
+def test_a_path_that_no_route_has_matches_nothing() -> None:
+    router = make_router(Conditions(path="/a"), Conditions(path="/b/{x}"))
+
+    assert find(router, "/c") is None
+    assert find(router, "*") is None
+    assert find(router, "") is None
+
+
+def test_a_wrong_method_names_the_right_ones() -> None:
+    router = make_router(
+        Conditions(path="/a", methods=("POST",)),
+        Conditions(path="/{x}", methods=("PUT", "DELETE")),
+        Conditions(path="/a", methods=("PATCH",), headers={"x-b": "*"}),
+    )
+
+    assert find(router, "/a") == MethodNotAllowed(("DELETE", "POST", "PUT"))
+    assert name_of(router, "/a", method="PUT") == "1"
+
+
+def test_a_host_wins_over_a_wildcard_and_that_over_any() -> None:
+    router = make_router(
+        Conditions(path="/a"),
+        Conditions(path="/*", host="*.example.com"),
+        Conditions(path="/*", host="*.eu.example.com"),
+        Conditions(path="/*", host="API.example.com"),
+        Conditions(path="/b", host="*.example.com"),
+        Conditions(path="/*", host="[::1]"),
+    )
+
+    assert name_of(router, "/a", host="api.example.com:8080") == "3"
+    assert name_of(router, "/a", host="Other.Example.com.") == "1"
+    assert name_of(router, "/a", host="x.eu.example.com") == "2"
+    assert name_of(router, "/b", host="other.example.com") == "4"
+    assert name_of(router, "/a", host="example.com") == "0"
+    assert name_of(router, "/a", host="") == "0"
+    assert name_of(router, "/a", host="[::1]:80") == "5"
+
+
+def test_a_route_of_any_host_takes_what_the_hosts_own_leave() -> None:
+    router = make_router(Conditions(path="/a"), Conditions(path="/b", host="h"))
+
+    assert name_of(router, "/a", host="h") == "0"
+
+
+def test_header_conditions_hold_exactly_or_by_presence() -> None:
+    router = make_router(Conditions(path="/a", headers={"X-Beta": "yes", "x-any": "*"}))
+
+    assert isinstance(find(router, "/a", headers={"x-beta": "yes", "x-any": ""}), Match)
+    assert find(router, "/a", headers={"x-beta": "no", "x-any": ""}) is None
+    assert find(router, "/a", headers={"x-beta": "yes"}) is None
+
+
+def test_query_conditions_hold_exactly_or_by_presence() -> None:
+    router = make_router(Conditions(path="/a", query={"v": "1 2", "any": "*"}))
+
+    assert isinstance(find(router, "/a", query="any=&v=0&v=1%202"), Match)
+    assert find(router, "/a", query="v=1+2") is None
+    assert find(router, "/a", query="any&v=1") is None
+    assert find(router, "/a") is None
+
+
+def test_a_path_without_parameters_gives_none() -> None:
+    found = find(make_router(Conditions(path="/a/*")), "/a/b")
+
+    assert isinstance(found, Match)
+    assert found.params == {}
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/../admin", "/v1/%2e%2E/admin", "/v1/.", "/v1/a%2f..%5cb", "/v1\\..\\admin"]
+)
+def test_a_path_with_dot_segments_is_refused(path: str) -> None:
+    assert isinstance(find(make_router(Conditions(path="/*"), Conditions(path="/admin")), path), BadPath)
+
+
+@pytest.mark.parametrize(
+    "path", ["//admin", "/admin/", "/%2Fadmin", "/x%2F..x/admin", "\\admin", "/admin%2F", "/Admin"]
+)
+def test_no_other_spelling_of_slashes_reaches_a_route(path: str) -> None:
+    router = make_router(Conditions(path="/*"), Conditions(path="/admin"), Conditions(path="/admin/{x}"))
+
+    assert name_of(router, path) in {"0", None}
+
+
+def test_an_encoded_unreserved_character_is_that_character() -> None:
+    """RFC 3986 section 6.2.2.2: else an upstream would see a path whose route was passed by."""
+    router = make_router(Conditions(path="/*"), Conditions(path="/admin"))
+
+    assert name_of(router, "/%61dmin") == "1"
+
+
+@given(PATHS, st.lists(PATHS, max_size=4))
+def test_an_exact_route_is_found_whatever_patterns_stand_before_it(path: str, others: list[str]) -> None:
+    patterns = [Conditions(path=other + "/*") for other in others] + [Conditions(path="/{any...}")]
+    router = make_router(*patterns, Conditions(path=path))
+
+    assert name_of(router, path) == str(len(patterns))
+
+
+@given(st.text(min_size=1, max_size=20), st.text(min_size=1, max_size=20))
+def test_parameters_come_out_as_they_were_put_in(one: str, two: str) -> None:
+    assume(not {one, two} & {".", ".."})
+    path = f"/a/{quote(one, safe='')}/b/{quote(two, safe='')}"
+    assume(not has_dot_segment(normalise_path(path)))
+
+    found = find(make_router(Conditions(path="/a/{one}/b/{two}")), path)
+
+    assert isinstance(found, Match)
+    assert found.params == {"one": one, "two": two}
+
+
+@given(
+    st.lists(st.sampled_from(["a", ".", "..", "%2e", "%2E.", "/", "\\", "%2f", "%5C", "b"]), max_size=12).map(
+        "".join
+    )
+)
+def test_no_path_that_decodes_to_a_dot_segment_ever_matches(tail: str) -> None:
+    router = make_router(
+        Conditions(path="/*"),
+        Conditions(path="/{x}/{y}"),
+        Conditions(path="/a", host="h"),
+        Conditions(path="/a/b"),
+    )
+    path = "/" + tail
+
+    found = find(router, path)
+
+    if {".", ".."} & set(unquote(path).replace("\\", "/").split("/")):
+        assert isinstance(found, BadPath)
+    else:
+        assert isinstance(found, Match)
+
+
+MODELS = {
+    "fast": ModelConfig(upstream="openai", model="gpt-4.1-mini"),
+    "gpt-4.1": ModelConfig(upstream="openai"),
+    "gpt-*": ModelConfig(upstream="azure"),
+    "gpt-5*-mini": ModelConfig(upstream="mini", model="m"),
+    "demo/echo": ModelConfig(upstream="demo", model="echo"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("fast", ModelTarget("openai", "gpt-4.1-mini")),
+        ("gpt-4.1", ModelTarget("openai", "gpt-4.1")),
+        ("gpt-4o", ModelTarget("azure", "gpt-4o")),
+        ("gpt-5.1-mini", ModelTarget("mini", "m")),
+        ("gpt-5-mini", ModelTarget("mini", "m")),
+        ("gpt-5", ModelTarget("azure", "gpt-5")),
+        ("demo/echo", ModelTarget("demo", "echo")),
+        ("azure/org/model", ModelTarget("azure", "org/model")),
+        ("other/model", ModelTarget("main", "other/model")),
+        ("azure/", ModelTarget("main", "azure/")),
+        ("claude", ModelTarget("main", "claude")),
+    ],
+)
+def test_a_model_name_leads_to_its_target(name: str, target: ModelTarget) -> None:
+    assert ModelTable(MODELS, {"openai", "azure", "demo"}, "main").resolve(name) == (target,)
+
+
+@pytest.mark.parametrize("name", ["claude", "", "/", "/x", "nope/x", "gpt"])
+def test_an_unknown_model_leads_nowhere(name: str) -> None:
+    assert ModelTable(MODELS, {"openai"}).resolve(name) is None
+
+
+def test_a_lone_star_takes_every_name_that_nothing_else_takes() -> None:
+    table = ModelTable({"*": ModelConfig(upstream="all"), "a*": ModelConfig(upstream="a")})
+
+    assert table.resolve("b") == (ModelTarget("all", "b"),)
+    assert table.resolve("ab") == (ModelTarget("a", "ab"),)
+
+
+def test_only_written_out_names_are_listed() -> None:
+    assert ModelTable(MODELS).names() == ("fast", "gpt-4.1", "demo/echo")
+
+
+def test_a_routes_models_shadow_the_global_ones() -> None:
+    config = Config(
+        models={"a": ModelConfig(upstream="one"), "b": ModelConfig(upstream="one")},
+        upstreams={
+            "one": UpstreamConfig(base_url="https://h"),
+            "api": UpstreamConfig(base_url="https://h", dialect="http"),
+        },
+    )
+    route = RouteConfig(name="r", models={"a": ModelConfig(upstream="two")})
+
+    table = ModelTable.for_route(config, route)
+
+    assert table.resolve("a") == (ModelTarget("two", "a"),)
+    assert table.resolve("b") == (ModelTarget("one", "b"),)
+    assert table.resolve("one/x") == (ModelTarget("one", "x"),)
+    assert table.resolve("api/x") is None
+
+
+def test_the_built_in_route_serves_the_demo_model() -> None:
+    config = default_config({})
+
+    found = Router(config.routes).match("POST", "h", "/v1/chat/completions", lambda name: None, "")
+
+    assert isinstance(found, Match)
+    assert ModelTable.for_route(config, found.route).resolve("demo/echo") == (ModelTarget("demo", "echo"),)

@@ -1,0 +1,198 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmproxy.decode import decode_struct
+from llmproxy.errors import ConfigErrors
+from llmproxy.references import Resolved, Secret
+from llmproxy.settings import (
+    Admin,
+    Config,
+    Listener,
+    Match,
+    PluginConfig,
+    PluginRef,
+    RouteConfig,
+    Section,
+    StoreConfig,
+    TimeoutOverrides,
+    Timeouts,
+    TlsConfig,
+    UpstreamConfig,
+    UpstreamTls,
+)
+
+
+def mistake(type_: type[Section], tree: object) -> str:
+    with pytest.raises(ConfigErrors) as caught:
+        decode_struct(type_, tree)
+    [error] = caught.value.errors
+    return str(error)
+
+
+@pytest.mark.parametrize(
+    "listen",
+    [
+        "127.0.0.1:1",
+        ["127.0.0.1:1"],
+        {"address": "127.0.0.1:1"},
+        [{"address": "127.0.0.1:1"}],
+    ],
+)
+def test_a_listener_is_written_in_four_ways(listen: object) -> None:
+    assert decode_struct(Config, {"listen": listen}).listeners == (Listener(address="127.0.0.1:1"),)
+
+
+def test_a_listener_gives_the_parts_of_its_address() -> None:
+    tcp, unix = Listener(address="[::1]:80"), Listener(address="unix:/run/s")
+
+    assert (tcp.host, tcp.port, tcp.path) == ("::1", 80, None)
+    assert unix.path == "/run/s"
+
+
+def test_the_admin_listener_can_be_off() -> None:
+    assert Admin(listen="off").address is None
+    assert str(Admin().address) == "127.0.0.1:9901"
+
+
+def test_an_admin_listener_for_other_machines_has_a_token() -> None:
+    assert Admin(listen="0.0.0.0:9901", token=Secret("t")).token == Secret("t")
+    assert (
+        mistake(Admin, {"listen": "0.0.0.0:9901"})
+        == 'token: missing; "0.0.0.0:9901" can be reached from other machines'
+    )
+
+
+@pytest.mark.parametrize(
+    ("type_", "tree", "message"),
+    [
+        (Listener, "nowhere", 'address: "nowhere" is not an address'),
+        (
+            Listener,
+            {"address": "h:1", "trusted_proxies": ["10.0.0.0/8", "10.1/8"]},
+            'trusted_proxies[1]: "10.1/8"',
+        ),
+        (Admin, {"listen": "nowhere"}, 'listen: "nowhere" is not an address'),
+        (TlsConfig, {"certificate": "c", "key": "k", "client_auth": "required"}, "client_ca: missing"),
+        (StoreConfig, "nothing", "url: no scheme"),
+        (Timeouts, {"idle": 0}, "idle: a timeout of 0s"),
+        (TimeoutOverrides, {"idle": "0s"}, "idle: a timeout of 0s"),
+        (UpstreamTls, {"key": "k"}, "certificate: missing; key is of no use"),
+        (UpstreamTls, {"certificate": "k"}, "key: missing; certificate is of no use"),
+        (UpstreamConfig, {"base_url": "ftp://h"}, "base_url: not a URL with a host"),
+        (UpstreamConfig, {"base_url": "https:///v1"}, "base_url: not a URL with a host"),
+        (UpstreamConfig, {"base_url": "https://h:99999"}, "base_url: not a URL"),
+        (UpstreamConfig, {"base_url": "https://h/a b"}, "base_url: holds a space"),
+        (UpstreamConfig, {"base_url": "https://u:p@h"}, "base_url: holds a user name or password"),
+        (UpstreamConfig, {"base_url": "https://h?x=1"}, "base_url: holds a query"),
+        (UpstreamConfig, {"base_url": "https://h", "proxy": "socks5://h"}, "proxy: not a URL with a host"),
+        (
+            UpstreamConfig,
+            {"base_url": "https://h", "headers": {"a b": "x"}},
+            'headers: "a b" is not a header name',
+        ),
+        (
+            UpstreamConfig,
+            {"base_url": "https://h", "headers": {"a": "x\ny"}},
+            "headers.a: holds a line break",
+        ),
+        (Match, {"path": "v1"}, 'path: "v1" is not a path'),
+        (Match, {"host": "h:80"}, 'host: "h:80" is not a host'),
+        (Match, {"host": "a.*.b"}, 'host: "a.*.b" is not a host'),
+        (Match, {"host": "*.[::1]"}, 'host: "*.[::1]" is not a host'),
+        (Match, {"methods": ["GET", "post"]}, 'methods[1]: "post" is not a method'),
+        (Match, {"methods": []}, "methods: empty"),
+        (PluginRef, {"a": {}, "b": {}}, ": expected a plugin's name, or {name: options}"),
+        (PluginRef, 5, ": expected a plugin's name, or {name: options}"),
+        (Config, {"plugins": {"x": 5}}, "plugins.x: expected a mapping"),
+        (Config, {"version": 2}, "version: expected 1"),
+        (Config, [], ": expected a mapping, got a list"),
+    ],
+)
+def test_a_section_that_makes_no_sense_says_why(type_: type[Section], tree: object, message: str) -> None:
+    assert mistake(type_, tree).startswith(message.removeprefix(": "))
+
+
+@pytest.mark.parametrize(
+    ("type_", "tree"),
+    [
+        (TlsConfig, {"certificate": "c", "key": "k", "client_ca": "ca", "client_auth": "required"}),
+        (UpstreamTls, {"certificate": "c", "key": "k"}),
+        (UpstreamConfig, {"base_url": "https://h:8443/v1", "headers": {"a": "x", "b": "y"}}),
+        (Match, {"methods": ["GET", "POST"]}),
+    ],
+)
+def test_a_section_that_makes_sense_is_taken(type_: type[Section], tree: object) -> None:
+    assert isinstance(decode_struct(type_, tree), type_)
+
+
+@pytest.mark.parametrize("base_url", ["https://user:sk-1@host/v1", "sk-1", "https://h:sk-1/"])
+def test_a_wrong_url_is_never_repeated(base_url: str) -> None:
+    assert "sk-1" not in mistake(UpstreamConfig, {"base_url": base_url})
+
+
+def test_an_upstreams_proxy_may_carry_a_password_and_may_be_none() -> None:
+    proxy = Resolved("http://u:pw@proxy:3128", "http://u:${env:PW}@proxy:3128")
+
+    upstream = decode_struct(UpstreamConfig, {"base_url": "https://h", "proxy": proxy})
+
+    assert upstream.proxy == "http://u:pw@proxy:3128"
+    assert "pw@" not in repr(upstream)
+    assert decode_struct(UpstreamConfig, {"base_url": "https://h", "proxy": None}).proxy is None
+
+
+@pytest.mark.parametrize("host", ["example.com", "*.example.com", "[::1]", "localhost"])
+def test_a_host_may_be_a_name_a_wildcard_or_an_address(host: str) -> None:
+    assert Match(host=host).host == host
+
+
+def test_a_route_overrides_only_the_timeouts_it_names() -> None:
+    own = decode_struct(TimeoutOverrides, {"total": "5m", "idle": "2s"})
+
+    assert own.over(Timeouts(connect=1.0)) == Timeouts(connect=1.0, idle=2.0, total=300.0)
+
+
+@pytest.mark.parametrize(
+    ("written", "name", "options"),
+    [
+        ("cache", "cache", {}),
+        ({"cache": {"ttl": "5m"}}, "cache", {"ttl": "5m"}),
+        ({"cache": None}, "cache", {}),
+    ],
+)
+def test_a_plugin_is_listed_by_name_or_with_options(
+    written: object, name: str, options: dict[str, Any]
+) -> None:
+    assert decode_struct(PluginRef, written) == PluginRef(name=name, options=options)
+
+
+def test_an_instance_is_of_the_plugin_it_is_named_after_unless_it_says_otherwise() -> None:
+    tree = {"metrics": None, "cache": {"ttl": 3}, "fast": {"use": "cache", "on_error": "open", "config": 1}}
+
+    assert decode_struct(Config, {"plugins": tree}).plugins == {
+        "metrics": PluginConfig(use="metrics"),
+        "cache": PluginConfig(use="cache", config={"ttl": 3}),
+        "fast": PluginConfig(use="cache", on_error="open", config={"config": 1}),
+    }
+
+
+def test_a_store_is_written_as_its_url() -> None:
+    assert decode_struct(Config, {"stores": {"m": "memory://", "n": {"url": "memory://"}}}).stores == {
+        "m": StoreConfig(url="memory://"),
+        "n": StoreConfig(url="memory://"),
+    }
+
+
+def test_a_routes_kind_is_told_by_its_upstreams_dialect() -> None:
+    config = Config(
+        upstreams={
+            "api": UpstreamConfig(base_url="https://h", dialect="http"),
+            "llm": UpstreamConfig(base_url="https://h"),
+        }
+    )
+
+    assert config.kind_of(RouteConfig(name="a", upstream="api")) == "http"
+    assert config.kind_of(RouteConfig(name="a", upstream="llm")) == "model"
+    assert config.kind_of(RouteConfig(name="a")) == "model"
