@@ -1,0 +1,215 @@
+"""LMDB environments: one a process however many stores name it, shared by the workers of a host.
+
+No writemap: a full disk would end the worker by SIGBUS. No fsync either: a commit costs 5 us, and what a
+killed process leaves is whole, but what a crashed *host* leaves may not be. So a directory carries the boot
+it was used in, and the first to open it after another boot starts anew, unless the last to close it flushed.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import fcntl
+import os
+from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
+from pathlib import Path
+from threading import RLock, get_ident
+from typing import ClassVar, Final, TypeAlias, TypeVar
+
+import lmdb
+
+from llmproxy.errors import StartError
+from llmproxy.stores.interface import StoreAway
+
+T = TypeVar("T")
+Transaction: TypeAlias = "lmdb.Transaction[memoryview]"
+
+_MAX_READERS: Final = 512
+_FLUSHED: Final = b"flushed"
+_FILES: Final = ("data.mdb", "lock.mdb")
+
+
+class Environment:
+    """An open environment of this process; `acquire` and `release` come in pairs.
+
+    The thread that opens it reads and writes; its own thread only writes, one transaction at a time. So the
+    map can be resized by the opening thread while it holds the lock: no transaction is running then.
+    """
+
+    _open: ClassVar[dict[tuple[int, Path], Environment]] = {}
+
+    def __init__(self, directory: Path, map_size: int, tables: tuple[str, ...]) -> None:
+        self.directory = directory
+        self.map_size = map_size
+        self._holders = 0
+        self._opener = get_ident()
+        self._lock = RLock()
+        self._writer: ThreadPoolExecutor | None = None
+        self._claim, self._lmdb = _open(directory, map_size, len(tables))
+        self.tables = tuple(self._lmdb.open_db(name.encode()) for name in tables)
+
+    @classmethod
+    def acquire(cls, directory: Path, map_size: int, tables: tuple[str, ...]) -> Environment:
+        """Open the environment, or join the one this process has open, growing it to `map_size`.
+
+        Raises:
+            StartError: the directory cannot be made, or what is in it cannot be opened.
+        """
+        place = (os.getpid(), directory.absolute())
+        found = cls._open.get(place)
+        if found is None:
+            try:
+                found = cls._open[place] = cls(directory, map_size, tables)
+            except (OSError, lmdb.Error) as error:
+                raise StartError(f"store {directory} cannot be opened: {error}") from error
+        found._holders += 1
+        if map_size > found.map_size:
+            found._resize(map_size)
+        return found
+
+    def release(self) -> None:
+        """Let go; the last holder closes, and flushes if no other process has the files open."""
+        self._holders -= 1
+        if self._holders:
+            return
+        del self._open[(os.getpid(), self.directory.absolute())]
+        if self._writer is not None:
+            self._writer.shutdown()
+        alone = _try_lock(self._claim)
+        if alone:
+            self._lmdb.sync(True)
+        self._lmdb.close()
+        if alone:
+            _mark(self._claim, _FLUSHED)
+        os.close(self._claim)
+
+    def begin(self, *, write: bool = False) -> Transaction:
+        """Start a transaction; the caller ends it before it awaits anything."""
+        try:
+            return self._lmdb.begin(write=write, buffers=True)
+        except lmdb.MapResizedError:
+            if get_ident() != self._opener:
+                raise
+            self._resize(0)
+            return self._lmdb.begin(write=write, buffers=True)
+
+    def write(self, work: Callable[[Transaction], T]) -> T:
+        """Run `work` in one write transaction, committed when it returns, void when it raises.
+
+        Raises:
+            lmdb.MapFullError: no page is left.
+            StoreAway: any other trouble with the files.
+        """
+        try:
+            with self._lock, self.begin(write=True) as txn:
+                return work(txn)
+        except (lmdb.MapFullError, lmdb.MapResizedError):
+            raise
+        except lmdb.Error as error:
+            raise self.away(error) from error
+
+    async def in_thread(self, work: Callable[[], T]) -> T:
+        """Run `work`, which writes, in this environment's one writer thread."""
+        if self._writer is None:
+            self._writer = ThreadPoolExecutor(1, f"llmproxy-{self.directory.name}")
+        loop = asyncio.get_running_loop()
+        try:
+            return await loop.run_in_executor(self._writer, work)
+        except lmdb.MapResizedError:
+            self._resize(0)
+            return await loop.run_in_executor(self._writer, work)
+
+    def used(self, txn: Transaction) -> int:
+        """Return the bytes of the pages in use; what is free inside the file does not count."""
+        size = 0
+        for table in self.tables:
+            stat = txn.stat(table)
+            size += (stat["branch_pages"] + stat["leaf_pages"] + stat["overflow_pages"]) * stat["psize"]
+        return size
+
+    def check_readers(self) -> int:
+        """Free the reader slots of processes that died, and return how many there were."""
+        return self._lmdb.reader_check()
+
+    def away(self, error: lmdb.Error) -> StoreAway:
+        """Say what went wrong with the files as callers expect to hear it."""
+        return StoreAway(f"store {self.directory}: {error}")
+
+    def _resize(self, map_size: int) -> None:
+        """Set the size of the map, or with 0 take over the one another process has set."""
+        with self._lock:
+            self._lmdb.set_mapsize(map_size)
+            self.map_size = self._lmdb.info()["map_size"]
+
+
+def _open(directory: Path, map_size: int, tables: int) -> tuple[int, lmdb.Environment]:
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    claim, first = _claim(directory)
+    try:
+        try:
+            return claim, _open_files(directory, map_size, tables)
+        except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError):
+            if not first:
+                raise
+            _discard(directory)
+            return claim, _open_files(directory, map_size, tables)
+        finally:
+            fcntl.flock(claim, fcntl.LOCK_SH)
+    except BaseException:
+        os.close(claim)
+        raise
+
+
+def _open_files(directory: Path, map_size: int, tables: int) -> lmdb.Environment:
+    return lmdb.open(
+        str(directory),
+        map_size=map_size,
+        mode=0o600,
+        metasync=False,
+        sync=False,
+        max_readers=_MAX_READERS,
+        max_dbs=tables,
+        max_spare_txns=2,
+    )
+
+
+def _claim(directory: Path) -> tuple[int, bool]:
+    """Lock the directory's mark, shared with its other users; say whether there are none."""
+    claim = os.open(directory / "boot", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    if not _try_lock(claim):
+        fcntl.flock(claim, fcntl.LOCK_SH)  # waits while the first user makes it ready, or the last one leaves
+        _mark(claim, _boot_id())
+        return claim, False
+    if os.pread(claim, 256, 0) not in (_boot_id(), _FLUSHED):
+        _discard(directory)
+    _mark(claim, _boot_id())
+    return claim, True
+
+
+def _try_lock(claim: int) -> bool:
+    try:
+        fcntl.flock(claim, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError:
+        return False
+    return True
+
+
+def _mark(claim: int, text: bytes) -> None:
+    if os.pread(claim, 256, 0) == text:
+        return
+    os.ftruncate(claim, 0)
+    os.pwrite(claim, text, 0)
+    os.fsync(claim)
+
+
+def _discard(directory: Path) -> None:
+    for name in _FILES:
+        (directory / name).unlink(missing_ok=True)
+
+
+def _boot_id() -> bytes:
+    """Return what names this run of the host; where there is no such name, nothing is ever discarded."""
+    try:
+        return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
+    except OSError:
+        return b"unknown"

@@ -1,0 +1,54 @@
+"""Calls to a store that is elsewhere: each ends in time, and none is made while it is known to be away."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from typing import ParamSpec, TypeVar
+
+from llmproxy.stores.breaker import Breaker
+from llmproxy.stores.interface import StoreAway
+
+P = ParamSpec("P")
+T = TypeVar("T")
+
+Faults = tuple[type[Exception], ...]
+
+
+class Guard:
+    """Bounds calls by `timeout` s and a breaker.
+
+    Exceptions among `answers` show that the store is there and pass; other `faults` become `StoreAway`.
+    """
+
+    def __init__(
+        self, name: str, timeout: float, breaker: Breaker, *, faults: Faults, answers: Faults
+    ) -> None:
+        self._name = name
+        self._timeout = timeout or None
+        self._breaker = breaker
+        self._faults: Faults = (*faults, TimeoutError)
+        self._answers = answers
+
+    async def call(self, work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
+        """Await ``work(*args, **kwargs)``.
+
+        Raises:
+            StoreAway: it did not answer in time or failed, or has failed too often to be asked now.
+        """
+        if not self._breaker.admits():
+            raise StoreAway(f"store {self._name} is away; it will be asked again shortly")
+        try:
+            async with asyncio.timeout(self._timeout):
+                result = await work(*args, **kwargs)
+        except self._answers:
+            self._breaker.succeeded()
+            raise
+        except self._faults as error:
+            self._breaker.failed()
+            raise StoreAway(f"store {self._name} failed: {type(error).__name__}") from error
+        except BaseException:
+            self._breaker.abandoned()
+            raise
+        self._breaker.succeeded()
+        return result

@@ -1,0 +1,42 @@
+from __future__ import annotations
+
+import pytest
+
+from llmproxy.stores import StoreAway
+from llmproxy.stores.backend import Backend, as_bytes, join_key, whole_number
+from llmproxy.stores.memory import ENTRY_OVERHEAD, MemoryStore
+
+
+@pytest.mark.parametrize("value", [b"a\xff", bytearray(b"a\xff"), memoryview(b"a\xff")])
+def test_bytes_like_values_become_bytes(value: object) -> None:
+    assert as_bytes(value) == b"a\xff"
+
+
+def test_a_namespace_stands_before_the_key() -> None:
+    assert join_key("é", b"n:") == "n:é".encode()
+    assert join_key(b"k") == b"k"
+
+
+@pytest.mark.parametrize(("value", "number"), [(None, 0), (b"-12", -12)])
+def test_stored_decimals_are_read(value: bytes | None, number: int) -> None:
+    assert whole_number(value) == number
+
+
+async def test_add_without_room_is_no_lock() -> None:
+    store = MemoryStore(max_bytes=ENTRY_OVERHEAD + 10)
+
+    with pytest.raises(StoreAway, match="no room"):
+        await store.add(b"key", b"x" * 20)
+
+
+def test_a_backend_without_counters_says_which_have_them() -> None:
+    with pytest.raises(ValueError, match="keeps no counters; name a memory, lmdb or redis store"):
+        _ = Backend("mine://").counters
+
+
+async def test_aiocache_namespaces_apply() -> None:
+    store = MemoryStore()
+
+    await store.set("key", b"value", namespace="ns:")
+
+    assert store.get_nowait(b"ns:key") == b"value"

@@ -1,0 +1,182 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import subprocess
+import sys
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import lmdb
+import pytest
+
+from llmproxy.errors import StartError
+from llmproxy.stores import StoreAway
+from llmproxy.stores.environment import Environment, Transaction
+
+TABLES = ("one", "two")
+
+
+@pytest.fixture
+def env(tmp_path: Path) -> Iterator[Environment]:
+    opened = Environment.acquire(tmp_path / "env", 1 << 20, TABLES)
+    yield opened
+    opened.release()
+
+
+def put(env: Environment, key: bytes, value: bytes) -> None:
+    env.write(lambda txn: txn.put(key, value, db=env.tables[0]))
+
+
+def get(env: Environment, key: bytes) -> bytes | None:
+    with env.begin() as txn:
+        found = txn.get(key, db=env.tables[0])
+        return None if found is None else bytes(found)
+
+
+def test_a_process_opens_it_once_and_the_last_holder_closes(tmp_path: Path) -> None:
+    first = Environment.acquire(tmp_path / "env", 1 << 20, TABLES)
+    second = Environment.acquire(tmp_path / "env", 1 << 20, TABLES)
+
+    assert second is first
+
+    first.release()
+    put(second, b"k", b"v")
+    second.release()
+    with pytest.raises(StoreAway):
+        put(second, b"k", b"v")
+
+
+def test_what_was_flushed_is_there_after_the_hosts_restart(tmp_path: Path) -> None:
+    env = Environment.acquire(tmp_path, 1 << 20, TABLES)
+    put(env, b"k", b"v")
+    env.release()
+
+    assert (tmp_path / "boot").read_bytes() == b"flushed"
+    env = Environment.acquire(tmp_path, 1 << 20, TABLES)
+    assert get(env, b"k") == b"v"
+    assert (tmp_path / "boot").read_bytes() != b"flushed"
+    env.release()
+
+
+def leave_behind(directory: Path) -> None:
+    """Write in a process that ends without closing."""
+    code = (
+        "import os, sys; from pathlib import Path; from llmproxy.stores.environment import Environment\n"
+        "env = Environment.acquire(Path(sys.argv[1]), 1 << 20, ('one', 'two'))\n"
+        "env.write(lambda txn: txn.put(b'k', b'v', db=env.tables[0]))\n"
+        "os._exit(0)"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(directory)],
+        check=True,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+
+def test_what_a_killed_process_leaves_is_kept(tmp_path: Path) -> None:
+    leave_behind(tmp_path)
+
+    env = Environment.acquire(tmp_path, 1 << 20, TABLES)
+
+    assert get(env, b"k") == b"v"
+    env.release()
+
+
+def test_what_a_crashed_host_leaves_is_discarded(tmp_path: Path) -> None:
+    leave_behind(tmp_path)
+    (tmp_path / "boot").write_bytes(b"another boot")
+
+    env = Environment.acquire(tmp_path, 1 << 20, TABLES)
+
+    assert get(env, b"k") is None
+    env.release()
+
+
+def test_files_that_are_no_environment_are_replaced(tmp_path: Path) -> None:
+    (tmp_path / "data.mdb").write_bytes(b"junk" * 4096)
+    (tmp_path / "boot").write_bytes(b"flushed")
+
+    env = Environment.acquire(tmp_path, 1 << 20, TABLES)
+
+    assert get(env, b"k") is None
+    env.release()
+
+
+def test_a_directory_that_cannot_be_is_told_by_name(tmp_path: Path) -> None:
+    (tmp_path / "file").touch()
+
+    with pytest.raises(StartError, match=r"store .*file/cache cannot be opened"):
+        Environment.acquire(tmp_path / "file" / "cache", 1 << 20, TABLES)
+
+
+def test_others_cannot_read_the_files(env: Environment) -> None:
+    assert (env.directory / "data.mdb").stat().st_mode & 0o077 == 0
+    assert env.directory.stat().st_mode & 0o077 == 0
+
+
+def test_a_failed_write_leaves_nothing(env: Environment) -> None:
+    def work(txn: Transaction) -> None:
+        txn.put(b"k", b"v", db=env.tables[0])
+        raise LookupError
+
+    with pytest.raises(LookupError):
+        env.write(work)
+
+    assert get(env, b"k") is None
+
+
+def test_a_full_map_is_told_apart_from_other_trouble(env: Environment) -> None:
+    with pytest.raises(lmdb.MapFullError):
+        put(env, b"k", b"x" * (2 << 20))
+    with pytest.raises(StoreAway, match=str(env.directory)):
+        put(env, b"", b"v")
+
+
+def test_a_later_holder_may_grow_the_map(env: Environment) -> None:
+    Environment.acquire(env.directory, 4 << 20, TABLES)
+
+    put(env, b"k", b"x" * (2 << 20))
+
+    assert env.map_size == 4 << 20
+    env.release()
+
+
+async def test_a_map_grown_by_another_process_is_taken_over(env: Environment) -> None:
+    code = (
+        "import sys; from pathlib import Path; from llmproxy.stores.environment import Environment\n"
+        "env = Environment.acquire(Path(sys.argv[1]), 8 << 20, ('one', 'two'))\n"
+        "env.write(lambda txn: txn.put(b'k', b'x' * (4 << 20), db=env.tables[0]))\n"
+        "env.release()"
+    )
+    subprocess.run(
+        [sys.executable, "-c", code, str(env.directory)],
+        check=True,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
+
+    await env.in_thread(lambda: put(env, b"other", b"v"))
+
+    assert len(get(env, b"k") or b"") == 4 << 20
+    assert env.map_size == 8 << 20
+
+
+async def test_its_thread_is_one_and_not_the_loops(env: Environment) -> None:
+    async with asyncio.TaskGroup() as group:
+        names = [group.create_task(env.in_thread(threading.get_ident)) for _ in range(3)]
+
+    assert len({name.result() for name in names}) == 1
+    assert names[0].result() != threading.get_ident()
+
+
+def test_used_counts_live_pages_only(env: Environment) -> None:
+    put(env, b"k", b"x" * 100_000)
+    with env.begin() as txn:
+        full = env.used(txn)
+    env.write(lambda txn: txn.delete(b"k", db=env.tables[0]))
+    with env.begin() as txn:
+        empty = env.used(txn)
+
+    assert full >= 100_000
+    assert empty < 20_000

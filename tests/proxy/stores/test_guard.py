@@ -1,0 +1,60 @@
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from llmproxy.stores import StoreAway
+from llmproxy.stores.breaker import Breaker
+from llmproxy.stores.guard import Guard
+from llmproxy.tasks import spawn
+
+
+def make_guard(timeout: float = 5) -> Guard:
+    return Guard("mine://", timeout, Breaker(1, 60), faults=(OSError,), answers=(LookupError,))
+
+
+async def answer(value: object) -> object:
+    if isinstance(value, Exception):
+        raise value
+    return value
+
+
+async def test_an_answer_passes() -> None:
+    assert await make_guard().call(answer, 3) == 3
+
+
+async def test_a_fault_is_the_store_away_and_opens_the_breaker() -> None:
+    guard = make_guard()
+
+    with pytest.raises(StoreAway, match="store mine:// failed: ConnectionResetError"):
+        await guard.call(answer, ConnectionResetError("with hunter2"))
+    with pytest.raises(StoreAway, match="is away; it will be asked again"):
+        await guard.call(answer, 3)
+
+
+async def test_a_refusal_passes_and_shows_the_store_is_there() -> None:
+    guard = make_guard()
+
+    for _ in range(3):
+        with pytest.raises(KeyError):
+            await guard.call(answer, KeyError("no"))
+
+    assert await guard.call(answer, 3) == 3
+
+
+async def test_a_call_that_hangs_ends() -> None:
+    with pytest.raises(StoreAway, match="TimeoutError"):
+        await make_guard(0.01).call(asyncio.sleep, 60)
+
+
+async def test_a_caller_that_leaves_is_no_failure() -> None:
+    guard = make_guard()
+    call = spawn(guard.call(asyncio.sleep, 60), name="call")
+    await asyncio.sleep(0)
+
+    call.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await call
+
+    assert await guard.call(answer, 3) == 3

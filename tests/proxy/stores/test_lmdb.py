@@ -1,0 +1,204 @@
+from __future__ import annotations
+
+import asyncio
+import os
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from llmproxy.stores import StoreAway, key, make_store, open_store
+from llmproxy.stores.lmdb import LmdbStore
+
+KEY = key("acme", "chat", "a")
+ENVIRON = {"PYTHONPATH": os.pathsep.join(sys.path)}
+
+WRITER = """
+import asyncio, sys
+from llmproxy.stores import open_store
+
+async def main():
+    store = open_store(sys.argv[1])
+    number = 0
+    while True:
+        number += 1
+        key = b"%d" % (number % 50)
+        await store.set(key, (b"%d," % number) * (number % 700 * 10), ttl=60)
+        if number == 100:
+            print("writing", flush=True)
+
+asyncio.run(main())
+"""
+
+READER = """
+import sys, time
+from pathlib import Path
+from llmproxy.stores.environment import Environment
+
+env = Environment.acquire(Path(sys.argv[1]), 1 << 20, ("entries", "inserted", "expiries"))
+with env.begin() as txn:
+    print("reading", flush=True)
+    time.sleep(60)
+"""
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[LmdbStore]:
+    made = LmdbStore(tmp_path, name="lmdb:///store", map_size=4 << 20)
+    made.open()
+    yield made
+    await made.close()
+
+
+async def test_entries_survive_a_restart(tmp_path: Path) -> None:
+    for value in (None, b"value"):
+        store = open_store(f"lmdb://{tmp_path}")
+        assert await store.get(KEY) == value
+        await store.set(KEY, b"value", ttl=60)
+        await store.close()
+
+
+async def test_two_stores_of_a_process_share_the_files(store: LmdbStore, tmp_path: Path) -> None:
+    other = LmdbStore(tmp_path, name="lmdb:///other", map_size=4 << 20)
+    other.open()
+    await other.set(KEY, b"value")
+    await other.close()
+
+    assert store.get_nowait(KEY) == b"value"
+
+
+async def test_a_store_that_is_closed_is_away(tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, name="lmdb:///store")
+    with pytest.raises(StoreAway, match="lmdb:///store is not open"):
+        await store.get(KEY)
+
+    store.open()
+    await store.close()
+
+    with pytest.raises(StoreAway):
+        await store.set(KEY, b"value")
+
+
+async def test_a_read_outlives_its_transaction(store: LmdbStore) -> None:
+    store.set_nowait(KEY, b"value")
+    value = store.get_nowait(KEY)
+    for number in range(100):
+        store.set_nowait(b"%d" % number, b"x" * 5000)
+
+    assert value == b"value"
+
+
+async def test_large_writes_leave_the_loop_free(store: LmdbStore) -> None:
+    async with asyncio.TaskGroup() as group:
+        for number in range(20):
+            group.create_task(store.set(b"%d" % number, b"x" * 100_000))
+        turns = 0
+        while not await store.exists(b"19"):
+            turns += 1
+            await asyncio.sleep(0)
+
+    assert turns > 1
+
+
+async def test_a_full_map_is_the_callers_miss_and_never_an_error(store: LmdbStore) -> None:
+    for number in range(400):
+        assert await store.set(b"%d" % number, b"x" * 60_000) is True
+
+    assert await store.get(b"399") == b"x" * 60_000
+    assert await store.get(b"0") is None
+    assert await store.set(KEY, b"x" * (1 << 20)) is False
+
+
+async def test_a_killed_writer_leaves_no_torn_entry(tmp_path: Path) -> None:
+    url = f"lmdb://{tmp_path}?map_size=4MiB"
+    store = open_store(url)
+    writers = [
+        subprocess.Popen([sys.executable, "-c", WRITER, url], env=ENVIRON, stdout=subprocess.PIPE)
+        for _ in range(2)
+    ]
+    try:
+        for writer in writers:
+            assert writer.stdout is not None
+            assert writer.stdout.readline() == b"writing\n"
+        for victim in writers:
+            victim.send_signal(signal.SIGKILL)
+            victim.wait(10)
+            seen = 0
+            for number in range(50):
+                value = await store.get(b"%d" % number)
+                if value:
+                    seen += 1
+                    token = value.split(b",", 1)[0]
+                    assert value == (token + b",") * (int(token) % 700 * 10)
+                    assert int(token) % 50 == number
+            assert seen
+            assert await store.set(KEY, b"the lock of the dead is free") is True
+    finally:
+        for writer in writers:
+            writer.kill()
+            writer.wait(10)
+            assert writer.stdout is not None
+            writer.stdout.close()
+        await store.close()
+
+
+async def test_dead_readers_are_freed(store: LmdbStore) -> None:
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(store.env.directory)], env=ENVIRON, stdout=subprocess.PIPE
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == b"reading\n"
+        assert store.check_readers() == 0
+        reader.kill()
+
+    assert store.check_readers() == 1
+
+
+async def test_a_multi_process_add_has_one_winner(tmp_path: Path) -> None:
+    code = (
+        "import asyncio, sys; from llmproxy.stores import open_store\n"
+        "async def main():\n"
+        "    store = open_store(sys.argv[1]); won = 0\n"
+        "    for number in range(500):\n"
+        "        try: won += await store.add(b'%d' % number, b'mine')\n"
+        "        except ValueError: pass\n"
+        "    print(won); await store.close()\n"
+        "asyncio.run(main())"
+    )
+    workers = [
+        subprocess.Popen(
+            [sys.executable, "-c", code, f"lmdb://{tmp_path}"], env=ENVIRON, stdout=subprocess.PIPE
+        )
+        for _ in range(2)
+    ]
+
+    assert sum(int(worker.communicate(timeout=30)[0]) for worker in workers) == 500
+
+
+def test_the_wall_clock_ends_lives(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    store = LmdbStore(tmp_path, name="lmdb:///store")
+    store.open()
+    store.set_nowait(KEY, b"value", ttl=60)
+    later = time.time_ns() + 61 * 10**9
+    monkeypatch.setattr("llmproxy.stores.shelf.time.time_ns", lambda: later)
+
+    assert store.get_nowait(KEY) is None
+    asyncio.run(store.close())
+
+
+@pytest.mark.parametrize(
+    ("url", "message"),
+    [
+        ("lmdb://", "needs a directory"),
+        ("lmdb://var/lib", "takes no host"),
+        ("lmdb:///tmp/x?mapsize=1MiB", 'did you mean "map_size"'),
+        ("lmdb:///tmp/x?map_size=1KiB", "map_size of at least 1MiB"),
+    ],
+)
+def test_a_wrong_url_is_refused(url: str, message: str) -> None:
+    with pytest.raises(ValueError, match=message):
+        make_store(url)
