@@ -1,0 +1,209 @@
+"""From a configuration to plugins, upstreams and compiled routes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, cast
+
+import msgspec
+
+from llmproxy.config import Config, PluginConfig, decode_struct
+from llmproxy.errors import ConfigError, ConfigErrors, StartError
+from llmproxy.exchange import Endpoint
+from llmproxy.fragments import merge_fragment
+from llmproxy.http_api import HttpApi
+from llmproxy.pipeline import Pipeline
+from llmproxy.registry import HookTable, Plugin, Registrations, Registry, available, load
+from llmproxy.route import Route, Target
+from llmproxy.routing import ModelTable
+from llmproxy.settings import Match, PluginRef, RouteConfig
+from llmproxy.stores import SCHEMES, Store, open_store
+from llmproxy.upstream import Upstream
+
+if TYPE_CHECKING:
+    from llmproxy.config import StoreConfig
+    from llmproxy.dialects import ClientFace, UpstreamFace
+    from llmproxy.messages import Headers
+    from llmproxy.runtime import Process
+
+
+class Assembly:
+    """The parts of a generation that need no socket: plugin instances, their registrations, the whole config.
+
+    Raises:
+        StartError: a plugin is missing, misconfigured or malformed; one line names it.
+    """
+
+    def __init__(self, config: Config) -> None:
+        self.config = config
+        self.registered = Registrations()
+        self.registered.upstream_faces["http"] = cast("UpstreamFace", HttpApi())
+        self.policies = {name: plugin.on_error for name, plugin in config.plugins.items()}
+        plugins = [self._make(name, plugin) for name, plugin in config.plugins.items()]
+        plugins += self._dialect_plugins(plugins)
+        self.table = HookTable(plugins)
+        for plugin, hook in self.table.methods("register"):
+            _register(plugin, hook, self.registered)
+        self.upstreams: dict[str, Upstream] = {}
+        self._check_upstreams()
+
+    def _make(self, name: str, config: PluginConfig) -> Plugin[Any]:
+        path = f"plugins.{name}"
+        kind = load(config.use, f"{path}.use")
+        return kind(name, decode_struct(kind.Config, config.config, path))
+
+    def _dialect_plugins(self, plugins: Sequence[Plugin[Any]]) -> list[Plugin[Any]]:
+        """Load the plugins of dialects that upstreams name and the configuration does not list."""
+        given = {plugin.name for plugin in plugins} | {use.use for use in self.config.plugins.values()}
+        wanted = {upstream.dialect for upstream in self.config.upstreams.values()} - {"http"} - given
+        installed = available()
+        return [self._make(name, PluginConfig(use=name)) for name in sorted(wanted) if name in installed]
+
+    def _check_upstreams(self) -> None:
+        known = sorted(self.registered.upstream_faces)
+        errors = [
+            ConfigError(f"upstreams.{name}.dialect", f"{upstream.dialect!r} is not known (known: {', '.join(known)})")
+            for name, upstream in self.config.upstreams.items()
+            if upstream.dialect not in self.registered.upstream_faces
+        ]
+        if errors:
+            raise ConfigErrors(errors)
+
+    def contribute(self, plugin: str, fragment: dict[str, Any], environ: Mapping[str, str]) -> None:
+        """Add a plugin's fragment to the configuration, checked like the file."""
+        try:
+            self.config = merge_fragment(self.config, fragment, environ=environ, read_file=_read_file)
+        except ConfigErrors as fault:
+            raise StartError(f"plugin {plugin!r}: contribute_config: {fault}") from fault
+        self._check_upstreams()
+
+    def opener(self, settings: StoreConfig) -> Callable[[], AbstractAsyncContextManager[Store]]:
+        """Return what opens a configured store."""
+        schemes = {**SCHEMES, **self.registered.store_schemes}
+
+        @asynccontextmanager
+        async def opened() -> AsyncIterator[Store]:
+            try:
+                store = open_store(settings.url, schemes)
+            except ValueError as fault:
+                raise StartError(f"store: {fault}") from fault
+            try:
+                yield store
+            finally:
+                await store.close()
+
+        return opened
+
+    def face_of(self, upstream: str) -> UpstreamFace:
+        """Return an upstream's face."""
+        return self.registered.upstream_faces[self.config.upstreams[upstream].dialect]
+
+
+def _read_file(path: str) -> str:
+    return Path(path).read_text(encoding="utf-8")
+
+
+def _register(plugin: Plugin[Any], hook: Callable[..., Any], into: Registrations) -> None:
+    try:
+        hook(Registry(plugin.name, into))
+    except StartError:
+        raise
+    except Exception as fault:
+        raise StartError(f"plugin {plugin.name!r}: register failed: {type(fault).__name__}: {fault}") from fault
+
+
+class Faces:
+    """Chooses the client face that shapes an error before any route is known."""
+
+    def __init__(self, faces: Mapping[str, ClientFace]) -> None:
+        paths = [(path, face) for face in faces.values() for path in face.paths]
+        self._paths = sorted(paths, key=lambda pair: -len(pair[0]))
+        self._markers = [(marker.lower(), face) for face in faces.values() for marker in face.markers]
+
+    def choose(self, path: str, headers: Headers | None) -> ClientFace | None:
+        """Return the face of the longest matching path, else of a marker header, else None."""
+        for prefix, face in self._paths:
+            if path.startswith(prefix):
+                return face
+        for marker, face in self._markers:
+            if headers is not None and marker in headers:
+                return face
+        return None
+
+
+def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str]) -> list[Route]:
+    """Compile every route, the plugins' own ones included."""
+    config = assembly.config
+    for name, upstream in config.upstreams.items():
+        face = assembly.face_of(name)
+        credentials = face.credentials(upstream.api_key.reveal()) if upstream.api_key else []
+        assembly.upstreams[name] = Upstream(name, upstream, credentials, environ)
+    routes = [_configured(assembly, route) for route in config.routes]
+    for public in assembly.registered.public_routes:
+        match = Match(path=public.path, methods=public.methods)
+        name = f"{public.plugin}:{public.path}"
+        routes.append((Route(name, match, handler=public.handler), ()))
+    for route, refs in routes:
+        plugins = _plugins_of(assembly, (*config.pipeline, *refs), route.name)
+        route.options = {p.name: _options(p, ref, route.name) for p, ref in plugins}
+        instances = [plugin for plugin, _ in plugins]
+        route.pipeline = Pipeline(
+            route, assembly.table, instances, assembly.policies, process.metrics, process.clock
+        )
+    return [route for route, _ in routes]
+
+
+def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple[PluginRef, ...]]:
+    config = assembly.config
+    route = Route(settings.name, settings.match, meter_usage=settings.meter_usage, lossy=settings.lossy)
+    route.max_body = settings.max_body if settings.max_body is not None else config.server.max_body
+    route.targets = {name: _target(assembly, name, settings) for name in config.upstreams}
+    names = settings.targets or ((settings.upstream,) if settings.upstream else ())
+    route.defaults = tuple(Endpoint(name) for name in names)
+    if settings.strategy is not None:
+        route.strategy = assembly.registered.strategies.get(settings.strategy)
+        if route.strategy is None:
+            known = ", ".join(sorted(assembly.registered.strategies)) or "none"
+            path = f"routes.{settings.name}.strategy"
+            raise ConfigErrors([ConfigError(path, f"{settings.strategy!r} is not known (known: {known})")])
+    if config.kind_of(settings) == "model":
+        route.models = ModelTable.for_route(config, settings)
+        route.face = _client_face(assembly, settings)
+    return route, settings.plugins
+
+
+def _target(assembly: Assembly, name: str, settings: RouteConfig) -> Target:
+    config = assembly.config.upstreams[name]
+    timeouts = settings.timeouts.over(config.timeouts) if settings.timeouts else config.timeouts
+    return Target(assembly.upstreams[name], assembly.face_of(name), timeouts)
+
+
+def _client_face(assembly: Assembly, settings: RouteConfig) -> ClientFace | None:
+    """Return the face of the route's path, else the one that speaks its upstream's wire format."""
+    literal = settings.match.path.split("{")[0].removesuffix("*")
+    face = Faces(assembly.registered.client_faces).choose(literal, None)
+    if face is not None or settings.upstream is None:
+        return face
+    wire = assembly.face_of(settings.upstream).wire
+    return next((f for f in assembly.registered.client_faces.values() if f.wire == wire), None)
+
+
+def _plugins_of(
+    assembly: Assembly, refs: Sequence[PluginRef], route: str
+) -> list[tuple[Plugin[Any], PluginRef]]:
+    by_name = {plugin.name: plugin for plugin in assembly.table.plugins}
+    found = [(by_name[ref.name], ref) for ref in refs]
+    seen: set[str] = set()
+    for plugin, _ in found:
+        for earlier in plugin.after:
+            listed = {p.name for p, _ in found}
+            if earlier in listed and earlier not in seen:
+                raise StartError(f"route {route!r}: plugin {plugin.name!r} must stand below {earlier!r}")
+        seen.add(plugin.name)
+    return found
+
+
+def _options(plugin: Plugin[Any], ref: PluginRef, route: str) -> msgspec.Struct:
+    return decode_struct(type(plugin).RouteConfig, ref.options, f"routes.{route}.plugins.{plugin.name}")

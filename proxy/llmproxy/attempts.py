@@ -1,0 +1,193 @@
+"""One attempt: encode, transform, send, read as it passes, account."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from llmproxy.body import Body
+from llmproxy.dialects import LocalUpstream, Tap
+from llmproxy.errors import GatewayError, UpstreamError
+from llmproxy.exchange import Attempt, Exchange
+from llmproxy.inflate import Inflated
+from llmproxy.lanes import Canonical, Lane
+from llmproxy.messages import Reply, UpstreamRequest
+
+if TYPE_CHECKING:
+    from llmproxy.pipeline import Step
+    from llmproxy.route import Route, Target
+    from llmproxy.runtime import Clock
+
+Fault = Callable[["Step", str, BaseException], None]
+
+
+class Attempts:
+    """Makes a route's attempts; the innermost layer of `around_upstream`."""
+
+    def __init__(
+        self, route: Route, transform: tuple[Step, ...], done: tuple[Step, ...], fault: Fault, clock: Clock
+    ) -> None:
+        self._route = route
+        self._transform = transform
+        self._done = done
+        self._fault = fault
+        self._clock = clock
+
+    async def run(self, exchange: Exchange) -> Reply:
+        """Make one attempt at `exchange.endpoint`; the reply's head is here, its body may still come."""
+        route = self._route
+        if route.handler is not None:
+            return await route.handler(exchange)
+        endpoint = exchange.endpoint
+        if endpoint is None:
+            raise GatewayError(502, "no_endpoint", "No upstream was chosen for this request.")
+        target = route.targets[endpoint.upstream]
+        attempt = Attempt(len(exchange.attempts) + 1, endpoint, self._clock.now())
+        exchange.attempts.append(attempt)
+        try:
+            reply = await self._send(exchange, target, attempt)
+        except BaseException as fault:
+            self._close(exchange, attempt, fault)
+            raise
+        return self._received(exchange, target, attempt, reply)
+
+    async def _send(self, exchange: Exchange, target: Target, attempt: Attempt) -> Reply:
+        face = target.face
+        upload = exchange.upload
+        if isinstance(upload, Body):
+            # A body that nobody read streams through; it can be sent once.
+            exchange.upload = None
+            request = face.encode(exchange, attempt.endpoint, b"")
+            request.body = upload
+        else:
+            request = face.encode(exchange, attempt.endpoint, await exchange.body())
+        for step in self._transform:
+            try:
+                await step.call(exchange, request)
+            except GatewayError:
+                raise
+            except Exception as fault:
+                self._fault(step, "transform_request", fault)
+                if not step.open:
+                    raise GatewayError(
+                        502, "plugin_failed", "The gateway failed to send this request."
+                    ) from fault
+        if not exchange.deadline:
+            exchange.deadline = attempt.started + target.timeouts.total
+        if isinstance(face, LocalUpstream):
+            return await self._send_here(face, exchange, request, target)
+        return await target.upstream.send(request, target.timeouts, exchange.deadline)
+
+    async def _send_here(
+        self, face: LocalUpstream, exchange: Exchange, request: UpstreamRequest, target: Target
+    ) -> Reply:
+        if isinstance(request.body, Body):
+            request.body = await request.body.read(self._route.max_body)
+        try:
+            async with asyncio.timeout_at(exchange.deadline):
+                return await face.send(exchange, request)
+        except TimeoutError:
+            message = f"The upstream exceeded its total timeout of {target.timeouts.total:g} s."
+            raise UpstreamError("upstream_timeout", message, phase="total", sent=True, status=504) from None
+
+    def _received(self, exchange: Exchange, target: Target, attempt: Attempt, reply: Reply) -> Reply:
+        attempt.status = reply.status
+        attempt.headers_at = self._clock.now()
+        tap = target.face.tap(exchange, reply)
+        watch = Watch(self, exchange, attempt, tap)
+        coding = reply.headers.index.get(b"content-encoding")
+        reader = watch if tap is None or coding is None or coding == b"identity" else Inflated(watch, coding)
+        body = reply.body
+        if isinstance(body, Body):
+            body.tap = tap
+            body.observe(reader)
+        else:
+            if body:
+                reader.feed(body)
+            reader.end()
+        face = exchange.client_face
+        if face is not None and face.wire != target.face.wire:
+            self._translate(exchange, target, reply)
+        return reply
+
+    def _translate(self, exchange: Exchange, target: Target, reply: Reply) -> None:
+        """Take the canonical lane: the caller's dialect is not the upstream's."""
+        face = exchange.client_face
+        if face is None:
+            return
+        if isinstance(reply.body, Body):
+            reply.headers.remove("content-length")
+            machine = Canonical(target.face.stream_decoder(exchange), face.stream_encoder(exchange))
+            reply.body = Lane(reply.body, [machine]).body
+            return
+        translated = face.encode_reply(exchange, target.face.decode_reply(exchange, reply, reply.body))
+        reply.status, reply.headers, reply.body = translated.status, translated.headers, translated.body
+
+    def first_output(self, attempt: Attempt) -> None:
+        """Stamp the first piece of real output."""
+        attempt.first_output_at = self._clock.now()
+
+    def _close(self, exchange: Exchange, attempt: Attempt, fault: BaseException | None) -> None:
+        """Settle one attempt, once."""
+        if attempt.ended is not None:
+            return
+        attempt.ended = self._clock.now()
+        attempt.error = fault
+        attempt.complete = fault is None
+        if attempt.usage is not None:
+            exchange.usage = attempt.usage
+        for step in self._done:
+            try:
+                step.call(exchange, attempt)
+            except Exception as error:  # noqa: BLE001
+                self._fault(step, "attempt_done", error)
+
+    def conclude(
+        self, exchange: Exchange, attempt: Attempt, tap: Tap | None, fault: BaseException | None
+    ) -> None:
+        """Take over what the tap found, then settle the attempt."""
+        if tap is not None:
+            attempt.usage = tap.usage
+            if fault is None and attempt.first_output_at is None and tap.first_output:
+                self.first_output(attempt)
+        self._close(exchange, attempt, fault)
+
+
+class Watch:
+    """The observer of one reply: feeds the tap, stamps the first output, settles the attempt at the end."""
+
+    __slots__ = ("_attempt", "_attempts", "_exchange", "_tap", "feed")
+
+    def __init__(self, attempts: Attempts, exchange: Exchange, attempt: Attempt, tap: Tap | None) -> None:
+        self._attempts = attempts
+        self._exchange = exchange
+        self._attempt = attempt
+        self._tap = tap
+        self.feed: Callable[[bytes], None] = _ignore if tap is None else self._until_output
+
+    def _until_output(self, data: bytes) -> None:
+        tap = self._tap
+        if tap is None:
+            return
+        tap.feed(data)
+        if tap.first_output:
+            self._attempts.first_output(self._attempt)
+            # From here on the tap is fed without this detour.
+            self.feed = tap.feed
+
+    def end(self) -> None:
+        """The reply is complete."""
+        if self._tap is not None:
+            self._tap.end()
+        self._attempts.conclude(self._exchange, self._attempt, self._tap, None)
+
+    def fail(self, error: BaseException) -> None:
+        """The reply broke off."""
+        if self._tap is not None:
+            self._tap.fail(error)
+        self._attempts.conclude(self._exchange, self._attempt, self._tap, error)
+
+
+def _ignore(data: bytes) -> None:
+    return None

@@ -1,0 +1,366 @@
+"""One body, many sinks.
+
+Theory of operation. A source (an upstream connection, a plugin's generator, the caller's upload) calls `feed` for each
+piece, then `end` or `fail` once. Sinks attach at any time: before the first piece, or later. What came while no sink
+was attached is held and handed to the first one; a later sink gets what comes from then on. Observers (a tap, a
+`Recording` that keeps a bounded copy) are added before the first sink, see every piece first, and do not count when the
+source asks whether anybody still wants the rest. Back-pressure: the source is paused while any sink asks for it, or
+while too much is held for a first sink that has not come.
+
+    state      feed            end               fail
+    OPEN       OPEN            ENDED             FAILED
+    ENDED      (error)         (error)           ENDED, ignored
+    FAILED     ignored         ignored           FAILED, ignored
+"""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Protocol
+
+from llmproxy.tasks import spawn
+
+#: Bytes held for a sink that has not attached yet, before the source is paused.
+HOLD_LIMIT = 64 * 1024
+
+OPEN, ENDED, FAILED = range(3)
+
+
+class Sink(Protocol):
+    """Where a body's pieces go. No method may raise or block."""
+
+    def feed(self, data: bytes) -> None:
+        """Take one piece, at least one byte long."""
+
+    def end(self) -> None:
+        """The body is complete; nothing follows."""
+
+    def fail(self, error: BaseException) -> None:
+        """The body broke off; nothing follows."""
+
+
+class HasOutput(Protocol):
+    """Tells whether the first piece of real output has passed."""
+
+    first_output: bool
+
+
+class BodyTooLarge(Exception):  # noqa: N818
+    """A body grew past the bound its reader gave."""
+
+
+class Body:
+    """Bytes that are still coming, from one source to any number of sinks.
+
+    `pause`, `resume` and `abandon` are the source's own switches; `abandon` means that nobody wants the rest.
+    """
+
+    __slots__ = (
+        "_abandon",
+        "_all",
+        "_held",
+        "_held_size",
+        "_observers",
+        "_pause",
+        "_paused",
+        "_resume",
+        "_sinks",
+        "error",
+        "size",
+        "state",
+        "tap",
+    )
+
+    def __init__(
+        self,
+        pause: Callable[[], None] | None = None,
+        resume: Callable[[], None] | None = None,
+        abandon: Callable[[], None] | None = None,
+    ) -> None:
+        self._pause = pause
+        self._resume = resume
+        self._abandon = abandon
+        self._observers: tuple[Sink, ...] = ()
+        self._sinks: tuple[Sink, ...] = ()
+        self._all: tuple[Sink, ...] = ()
+        self._held: list[bytes] | None = []
+        self._held_size = 0
+        self._paused: set[int] = set()
+        self.state = OPEN
+        self.error: BaseException | None = None
+        self.size = 0
+        #: Who knows whether output has begun; the source's first-token timeout asks it.
+        self.tap: HasOutput | None = None
+
+    @classmethod
+    def pumped(cls, pieces: AsyncIterator[bytes]) -> Body:
+        """Make a body from an async iterator, which is closed when the body is abandoned."""
+        return _Pump(pieces).body
+
+    def feed(self, data: bytes) -> None:
+        """Hand one piece to every sink (source side)."""
+        if self.state != OPEN:
+            return
+        self.size += len(data)
+        if self._held is not None:
+            self._held.append(data)
+            self._held_size += len(data)
+            if self._held_size > HOLD_LIMIT:
+                self.pause(self)
+            return
+        for sink in self._all:
+            sink.feed(data)
+
+    def end(self) -> None:
+        """Say that the body is complete (source side)."""
+        if self.state == OPEN:
+            self.state = ENDED
+            self._conclude()
+
+    def fail(self, error: BaseException) -> None:
+        """Say that the body broke off (source side)."""
+        if self.state == OPEN:
+            self.state = FAILED
+            self.error = error
+            self._conclude()
+
+    def _conclude(self) -> None:
+        if self._held is None:
+            for sink in self._all:
+                self._tell_end(sink)
+
+    def _tell_end(self, sink: Sink) -> None:
+        if self.state == FAILED:
+            sink.fail(self.error or ConnectionError("the body broke off"))
+        else:
+            sink.end()
+
+    def observe(self, sink: Sink) -> None:
+        """Add a sink that sees every piece before the others and does not keep the source going.
+
+        Raises:
+            RuntimeError: pieces have begun to leave; it would miss some.
+        """
+        if self._held is None:
+            raise RuntimeError("the body's pieces have begun to leave")
+        self._observers += (sink,)
+        self._all = self._observers + self._sinks
+
+    def attach(self, sink: Sink) -> None:
+        """Add a sink; the first one gets what was held, a later one what comes from now on."""
+        held, self._held = self._held, None
+        self._sinks += (sink,)
+        self._all = self._observers + self._sinks
+        if held is None:
+            if self.state != OPEN:
+                self._tell_end(sink)
+            return
+        for data in held:
+            for each in self._all:
+                each.feed(data)
+        self.resume(self)
+        if self.state != OPEN:
+            self._conclude()
+
+    def detach(self, sink: Sink) -> None:
+        """Remove a sink; when the last one leaves, the source is told that nobody wants the rest."""
+        self._sinks = tuple(other for other in self._sinks if other is not sink)
+        self._all = self._observers + self._sinks
+        self.resume(sink)
+        if not self._sinks:
+            self.abandon()
+
+    def abandon(self) -> None:
+        """Tell the source that nobody wants the rest."""
+        if self.state == OPEN and self._abandon is not None:
+            self._abandon()
+
+    def pause(self, who: object) -> None:
+        """Ask the source to stop reading until `who` says `resume`."""
+        if not self._paused and self._pause is not None and self.state == OPEN:
+            self._pause()
+        self._paused.add(id(who))
+
+    def resume(self, who: object) -> None:
+        """Take back `pause`."""
+        if id(who) in self._paused:
+            self._paused.discard(id(who))
+            if not self._paused and self._resume is not None and self.state == OPEN:
+                self._resume()
+
+    async def read(self, limit: int) -> bytes:
+        """Return the whole body.
+
+        Raises:
+            BodyTooLarge: more than `limit` bytes came; the source is abandoned.
+            Exception: what the source failed with.
+        """
+        collector = _Collector(self, limit)
+        self.attach(collector)
+        try:
+            return await collector.done
+        finally:
+            self.detach(collector)
+
+    async def pieces(self) -> AsyncIterator[bytes]:
+        """Iterate over the pieces as they come, with back-pressure."""
+        reader = _Reader(self)
+        self.attach(reader)
+        try:
+            while (piece := await reader.next()) is not None:
+                yield piece
+        finally:
+            self.detach(reader)
+
+
+class Recording:
+    """A bounded copy of a body, kept as it passes.
+
+    `whole()` gives the bytes once complete; None if it broke off, is not complete, or outgrew `limit`.
+    """
+
+    __slots__ = ("_pieces", "complete", "limit", "on_complete", "size")
+
+    def __init__(self, limit: int, on_complete: Callable[[], None] | None = None) -> None:
+        self._pieces: list[bytes] | None = []
+        self.limit = limit
+        self.size = 0
+        self.complete = False
+        self.on_complete = on_complete
+
+    def feed(self, data: bytes) -> None:
+        """Keep one piece, or give the copy up when it outgrows the bound."""
+        if self._pieces is not None:
+            self.size += len(data)
+            if self.size > self.limit:
+                self._pieces = None
+            else:
+                self._pieces.append(data)
+
+    def end(self) -> None:
+        """Mark the copy complete."""
+        self.complete = True
+        if self.on_complete is not None:
+            self.on_complete()
+
+    def fail(self, error: BaseException) -> None:
+        """Forget the copy: a broken answer is never kept."""
+        self._pieces = None
+        if self.on_complete is not None:
+            self.on_complete()
+
+    def whole(self) -> bytes | None:
+        """Return the bytes of a complete body, else None."""
+        return b"".join(self._pieces) if self.complete and self._pieces is not None else None
+
+
+class _Collector:
+    """Gather a whole body for `Body.read`."""
+
+    __slots__ = ("_body", "_limit", "_pieces", "_size", "done")
+
+    def __init__(self, body: Body, limit: int) -> None:
+        self._body = body
+        self._limit = limit
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
+
+    def feed(self, data: bytes) -> None:
+        self._size += len(data)
+        if self._size <= self._limit:
+            self._pieces.append(data)
+        elif not self.done.done():
+            self.done.set_exception(BodyTooLarge(f"the body is larger than {self._limit} bytes"))
+
+    def end(self) -> None:
+        if not self.done.done():
+            self.done.set_result(b"".join(self._pieces))
+
+    def fail(self, error: BaseException) -> None:
+        if not self.done.done():
+            self.done.set_exception(error)
+
+
+class _Reader:
+    """Hand pieces to an async consumer, pausing the source while it is behind."""
+
+    __slots__ = ("_body", "_ended", "_error", "_pieces", "_waiter")
+
+    def __init__(self, body: Body) -> None:
+        self._body = body
+        self._pieces: list[bytes] = []
+        self._ended = False
+        self._error: BaseException | None = None
+        self._waiter: asyncio.Future[None] | None = None
+
+    def feed(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self._body.pause(self)
+        self._wake()
+
+    def end(self) -> None:
+        self._ended = True
+        self._wake()
+
+    def fail(self, error: BaseException) -> None:
+        self._error = error
+        self._wake()
+
+    def _wake(self) -> None:
+        if self._waiter is not None and not self._waiter.done():
+            self._waiter.set_result(None)
+
+    async def next(self) -> bytes | None:
+        while not self._pieces:
+            if self._error is not None:
+                raise self._error
+            if self._ended:
+                return None
+            self._waiter = asyncio.get_running_loop().create_future()
+            self._body.resume(self)
+            await self._waiter
+        pieces, self._pieces = self._pieces, []
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
+
+
+class _Pump:
+    """Feed a body from an async iterator, one task a body."""
+
+    __slots__ = ("_gate", "_pieces", "_task", "body")
+
+    def __init__(self, pieces: AsyncIterator[bytes]) -> None:
+        self.body = Body(self._shut, self._open, self._stop)
+        self._pieces = pieces
+        self._gate = asyncio.Event()
+        self._gate.set()
+        self._task = spawn(self._run(), name="body-pump")
+
+    def _shut(self) -> None:
+        self._gate.clear()
+
+    def _open(self) -> None:
+        self._gate.set()
+
+    def _stop(self) -> None:
+        self._task.cancel()
+
+    async def _run(self) -> None:
+        try:
+            async for piece in self._pieces:
+                if piece:
+                    self.body.feed(piece)
+                await self._gate.wait()
+        except asyncio.CancelledError:
+            self.body.fail(ConnectionAbortedError("the body was abandoned"))
+        except Exception as error:  # noqa: BLE001  # the sinks are told; the pipeline logs it
+            self.body.fail(error)
+        else:
+            self.body.end()
+        finally:
+            close = getattr(self._pieces, "aclose", None)
+            if close is not None:
+                with contextlib.suppress(Exception):
+                    await close()

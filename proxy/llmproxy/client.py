@@ -1,0 +1,178 @@
+"""The caller's side of one exchange: reading the upload, writing the reply."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from typing import TYPE_CHECKING, Any
+
+from llmproxy.body import Body
+from llmproxy.errors import BadRequest, GatewayError
+from llmproxy.messages import HOP_BY_HOP, Headers, Reply
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
+
+    from llmproxy.exchange import Exchange
+
+#: Bytes written to a caller and not yet taken by the kernel, before its source is paused.
+WRITE_HIGH = 64 * 1024
+
+_STATUS_LINES: dict[int, bytes] = {}
+
+# Names of reply fields that the gateway writes itself. Kept by spelling: upstreams use few.
+_DROPPED = HOP_BY_HOP | {b"content-length"}
+_keep_field: dict[bytes, bool] = {}
+
+
+def status_line(status: int) -> bytes:
+    """Return the status line, with the standard reason."""
+    line = _STATUS_LINES.get(status)
+    if line is None:
+        from http import HTTPStatus  # noqa: PLC0415  # once a status
+
+        try:
+            reason = HTTPStatus(status).phrase
+        except ValueError:
+            reason = ""
+        line = _STATUS_LINES[status] = f"HTTP/1.1 {status} {reason}\r\n".encode()
+    return line
+
+
+def _keeps(name: bytes) -> bool:
+    known = _keep_field.get(name)
+    if known is None:
+        known = name.lower() not in _DROPPED
+        if len(_keep_field) < 1024:
+            _keep_field[name] = known
+    return known
+
+
+def connection_fields(headers: Headers) -> frozenset[bytes]:
+    """Return the names that `Connection` lists: they are for one hop only (RFC 9110 §7.6.1)."""
+    listed = headers.index.get(b"connection")
+    if listed is None:
+        return frozenset()
+    return frozenset(name.strip().lower() for name in listed.split(b",")) - {b"close", b"keep-alive", b""}
+
+
+def write_head(reply: Reply, extra: bytes, framing: bytes) -> bytes:
+    """Return a reply's status line and header. `framing` ends it, blank line included."""
+    parts = [status_line(reply.status)]
+    headers = reply.headers
+    listed = connection_fields(headers)
+    for name, value in headers.raw:
+        if _keeps(name) and not (listed and name.lower() in listed):
+            parts += (name, b": ", value, b"\r\n")
+    parts += (extra, framing)
+    return b"".join(parts)
+
+
+class ClientSink:
+    """Writes a streamed reply to the caller's transport, straight from the source, with back-pressure."""
+
+    __slots__ = (
+        "_body",
+        "_chunked",
+        "_exchange",
+        "_head",
+        "_stream_error",
+        "_transport",
+        "broken",
+        "done",
+        "sent",
+    )
+
+    def __init__(  # noqa: PLR0913, PLR0917  # made once a stream
+        self,
+        transport: asyncio.Transport,
+        exchange: Exchange,
+        body: Body,
+        head: bytes,
+        done: asyncio.Future[None],
+        *,
+        chunked: bool,
+    ) -> None:
+        self._transport = transport
+        self._exchange = exchange
+        self._body = body
+        self._head = head
+        self._chunked = chunked
+        self.done = done
+        self.broken: BaseException | None = None
+        self.sent = 0
+
+    def start(self) -> None:
+        """Write the head now if no piece of the body took it along."""
+        if self._head:
+            self._transport.write(self._head)
+            self._head = b""
+
+    def feed(self, data: bytes) -> None:
+        """Write one piece."""
+        self.sent += len(data)
+        if self._chunked:
+            data = b"%b%x\r\n%b\r\n" % (self._head, len(data), data)
+        elif self._head:
+            data = self._head + data
+        self._head = b""
+        self._transport.write(data)
+
+    def end(self) -> None:
+        """Write what ends the body."""
+        self.start()
+        if self._chunked:
+            self._transport.write(b"0\r\n\r\n")
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def fail(self, error: BaseException) -> None:
+        """Say honestly that the body broke off: an error event where the caller's dialect has one, then no clean end."""
+        self.broken = error
+        event = self._error_event(error)
+        if event and not self._transport.is_closing():
+            self.feed(event)
+        else:
+            self.start()
+        if not self.done.done():
+            self.done.set_result(None)
+
+    def _error_event(self, error: BaseException) -> bytes:
+        face = self._exchange.client_face
+        if face is None or not self._exchange.streamed or not self._chunked:
+            return b""
+        if not isinstance(error, GatewayError):
+            error = GatewayError(502, "upstream_cut", "The upstream's stream broke off.")
+        return face.stream_error(error)
+
+    def pause(self) -> None:
+        """The caller takes nothing: stop the source."""
+        self._body.pause(self)
+
+    def resume(self) -> None:
+        """The caller takes again."""
+        self._body.resume(self)
+
+
+def take_upload(payload: StreamReader, timeout: float) -> bytes | Body:
+    """Return the request's body: bytes if it is all here, else a Body that reads it with back-pressure."""
+    if payload.is_eof() and payload.exception() is None:
+        return payload.read_nowait(-1)
+    return Body.pumped(_pieces(payload, timeout))
+
+
+async def _pieces(payload: StreamReader, timeout: float) -> AsyncIterator[bytes]:
+    while True:
+        try:
+            async with asyncio.timeout(timeout):
+                data: Any = await payload.readany()
+        except TimeoutError:
+            message = f"No piece of the request's body came for {timeout:g} s."
+            raise BadRequest("body_timeout", message, status=408) from None
+        except (ConnectionError, asyncio.CancelledError):
+            raise
+        except Exception as fault:
+            raise BadRequest("bad_body", "The request's body is not validly framed.") from fault
+        if not data:
+            return
+        yield data

@@ -1,0 +1,93 @@
+"""The error tree: what a caller is told, what an operator is told."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+
+class GatewayError(Exception):
+    """A fault with a status and a stable code, to be shaped in the caller's dialect.
+
+    Args:
+        status: the HTTP status the caller gets.
+        code: a stable snake_case word that programs may match on.
+        message: one sentence for a person; never holds a credential or a body.
+        retry_after: seconds until another try makes sense, or None.
+        headers: further header fields of the answer, such as `Allow` or `WWW-Authenticate`.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        retry_after: float | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(message)
+        self.status = status
+        self.code = code
+        self.message = message
+        self.retry_after = retry_after
+        self.headers = tuple(headers)
+
+
+class BadRequest(GatewayError):
+    """The caller's request cannot be understood."""
+
+    def __init__(self, code: str, message: str, *, status: int = 400) -> None:
+        super().__init__(status, code, message)
+
+
+class UpstreamError(GatewayError):
+    """An attempt failed before or while its reply came.
+
+    `phase` is one of `connect`, `tls`, `send`, `headers`, `first_token`, `body`, `total`.
+    `sent` says whether any byte of the request may have reached the upstream.
+    """
+
+    def __init__(self, code: str, message: str, *, phase: str, sent: bool, status: int = 502) -> None:
+        super().__init__(status, code, message)
+        self.phase = phase
+        self.sent = sent
+
+
+class UpstreamTimeout(UpstreamError):
+    """One of the five timeouts ran out; `phase` names which."""
+
+    def __init__(self, phase: str, seconds: float, *, sent: bool) -> None:
+        super().__init__(
+            "upstream_timeout",
+            f"The upstream exceeded its {phase} timeout of {seconds:g} s.",
+            phase=phase,
+            sent=sent,
+            status=504,
+        )
+
+
+class ClientGone(Exception):  # noqa: N818  # an event, not a mistake
+    """The caller left before its answer was whole."""
+
+
+class StartError(Exception):
+    """The gateway cannot start or reload; the message is one line that names the culprit."""
+
+
+class ConfigError(Exception):
+    """One mistake in the configuration, told by its key path."""
+
+    def __init__(self, path: str, message: str, suggestion: str | None = None) -> None:
+        hint = f"; did you mean {suggestion!r}?" if suggestion else ""
+        super().__init__(f"{path}: {message}{hint}" if path else f"{message}{hint}")
+        self.path = path
+        self.message = message
+        self.suggestion = suggestion
+
+
+class ConfigErrors(StartError):
+    """Every mistake found in one reading of the configuration."""
+
+    def __init__(self, errors: Sequence[ConfigError]) -> None:
+        super().__init__("\n".join(str(error) for error in errors))
+        self.errors = tuple(errors)

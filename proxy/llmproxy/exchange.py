@@ -1,0 +1,263 @@
+"""One exchange: a caller's request and all that follows from it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+
+import msgspec
+
+from llmproxy.body import Body, BodyTooLarge
+from llmproxy.errors import BadRequest
+from llmproxy.jsonscan import Member, patch
+from llmproxy.messages import ClientRequest, StoredReply
+
+if TYPE_CHECKING:
+    from llmproxy.dialects import ClientFace
+    from llmproxy.pipeline import Route
+    from llmproxy.registry import Plugin
+
+T = TypeVar("T")
+
+
+class StateKey(Generic[T]):
+    """A typed key into `exchange.state`; make one a module-level constant."""
+
+    __slots__ = ("name",)
+
+    def __init__(self, name: str) -> None:
+        self.name = name
+
+    def __repr__(self) -> str:
+        return f"StateKey({self.name!r})"
+
+
+class State:
+    """What plugins keep with an exchange, by typed key only."""
+
+    __slots__ = ("_values",)
+
+    def __init__(self) -> None:
+        self._values: dict[Any, Any] = {}
+
+    def __getitem__(self, key: StateKey[T]) -> T:
+        return cast("T", self._values[key])
+
+    def __setitem__(self, key: StateKey[T], value: T) -> None:
+        self._values[key] = value
+
+    def get(self, key: StateKey[T]) -> T | None:
+        """Return the value, or None."""
+        return self._values.get(key)
+
+
+class Usage(msgspec.Struct, frozen=True):
+    """Tokens in disjoint buckets; their sum is the provider's total."""
+
+    input: int = 0
+    cache_read: int = 0
+    cache_write: int = 0
+    output: int = 0
+    reasoning: int = 0
+
+    @property
+    def total(self) -> int:
+        """All tokens."""
+        return self.input + self.cache_read + self.cache_write + self.output + self.reasoning
+
+
+@dataclass(frozen=True, slots=True)
+class Caller:
+    """Who asks: set by an authenticating plugin in `pre_route`.
+
+    `tenant` separates everything that is stored; `key` is a public name of the credential, never the credential.
+    """
+
+    tenant: str
+    key: str = ""
+    labels: tuple[tuple[str, str], ...] = ()
+
+
+#: The caller where no plugin asked who it is.
+ANONYMOUS = Caller("default")
+
+
+@dataclass(frozen=True, slots=True)
+class Endpoint:
+    """Where one attempt goes: an upstream's name and the model name sent to it (None leaves the body's own)."""
+
+    upstream: str
+    model: str | None = None
+
+
+@dataclass(slots=True)
+class Attempt:
+    """One try at an upstream. Times are seconds on the gateway's clock; `status` is None if no reply came."""
+
+    number: int
+    endpoint: Endpoint
+    started: float
+    status: int | None = None
+    headers_at: float | None = None
+    first_output_at: float | None = None
+    ended: float | None = None
+    error: BaseException | None = None
+    usage: Usage | None = None
+    complete: bool = False
+
+
+@dataclass(slots=True)
+class Outcome:
+    """How the exchange ended; final when `post_response` runs.
+
+    `cache` is `hit`, `miss` or `` (not asked). `result` is one of `ok`, `answered` (by a plugin, early), `hit`,
+    `refused` (by the gateway), `upstream_error`, `cut` (broke off after output), `client_gone`.
+    """
+
+    status: int = 0
+    result: str = ""
+    cache: str = ""
+    error: str = ""
+    answered_by: str = ""
+    bytes_in: int = 0
+    bytes_out: int = 0
+    first_byte_at: float | None = None
+    ended: float = 0.0
+    client_gone: bool = False
+    reply: StoredReply | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Edit:
+    """One byte-range change of the caller's body: `data` in place of `body[start:end]`."""
+
+    start: int
+    end: int
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class MessageEdit:
+    """Put a message into the conversation before index `at` (negative from the end), or in that one's place."""
+
+    at: int
+    role: str
+    text: str
+    replace: bool = False
+
+
+class Exchange:
+    """A caller's request on its way through the pipeline.
+
+    `model` is the public name the caller asked for; `endpoints` the ordered places that may answer; `endpoint` the
+    one the next attempt goes to. `deadline` is a time on the gateway's clock, shared by all attempts. `upload` is the
+    request's body while it is still coming; `members` where the fields that the gateway acts on stand in it.
+    """
+
+    __slots__ = (
+        "_body",
+        "_state",
+        "attempts",
+        "caller",
+        "client_face",
+        "deadline",
+        "endpoint",
+        "endpoints",
+        "id",
+        "members",
+        "model",
+        "outcome",
+        "params",
+        "parent",
+        "request",
+        "route",
+        "spent",
+        "started",
+        "streamed",
+        "trace",
+        "upload",
+        "usage",
+        "usage_added",
+    )
+
+    def __init__(self, request: ClientRequest, route: Route, name: str, started: float) -> None:
+        self.request = request
+        self.route = route
+        self.id = name
+        self.started = started
+        self.params: dict[str, str] = {}
+        self.caller: Caller = ANONYMOUS
+        self.client_face: ClientFace | None = None
+        #: Lower-case names of header fields that were meant for the gateway alone; they go no further.
+        self.spent: frozenset[bytes] = frozenset()
+        self.model: str | None = None
+        self.streamed = False
+        self.endpoints: Sequence[Endpoint] = ()
+        self.endpoint: Endpoint | None = None
+        self.deadline = 0.0
+        self.attempts: list[Attempt] = []
+        self.usage: Usage | None = None
+        self.usage_added = False
+        self.outcome = Outcome()
+        self.parent: Exchange | None = None
+        self.trace = ""
+        self.members: dict[str, Member] = {}
+        self.upload: bytes | Body | None = None
+        self._state: State | None = None
+        self._body: bytes | None = None
+
+    @property
+    def state(self) -> State:
+        """What plugins keep with this exchange, by typed key."""
+        if self._state is None:
+            self._state = State()
+        return self._state
+
+    def options(self, plugin: Plugin[Any]) -> Any:
+        """Return the plugin's `RouteConfig` for this route."""
+        return self.route.options[plugin.name]
+
+    @property
+    def has_body(self) -> bool:
+        """Whether the whole body is at hand."""
+        return self._body is not None
+
+    async def body(self) -> bytes:
+        """Return the caller's whole body, after edits; on a model route its model name is known from then on.
+
+        Raises:
+            BadRequest: larger than the route's `max_body` (413), too slow (408), or broken for its dialect (400).
+        """
+        if self._body is None:
+            upload, self.upload = self.upload, None
+            try:
+                data = await upload.read(self.route.max_body) if isinstance(upload, Body) else upload or b""
+                if len(data) > self.route.max_body:
+                    raise BodyTooLarge
+            except BodyTooLarge as fault:
+                message = f"The request's body is larger than {self.route.max_body} bytes."
+                raise BadRequest("body_too_large", message, status=413) from fault
+            self.set_body(data)
+        return self._body or b""
+
+    def set_body(self, data: bytes) -> None:
+        """Replace the whole body (prefer `edit`, which keeps what stands before the change)."""
+        self._body = data
+        if self.client_face is not None:
+            self.client_face.open(self, data)
+
+    async def edit(self, *edits: Edit | MessageEdit) -> None:
+        """Change the body by byte ranges, or its conversation by messages; bytes before an edit stay as they are.
+
+        Raises:
+            BadRequest: the body has no conversation to put a message into.
+        """
+        body = await self.body()
+        ranges = [e for e in edits if isinstance(e, Edit)]
+        messages = [e for e in edits if isinstance(e, MessageEdit)]
+        if messages:
+            if self.client_face is None:
+                raise BadRequest("no_conversation", "This route's requests hold no conversation to edit.")
+            ranges += self.client_face.edits(body, messages)
+        self.set_body(patch(body, [(e.start, e.end, e.data) for e in ranges]))

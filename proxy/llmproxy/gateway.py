@@ -1,0 +1,231 @@
+"""Generations: a whole configuration, built, started, swapped in, drained."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping, Sequence
+from contextlib import AsyncExitStack
+from typing import TYPE_CHECKING, Any
+
+import structlog
+
+from llmproxy.assembly import Assembly, Faces, build_routes
+from llmproxy.errors import BadRequest, GatewayError, StartError
+from llmproxy.exchange import ANONYMOUS, Exchange
+from llmproxy.messages import ClientRequest, Headers, Reply
+from llmproxy.problems import problem
+from llmproxy.routing import Match, Router
+from llmproxy.runtime import ChildRequest, Process, Runtime, Services
+from llmproxy.tasks import spawn
+
+if TYPE_CHECKING:
+    from llmproxy.config import Config
+    from llmproxy.registry import Embedder
+    from llmproxy.route import Route
+    from llmproxy.stores import Store
+
+_log = structlog.get_logger("llmproxy")
+
+
+class Generation:
+    """One configuration, in service or on its way there or out.
+
+    `active` counts the exchanges that run on it; `retire` waits for them.
+    """
+
+    def __init__(self, config: Config, process: Process, listeners: Sequence[str] = ()) -> None:
+        self.process = process
+        self.assembly = Assembly(config)
+        self.listeners = tuple(listeners) or tuple(each.address for each in config.listeners)
+        self.active = 0
+        self.router: Router[Route] = Router(())
+        self.faces = Faces({})
+        self._stack = AsyncExitStack()
+        self._runtimes: list[Runtime] = []
+        self._idle: asyncio.Event | None = None
+        self._stores: dict[str, Store] = {}
+
+    @property
+    def config(self) -> Config:
+        """The configuration, contributions included."""
+        return self.assembly.config
+
+    @property
+    def embedders(self) -> dict[str, Embedder]:
+        """The registered embedders."""
+        return self.assembly.registered.embedders
+
+    async def start(self, environ: Mapping[str, str] = os.environ) -> None:
+        """Build and start everything; on failure, stop what was started and raise.
+
+        Raises:
+            StartError: one line that names what is wrong.
+        """
+        try:
+            await self._start(environ)
+        except BaseException:
+            await self._stop()
+            raise
+
+    async def _start(self, environ: Mapping[str, str]) -> None:
+        services = Services()
+        runtimes = {
+            plugin.name: Runtime(plugin.name, self.process, self, services, self.listeners)
+            for plugin in self.assembly.table.plugins
+        }
+        self._runtimes = list(runtimes.values())
+        for plugin, hook in self.assembly.table.methods("contribute_config"):
+            fragment = await _named(plugin.name, "contribute_config", hook(runtimes[plugin.name]))
+            if fragment is not None:
+                self.assembly.contribute(plugin.name, fragment, environ)
+        for plugin, hook in self.assembly.table.methods("lifespan"):
+            manager = hook(runtimes[plugin.name])
+            await _named(plugin.name, "lifespan", self._stack.enter_async_context(manager))
+        routes = build_routes(self.assembly, self.process, environ)
+        for upstream in self.assembly.upstreams.values():
+            self._stack.callback(upstream.close)
+        self.router = Router(routes)
+        self.faces = Faces(self.assembly.registered.client_faces)
+
+    async def open_store(self, name: str) -> Store:
+        """Return the store of that name, open; it survives reloads while its URL stays the same."""
+        if name not in self._stores:
+            settings = self.config.stores.get(name)
+            if settings is None:
+                known = ", ".join(sorted(self.config.stores)) or "none"
+                raise StartError(f"no store is called {name!r} (configured: {known})")
+            make = self.assembly.opener(settings)
+            self._stores[name] = await self._stack.enter_async_context(
+                self.process.shared.use(("store", settings.url), make)
+            )
+        return self._stores[name]
+
+    def open_stores(self) -> list[Store]:
+        """Return the stores that plugins of this generation use."""
+        return list(self._stores.values())
+
+    def shape(self, error: GatewayError, path: str, headers: Headers | None = None) -> Reply:
+        """Return an error for a caller whose route is not known, by the face that its path or headers suggest."""
+        face = self.faces.choose(path, headers)
+        return problem(error) if face is None else face.error(error)
+
+    async def call(self, request: ChildRequest, parent: Exchange | None) -> Reply:
+        """Run a child exchange through the pipeline, as its parent's caller and within its deadline."""
+        # Imported here, as the server imports this module; a child needs the same matching as a caller.
+        from llmproxy.server import route_of  # noqa: PLC0415
+
+        asked = ClientRequest(request.method, request.target, request.headers, host="", client="", listener="child")
+        match: Match[Any] = route_of(self, asked)
+        name = f"{parent.id}.{len(parent.attempts)}" if parent else "child"
+        exchange = Exchange(asked, match.route, name, self.process.clock.now())
+        exchange.params = dict(match.params)
+        exchange.client_face = match.route.face
+        exchange.upload = request.body
+        exchange.parent = parent
+        if parent is not None:
+            exchange.caller = parent.caller
+            exchange.deadline = parent.deadline
+            exchange.trace = parent.trace
+        self.active += 1
+        try:
+            reply = await match.route.pipeline.answer(exchange)
+            exchange.outcome.status = reply.status
+            exchange.outcome.result = exchange.outcome.result or "ok"
+            return reply
+        finally:
+            await match.route.pipeline.finish(exchange)
+            self.leave()
+
+    def leave(self) -> None:
+        """One exchange less."""
+        self.active -= 1
+        if self.active == 0 and self._idle is not None:
+            self._idle.set()
+
+    async def retire(self, timeout: float) -> None:
+        """Wait for the exchanges that run, at most `timeout` seconds, then stop."""
+        if self.active:
+            self._idle = asyncio.Event()
+            try:
+                async with asyncio.timeout(timeout):
+                    await self._idle.wait()
+            except TimeoutError:
+                _log.warning("generation_retired_busy", active=self.active)
+        await self._stop()
+
+    async def _stop(self) -> None:
+        for runtime in self._runtimes:
+            await runtime.close()
+        try:
+            await self._stack.aclose()
+        except Exception as fault:  # noqa: BLE001  # a plugin's clean-up must not keep the others from theirs
+            _log.error("lifespan_exit_failed", exc_info=fault)
+
+
+async def _named(plugin: str, hook: str, work: Any) -> Any:
+    """Await a plugin's start-up work; name the plugin if it fails."""
+    try:
+        return await work
+    except StartError as fault:
+        raise fault if repr(plugin) in str(fault) else StartError(f"plugin {plugin!r}: {fault}") from fault
+    except Exception as fault:
+        raise StartError(f"plugin {plugin!r}: {hook} failed: {type(fault).__name__}: {fault}") from fault
+
+
+class Gateway:
+    """What serves: the current generation, and the one that may replace it."""
+
+    def __init__(self, process: Process, drain_timeout: float = 600.0) -> None:
+        self.process = process
+        self._drain_timeout = drain_timeout
+        self._current: Generation | None = None
+        self._next: Generation | None = None
+        self.retiring: set[asyncio.Task[None]] = set()
+
+    @property
+    def current(self) -> Generation:
+        """The generation that takes new exchanges."""
+        if self._current is None:
+            raise RuntimeError("no generation serves yet")
+        return self._current
+
+    @property
+    def serving(self) -> bool:
+        """Whether a generation serves."""
+        return self._current is not None
+
+    async def build(self, config: Config) -> None:
+        """Build and start the next generation beside the current one.
+
+        Raises:
+            StartError: why it cannot serve; the current one is untouched.
+        """
+        await self.abort()
+        generation = Generation(config, self.process)
+        await generation.start()
+        self._next = generation
+
+    def commit(self) -> None:
+        """Swap the built generation in; the old one finishes what it began."""
+        if self._next is None:
+            raise RuntimeError("nothing was built")
+        old, self._current, self._next = self._current, self._next, None
+        if old is not None:
+            task = spawn(old.retire(self._drain_timeout), name="retire-generation")
+            self.retiring.add(task)
+            task.add_done_callback(self.retiring.discard)
+
+    async def abort(self) -> None:
+        """Drop what was built and not swapped in."""
+        if self._next is not None:
+            generation, self._next = self._next, None
+            await generation.retire(0)
+
+    async def close(self, timeout: float) -> None:
+        """Retire everything."""
+        await self.abort()
+        if self.retiring:
+            await asyncio.wait(self.retiring, timeout=timeout)
+        if self._current is not None:
+            await self._current.retire(timeout)

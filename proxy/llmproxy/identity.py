@@ -1,0 +1,32 @@
+"""Names for exchanges and traces."""
+
+from __future__ import annotations
+
+import os
+import random
+import re
+from itertools import count
+
+_SAFE_ID = re.compile(rb"[A-Za-z0-9._:/+=@-]{1,128}")
+_TRACEPARENT = re.compile(rb"(?!ff)[0-9a-f]{2}-(?!0{32})[0-9a-f]{32}-(?!0{16})[0-9a-f]{16}-[0-9a-f]{2}")
+
+
+class Names:
+    """Makes request ids that are unique among workers and restarts, without a system call each."""
+
+    def __init__(self) -> None:
+        self._prefix = os.urandom(6).hex()
+        self._count = count(1)
+        self._random = random.Random(os.urandom(16))  # noqa: S311  # names, not secrets
+
+    def request_id(self, given: bytes | None) -> str:
+        """Pass on the caller's id if it is safe to log and to send on, else make one."""
+        if given is not None and _SAFE_ID.fullmatch(given):
+            return given.decode("ascii")
+        return f"req-{self._prefix}-{next(self._count):x}"
+
+    def trace(self, given: bytes | None) -> str:
+        """Pass on a valid W3C `traceparent`, else begin a trace (unsampled: nobody records it yet)."""
+        if given is not None and _TRACEPARENT.fullmatch(given):
+            return given.decode("ascii")
+        return f"00-{self._random.getrandbits(128) | 1:032x}-{self._random.getrandbits(64) | 1:016x}-00"

@@ -1,0 +1,134 @@
+"""The lanes of a stream: how a reply's bytes get from the upstream to the caller.
+
+Raw: nothing stands between; chunks go from socket to socket unparsed. Framed: the same dialect on both sides, but
+something changes events. Canonical: the dialects differ. The last two are chains of byte machines, each of which takes
+bytes cut anywhere and gives bytes, so that they compose and are tested alone.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from typing import TYPE_CHECKING
+
+from llmproxy.body import Body
+from llmproxy.sse import Event, Framer, parse
+
+if TYPE_CHECKING:
+    from llmproxy.dialects import ByteFilter, StreamDecoder, StreamEncoder
+    from llmproxy.hooks import EventTransform
+
+
+class Framed:
+    """Runs event transforms over a stream's bytes; the first transform sees each event first."""
+
+    __slots__ = ("_framer", "_transforms")
+
+    def __init__(self, transforms: Sequence[EventTransform], max_event: int = 1 << 20) -> None:
+        self._transforms = tuple(transforms)
+        self._framer = Framer(max_event=max_event)
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what leaves now; untouched events leave byte for byte."""
+        return b"".join(
+            event.encode() for raw in self._framer.feed(data) for event in self._through([parse(raw)], 0)
+        )
+
+    def close(self) -> bytes:
+        """Return what transforms held back, and an unfinished last event as it is."""
+        rest = self._framer.close()
+        out: list[Event] = []
+        for position, transform in enumerate(self._transforms):
+            out += self._through(transform.close(), position + 1)
+        return b"".join(event.encode() for event in out) + rest
+
+    def _through(self, events: Iterable[Event], start: int) -> Iterable[Event]:
+        for transform in self._transforms[start:]:
+            events = [changed for event in events for changed in transform.feed(event)]
+        return events
+
+
+class Canonical:
+    """Translates a stream: the upstream face's decoder, then the client face's encoder."""
+
+    __slots__ = ("_decoder", "_encoder")
+
+    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
+        self._decoder = decoder
+        self._encoder = encoder
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the translation of what these bytes complete."""
+        encode = self._encoder.feed
+        return b"".join(piece for item in self._decoder.feed(data) for piece in encode(item))
+
+    def close(self) -> bytes:
+        """Return the translated rest and the caller's end marker; raise if the stream is not whole."""
+        encode = self._encoder.feed
+        rest = [piece for item in self._decoder.close() for piece in encode(item)]
+        return b"".join([*rest, *self._encoder.close()])
+
+
+class Lane:
+    """A sink of the upstream's body and the source of the caller's, with byte machines between."""
+
+    __slots__ = ("_machines", "_source", "body")
+
+    def __init__(self, source: Body, machines: Sequence[ByteFilter]) -> None:
+        self._source = source
+        self._machines = tuple(machines)
+        self.body = Body(self._pause, self._resume, self._abandon)
+        source.attach(self)
+
+    def feed(self, data: bytes) -> None:
+        """Take one piece from the upstream."""
+        try:
+            for machine in self._machines:
+                data = machine.feed(data)
+        except Exception as fault:  # noqa: BLE001  # whatever a transform raises ends the stream, honestly
+            self._break(fault)
+            return
+        if data:
+            self.body.feed(data)
+
+    def end(self) -> None:
+        """The upstream is complete: flush what the machines hold."""
+        try:
+            data = flush(self._machines)
+        except Exception as fault:  # noqa: BLE001
+            self._break(fault)
+            return
+        if data:
+            self.body.feed(data)
+        self.body.end()
+
+    def fail(self, error: BaseException) -> None:
+        """The upstream broke off."""
+        self.body.fail(error)
+
+    def _break(self, fault: Exception) -> None:
+        self.body.fail(fault)
+        self._source.detach(self)
+
+    def _pause(self) -> None:
+        self._source.pause(self)
+
+    def _resume(self) -> None:
+        self._source.resume(self)
+
+    def _abandon(self) -> None:
+        self._source.detach(self)
+
+
+def flush(machines: Sequence[ByteFilter]) -> bytes:
+    """Close a chain in order, passing what each held back through the ones behind it."""
+    data = b""
+    for machine in machines:
+        data = (machine.feed(data) if data else b"") + machine.close()
+    return data
+
+
+def run_whole(machines: Sequence[ByteFilter], data: bytes) -> bytes:
+    """Pass a whole body through a chain."""
+    for machine in machines:
+        data = machine.feed(data) + machine.close()
+    return data

@@ -1,0 +1,234 @@
+"""What travels: headers, the caller's request, the wire request of an attempt, the reply."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable, Iterator
+from typing import TYPE_CHECKING, Any
+from urllib.parse import parse_qsl
+
+import orjson
+
+from llmproxy.body import Body
+
+if TYPE_CHECKING:
+    from llmproxy.sse import Event
+
+RawHeader = tuple[bytes, bytes]
+HeaderPairs = Iterable[tuple[str | bytes, str | bytes]]
+
+# RFC 9110 §7.6.1, with the fields that travel in practice though the list there does not name them.
+HOP_BY_HOP = frozenset(
+    {
+        b"connection",
+        b"keep-alive",
+        b"proxy-authenticate",
+        b"proxy-authorization",
+        b"proxy-connection",
+        b"te",
+        b"trailer",
+        b"transfer-encoding",
+        b"upgrade",
+    }
+)
+
+
+def _bytes(text: str | bytes) -> bytes:
+    return text if isinstance(text, bytes) else text.encode("latin-1", "replace")
+
+
+class Headers:
+    """Header fields in the order and spelling they came, looked up without regard to case.
+
+    `raw` is the list of (name, value) byte pairs; change it only through the methods.
+    """
+
+    __slots__ = ("_index", "raw")
+
+    def __init__(self, raw: Iterable[RawHeader] = ()) -> None:
+        self.raw: list[RawHeader] = raw if isinstance(raw, list) else list(raw)
+        self._index: dict[bytes, bytes] | None = None
+
+    @classmethod
+    def of(cls, pairs: HeaderPairs | dict[str, str]) -> Headers:
+        """Make headers from text pairs; refuse line breaks and NUL in them."""
+        headers = cls()
+        for name, value in pairs.items() if isinstance(pairs, dict) else pairs:
+            headers.add(name, value)
+        return headers
+
+    @property
+    def index(self) -> dict[bytes, bytes]:
+        """The last value of each name, names in lower case."""
+        index = self._index
+        if index is None:
+            index = self._index = {name.lower(): value for name, value in self.raw}
+        return index
+
+    def get(self, name: str) -> str | None:
+        """Return the last value of `name`, or None."""
+        value = self.index.get(name.lower().encode("latin-1"))
+        return None if value is None else value.decode("latin-1")
+
+    def get_all(self, name: str) -> list[str]:
+        """Return every value of `name`, in order."""
+        wanted = name.lower().encode("latin-1")
+        return [value.decode("latin-1") for field, value in self.raw if field.lower() == wanted]
+
+    def __contains__(self, name: str) -> bool:
+        return name.lower().encode("latin-1") in self.index
+
+    def __iter__(self) -> Iterator[tuple[str, str]]:
+        return ((name.decode("latin-1"), value.decode("latin-1")) for name, value in self.raw)
+
+    def __len__(self) -> int:
+        return len(self.raw)
+
+    def add(self, name: str | bytes, value: str | bytes) -> None:
+        """Append a field; refuse what could end the line early (RFC 9110 §5.5)."""
+        field, text = _bytes(name), _bytes(value)
+        if any(c in part for part in (field, text) for c in (b"\r", b"\n", b"\0")):
+            raise ValueError(f"header {name!r} holds a line break or NUL")
+        self.raw.append((field, text))
+        self._index = None
+
+    def set(self, name: str | bytes, value: str | bytes) -> None:
+        """Replace every field of this name by one."""
+        self.remove(name)
+        self.add(name, value)
+
+    def remove(self, name: str | bytes) -> None:
+        """Drop every field of this name."""
+        wanted = _bytes(name).lower()
+        if wanted in self.index:
+            self.raw = [pair for pair in self.raw if pair[0].lower() != wanted]
+            self._index = None
+
+    def copy(self) -> Headers:
+        """Return headers that can be changed without touching these."""
+        return Headers(list(self.raw))
+
+    def __repr__(self) -> str:
+        # Values may be credentials: only names are shown.
+        return f"Headers({', '.join(name.decode('latin-1') for name, _ in self.raw)})"
+
+
+class ClientRequest:
+    """The caller's request as it came; immutable by convention.
+
+    `path` and `query` are as sent (still percent-encoded); `target` is both.
+    """
+
+    __slots__ = (
+        "client",
+        "headers",
+        "host",
+        "listener",
+        "method",
+        "path",
+        "query",
+        "scheme",
+        "target",
+        "version",
+    )
+
+    def __init__(  # noqa: PLR0913  # one field each, built on the hot path
+        self,
+        method: str,
+        target: str,
+        headers: Headers,
+        *,
+        scheme: str = "http",
+        host: str = "",
+        client: str = "",
+        listener: str = "",
+        version: str = "1.1",
+    ) -> None:
+        self.method = method
+        self.target = target
+        self.path, _, self.query = target.partition("?")
+        self.headers = headers
+        self.scheme = scheme
+        self.host = host
+        self.client = client
+        self.listener = listener
+        self.version = version
+
+    def parameters(self) -> dict[str, str]:
+        """Return the query's parameters, decoded; the last of a name wins."""
+        return dict(parse_qsl(self.query, keep_blank_values=True))
+
+
+class UpstreamRequest:
+    """The wire request of one attempt; `transform_request` may change it."""
+
+    __slots__ = ("body", "headers", "method", "target")
+
+    def __init__(self, method: str, target: str, headers: Headers, body: bytes | Body = b"") -> None:
+        self.method = method
+        self.target = target
+        self.headers = headers
+        self.body = body
+
+
+class Reply:
+    """An answer: a status, headers, and a body that is whole (bytes) or still coming (Body)."""
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Headers | None = None, body: bytes | Body = b"") -> None:
+        self.status = status
+        self.headers = headers if headers is not None else Headers()
+        self.body = body
+
+    @classmethod
+    def json(cls, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
+        """Answer with `value` as JSON."""
+        fields = Headers([(b"Content-Type", b"application/json")])
+        for name, text in (headers or {}).items():
+            fields.set(name, text)
+        return cls(status, fields, orjson.dumps(value))
+
+    @classmethod
+    def text(cls, text: str, status: int = 200, content_type: str = "text/plain; charset=utf-8") -> Reply:
+        """Answer with text."""
+        return cls(status, Headers.of({"Content-Type": content_type}), text.encode())
+
+    @classmethod
+    def events(cls, events: AsyncIterator[Event], status: int = 200) -> Reply:
+        """Answer with a server-sent event stream; the iterator is closed if the caller leaves."""
+        fields = Headers.of({"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
+        return cls(status, fields, Body.pumped(event.encode() async for event in events))
+
+    @property
+    def streamed(self) -> bool:
+        """Whether the body is still coming."""
+        return isinstance(self.body, Body)
+
+    @property
+    def is_event_stream(self) -> bool:
+        """Whether the content type says server-sent events."""
+        return self.headers.index.get(b"content-type", b"")[:17].lower() == b"text/event-stream"
+
+    def __repr__(self) -> str:
+        return f"<Reply {self.status} {'streamed' if self.streamed else f'{len(self.body)} bytes'}>"  # type: ignore[arg-type]
+
+
+class StoredReply:
+    """A complete reply that may outlive its exchange: what `cache_store` gets.
+
+    Frozen: a store may hand the same object to many exchanges.
+    """
+
+    __slots__ = ("body", "headers", "status")
+
+    def __init__(self, status: int, headers: Iterable[RawHeader], body: bytes) -> None:
+        self.status = status
+        self.headers: tuple[RawHeader, ...] = tuple(headers)
+        self.body = body
+
+    def replay(self) -> Reply:
+        """Return a fresh reply with the stored status, headers and body."""
+        return Reply(self.status, Headers(list(self.headers)), self.body)
+
+    def __repr__(self) -> str:
+        return f"<StoredReply {self.status} {len(self.body)} bytes>"

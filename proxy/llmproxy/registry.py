@@ -1,0 +1,251 @@
+"""Plugins: what one is, what it may register, how it is found and checked."""
+
+from __future__ import annotations
+
+import importlib
+import importlib.metadata
+import inspect
+from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from difflib import get_close_matches
+from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+
+import msgspec
+import pluggy
+
+from llmproxy.errors import ConfigError, StartError
+from llmproxy.hooks import ASYNC_HOOKS, HOOKS, PROJECT, Hooks
+
+if TYPE_CHECKING:
+    from llmproxy.dialects import ClientFace, UpstreamFace
+    from llmproxy.exchange import Endpoint, Exchange
+    from llmproxy.messages import ClientRequest, Reply
+    from llmproxy.stores import StoreScheme
+
+#: The entry-point groups that third parties use.
+PLUGIN_GROUP = "llmproxy.plugins"
+COMMAND_GROUP = "llmproxy.commands"
+
+C = TypeVar("C", bound=msgspec.Struct)
+
+
+class NoConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """The configuration of a plugin that takes none."""
+
+
+if TYPE_CHECKING:
+    _Interface = Hooks
+else:
+    _Interface = object
+
+
+class Plugin(Generic[C], _Interface):
+    """What every plugin inherits from; write only the hooks you need, each marked `@hookimpl`.
+
+    Attributes:
+        Config: a frozen msgspec struct; the plugin's table in the configuration is decoded into it, strictly.
+        RouteConfig: likewise for `- name: {...}` in a route's list; read it with `exchange.options(self)`.
+        on_error: overrides every request hook's default on a fault: `open` goes on, `closed` refuses.
+        wants_reply: whether `post_response` gets the whole bounded reply in `exchange.outcome.reply`.
+        after: names of plugins that must stand above this one in a route's list; checked, never reordered.
+    """
+
+    Config: ClassVar[type[msgspec.Struct]] = NoConfig
+    RouteConfig: ClassVar[type[msgspec.Struct]] = NoConfig
+    on_error: ClassVar[Literal["open", "closed"] | None] = None
+    wants_reply: ClassVar[bool] = False
+    after: ClassVar[tuple[str, ...]] = ()
+
+    def __init__(self, name: str, config: C) -> None:
+        self.name = name
+        self.config = config
+
+    def __repr__(self) -> str:
+        return f"<plugin {self.name!r}>"
+
+
+Handler = Callable[["Exchange"], Awaitable["Reply"]]
+AdminHandler = Callable[["AdminRequest"], Awaitable["Reply"]]
+#: Orders the endpoints of one exchange, best first; pure and sync.
+Strategy = Callable[["Exchange", Sequence["Endpoint"]], Sequence["Endpoint"]]
+#: Turns texts into vectors of equal length.
+Embedder = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
+
+
+@dataclass(frozen=True, slots=True)
+class AdminRequest:
+    """What an admin route's handler gets; `params` are the path's, decoded."""
+
+    request: ClientRequest
+    params: Mapping[str, str]
+    body: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class AdminRoute:
+    """A route of the admin listener and the permission that it needs."""
+
+    method: str
+    path: str
+    handler: AdminHandler
+    permission: str
+    plugin: str
+    title: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class PublicRoute:
+    """A route of the data listeners that a plugin answers itself, behind the common pipeline."""
+
+    methods: tuple[str, ...]
+    path: str
+    handler: Handler
+    plugin: str
+
+
+@dataclass(slots=True)
+class Registrations:
+    """All that the plugins of one generation registered."""
+
+    client_faces: dict[str, ClientFace] = field(default_factory=dict)
+    upstream_faces: dict[str, UpstreamFace] = field(default_factory=dict)
+    store_schemes: dict[str, StoreScheme] = field(default_factory=dict)
+    strategies: dict[str, Strategy] = field(default_factory=dict)
+    embedders: dict[str, Embedder] = field(default_factory=dict)
+    admin_routes: list[AdminRoute] = field(default_factory=list)
+    public_routes: list[PublicRoute] = field(default_factory=list)
+
+
+class Registry:
+    """What a plugin registers with; each method refuses a name that is taken."""
+
+    def __init__(self, plugin: str, into: Registrations) -> None:
+        self._plugin = plugin
+        self._into = into
+
+    def dialect(
+        self, name: str, *, client: ClientFace | None = None, upstream: UpstreamFace | None = None
+    ) -> None:
+        """Offer a wire dialect: a client face, an upstream face, or both."""
+        if client is not None:
+            self._put(self._into.client_faces, "client dialect", name, client)
+        if upstream is not None:
+            self._put(self._into.upstream_faces, "upstream dialect", name, upstream)
+
+    def store_scheme(self, scheme: str, open_store: StoreScheme) -> None:
+        """Offer an engine for store URLs that start with `scheme`://."""
+        self._put(self._into.store_schemes, "store scheme", scheme, open_store)
+
+    def strategy(self, name: str, strategy: Strategy) -> None:
+        """Offer a balancing strategy that a route may name."""
+        self._put(self._into.strategies, "strategy", name, strategy)
+
+    def embedder(self, name: str, embedder: Embedder) -> None:
+        """Offer an embedder; other plugins get it by `runtime.embedder(name)`."""
+        self._put(self._into.embedders, "embedder", name, embedder)
+
+    def admin_route(self, method: str, path: str, handler: AdminHandler, *, permission: str) -> None:
+        """Serve `path` on the admin listener to whoever holds `permission`."""
+        self._into.admin_routes.append(AdminRoute(method, path, handler, permission, self._plugin))
+
+    def page(self, path: str, title: str, handler: AdminHandler, *, permission: str = "read") -> None:
+        """Serve an HTML page on the admin listener, listed on its front page by `title`."""
+        self._into.admin_routes.append(AdminRoute("GET", path, handler, permission, self._plugin, title))
+
+    def public_route(self, methods: Sequence[str], path: str, handler: Handler) -> None:
+        """Serve `path` on the data listeners, behind the configuration's common pipeline."""
+        self._into.public_routes.append(PublicRoute(tuple(methods), path, handler, self._plugin))
+
+    def _put(self, table: dict[str, Any], kind: str, name: str, value: object) -> None:
+        if name in table:
+            raise StartError(f"plugin {self._plugin!r}: {kind} {name!r} is registered already")
+        table[name] = value
+
+
+def available() -> dict[str, importlib.metadata.EntryPoint]:
+    """Return the entry points of all installed plugins, by name."""
+    return {point.name: point for point in importlib.metadata.entry_points(group=PLUGIN_GROUP)}
+
+
+def load(use: str, path: str) -> type[Plugin[Any]]:
+    """Import the plugin class that `use` names: an entry point, or `package.module:Class`.
+
+    Raises:
+        ConfigError: nothing of that name is installed, or what was found is no plugin.
+    """
+    points = available()
+    try:
+        if ":" in use:
+            module, _, attribute = use.partition(":")
+            found = getattr(importlib.import_module(module), attribute)
+        elif use in points:
+            found = points[use].load()
+        else:
+            near = get_close_matches(use, points, n=1)
+            raise ConfigError(path, f"no plugin named {use!r} is installed", near[0] if near else None)
+    except (ImportError, AttributeError) as fault:
+        raise ConfigError(path, f"plugin {use!r} cannot be imported: {fault}") from fault
+    if not (isinstance(found, type) and issubclass(found, Plugin)):
+        raise ConfigError(path, f"{use!r} is not a subclass of llmproxy.plugin.Plugin")
+    return found
+
+
+class HookTable:
+    """The plugin instances of one generation, checked against the specification."""
+
+    def __init__(self, plugins: Iterable[Plugin[Any]]) -> None:
+        self._pluggy = pluggy.PluginManager(PROJECT)
+        self._pluggy.add_hookspecs(Hooks)
+        self.plugins = list(plugins)
+        for plugin in self.plugins:
+            check(plugin)
+            try:
+                self._pluggy.register(plugin, plugin.name)
+                self._pluggy.check_pending()
+            except pluggy.PluginValidationError as fault:
+                raise StartError(f"plugin {plugin.name!r}: {str(fault).splitlines()[-1].strip()}") from fault
+
+    def implements(self, plugin: Plugin[Any], hook: str) -> bool:
+        """Whether `plugin` wrote this hook."""
+        return any(impl.plugin is plugin for impl in getattr(self._pluggy.hook, hook).get_hookimpls())
+
+    def methods(self, hook: str) -> list[tuple[Plugin[Any], Callable[..., Any]]]:
+        """Return the bound implementations of one hook, in config order."""
+        return [(plugin, getattr(plugin, hook)) for plugin in self.plugins if self.implements(plugin, hook)]
+
+
+def check(plugin: Plugin[Any]) -> None:
+    """Refuse what pluggy would let pass: wrong colour, missing arguments, order marks, unknown or unmarked hooks.
+
+    Raises:
+        StartError: one line that names the plugin and what would have been right.
+    """
+    for name, member in inspect.getmembers(type(plugin)):
+        marks = getattr(inspect.unwrap(member) if callable(member) else member, f"{PROJECT}_impl", None)
+        marks = getattr(member, f"{PROJECT}_impl", marks)
+        if marks is None:
+            if name in HOOKS:
+                raise StartError(f"plugin {plugin.name!r}: {name!r} is a hook but is not marked @hookimpl")
+            continue
+        _check_hook(plugin.name, name, member, marks)
+
+
+def _check_hook(plugin: str, name: str, member: Any, marks: Mapping[str, Any]) -> None:
+    if name not in HOOKS:
+        near = get_close_matches(name, HOOKS, n=1)
+        hint = f"; did you mean {near[0]!r}?" if near else ""
+        raise StartError(f"plugin {plugin!r}: no hook is called {name!r}{hint}")
+    if any(marks.get(mark) for mark in ("tryfirst", "trylast", "hookwrapper", "wrapper")):
+        raise StartError(
+            f"plugin {plugin!r}: {name!r} asks for a place in the order; the config's order is the order"
+        )
+    wanted = list(inspect.signature(getattr(Hooks, name)).parameters)
+    given = list(inspect.signature(member).parameters)
+    if given != wanted:
+        raise StartError(
+            f"plugin {plugin!r}: {name}({', '.join(given)}) should be {name}({', '.join(wanted)})"
+        )
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(member)) and name != "lifespan"
+    if is_async != (name in ASYNC_HOOKS):
+        right = "async def" if name in ASYNC_HOOKS else "a plain def"
+        raise StartError(f"plugin {plugin!r}: {name!r} must be {right}")

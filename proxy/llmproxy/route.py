@@ -1,0 +1,48 @@
+"""A route, compiled: what the pipeline needs to know of it without looking anything up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, cast
+
+if TYPE_CHECKING:
+    from llmproxy.config import Match, Timeouts
+    from llmproxy.dialects import ClientFace, UpstreamFace
+    from llmproxy.exchange import Endpoint
+    from llmproxy.pipeline import Pipeline
+    from llmproxy.registry import Handler, Strategy
+    from llmproxy.routing import ModelTable
+    from llmproxy.upstream import Upstream
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """An upstream as a route reaches it: its connections, its face, this route's timeouts."""
+
+    upstream: Upstream
+    face: UpstreamFace
+    timeouts: Timeouts
+
+
+@dataclass(slots=True)
+class Route:
+    """One route of one generation.
+
+    A model route has a `face` and a table of `models`; an HTTP route has neither; a plugin's own route has a `handler`.
+    `defaults` are the endpoints where no model name decides.
+    """
+
+    name: str
+    match: Match
+    options: Mapping[str, Any] = field(default_factory=dict)
+    face: ClientFace | None = None
+    models: ModelTable | None = None
+    targets: Mapping[str, Target] = field(default_factory=dict)
+    defaults: tuple[Endpoint, ...] = ()
+    strategy: Strategy | None = None
+    handler: Handler | None = None
+    max_body: int = 32 * 1024 * 1024
+    meter_usage: bool = True
+    lossy: str = "warn"
+    pipeline: Pipeline = field(default_factory=lambda: cast("Pipeline", None))

@@ -1,0 +1,228 @@
+"""What a plugin gets from the gateway: stores, services, tasks, the bus, child exchanges."""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
+
+import structlog
+
+from llmproxy.errors import StartError
+from llmproxy.messages import Headers
+from llmproxy.tasks import spawn
+
+if TYPE_CHECKING:
+    from llmproxy.bus import Bus
+    from llmproxy.exchange import Exchange
+    from llmproxy.messages import Reply
+    from llmproxy.metrics import Metrics
+    from llmproxy.registry import Embedder
+    from llmproxy.stores import Store
+
+T = TypeVar("T")
+
+
+class Clock:
+    """Time: `now()` never jumps and is for intervals, `wall()` is for people and stamps. Both in seconds."""
+
+    def now(self) -> float:
+        """Return monotonic seconds."""
+        return time.monotonic()
+
+    def wall(self) -> float:
+        """Return seconds since 1970 UTC."""
+        return time.time()  # noqa: TID251  # this is the clock
+
+    async def sleep(self, seconds: float) -> None:
+        """Wait."""
+        await asyncio.sleep(seconds)
+
+
+@dataclass(frozen=True, slots=True)
+class ChildRequest:
+    """A request that the gateway makes of itself, matched and served like a caller's."""
+
+    method: str
+    target: str
+    headers: Headers = field(default_factory=Headers)
+    body: bytes = b""
+
+
+class SharedPool:
+    """Things that outlive a generation: made once a key, counted, released with the last user."""
+
+    def __init__(self) -> None:
+        self._entries: dict[
+            object, tuple[asyncio.Task[Any], AbstractAsyncContextManager[Any], list[int]]
+        ] = {}
+
+    @asynccontextmanager
+    async def use(
+        self, key: object, factory: Callable[[], AbstractAsyncContextManager[T]]
+    ) -> AsyncIterator[T]:
+        """Hold the thing called `key`, making it by `factory` if nobody holds it yet."""
+        entry = self._entries.get(key)
+        if entry is None:
+            manager = factory()
+            opening: asyncio.Task[Any] = spawn(_enter(manager), name="shared-open")
+            entry = self._entries[key] = (opening, manager, [0])
+        opening, manager, holders = entry
+        holders[0] += 1
+        try:
+            yield cast("T", await asyncio.shield(opening))
+        finally:
+            holders[0] -= 1
+            if holders[0] == 0:
+                del self._entries[key]
+                if opening.done() and not opening.cancelled() and opening.exception() is None:
+                    await manager.__aexit__(None, None, None)
+
+
+async def _enter(manager: AbstractAsyncContextManager[T]) -> T:
+    return await manager.__aenter__()
+
+
+class Gate(Protocol):
+    """What the runtime needs of the generation that it belongs to."""
+
+    async def open_store(self, name: str) -> Store:
+        """Return the configured store of that name, open."""
+
+    async def call(self, request: ChildRequest, parent: Exchange | None) -> Reply:
+        """Run a child exchange to its reply."""
+
+    @property
+    def embedders(self) -> dict[str, Embedder]:
+        """The registered embedders."""
+
+
+@dataclass(slots=True)
+class Process:
+    """What one worker process owns, whatever generation serves."""
+
+    metrics: Metrics
+    bus: Bus
+    slot: int = 0
+    clock: Clock = field(default_factory=Clock)
+    shared: SharedPool = field(default_factory=SharedPool)
+    reload: Callable[[], Awaitable[object]] | None = None
+
+
+class Services:
+    """Typed services between the plugins of one generation."""
+
+    def __init__(self) -> None:
+        self._by_type: dict[type[Any], tuple[str, Any]] = {}
+
+    def provide(self, plugin: str, kind: type[T], service: T) -> None:
+        """Offer `service` as the one of its kind."""
+        if kind in self._by_type:
+            other = self._by_type[kind][0]
+            raise StartError(f"plugin {plugin!r}: {kind.__name__!r} is provided by plugin {other!r} already")
+        self._by_type[kind] = (plugin, service)
+
+    def require(self, plugin: str, kind: type[T]) -> T:
+        """Return the service of that kind."""
+        if kind not in self._by_type:
+            raise StartError(
+                f"plugin {plugin!r} needs {kind.__name__!r}, which no plugin listed above it provides"
+            )
+        return cast("T", self._by_type[kind][1])
+
+
+class Runtime:
+    """The gateway as one plugin instance sees it, for one generation."""
+
+    def __init__(
+        self, name: str, process: Process, gate: Gate, services: Services, listeners: Sequence[str] = ()
+    ) -> None:
+        self.name = name
+        #: The addresses that callers connect to, as the configuration writes them.
+        self.listeners = tuple(listeners)
+        self.clock = process.clock
+        self.metrics = process.metrics
+        self.bus = process.bus
+        self.log: Any = structlog.get_logger("llmproxy").bind(plugin=name)
+        self._process = process
+        self._gate = gate
+        self._services = services
+        self._tasks: set[asyncio.Task[Any]] = set()
+
+    async def store(self, name: str) -> Store:
+        """Return the store that the configuration calls `name`, open and shared with other plugins."""
+        return await self._gate.open_store(name)
+
+    def shared(
+        self, key: object, factory: Callable[[], AbstractAsyncContextManager[T]]
+    ) -> AbstractAsyncContextManager[T]:
+        """Hold a thing that survives reloads while somebody holds it, made by `factory` on first use."""
+        return self._process.shared.use((type(key), key), factory)
+
+    def provide(self, kind: type[T], service: T) -> None:
+        """Offer a service to the plugins listed below this one."""
+        self._services.provide(self.name, kind, service)
+
+    def require(self, kind: type[T]) -> T:
+        """Return the service of that kind which a plugin listed above provides."""
+        return self._services.require(self.name, kind)
+
+    def embedder(self, name: str) -> Embedder:
+        """Return a registered embedder."""
+        try:
+            return self._gate.embedders[name]
+        except KeyError:
+            known = ", ".join(sorted(self._gate.embedders)) or "none"
+            raise StartError(
+                f"plugin {self.name!r}: no embedder {name!r} is registered (known: {known})"
+            ) from None
+
+    def spawn(
+        self, work: Coroutine[Any, Any, Any], *, name: str, once_per_host: bool = False
+    ) -> asyncio.Task[Any] | None:
+        """Run background work until it ends or the generation does.
+
+        `once_per_host` runs it in one worker of this host only and returns None in the others.
+        """
+        if once_per_host and self._process.slot != 0:
+            work.close()
+            return None
+        task = spawn(work, name=f"{self.name}:{name}")
+        self._tasks.add(task)
+        task.add_done_callback(self._tasks.discard)
+        return task
+
+    async def close(self) -> None:
+        """Stop this generation's background work."""
+        tasks = list(self._tasks)
+        for task in tasks:
+            task.cancel()
+        if tasks:
+            await asyncio.wait(tasks, timeout=5)
+
+    async def request_reload(self) -> object:
+        """Ask for a reload of the configuration on all workers; returns its result."""
+        if self._process.reload is None:
+            raise RuntimeError("this process has no configuration source to reload from")
+        return await self._process.reload()
+
+    async def call(
+        self, request: ChildRequest, parent: Exchange | None = None, *, detached: bool = False
+    ) -> Reply | None:
+        """Run a child exchange through the pipeline, with its parent's caller, deadline and accounting.
+
+        With `detached` it runs in the background, outlives the parent, and None is returned at once.
+        """
+        if not detached:
+            return await self._gate.call(request, parent)
+        self.spawn(self._detached(request, parent), name="detached-call")
+        return None
+
+    async def _detached(self, request: ChildRequest, parent: Exchange | None) -> None:
+        reply = await self._gate.call(request, parent)
+        if reply.streamed:
+            async for _ in reply.body.pieces():  # type: ignore[union-attr]
+                pass

@@ -1,0 +1,149 @@
+"""One configured upstream: wire requests in, replies out."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+from collections.abc import Mapping
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from llmproxy.body import Body
+from llmproxy.dialing import Dialer
+from llmproxy.errors import UpstreamError, UpstreamTimeout
+from llmproxy.messages import Headers, RawHeader, Reply, UpstreamRequest
+from llmproxy.pool import Pool
+
+if TYPE_CHECKING:
+    from llmproxy.config import Timeouts, UpstreamConfig
+    from llmproxy.connection import UpstreamConnection
+
+#: Methods that may be sent again when a kept-alive connection turned out to be dead (RFC 9110 §9.2.2).
+IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
+
+#: Bodies up to this size leave in one write with their head; larger ones are not copied.
+JOIN_LIMIT = 64 * 1024
+
+
+class Upstream:
+    """An API that requests are sent to; `fixed` are the headers of every request, credentials included."""
+
+    def __init__(
+        self,
+        name: str,
+        config: UpstreamConfig,
+        credentials: list[RawHeader] | None = None,
+        environ: Mapping[str, str] = os.environ,
+    ) -> None:
+        self.name = name
+        self.config = config
+        url = urlsplit(config.base_url)
+        self.base_path = url.path.rstrip("/")
+        self.dialer = Dialer(config, environ)
+        self.pool = Pool(self.dialer.open, config.pool)
+        fixed = [(b"Host", url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"))]
+        fixed += credentials or []
+        fixed += Headers.of(config.headers).raw
+        prefix = self.base_path
+        if self.dialer.absolute_form:
+            prefix = f"{url.scheme}://{url.netloc}{self.base_path}"
+            authorization = self.dialer.proxy_authorization()
+            if authorization:
+                fixed.append((b"Proxy-Authorization", authorization))
+        self._prefix = prefix.encode()
+        self._fixed = b"".join(b"%b: %b\r\n" % pair for pair in fixed)
+        #: Names that the fixed headers own: a caller's field of that name is left out.
+        self.owned = frozenset(name.lower() for name, _ in fixed)
+
+    def __repr__(self) -> str:
+        return f"<Upstream {self.name!r} {self.pool!r}>"
+
+    def head(self, request: UpstreamRequest, length: int | None) -> bytes:
+        """Return the request line and header; `length` None means chunked, -1 no body."""
+        owned = self.owned
+        parts = [
+            request.method.encode("latin-1"),
+            b" ",
+            self._prefix,
+            request.target.encode("latin-1"),
+            b" HTTP/1.1\r\n",
+            self._fixed,
+        ]
+        for name, value in request.headers.raw:
+            if name.lower() not in owned:
+                parts += (name, b": ", value, b"\r\n")
+        if length is None:
+            parts.append(b"Transfer-Encoding: chunked\r\n\r\n")
+        elif length < 0:
+            parts.append(b"\r\n")
+        else:
+            parts.append(b"Content-Length: %d\r\n\r\n" % length)
+        return b"".join(parts)
+
+    async def send(self, request: UpstreamRequest, timeouts: Timeouts, expires: float) -> Reply:
+        """Send one request and return its reply once the head is here.
+
+        `expires` is the exchange's deadline on the loop's clock. Cancelling closes the connection at once.
+
+        Raises:
+            UpstreamError: it failed; `phase` and `sent` tell how far it came.
+        """
+        body = request.body
+        if isinstance(body, Body):
+            return await self._send_streamed(request, body, timeouts, expires)
+        data = self._prepare(request, body)
+        while True:
+            connection = await self._acquire(timeouts, expires)
+            reused = connection.reused
+            try:
+                return await self._exchange(connection, data, timeouts, expires, request.method == "HEAD")
+            except UpstreamError as fault:
+                # A kept-alive connection that the upstream closed meanwhile is no answer at all.
+                if not (reused and fault.code == "upstream_reset" and fault.phase == "headers"):
+                    raise
+                if request.method not in IDEMPOTENT:
+                    raise
+
+    def _prepare(self, request: UpstreamRequest, body: bytes) -> bytes:
+        empty = not body and request.method in {"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"}
+        head = self.head(request, -1 if empty else len(body))
+        return head + body
+
+    async def _acquire(self, timeouts: Timeouts, expires: float) -> UpstreamConnection:
+        connection = self.pool.idle_connection()
+        if connection is not None:
+            return connection
+        left = expires - asyncio.get_running_loop().time()
+        if left <= 0:
+            raise UpstreamTimeout("total", timeouts.total, sent=False)
+        return await self.pool.acquire(min(timeouts.connect, left))
+
+    async def _exchange(
+        self, connection: UpstreamConnection, data: bytes, timeouts: Timeouts, expires: float, head_only: bool
+    ) -> Reply:
+        try:
+            return await connection.send(data, timeouts, expires, head_only=head_only)
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+
+    async def _send_streamed(
+        self, request: UpstreamRequest, body: Body, timeouts: Timeouts, expires: float
+    ) -> Reply:
+        declared = request.headers.get("content-length")
+        length = int(declared) if declared is not None else None
+        request.headers.remove("content-length")
+        connection = await self._acquire(timeouts, expires)
+        try:
+            waiter = connection.send(
+                self.head(request, length), timeouts, expires, head_only=request.method == "HEAD"
+            )
+            connection.upload(body, chunked=length is None)
+            return await waiter
+        except asyncio.CancelledError:
+            connection.abort()
+            raise
+
+    def close(self) -> None:
+        """Close idle connections; busy ones close as they finish."""
+        self.pool.close()
