@@ -8,7 +8,8 @@ Nothing here touches a file, the environment or a clock: the caller brings them.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import errno
+from collections.abc import Collection, Iterable, Mapping
 from typing import Any, Final, cast
 
 import msgspec
@@ -17,10 +18,12 @@ from llmproxy.crosschecks import cross_check
 from llmproxy.decode import BROKEN, Decoder, decode_struct
 from llmproxy.errors import ConfigError, ConfigErrors
 from llmproxy.formats import Format, Tree, format_of, parse
+from llmproxy.keypaths import join_key
 from llmproxy.references import Interpolation, ReadFile, Resolved, Secret
 from llmproxy.settings import (
     Admin,
     Config,
+    Fragment,
     Listener,
     LogConfig,
     Match,
@@ -66,6 +69,7 @@ __all__ = [
     "default_config",
     "effective",
     "format_of",
+    "merge_fragment",
     "parse",
 ]
 
@@ -103,6 +107,34 @@ def decode(tree: Tree, *, environ: Mapping[str, str], read_file: ReadFile) -> Co
     if errors:
         raise ConfigErrors(_first_of_each(errors))
     return cast(Config, config)
+
+
+def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, str]) -> Config:
+    """Add upstreams, models and routes that a plugin keeps elsewhere; raise ConfigErrors as `decode` does.
+
+    The fragment's routes come after those that are there, and are counted on in error paths. A name that is
+    there already is refused, and so is a file reference: only the configuration file reads files.
+    """
+    interpolation = Interpolation(environ, _refuse_file)
+    decoder = Decoder()
+    added = decoder.struct(Fragment, interpolation.replace(fragment), "")
+    errors = interpolation.errors + decoder.errors
+    if errors:
+        raise ConfigErrors(_first_of_each(errors))
+    more = cast(Fragment, added)
+    merged = msgspec.structs.replace(
+        config,
+        upstreams={**config.upstreams, **more.upstreams},
+        models={**config.models, **more.models},
+        routes=(*config.routes, *more.routes),
+    )
+    errors = _taken("upstreams", more.upstreams, config.upstreams) + _taken(
+        "models", more.models, config.models
+    )
+    errors += cross_check(merged)
+    if errors:
+        raise ConfigErrors(_first_of_each(errors))
+    return merged
 
 
 def default_config(environ: Mapping[str, str]) -> Config:
@@ -148,6 +180,15 @@ def _plain_scalar(type_: Any, value: Any) -> Any:
     if DURATION in metas:
         return format_duration(value)
     return format_size(value) if SIZE in metas else value
+
+
+def _taken(section: str, names: Iterable[str], there: Collection[str]) -> list[ConfigError]:
+    message = "there is one of this name already"
+    return [ConfigError(join_key(section, name), message) for name in names if name in there]
+
+
+def _refuse_file(path: str) -> str:
+    raise PermissionError(errno.EPERM, "only the configuration file may name files")
 
 
 def _first_of_each(errors: list[ConfigError]) -> list[ConfigError]:

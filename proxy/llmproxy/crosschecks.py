@@ -29,13 +29,35 @@ def cross_check(config: Config) -> Iterator[ConfigError]:
 def _check_route(
     path: str, route: RouteConfig, config: Config, prefix: Collection[str]
 ) -> Iterator[ConfigError]:
-    if route.upstream is not None and route.upstream not in config.upstreams:
-        yield unknown_name(f"{path}.upstream", "upstream", route.upstream, config.upstreams)
+    yield from _check_upstreams(path, route, config)
+    for index, target in enumerate(route.targets):
+        if target not in config.upstreams:
+            yield unknown_name(f"{path}.targets[{index}]", "upstream", target, config.upstreams)
+    if route.targets and route.upstream is not None:
+        yield ConfigError(f"{path}.targets", "not beside upstream; put that name first in the list")
     if route.models is not None:
         yield from _check_models(f"{path}.models", route.models, config.upstreams)
-        if config.kind_of(route) == "http":
-            yield ConfigError(f"{path}.models", f"upstream {quoted(route.upstream or '')} serves no models")
+        if _serves_plain_http(route, config):
+            yield ConfigError(f"{path}.models", f"upstream {quoted(route.upstreams[0])} serves no models")
     yield from _check_plugins(f"{path}.plugins", route.plugins, config.plugins, prefix)
+
+
+def _check_upstreams(path: str, route: RouteConfig, config: Config) -> Iterator[ConfigError]:
+    plain = _serves_plain_http(route, config)
+    for index, name in enumerate(route.upstreams):
+        here = f"{path}.targets[{index}]" if route.targets else f"{path}.upstream"
+        upstream = config.upstreams.get(name)
+        if upstream is None:
+            yield unknown_name(here, "upstream", name, config.upstreams)
+        elif name in route.upstreams[:index]:
+            yield ConfigError(here, f"upstream {quoted(name)} is a target already")
+        elif plain and upstream is not BROKEN and upstream.dialect != "http":
+            yield ConfigError(here, f"upstream {quoted(name)} serves models, another target plain HTTP")
+
+
+def _serves_plain_http(route: RouteConfig, config: Config) -> bool:
+    upstreams = [config.upstreams[name] for name in route.upstreams if name in config.upstreams]
+    return any(upstream is not BROKEN and upstream.dialect == "http" for upstream in upstreams)
 
 
 def _check_models(
@@ -68,7 +90,7 @@ def _check_plugins(
 
 def _check_listeners(config: Config) -> Iterator[ConfigError]:
     taken: dict[str, str] = {}
-    if config.admin is not BROKEN and config.admin.address is not None and config.admin.address.port != 0:
+    if config.admin.address is not None and config.admin.address.port != 0:
         taken[str(config.admin.address)] = "admin.listen"
     for index, listener in _sound(config.listeners):
         here = f"listen[{index}]"

@@ -84,12 +84,16 @@ class Decoder:
             return self._fail(path, f"expected a list, got {_kind(tree)}")
         item_type = typing.get_args(type_)[0]
         items = [self.value(item_type, item, f"{path}[{index}]") for index, item in enumerate(tree)]
+        if not _keeps_broken(item_type) and any(item is BROKEN for item in items):
+            return BROKEN
         return tuple(items) if typing.get_origin(type_) is tuple else items
 
     def _mapping(self, item_type: Any, tree: object, path: str) -> object:
         if not isinstance(tree, dict):
             return self._fail(path, f"expected a mapping, got {_kind(tree)}")
-        return {key: self.value(item_type, item, join_key(path, key)) for key, item in tree.items()}
+        items = {key: self.value(item_type, item, join_key(path, key)) for key, item in tree.items()}
+        broken = not _keeps_broken(item_type) and any(item is BROKEN for item in items.values())
+        return BROKEN if broken else items
 
     def _leaf(self, type_: Any, tree: object, path: str) -> object:
         if type_ is Any:
@@ -140,6 +144,11 @@ def _one_of(words: tuple[object, ...], tree: object) -> object:
 
 def _word(word: object) -> str:
     return quoted(word) if isinstance(word, str) else str(word)
+
+
+def _keeps_broken(item_type: Any) -> bool:
+    """Whether broken items stay in their place: for sections whose checks pass them over."""
+    return bool(getattr(item_type, "kept_when_broken", False))
 
 
 def _without_none(type_: Any) -> tuple[Any, bool]:

@@ -10,10 +10,11 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final, Generic, NamedTuple, Protocol, TypeVar
+from typing import Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 from llmproxy import settings
+from llmproxy.exchange import Endpoint
 from llmproxy.patterns import NO_PARAMS, PathPattern, compile_path, has_dot_segment, normalise_path
 
 HeaderGetter = Callable[[str], str | None]
@@ -202,28 +203,21 @@ def _host_name(host: str) -> str:
     return name.partition(":")[0].removesuffix(".")
 
 
-class ModelTarget(NamedTuple):
-    """An upstream, and the model name to send to it."""
-
-    upstream: str
-    model: str
-
-
 class ModelTable:
     """What model names mean on one route.
 
     In this order: a name of the table, `upstream/model`, the table's wildcards by the length of what they
-    spell out, the route's own upstream with the name unchanged.
+    spell out, the route's own upstreams with the name unchanged.
     """
 
     def __init__(
         self,
         models: Mapping[str, settings.ModelConfig],
         upstreams: Collection[str] = (),
-        default_upstream: str | None = None,
+        defaults: Sequence[str] = (),
     ) -> None:
         self._exact = {
-            name: (ModelTarget(model.upstream, model.model or name),)
+            name: (Endpoint(model.upstream, model.model or name),)
             for name, model in models.items()
             if "*" not in name
         }
@@ -231,26 +225,26 @@ class ModelTable:
         wildcards.sort(key=lambda entry: -len(entry[0][0] + entry[0][2]))
         self._wildcards = [(before, after, model) for (before, _, after), model in wildcards]
         self._upstreams = frozenset(upstreams)
-        self._default = default_upstream
+        self._defaults = tuple(defaults)
 
     @classmethod
     def for_route(cls, config: settings.Config, route: settings.RouteConfig) -> ModelTable:
         """Make a route's table: its own models over the global ones, every upstream that serves models."""
         upstreams = [name for name, upstream in config.upstreams.items() if upstream.dialect != "http"]
-        return cls({**config.models, **(route.models or {})}, upstreams, route.upstream)
+        return cls({**config.models, **(route.models or {})}, upstreams, route.upstreams)
 
-    def resolve(self, name: str) -> tuple[ModelTarget, ...] | None:
+    def resolve(self, name: str) -> tuple[Endpoint, ...] | None:
         """Return the targets of a model name, best first; None when it means nothing here."""
         if targets := self._exact.get(name):
             return targets
         upstream, _, model = name.partition("/")
         if model and upstream in self._upstreams:
-            return (ModelTarget(upstream, model),)
+            return (Endpoint(upstream, model),)
         for before, after, target in self._wildcards:
             long_enough = len(name) >= len(before) + len(after)
             if long_enough and name.startswith(before) and name.endswith(after):
-                return (ModelTarget(target.upstream, target.model or name),)
-        return None if self._default is None else (ModelTarget(self._default, name),)
+                return (Endpoint(target.upstream, target.model or name),)
+        return tuple(Endpoint(upstream, name) for upstream in self._defaults) or None
 
     def names(self) -> tuple[str, ...]:
         """Return the public names that are written out, in the config's order."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
-from typing import Annotated, Any, Final, Literal
+from typing import Annotated, Any, ClassVar, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -71,6 +71,8 @@ def _is_host_pattern(host: str) -> bool:
 
 class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """What every section is: frozen, by keyword, closed to unknown keys."""
+
+    kept_when_broken: ClassVar[bool] = True  # crosschecks.py still looks at the sections beside a broken one
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
@@ -208,7 +210,7 @@ class TimeoutOverrides(Section, frozen=True):
 class PoolSettings(Section, frozen=True):
     """Connections to one upstream, for each worker."""
 
-    max_connections: Positive = 1024
+    max_connections: Positive = 16384
     max_waiting: Count = 4096
     keepalive: Duration = 60.0
 
@@ -324,11 +326,22 @@ class RouteConfig(Section, frozen=True):
     match: Match = Match()
     plugins: tuple[PluginRef, ...] = ()
     upstream: str | None = None
+    targets: tuple[str, ...] = ()
+    strategy: str | None = None
     models: dict[str, ModelConfig] | None = None
     timeouts: TimeoutOverrides | None = None
     max_body: Size | None = None
     lossy: Literal["allow", "warn", "refuse"] = "warn"
     meter_usage: bool = True
+
+    def __post_init__(self) -> None:
+        if self.upstream is not None and self.targets:
+            raise ConfigError("targets", "stands beside upstream; write one of them")
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """The route's own upstreams, in order: `targets`, or the one `upstream`."""
+        return self.targets or (() if self.upstream is None else (self.upstream,))
 
 
 class LogConfig(Section, frozen=True):
@@ -367,5 +380,13 @@ class Config(Section, frozen=True, rename={"listeners": "listen"}):
 
     def kind_of(self, route: RouteConfig) -> Literal["http", "model"]:
         """Say whether a route serves a plain HTTP API or language models."""
-        upstream = self.upstreams.get(route.upstream or "")
-        return "http" if upstream is not None and upstream.dialect == "http" else "model"
+        dialects = {self.upstreams[name].dialect for name in route.upstreams if name in self.upstreams}
+        return "http" if "http" in dialects else "model"
+
+
+class Fragment(Section, frozen=True):
+    """What a plugin may add to the configuration from elsewhere."""
+
+    upstreams: dict[str, UpstreamConfig] = {}
+    models: dict[str, ModelConfig] = {}
+    routes: tuple[RouteConfig, ...] = ()

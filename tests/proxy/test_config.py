@@ -1,11 +1,14 @@
 from __future__ import annotations
 
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from llmproxy.config import Config, decode, default_config, effective, parse
+from llmproxy.config import Config, decode, default_config, effective, merge_fragment, parse
 from llmproxy.errors import ConfigErrors
 from llmproxy.references import Secret
 
@@ -78,12 +81,14 @@ def test_all_mistakes_come_in_one_go_and_each_once() -> None:
     upstreams:
       main: {base_url: "${env:NOPE}/v1", dialekt: openai}
       keyed: {base_url: "https://h", api_key: "${env:ABSENT}"}
+      broken: {dialect: http}
     models: {m: {model: x}}
     plugins: {cache: {on_error: maybe}}
     pipeline: [{a: 1, b: 2}]
     admin: {token: literal}
     routes:
       - {name: a, upstreem: main, plugins: [cahce]}
+      - {name: c, match: {path: /c}, targets: [broken, main], models: {}}
       - {name: b, match: {path: nowhere}, upstream: mian}
       - 5
     """
@@ -93,14 +98,15 @@ def test_all_mistakes_come_in_one_go_and_each_once() -> None:
         'upstreams.keyed.api_key: environment variable "ABSENT" is not set',
         "admin.token: a secret is not written out; write it as ${env:NAME} or ${file:PATH}",
         "upstreams.main.dialekt: unknown key \"dialekt\"; did you mean 'dialect'?",
+        "upstreams.broken.base_url: missing; it has no default",
         "models.m.upstream: missing; it has no default",
         'plugins.cache.on_error: expected "open" or "closed", got "maybe"',
         "pipeline[0]: expected a plugin's name, or {name: options}",
         "routes[0].upstreem: unknown key \"upstreem\"; did you mean 'upstream'?",
-        'routes[1].match.path: "nowhere" is not a path; it begins with "/"',
-        "routes[2]: expected a mapping, got a number",
+        'routes[2].match.path: "nowhere" is not a path; it begins with "/"',
+        "routes[3]: expected a mapping, got a number",
         "routes[0].plugins[0]: unknown plugin \"cahce\"; did you mean 'cache'?",
-        "routes[1].upstream: unknown upstream \"mian\"; did you mean 'main'?",
+        "routes[2].upstream: unknown upstream \"mian\"; did you mean 'main'?",
     ]
 
 
@@ -154,3 +160,88 @@ def test_the_built_in_configuration_reads_no_file() -> None:
     config = default_config({"OPENAI_API_KEY": "${file:/etc/passwd}"})
 
     assert config.upstreams["openai"].api_key == Secret("${file:/etc/passwd}")
+
+
+def test_a_fragment_is_added_behind_what_is_there() -> None:
+    fragment = {
+        "upstreams": {"more": {"base_url": "https://h", "api_key": "${env:KEY}"}},
+        "models": {"m": {"upstream": "main"}},
+        "routes": [{"name": "late", "upstream": "more"}],
+    }
+
+    merged = merge_fragment(read(EXAMPLE, **ENVIRON), fragment, environ={"KEY": "sk"})
+
+    assert set(merged.upstreams) == {"main", "more"}
+    assert merged.upstreams["more"].api_key == Secret("sk")
+    assert set(merged.models) == {"gpt-4.1", "m"}
+    assert [route.name for route in merged.routes] == ["chat", "late"]
+
+
+@pytest.mark.parametrize(
+    ("fragment", "message"),
+    [
+        ({"listen": "127.0.0.1:1"}, 'listen: unknown key "listen"'),
+        (
+            {"upstreams": {"main": {"base_url": "https://h"}}},
+            "upstreams.main: there is one of this name already",
+        ),
+        (
+            {"models": {"gpt-4.1": {"upstream": "main"}}},
+            'models["gpt-4.1"]: there is one of this name already',
+        ),
+        ({"routes": [{"name": "chat"}]}, 'routes[1].name: "chat" is the name of routes[0] already'),
+        ({"routes": [{"name": "x", "upstream": "mian"}]}, 'routes[1].upstream: unknown upstream "mian"'),
+        (
+            {"upstreams": {"x": {"base_url": "${file:/etc/passwd}"}}},
+            'upstreams.x.base_url: file "/etc/passwd" cannot be read: only the configuration file',
+        ),
+        ([], "expected a mapping, got a list"),
+    ],
+)
+def test_a_fragment_is_checked_like_the_file(fragment: object, message: str) -> None:
+    with pytest.raises(ConfigErrors) as caught:
+        merge_fragment(read(EXAMPLE, **ENVIRON), fragment, environ={})
+
+    [error] = caught.value.errors
+    assert str(error).startswith(message)
+
+
+ODD_VALUES = [
+    None,
+    True,
+    5,
+    -1.5,
+    "",
+    "odd",
+    [],
+    {},
+    [5],
+    {"a": 5},
+    {"a": []},
+    [[]],
+    ["a", "a"],
+    "${env:NOPE}",
+]
+
+
+def places(tree: Any, place: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+    yield place
+    entries = tree.items() if isinstance(tree, dict) else enumerate(tree) if isinstance(tree, list) else ()
+    for key, item in entries:
+        yield from places(item, (*place, key))
+
+
+@given(place=st.sampled_from(list(places(parse(EXAMPLE, "yaml")))[1:]), odd=st.sampled_from(ODD_VALUES))
+def test_an_odd_value_anywhere_is_taken_or_told(place: tuple[Any, ...], odd: object) -> None:
+    tree: Any = parse(EXAMPLE, "yaml")
+    section = tree
+    for key in place[:-1]:
+        section = section[key]
+    section[place[-1]] = odd
+
+    try:
+        config = decode(tree, environ=ENVIRON, read_file=read_file)
+    except ConfigErrors as fault:
+        assert fault.errors
+    else:
+        assert decode(effective(config), environ=ENVIRON, read_file=read_file) == config

@@ -54,6 +54,18 @@ def test_a_sound_configuration_passes() -> None:
             {"routes": [{"name": "a", "plugins": ["quota"]}]},
             'routes[0].plugins[0]: plugin "quota" is in the pipeline',
         ),
+        (
+            {"routes": [{"name": "a", "targets": ["main", "mian"]}]},
+            'routes[0].targets[1]: unknown upstream "mian"; did you mean',
+        ),
+        (
+            {"routes": [{"name": "a", "targets": ["main", "main"]}]},
+            'routes[0].targets[1]: upstream "main" is a target already',
+        ),
+        (
+            {"routes": [{"name": "a", "targets": ["api", "main"]}]},
+            'routes[0].targets[1]: upstream "main" serves models, another target plain HTTP',
+        ),
         ({"pipeline": ["x"]}, 'pipeline[0]: unknown plugin "x"'),
         ({"models": {"a-*-*": {"upstream": "main"}}}, 'models["a-*-*"]: "a-*-*" holds more than one "*"'),
         (

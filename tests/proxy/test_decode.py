@@ -171,6 +171,28 @@ def test_a_value_from_a_reference_is_never_repeated() -> None:
     assert "sk-secret" not in "".join(told)
 
 
+class Strict(msgspec.Struct, frozen=True):
+    words: tuple[str, ...] = ()
+    inner: tuple[Inner, ...] = ()
+    by_name: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        "".join((*self.words, *self.by_name.values()))
+        [item.ttl for item in self.inner]
+
+
+@pytest.mark.parametrize(
+    ("tree", "message"),
+    [
+        ({"words": [5]}, "words[0]: expected str, got int"),
+        ({"inner": [5]}, "inner[0]: expected a mapping, got a number"),
+        ({"by_name": {"a": 5}}, "by_name.a: expected str, got int"),
+    ],
+)
+def test_a_structs_own_check_never_sees_a_broken_item(tree: object, message: str) -> None:
+    assert mistakes(Strict, tree) == [message]
+
+
 @pytest.mark.parametrize(
     ("tree", "message"),
     [

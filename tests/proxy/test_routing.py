@@ -226,7 +226,13 @@ MODELS = {
     ],
 )
 def test_a_model_name_leads_to_its_target(name: str, target: ModelTarget) -> None:
-    assert ModelTable(MODELS, {"openai", "azure", "demo"}, "main").resolve(name) == (target,)
+    assert ModelTable(MODELS, {"openai", "azure", "demo"}, ["main"]).resolve(name) == (target,)
+
+
+def test_a_route_with_several_targets_offers_them_in_order() -> None:
+    targets = ModelTable({}, (), ["one", "two"]).resolve("m")
+
+    assert targets == (ModelTarget("one", "m"), ModelTarget("two", "m"))
 
 
 @pytest.mark.parametrize("name", ["claude", "", "/", "/x", "nope/x", "gpt"])

@@ -104,6 +104,10 @@ def test_an_admin_listener_for_other_machines_has_a_token() -> None:
         (Match, {"host": "*.[::1]"}, 'host: "*.[::1]" is not a host'),
         (Match, {"methods": ["GET", "post"]}, 'methods[1]: "post" is not a method'),
         (Match, {"methods": []}, "methods: empty"),
+        (Match, {"methods": [5]}, "methods[0]: expected str"),
+        (Listener, {"address": "h:1", "trusted_proxies": [5]}, "trusted_proxies[0]: expected str"),
+        (UpstreamConfig, {"base_url": "https://h", "headers": {"a": 5}}, "headers.a: expected str"),
+        (RouteConfig, {"name": "a", "upstream": "b", "targets": ["c"]}, "targets: stands beside upstream"),
         (PluginRef, {"a": {}, "b": {}}, ": expected a plugin's name, or {name: options}"),
         (PluginRef, 5, ": expected a plugin's name, or {name: options}"),
         (Config, {"plugins": {"x": 5}}, "plugins.x: expected a mapping"),
@@ -195,4 +199,11 @@ def test_a_routes_kind_is_told_by_its_upstreams_dialect() -> None:
 
     assert config.kind_of(RouteConfig(name="a", upstream="api")) == "http"
     assert config.kind_of(RouteConfig(name="a", upstream="llm")) == "model"
+    assert config.kind_of(RouteConfig(name="a", targets=("api",))) == "http"
     assert config.kind_of(RouteConfig(name="a")) == "model"
+
+
+def test_a_routes_upstreams_are_its_targets_or_the_one_it_has() -> None:
+    assert RouteConfig(name="a", targets=("b", "c")).upstreams == ("b", "c")
+    assert RouteConfig(name="a", upstream="b").upstreams == ("b",)
+    assert RouteConfig(name="a").upstreams == ()
