@@ -202,7 +202,7 @@ def test_members_of_inner_objects_and_texts_do_not_count():
 
 
 def test_white_space_belongs_to_no_member():
-    assert scan(b'{ "model" :\t1 }', KEYS) == {"model": Member(2, 11, 12)}
+    assert scan(b'{ "model" :\t1 }', KEYS) == {"model": Member(2, 12, 13)}
 
 
 def test_a_key_with_marks_is_found_in_any_spelling():
