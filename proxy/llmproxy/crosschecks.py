@@ -30,11 +30,6 @@ def _check_route(
     path: str, route: RouteConfig, config: Config, prefix: Collection[str]
 ) -> Iterator[ConfigError]:
     yield from _check_upstreams(path, route, config)
-    for index, target in enumerate(route.targets):
-        if target not in config.upstreams:
-            yield unknown_name(f"{path}.targets[{index}]", "upstream", target, config.upstreams)
-    if route.targets and route.upstream is not None:
-        yield ConfigError(f"{path}.targets", "not beside upstream; put that name first in the list")
     if route.models is not None:
         yield from _check_models(f"{path}.models", route.models, config.upstreams)
         if _serves_plain_http(route, config):

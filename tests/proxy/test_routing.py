@@ -8,8 +8,9 @@ from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llmproxy.config import default_config
+from llmproxy.exchange import Endpoint
 from llmproxy.patterns import has_dot_segment, normalise_path
-from llmproxy.routing import BadPath, Match, MethodNotAllowed, ModelTable, ModelTarget, Router
+from llmproxy.routing import BadPath, Match, MethodNotAllowed, ModelTable, Router
 from llmproxy.settings import Config, ModelConfig, RouteConfig, UpstreamConfig
 from llmproxy.settings import Match as Conditions
 
@@ -212,27 +213,27 @@ MODELS = {
 @pytest.mark.parametrize(
     ("name", "target"),
     [
-        ("fast", ModelTarget("openai", "gpt-4.1-mini")),
-        ("gpt-4.1", ModelTarget("openai", "gpt-4.1")),
-        ("gpt-4o", ModelTarget("azure", "gpt-4o")),
-        ("gpt-5.1-mini", ModelTarget("mini", "m")),
-        ("gpt-5-mini", ModelTarget("mini", "m")),
-        ("gpt-5", ModelTarget("azure", "gpt-5")),
-        ("demo/echo", ModelTarget("demo", "echo")),
-        ("azure/org/model", ModelTarget("azure", "org/model")),
-        ("other/model", ModelTarget("main", "other/model")),
-        ("azure/", ModelTarget("main", "azure/")),
-        ("claude", ModelTarget("main", "claude")),
+        ("fast", Endpoint("openai", "gpt-4.1-mini")),
+        ("gpt-4.1", Endpoint("openai", "gpt-4.1")),
+        ("gpt-4o", Endpoint("azure", "gpt-4o")),
+        ("gpt-5.1-mini", Endpoint("mini", "m")),
+        ("gpt-5-mini", Endpoint("mini", "m")),
+        ("gpt-5", Endpoint("azure", "gpt-5")),
+        ("demo/echo", Endpoint("demo", "echo")),
+        ("azure/org/model", Endpoint("azure", "org/model")),
+        ("other/model", Endpoint("main", "other/model")),
+        ("azure/", Endpoint("main", "azure/")),
+        ("claude", Endpoint("main", "claude")),
     ],
 )
-def test_a_model_name_leads_to_its_target(name: str, target: ModelTarget) -> None:
+def test_a_model_name_leads_to_its_target(name: str, target: Endpoint) -> None:
     assert ModelTable(MODELS, {"openai", "azure", "demo"}, ["main"]).resolve(name) == (target,)
 
 
 def test_a_route_with_several_targets_offers_them_in_order() -> None:
     targets = ModelTable({}, (), ["one", "two"]).resolve("m")
 
-    assert targets == (ModelTarget("one", "m"), ModelTarget("two", "m"))
+    assert targets == (Endpoint("one", "m"), Endpoint("two", "m"))
 
 
 @pytest.mark.parametrize("name", ["claude", "", "/", "/x", "nope/x", "gpt"])
@@ -243,8 +244,8 @@ def test_an_unknown_model_leads_nowhere(name: str) -> None:
 def test_a_lone_star_takes_every_name_that_nothing_else_takes() -> None:
     table = ModelTable({"*": ModelConfig(upstream="all"), "a*": ModelConfig(upstream="a")})
 
-    assert table.resolve("b") == (ModelTarget("all", "b"),)
-    assert table.resolve("ab") == (ModelTarget("a", "ab"),)
+    assert table.resolve("b") == (Endpoint("all", "b"),)
+    assert table.resolve("ab") == (Endpoint("a", "ab"),)
 
 
 def test_only_written_out_names_are_listed() -> None:
@@ -263,9 +264,9 @@ def test_a_routes_models_shadow_the_global_ones() -> None:
 
     table = ModelTable.for_route(config, route)
 
-    assert table.resolve("a") == (ModelTarget("two", "a"),)
-    assert table.resolve("b") == (ModelTarget("one", "b"),)
-    assert table.resolve("one/x") == (ModelTarget("one", "x"),)
+    assert table.resolve("a") == (Endpoint("two", "a"),)
+    assert table.resolve("b") == (Endpoint("one", "b"),)
+    assert table.resolve("one/x") == (Endpoint("one", "x"),)
     assert table.resolve("api/x") is None
 
 
@@ -275,4 +276,4 @@ def test_the_built_in_route_serves_the_demo_model() -> None:
     found = Router(config.routes).match("POST", "h", "/v1/chat/completions", lambda name: None, "")
 
     assert isinstance(found, Match)
-    assert ModelTable.for_route(config, found.route).resolve("demo/echo") == (ModelTarget("demo", "echo"),)
+    assert ModelTable.for_route(config, found.route).resolve("demo/echo") == (Endpoint("demo", "echo"),)
