@@ -26,6 +26,7 @@ _NAMED: Final = re.compile(
 _COOKIE: Final = re.compile(r"(cookie[\"']?\s*[:=]\s*(?:b?[\"'])?)[^\r\n\"']+", re.IGNORECASE)
 _LOOK: Final = re.compile(r"\b(?:sk|pk|rk|gsk|xai|ghp|gho|hf|AIza|eyJ|AKIA)[-_A-Za-z0-9]{12,}[-_.A-Za-z0-9]*")
 _SHORTEST_LOOK: Final = 14
+_REFERENCE: Final = re.compile(r"(?<!\$)\$\{")
 _CACHED_LENGTH: Final = 80
 _HARMLESS: Final = frozenset({int, float, bool, type(None)})
 _DEPTH: Final = 6
@@ -83,3 +84,14 @@ def _redact_text(text: str) -> str:
 
 # most texts of a busy log come again: names of routes, models, upstreams, paths
 _redact_known = lru_cache(2048)(_redact_text)
+
+
+def redact_config(tree: Any, name: str = "") -> Any:
+    """Return a configuration's tree with what stands under sensitive names hidden, but for references."""
+    if isinstance(tree, dict):
+        return {key: redact_config(item, key) for key, item in tree.items()}
+    if isinstance(tree, list):
+        return [redact_config(item, name) for item in tree]
+    if not isinstance(tree, str) or _REFERENCE.search(tree):
+        return tree
+    return REDACTED if is_sensitive(name) else redact_text(tree)

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.redaction import REDACTED, redact, redact_text
+from llmproxy.redaction import REDACTED, redact, redact_config, redact_text
 from llmproxy.references import Secret
 
 SECRET = "Zq8vT0kXw4Rb7Jm2Ns"
@@ -106,3 +106,19 @@ def test_nesting_ends_somewhere():
 @given(st.dictionaries(st.text(), st.recursive(st.text() | st.binary() | st.integers(), st.lists)))
 def test_anything_can_be_redacted(fields):
     assert redact(fields).keys() == fields.keys()
+
+
+def test_a_configuration_shows_references_and_hides_what_is_written_out():
+    tree = {
+        "api_key": "${env:KEY}",
+        "headers": {"Authorization": SECRET, "X-Team": "a", "Cookie": f"$${{{SECRET}"},
+        "list": [{"token": SECRET}, f"Bearer {SECRET}"],
+        "token_limit": 5,
+    }
+
+    assert redact_config(tree) == {
+        "api_key": "${env:KEY}",
+        "headers": {"Authorization": REDACTED, "X-Team": "a", "Cookie": REDACTED},
+        "list": [{"token": REDACTED}, f"Bearer {REDACTED}"],
+        "token_limit": 5,
+    }
