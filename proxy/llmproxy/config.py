@@ -67,6 +67,7 @@ __all__ = [
     "decode",
     "decode_struct",
     "default_config",
+    "default_text",
     "effective",
     "format_of",
     "merge_fragment",
@@ -75,6 +76,7 @@ __all__ = [
 
 _DEFAULT: Final = """\
 listen: 127.0.0.1:8080
+admin: {listen: "127.0.0.1:0"}
 plugins: {accesslog: {}, metrics: {}, access: {mode: open}, demo: {}, openai: {}}
 pipeline: [accesslog, metrics, access]
 models:
@@ -137,10 +139,14 @@ def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, st
     return merged
 
 
+def default_text(environ: Mapping[str, str]) -> str:
+    """Return, as YAML, what `serve` runs without a file: the demo model and the providers whose keys are set."""
+    return _DEFAULT + "".join(section for variable, section in _PROVIDERS.items() if environ.get(variable))
+
+
 def default_config(environ: Mapping[str, str]) -> Config:
-    """Return what `serve` runs without a file: the demo model and the providers whose keys are set."""
-    providers = "".join(section for variable, section in _PROVIDERS.items() if environ.get(variable))
-    tree = parse(_DEFAULT + providers, "yaml", "built-in configuration")
+    """Return what `default_text` decodes to."""
+    tree = parse(default_text(environ), "yaml", "built-in configuration")
     return decode(tree, environ=environ, read_file=str)  # no file is named
 
 

@@ -1,0 +1,158 @@
+"""The command line. What a command does is imported when it is invoked."""
+
+# ruff: noqa: PLC0415  # `llmproxy --help` imports no command's code
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import click
+
+from llmproxy import __version__
+from llmproxy.commands.group import CommandGroup, ExitCode
+
+__all__ = ["ExitCode", "main"]
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_config = click.option(
+    "-c", "--config", "path", type=_FILE, metavar="FILE", help="The configuration: .yaml, .toml or .json."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+
+
+def _addresses(_: click.Context, __: click.Parameter, values: tuple[str, ...]) -> tuple[str, ...]:
+    from llmproxy.addresses import parse_address
+
+    for value in values:
+        try:
+            parse_address(value)
+        except ValueError as fault:
+            raise click.BadParameter(str(fault)) from None
+    return values
+
+
+@click.group(cls=CommandGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="llmproxy", message="%(prog)s %(version)s")
+def main() -> None:
+    """Stand between applications and the APIs they call.
+
+    Set LLMPROXY_DEBUG=1 to see the traceback of an error.
+    """
+
+
+@main.command()
+@_config
+@click.option(
+    "--listen",
+    multiple=True,
+    callback=_addresses,
+    metavar="HOST:PORT",
+    help="Listen here instead of where the file says; may be repeated. unix:/path is an address too.",
+)
+@click.option(
+    "--workers", type=click.IntRange(1, 999), default=1, show_default=True, help="Processes that serve."
+)
+@click.option("--pid-file", type=_FILE, metavar="FILE", help="Keep the process's number here.")
+@click.option("--no-watch", is_flag=True, help="Do not reload when the file changes.")
+def serve(
+    path: Path | None, listen: tuple[str, ...], workers: int, pid_file: Path | None, no_watch: bool
+) -> None:
+    """Run the gateway.
+
+    Without a file it takes provider keys from the environment and serves models by the name provider/model
+    and the offline demo/echo, on loopback only. SIGTERM drains, SIGHUP reloads, SIGUSR2 replaces the workers
+    one by one.
+    """
+    from llmproxy.commands.serve import Options
+    from llmproxy.commands.serve import serve as run
+
+    options = Options(path=path, listen=listen, workers=workers, pid_file=pid_file, watch=not no_watch)
+    raise click.exceptions.Exit(run(options))
+
+
+@main.command()
+@click.argument("path", type=_FILE, metavar="FILE")
+@click.option(
+    "--effective", is_flag=True, help="Print the configuration with every default; secrets stay references."
+)
+def check(path: Path, effective: bool) -> None:
+    """Say whether a configuration can be served.
+
+    Plugins are imported, their configurations decoded, routes compiled, store URLs read, certificates loaded.
+    Nothing is opened, called or bound; routes that plugins keep elsewhere are not fetched.
+    """
+    from llmproxy.commands.check import check as run
+
+    click.echo(run(path, effective=effective))
+
+
+@main.command()
+def schema() -> None:
+    """Print the JSON Schema of the configuration, installed plugins included."""
+    from llmproxy.commands.listing import schema as run
+
+    click.echo(run())
+
+
+@main.command()
+@click.argument("request", type=_FILE, metavar="REQUEST_FILE")
+@_config
+@_json
+def explain(request: Path, path: Path | None, as_json: bool) -> None:
+    """Say what would happen to a request, without calling anyone.
+
+    REQUEST_FILE holds the request as on the wire (request line, headers, blank line, body), or as JSON:
+    {"method": ..., "path": ..., "headers": {...}, "body": ...}.
+    """
+    from llmproxy.commands.explain import explain as run
+
+    click.echo(run(request, path, as_json=as_json))
+
+
+@main.command()
+@_json
+def plugins(as_json: bool) -> None:
+    """List the installed plugins and the hooks each implements."""
+    from llmproxy.commands.listing import plugins as run
+
+    click.echo(run(as_json=as_json))
+
+
+@main.command()
+@click.argument("name", required=False)
+def hooks(name: str | None) -> None:
+    """List the hooks, or print one hook's contract."""
+    from llmproxy.commands.listing import hooks as run
+
+    click.echo(run(name))
+
+
+@main.command(name="new-plugin")
+@click.argument("name")
+@click.argument("directory", type=click.Path(path_type=Path, file_okay=False), default=Path())
+def new_plugin(name: str, directory: Path) -> None:
+    """Write a package with a working plugin, its configuration and its tests."""
+    from llmproxy.commands.new_plugin import new_plugin as run
+
+    click.echo(run(name, directory))
+
+
+@main.command()
+@_config
+@click.option("--admin", metavar="URL", help="Where the admin listener is, instead of where the file says.")
+@click.option("--token-env", metavar="NAME", help="The environment variable that holds the admin token.")
+@click.option(
+    "--pid-file",
+    type=_FILE,
+    metavar="FILE",
+    help="Send SIGHUP to this process if nothing else is given or answers.",
+)
+def reload(**options: Any) -> None:
+    """Have a running gateway read its configuration again, and say what became of it.
+
+    The admin listener is asked, which tells the reason if the new configuration is refused; a signal cannot.
+    """
+    from llmproxy.commands.reload import reload as run
+
+    click.echo(run(**options))

@@ -1,0 +1,110 @@
+"""The command line's frame: exit codes, one-line errors, commands that plugins bring."""
+
+from __future__ import annotations
+
+import enum
+import importlib.metadata
+import os
+import sys
+from collections.abc import Callable
+from typing import IO, Any, NoReturn
+
+import click
+
+from llmproxy.errors import ConfigError, StartError
+
+#: The entry-point group of plugins' commands.
+COMMAND_GROUP = "llmproxy.commands"
+
+
+class ExitCode(enum.IntEnum):
+    """What a command's exit status means; the larger ones are those of sysexits.h."""
+
+    OK = 0
+    FAILED_UNEXPECTEDLY = 1
+    WRONG_USAGE = 2
+    GATEWAY_NOT_REACHED = 69
+    CONFIGURATION_OR_ADDRESS_REFUSED = 78
+    STOPPED_BY_A_SECOND_SIGINT = 130
+    STOPPED_BY_A_SECOND_SIGTERM = 143
+
+
+class Refusal(click.ClickException):
+    """An error told in one line each, without a traceback."""
+
+    def __init__(self, message: str, code: ExitCode = ExitCode.CONFIGURATION_OR_ADDRESS_REFUSED) -> None:
+        super().__init__(message)
+        self.exit_code = code
+
+    def show(self, file: IO[Any] | None = None) -> None:
+        """Print the error on standard error."""
+        for line in self.message.splitlines():
+            click.echo(f"llmproxy: {line}", file=file or sys.stderr)
+
+
+class CommandGroup(click.Group):
+    """The core's commands, and those that installed plugins bring, imported when invoked."""
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """Return the names of all commands."""
+        return sorted({*self.commands, *_points()})
+
+    def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
+        """Return a command of the core, or a stand-in for a plugin's; the core's win."""
+        command = super().get_command(ctx, cmd_name)
+        if command is None and (point := _points().get(cmd_name)) is not None:
+            return _Deferred(point)
+        return command
+
+    def invoke(self, ctx: click.Context) -> Any:
+        """Run a command; turn whatever it raises into lines a person can act on."""
+        return _told(lambda: super(CommandGroup, self).invoke(ctx))
+
+
+def _told(run: Callable[[], Any]) -> Any:
+    try:
+        return run()
+    except (click.ClickException, click.Abort, click.exceptions.Exit, BrokenPipeError):
+        raise
+    except Exception as fault:
+        _tell(fault)
+
+
+def _tell(fault: Exception) -> NoReturn:
+    if os.environ.get("LLMPROXY_DEBUG") == "1":
+        raise fault
+    if isinstance(fault, StartError | ConfigError):
+        raise Refusal(str(fault)) from fault
+    # Its text may hold anything, a credential too.
+    message = f"unexpected {type(fault).__name__}; set LLMPROXY_DEBUG=1 to see where it comes from"
+    raise Refusal(message, ExitCode.FAILED_UNEXPECTEDLY) from fault
+
+
+def _points() -> dict[str, importlib.metadata.EntryPoint]:
+    return {point.name: point for point in importlib.metadata.entry_points(group=COMMAND_GROUP)}
+
+
+class _Deferred(click.Command):
+    """A plugin's command that is listed without being imported."""
+
+    def __init__(self, point: importlib.metadata.EntryPoint) -> None:
+        package = point.module.partition(".")[0]
+        super().__init__(point.name, short_help=f"A command of the plugin package {package}.")
+        self._point = point
+
+    def make_context(
+        self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
+    ) -> click.Context:
+        """Import the command; from here on it is itself."""
+        return self._load().make_context(info_name, args, parent, **extra)
+
+    def _load(self) -> click.Command:
+        try:
+            command = self._point.load()
+        except (ImportError, AttributeError) as fault:
+            raise Refusal(
+                f"command {self.name!r} of {self._point.value!r} cannot be imported: {fault}"
+            ) from fault
+        if not isinstance(command, click.Command):
+            raise Refusal(f"command {self.name!r}: {self._point.value!r} is not a click command")
+        return command
