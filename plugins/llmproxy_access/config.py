@@ -1,0 +1,77 @@
+"""The plugin's configuration, checked for what would make a key worthless."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from typing import Literal
+
+import msgspec
+
+from llmproxy.plugin import ConfigError, Secret
+from llmproxy_access.keys import digest_of
+
+#: Characters that a key needs at least: 16 random ones of base64 hold 96 bits, ours have 43.
+MIN_LENGTH = 16
+
+_SHA256 = re.compile(r"[0-9a-fA-F]{64}")
+
+
+class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """One key: a public name, the tenant it stands for, and the key by reference or its SHA-256."""
+
+    name: str
+    tenant: str
+    key: Secret | None = None
+    sha256: str | None = None
+
+    def __post_init__(self) -> None:
+        if not self.name:
+            raise ConfigError("name", "empty; a name tells in logs and metrics which key was used")
+        if not self.tenant:
+            raise ConfigError("tenant", "empty; what is stored is kept apart by tenant")
+        if (self.key is None) == (self.sha256 is None):
+            raise ConfigError("key", "write either key or sha256")
+        if self.key is not None and len(self.key.reveal()) < MIN_LENGTH:
+            raise ConfigError("key", f"shorter than {MIN_LENGTH} characters, so it could be guessed")
+        if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
+            raise ConfigError("sha256", "not 64 hexadecimal digits; `llmproxy access hash-key` prints them")
+
+    @property
+    def digest(self) -> bytes:
+        """The key's SHA-256."""
+        if self.key is not None:
+            return digest_of(self.key.reveal().encode())
+        return bytes.fromhex(self.sha256 or "")
+
+
+class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """`keys` lets in who holds one of them; `open` lets in everybody who can reach a local listener."""
+
+    mode: Literal["keys", "open"] = "keys"
+    keys: tuple[Key, ...] = ()
+
+    def __post_init__(self) -> None:
+        if self.mode == "keys" and not self.keys:
+            raise ConfigError("keys", 'empty, so nobody could come in; add a key, or write mode: "open"')
+        if self.mode == "open" and self.keys:
+            raise ConfigError("keys", 'of no use in mode "open"; remove them, or the mode')
+        self._refuse_twins([key.name for key in self.keys], "name")
+        self._refuse_twins([key.digest for key in self.keys], "key")
+
+    @staticmethod
+    def _refuse_twins(values: list[str] | list[bytes], what: str) -> None:
+        twins = {value for value, count in Counter[str | bytes](values).items() if count > 1}
+        for index, value in enumerate(values):
+            if value in twins:
+                raise ConfigError(f"keys[{index}].{what}", f"the same {what} stands twice in the list")
+
+
+class AccessRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+    """Which tenants may use a route; all of them where nothing is said."""
+
+    tenants: tuple[str, ...] | None = None
+
+    def __post_init__(self) -> None:
+        if self.tenants == ():
+            raise ConfigError("tenants", "empty, so nobody could use the route; leave it out for everybody")

@@ -1,0 +1,107 @@
+"""Makes an attempt's wire request: the caller's bytes, changed only where they must be."""
+
+from __future__ import annotations
+
+import orjson
+
+from llmproxy.plugin import ClientRequest, Endpoint, Exchange, Headers, UpstreamRequest, insert_member, patch
+from llmproxy_openai.reading import include_usage, media_type, member_value
+
+_ASK_USAGE = b'{"include_usage":true}'
+_MAX_NAMES = 1024
+
+# The caller's credentials, what holds for one connection (RFC 9110 §7.6.1), and what the core writes itself.
+_LEFT_OUT = frozenset(
+    b"""
+    authorization x-api-key api-key x-goog-api-key cookie
+    connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer
+    transfer-encoding upgrade
+    host content-length accept-encoding expect
+    """.split()
+)
+
+
+class _Passes(dict[bytes, bool]):
+    """Whether a header name, as spelled, is passed on; remembers a bounded number of spellings."""
+
+    def __missing__(self, name: bytes) -> bool:
+        passes = name.lower() not in _LEFT_OUT
+        if len(self) < _MAX_NAMES:
+            self[name] = passes
+        return passes
+
+
+_passes = _Passes()
+
+
+def encode(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
+    """Return the request to send; an unchanged body is the very same object.
+
+    Its target is relative to the upstream's base URL, whose path stands for the caller's `/v1`.
+    """
+    request = exchange.request
+    exchange.usage_added = False
+    if exchange.members:
+        if exchange.streamed and exchange.route.meter_usage and request.path.endswith("/completions"):
+            exchange.usage_added = not _asks_usage(exchange, body)
+        if exchange.usage_added or (endpoint.model is not None and endpoint.model != exchange.model):
+            body = _patched(exchange, endpoint, body)
+    return UpstreamRequest(request.method, upstream_target(request), passed_headers(request), body)
+
+
+def upstream_target(request: ClientRequest) -> str:
+    """Return path and query without the API's own prefix, `/v1` and what stands before it."""
+    _, found, rest = request.path.partition("/v1/")
+    path = "/" + rest if found else request.path.removesuffix("/v1")
+    return f"{path}?{request.query}" if request.query else path
+
+
+def passed_headers(request: ClientRequest) -> Headers:
+    """Return the headers that travel on, spelled and ordered as they came."""
+    raw = request.headers.raw
+    kept = [pair for pair in raw if _passes[pair[0]]]
+    named = request.headers.index.get(b"connection")
+    if named is not None and named.lower() not in (b"keep-alive", b"close"):
+        gone = {name.strip().lower() for name in named.split(b",")}
+        kept = [pair for pair in kept if pair[0].lower() not in gone]
+    return Headers(kept)
+
+
+def _asks_usage(exchange: Exchange, body: bytes) -> bool:
+    member = exchange.members.get("stream_options")
+    if member is None:
+        return False
+    value = member_value(body, member)
+    if value == b"null":
+        return False
+    asked = include_usage(value)
+    return asked is not None and member_value(value, asked) == b"true"
+
+
+def _patched(exchange: Exchange, endpoint: Endpoint, body: bytes) -> bytes:
+    edits = []
+    model = exchange.members.get("model")
+    if model is not None and endpoint.model is not None and endpoint.model != exchange.model:
+        edits.append((model.value_start, model.value_end, _model_value(exchange.request, endpoint.model)))
+    options = exchange.members.get("stream_options")
+    if exchange.usage_added and options is not None:
+        value = _asking(member_value(body, options))
+        edits.append((options.value_start, options.value_end, value))
+    body = patch(body, sorted(edits))
+    if exchange.usage_added and options is None:
+        body = insert_member(body, "stream_options", _ASK_USAGE)
+    return body
+
+
+def _model_value(request: ClientRequest, model: str) -> bytes:
+    return model.encode() if media_type(request) == b"multipart/form-data" else orjson.dumps(model)
+
+
+def _asking(options: bytes) -> bytes:
+    """Return the caller's stream options with usage asked for, all else as it stands."""
+    if options == b"null":
+        return _ASK_USAGE
+    asked = include_usage(options)
+    if asked is None:
+        return insert_member(options, "include_usage", b"true")
+    return patch(options, [(asked.value_start, asked.value_end, b"true")])

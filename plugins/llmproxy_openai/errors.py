@@ -1,0 +1,50 @@
+"""Errors as OpenAI words them."""
+
+from __future__ import annotations
+
+import math
+
+import orjson
+
+from llmproxy.plugin import BadRequest, GatewayError, Reply
+
+# OpenAI calls most refusals invalid_request_error, a wrong key among them; the code tells them apart.
+_TYPES = {403: "permission_error", 429: "rate_limit_error"}
+
+
+class BadField(BadRequest):
+    """A member of the request's body is not as it must be; `param` names it."""
+
+    def __init__(self, code: str, message: str, param: str | None = None, *, status: int = 400) -> None:
+        super().__init__(code, message, status=status)
+        self.param = param
+
+
+def describe(error: GatewayError) -> dict[str, str | None]:
+    """Return the object that OpenAI's SDKs read an error from."""
+    kind = "server_error" if error.status >= 500 else _TYPES.get(error.status, "invalid_request_error")
+    param = error.param if isinstance(error, BadField) else None
+    return {"message": error.message, "type": kind, "param": param, "code": error.code}
+
+
+def error_reply(error: GatewayError) -> Reply:
+    """Shape an error that is the whole answer."""
+    headers = {}
+    if error.retry_after is not None:
+        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    if error.status == 401:
+        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §11.6.1
+    return Reply.json({"error": describe(error)}, error.status, headers)
+
+
+def error_event(error: GatewayError) -> bytes:
+    """Shape an error that ends a stream, for readers of chat chunks and of Responses events alike."""
+    problem = describe(error)
+    event = {
+        "type": "error",
+        "error": problem,
+        "code": problem["code"],
+        "message": problem["message"],
+        "param": problem["param"],
+    }
+    return b"event: error\ndata: " + orjson.dumps(event) + b"\n\n"

@@ -1,0 +1,132 @@
+"""Reads from a request what the gateway acts on: the model's name, and whether a stream is wanted."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import orjson
+
+from llmproxy.plugin import ClientRequest, DuplicateKey, Exchange, Member, scan
+from llmproxy_openai.errors import BadField
+from llmproxy_openai.multipart import boundary_of, fields
+
+KEYS = frozenset({"model", "stream", "stream_options"})
+_INCLUDE_USAGE = frozenset({"include_usage"})
+# Endpoints whose body is JSON and nothing else, so that any other content type is a mistake worth naming.
+_JSON_ENDPOINTS = ("/completions", "/responses", "/embeddings")
+# Endpoints whose forms name a model; the forms of others are files on their way, and are not read.
+_FORM_ENDPOINTS = ("/audio/", "/images/", "/videos")
+_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+
+
+def reads_body(request: ClientRequest) -> bool:
+    """Say whether the body must be read before the request can be routed."""
+    if request.method in _WITHOUT_BODY:
+        return False
+    kind = media_type(request)
+    if kind == b"multipart/form-data":
+        return _form_names_model(request.path)
+    return _is_json(request, kind) or request.path.endswith(_JSON_ENDPOINTS)
+
+
+def read(exchange: Exchange, body: bytes) -> None:
+    """Set the exchange's `model`, `streamed` and `members`; raise `BadField` for broken input."""
+    request = exchange.request
+    exchange.members, exchange.model, exchange.streamed = {}, None, False
+    json_only = request.method == "POST" and request.path.endswith(_JSON_ENDPOINTS)
+    if not body:
+        if json_only:
+            raise BadField("invalid_json", "The request has no body; it must be a JSON object.")
+        return
+    kind = media_type(request)
+    if _is_json(request, kind):
+        _read_json(exchange, body)
+    elif kind == b"multipart/form-data" and _form_names_model(request.path):
+        _read_form(exchange, body)
+    elif json_only:
+        message = "The request's Content-Type must be application/json."
+        raise BadField("unsupported_media_type", message, status=415)
+
+
+def media_type(request: ClientRequest) -> bytes:
+    """Return the content type without its parameters, in lower case; empty where there is none."""
+    value = request.headers.index.get(b"content-type", b"")
+    return value if value == b"application/json" else value.partition(b";")[0].strip().lower()
+
+
+def member_value(body: bytes, member: Member) -> bytes:
+    """Return a member's value as it stands in the body."""
+    return body[member.value_start : member.value_end]
+
+
+def scan_members(body: bytes, keys: frozenset[str], path: str = "") -> dict[str, Member]:
+    """Find members of a JSON object; raise `BadField` where it is none, or holds one twice."""
+    try:
+        return scan(body, keys)
+    except DuplicateKey as fault:
+        raise BadField("duplicate_key", _sentence(fault), path + fault.key) from None
+    except ValueError as fault:
+        raise BadField("invalid_json", _sentence(fault), path[:-1] or None) from None
+
+
+def include_usage(value: bytes) -> Member | None:
+    """Find `include_usage` inside the value of `stream_options`."""
+    return scan_members(value, _INCLUDE_USAGE, "stream_options.").get("include_usage")
+
+
+def _read_json(exchange: Exchange, body: bytes) -> None:
+    if b"content-encoding" in exchange.request.headers.index:
+        message = "A compressed request body is not read; send it without Content-Encoding."
+        raise BadField("unsupported_encoding", message, status=415)
+    members = exchange.members = scan_members(body, KEYS)
+    if (member := members.get("model")) is not None:
+        exchange.model = _model(orjson.loads(member_value(body, member)))
+    if (member := members.get("stream")) is not None:
+        value = member_value(body, member)
+        if value not in (b"true", b"false", b"null"):
+            raise BadField("invalid_type", "'stream' must be true or false.", "stream")
+        exchange.streamed = value == b"true"
+    if (member := members.get("stream_options")) is not None:
+        value = member_value(body, member)
+        if value != b"null":
+            include_usage(value)
+
+
+def _read_form(exchange: Exchange, body: bytes) -> None:
+    boundary = boundary_of(exchange.request.headers.index.get(b"content-type", b""))
+    if boundary is None:
+        raise BadField("invalid_form", "The form's Content-Type names no boundary.")
+    readers: dict[str, Callable[[Exchange, bytes], None]] = {"model": _form_model, "stream": _form_stream}
+    for name, start, end in fields(body, boundary):
+        if name in readers:
+            if name in exchange.members:
+                raise BadField("duplicate_key", f"The form must hold '{name}' only once.", name)
+            exchange.members[name] = Member(start, start, end)
+            readers[name](exchange, body[start:end])
+
+
+def _form_model(exchange: Exchange, value: bytes) -> None:
+    exchange.model = _model(value.decode("utf-8", "replace"))
+
+
+def _form_stream(exchange: Exchange, value: bytes) -> None:
+    exchange.streamed = value.strip().lower() in (b"true", b"1")
+
+
+def _model(value: object) -> str:
+    if not isinstance(value, str) or not value:
+        raise BadField("invalid_type", "'model' must be a string that names a model.", "model")
+    return value
+
+
+def _is_json(request: ClientRequest, kind: bytes) -> bool:
+    return kind == b"application/json" or kind.endswith(b"+json") or (not kind and request.method == "POST")
+
+
+def _form_names_model(path: str) -> bool:
+    return any(endpoint in path for endpoint in _FORM_ENDPOINTS)
+
+
+def _sentence(fault: BaseException) -> str:
+    text = str(fault)
+    return text[:1].upper() + text[1:] + "."

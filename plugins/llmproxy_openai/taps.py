@@ -1,0 +1,208 @@
+"""Reads answers as they pass: first output, usage, the end marker, from bytes cut anywhere.
+
+Theory of operation. Events are parsed only until the first one with output. From then on the tap keeps no
+more than the stream's tail, in which the last usage and the end marker stand. A Responses stream tells usage
+in its final event, which repeats the whole answer: once that has begun, a longer tail is kept. What is found
+does not depend on the cuts.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any
+
+import orjson
+
+from llmproxy.plugin import Usage
+from llmproxy_openai.usage import last_usage, usage_of_body
+
+#: Bytes kept of a stream's end; the longest usage event known and `[DONE]` need less than half.
+TAIL = 4 * 1024
+#: Bytes kept of a final event that repeats the answer, and of a whole JSON answer.
+LONG_TAIL = 1024 * 1024
+#: An event that outgrows this is output, whatever it says.
+_MAX_EVENT = 1024 * 1024
+
+# A Responses stream's final event. Text that ends in such a word matches too; then more is kept, no more.
+_FINAL = re.compile(rb"response\.(?:completed|incomplete|failed)[\"\r\n]")
+_FINAL_LONGEST = 24
+_BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")
+_DONE_LEADS = (b"\ndata: ", b"\ndata:", b"\rdata: ", b"\rdata:")
+_FINISHED = re.compile(rb'"finish_reason" ?: ?"')
+# No string holds this: its quotes would be escaped.
+_LAST_TYPE = re.compile(
+    rb'"type" ?: ?"(?:response\.(?:completed|incomplete|failed)|(?:transcript\.text|speech\.audio)\.done'
+    rb'|image_(?:generation|edit)\.completed)"'
+    rb'|data: ?\{ ?"type" ?: ?"error"'
+)
+
+
+class JsonTap:
+    """Reads a whole JSON answer."""
+
+    __slots__ = ("_pieces", "_size", "first_output", "terminal", "usage")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.first_output = False
+        self.terminal = False
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Keep one piece; of a long answer, the tail."""
+        self.first_output = True
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > 2 * LONG_TAIL:
+            self._pieces = [b"".join(self._pieces)[-LONG_TAIL:]]
+            self._size = LONG_TAIL + 1
+
+    def end(self) -> None:
+        """Look for usage."""
+        self.terminal = True
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = []
+        self.usage = usage_of_body(body) if self._size <= LONG_TAIL else last_usage(body[-LONG_TAIL:])
+
+    def fail(self, error: BaseException) -> None:
+        """Forget what came: half an answer tells no usage."""
+        self._pieces = []
+
+
+class StreamTap:
+    """Reads an event stream."""
+
+    __slots__ = (
+        "_carry",
+        "_dropped",
+        "_event",
+        "_final_at",
+        "_looking",
+        "_pieces",
+        "_searched",
+        "_size",
+        "_typed",
+        "first_output",
+        "terminal",
+        "usage",
+    )
+
+    def __init__(self) -> None:
+        self.first_output = False
+        self.terminal = False
+        self.usage: Usage | None = None
+        self._looking = True
+        self._typed: bool | None = None
+        self._pieces: list[bytes] = []
+        self._size = self._dropped = 0
+        self._event = b""
+        self._searched = 0
+        self._carry = b""
+        self._final_at = -1
+
+    def feed(self, data: bytes) -> None:
+        """Read one piece."""
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._looking:
+            self._look(data)
+        if self._size > 2 * TAIL:
+            self._trim()
+
+    def end(self) -> None:
+        """Find what the tail tells; some servers send no `[DONE]` after the last choice."""
+        tail = self._conclude()
+        self.terminal = self.terminal or _FINISHED.search(tail) is not None
+
+    def fail(self, error: BaseException) -> None:
+        """Find what the tail tells: usage may have come before the break."""
+        self._conclude()
+
+    def _conclude(self) -> bytes:
+        tail = self._tail()
+        self._pieces = []
+        self.usage = last_usage(tail)
+        self.terminal = _says_done(tail) or (bool(self._typed) and _LAST_TYPE.search(tail) is not None)
+        return tail
+
+    def _look(self, data: bytes) -> None:
+        undecided = self._typed is None
+        if not self.first_output:
+            self._await_output(data)
+        if self._typed and self._final_at < 0:
+            self._await_final(b"".join(self._pieces) if undecided else self._carry + data)
+        self._looking = not self.first_output or (bool(self._typed) and self._final_at < 0)
+
+    def _await_output(self, data: bytes) -> None:
+        """Parse whole events until one holds output."""
+        self._event = data = self._event + data if self._event else data
+        start = 0
+        while not self.first_output and (end := _BLANK_LINE.search(data, self._searched)):
+            self._read_event(data[start : end.end()])
+            start = self._searched = end.end()
+        self._event = b"" if self.first_output else data[start:]
+        self._searched = max(0, len(self._event) - 3)
+        if len(self._event) > _MAX_EVENT:
+            self.first_output, self._typed, self._event = True, bool(self._typed), b""
+
+    def _read_event(self, event: bytes) -> None:
+        try:
+            message = orjson.loads(event_data(event))
+        except orjson.JSONDecodeError:
+            return
+        if isinstance(message, dict):
+            self._typed = self._typed or isinstance(message.get("type"), str)
+            self.first_output = has_output(message)
+
+    def _await_final(self, window: bytes) -> None:
+        if found := _FINAL.search(window):
+            self._final_at = self._dropped + self._size - len(window) + found.start()
+        self._carry = window[-_FINAL_LONGEST:]
+
+    def _tail(self) -> bytes:
+        whole = b"".join(self._pieces)
+        if self._final_at < 0:
+            return whole[-TAIL:]
+        return whole[max(0, self._final_at - TAIL - self._dropped) :][-LONG_TAIL:]
+
+    def _trim(self) -> None:
+        if self._typed is None:
+            return
+        limit = LONG_TAIL if self._final_at >= 0 else TAIL + _FINAL_LONGEST
+        if self._size > 2 * limit:
+            whole = b"".join(self._pieces)[-limit:]
+            self._dropped += self._size - limit
+            self._pieces, self._size = [whole], limit
+
+
+def _says_done(tail: bytes) -> bool:
+    at = tail.rfind(b"[DONE]")
+    return at >= 0 and (b"\n" + tail[max(0, at - 7) : at]).endswith(_DONE_LEADS)
+
+
+def event_data(event: bytes) -> bytes:
+    """Return the data of one event, its lines joined."""
+    if event.startswith(b"data: ") and event.find(b"\n") >= len(event) - 2:
+        return event[6:]
+    lines = (line for line in event.splitlines() if line.startswith(b"data:"))
+    return b"\n".join(line[5:] for line in lines)
+
+
+def has_output(message: dict[str, Any]) -> bool:
+    """Say whether an event brings something of the answer: text, a tool call, a refusal, reasoning, media."""
+    choices = message.get("choices")
+    if isinstance(choices, list):
+        return any(isinstance(choice, dict) and _choice_has_output(choice) for choice in choices)
+    kind = message.get("type") or message.get("object")
+    if isinstance(kind, str) and kind.startswith(("response.", "thread.")):
+        return kind.endswith((".delta", ".partial_image")) or kind == "response.output_item.done"
+    # A stream of another shape has no preamble that is known here; an error is never output.
+    return not message.get("error") and kind != "error"
+
+
+def _choice_has_output(choice: dict[str, Any]) -> bool:
+    delta = choice.get("delta") or choice.get("message")
+    if isinstance(delta, dict):
+        return any(value for key, value in delta.items() if key != "role")
+    return bool(choice.get("text"))
