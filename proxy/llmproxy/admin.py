@@ -1,10 +1,10 @@
 """The admin listener: health, metrics, reload, the configuration, and what plugins add.
 
 Theory. One handler takes every request and looks it up in the current table, so that a new generation brings
-its own routes without touching the socket. A table is made while the generation is built, where it can still
-be refused, and swapped in when the generation is. Health and metrics need no token, all else does. Programs
-send it as a bearer; a browser, which cannot, may send it as the password of HTTP Basic, but for reading only:
-what a browser sends unasked must not change anything.
+its own routes without touching the socket. `check` refuses a generation while it is built, `swap` serves it.
+Health and metrics need no token, all else does. Programs send it as a bearer; a browser, which cannot, may
+send it as the password of HTTP Basic, but for reading only: what a browser sends unasked must not change
+anything.
 """
 
 from __future__ import annotations
@@ -86,7 +86,7 @@ class _Entry:
 
 
 @dataclass(frozen=True, slots=True)
-class AdminTable:
+class _Table:
     """The routes and the token of one generation."""
 
     router: Router[_Entry]
@@ -94,7 +94,10 @@ class AdminTable:
 
 
 class AdminServer:
-    """Serves the admin routes of whatever generation is current, for one worker."""
+    """Serves the admin routes of whatever generation is current, for one worker.
+
+    Set `draining` to be told as not ready while the rest goes on being answered.
+    """
 
     def __init__(self, process: Process) -> None:
         self._process = process
@@ -103,18 +106,27 @@ class AdminServer:
             _entry("/readyz", self._ready),
             _entry("/metrics", self._metrics),
         ]
-        self._table = AdminTable(Router(self._open), None)
+        self._table = _Table(Router(self._open), None)
         self._serving = False
+        self.draining = False
         self._runner: web.ServerRunner | None = None
         self._leave_bus: Callable[[], None] | None = None
         process.metrics.gauge("llmproxy_workers", "Workers that answered.").labels().set(1)
 
-    def prepare(self, view: View) -> AdminTable:
-        """Make the table of a generation that is being built.
+    def check(self, view: View) -> None:
+        """Refuse a generation that is being built if `swap` could not serve it.
 
         Raises:
             StartError: the token is weak, or a plugin's route is malformed or taken.
         """
+        self._tabulate(view)
+
+    def swap(self, view: View) -> None:
+        """Serve this generation's routes from now on, and say that the gateway is ready; see `check`."""
+        self._table = self._tabulate(view)
+        self._serving = True
+
+    def _tabulate(self, view: View) -> _Table:
         token = view.config.admin.token
         if token is not None and len(token.reveal()) < SHORTEST_TOKEN:
             raise StartError(f"admin.token: {str(token)!r} should have {SHORTEST_TOKEN} characters or more")
@@ -127,16 +139,7 @@ class AdminServer:
                 )
             taken.add((route.path, route.method))
             entries.append(_plugin_entry(route))
-        return AdminTable(Router(entries), token)
-
-    def swap(self, table: AdminTable) -> None:
-        """Serve this table from now on, and say that the gateway is ready."""
-        self._table = table
-        self._serving = True
-
-    def drain(self) -> None:
-        """Say that the gateway is not ready any more; go on answering."""
-        self._serving = False
+        return _Table(Router(entries), token)
 
     async def start(self, sock: socket.socket) -> None:
         """Answer on a listening socket, and answer the other workers' questions for metrics."""
@@ -196,7 +199,7 @@ class AdminServer:
         return Reply.text("ok\n")
 
     async def _ready(self, request: AdminRequest) -> Reply:
-        if not self._serving:
+        if self.draining or not self._serving:
             raise GatewayError(
                 503, "not_ready", "No generation serves, or the gateway drains.", retry_after=1
             )

@@ -3,7 +3,7 @@
 Theory. What is logged is put into a bounded queue as it is; making fields of it, redacting, rendering and
 writing happen in the writer's thread. `put` never blocks: a full queue drops the line and counts it. The
 thread waits a moment after it was woken, so that a busy loop is interrupted some times a second and not once
-a line. Before `start` and after `close` lines are written at once: a process may fork safely before it starts
+a line. Before `open` and after `close` lines are written at once: a process may fork safely before it starts
 its sink.
 """
 
@@ -16,13 +16,15 @@ import time
 from collections import deque
 from collections.abc import Callable, Mapping, MutableMapping
 from datetime import UTC, datetime
-from typing import Any, Final, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
 import structlog
 
 from llmproxy.redaction import redact
-from llmproxy.runtime import Clock
+
+if TYPE_CHECKING:
+    from llmproxy.settings import LogConfig
 
 T = TypeVar("T")
 Fields = Mapping[str, Any]
@@ -53,7 +55,7 @@ class LogSink:
         self,
         write: Callable[[bytes], object] = stderr,
         *,
-        clock: Clock | None = None,
+        now: Callable[[], float] = time.time,  # noqa: TID251  # what the runtime's clock says
         limit: int = QUEUE_LIMIT,
         on_drop: Callable[[], object] = lambda: None,
     ) -> None:
@@ -61,7 +63,7 @@ class LogSink:
         self.render: Render = render_json
         self.dropped = 0
         self._write = write
-        self._now = (clock or Clock()).wall
+        self._now = now
         self._limit = limit
         self._on_drop = on_drop
         self._told = 0
@@ -70,7 +72,15 @@ class LogSink:
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
 
-    def start(self) -> None:
+    @classmethod
+    def start(cls, settings: LogConfig) -> LogSink:
+        """Return an open sink that all of this process logs to."""
+        sink = cls()
+        configure(sink, settings)
+        sink.open()
+        return sink
+
+    def open(self) -> None:
         """Write from a thread from now on; call it in the process that logs, after any fork."""
         self._closing.clear()
         self._thread = threading.Thread(target=self._run, name="log-writer", daemon=True)
@@ -183,20 +193,16 @@ def _printable(value: Any) -> Any:
     return value
 
 
-def configure(
-    sink: LogSink,
-    *,
-    level: Literal["debug", "info", "warning", "error"] = "info",
-    format: Literal["json", "console", "auto"] = "auto",
-) -> None:
-    """Send structlog's and the standard library's logs to `sink`; call it again to change level or format."""
+def configure(sink: LogSink, settings: LogConfig) -> None:
+    """Send structlog's and the standard library's logs to `sink`; call it again when the settings change."""
     tty = sys.stderr.isatty()
-    console = format == "console" or (format == "auto" and tty)
-    sink.level = LEVELS[level]
+    level = LEVELS[settings.level]
+    console = settings.format == "console" or (settings.format == "auto" and tty)
+    sink.level = level
     sink.render = console_renderer(colors=tty) if console else render_json
     structlog.configure(
         processors=[_hand_over],
-        wrapper_class=structlog.make_filtering_bound_logger(LEVELS[level]),
+        wrapper_class=structlog.make_filtering_bound_logger(level),
         logger_factory=lambda *_: _SinkLogger(sink),
         cache_logger_on_first_use=False,
     )
@@ -205,7 +211,7 @@ def configure(
         root.removeHandler(handler)
     root.addHandler(_SinkHandler(sink))
     # libraries say at info what is of use to nobody else
-    root.setLevel(max(LEVELS[level], logging.WARNING) if level != "debug" else logging.DEBUG)
+    root.setLevel(level if level == logging.DEBUG else max(level, logging.WARNING))
 
 
 def _hand_over(

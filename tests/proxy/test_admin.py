@@ -55,7 +55,7 @@ class Caller:
         self.port = port
 
     def serve(self, **kwargs):
-        self.server.swap(self.server.prepare(view(**kwargs)))
+        self.server.swap(view(**kwargs))
 
     async def __call__(self, method, path, **kwargs):
         url = f"http://127.0.0.1:{self.port}{path}"
@@ -98,7 +98,7 @@ async def test_health_needs_no_token_and_no_generation_to_be_alive(ask):
 async def test_ready_means_a_generation_serves_and_nothing_drains(ask):
     ask.serve()
     before = await ask("GET", "/readyz")
-    ask.server.drain()
+    ask.server.draining = True
     after = await ask("GET", "/readyz")
 
     assert (before.status, after.status) == (200, 503)
@@ -155,7 +155,7 @@ async def test_without_a_configured_token_the_answer_says_how_to_set_one(ask):
 
 def test_a_weak_token_is_refused_before_it_serves(process):
     with pytest.raises(StartError, match=r"admin.token: '\$\{env:ADMIN\}' should have 16") as caught:
-        AdminServer(process).prepare(view(token="short"))
+        AdminServer(process).check(view(token="short"))
     assert "short" not in str(caught.value)
 
 
@@ -283,7 +283,7 @@ async def test_routes_change_with_the_generation_on_the_same_socket(ask):
 )
 def test_a_bad_route_refuses_the_generation(process, register, message):
     with pytest.raises(StartError) as caught:
-        AdminServer(process).prepare(view(register=register))
+        AdminServer(process).check(view(register=register))
     assert message in str(caught.value)
 
 

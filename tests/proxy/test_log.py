@@ -9,6 +9,7 @@ import structlog
 
 from llmproxy.log import LogSink, configure
 from llmproxy.references import Secret
+from llmproxy.settings import LogConfig
 
 
 class Lines:
@@ -33,11 +34,6 @@ class Lines:
         return [line["event"] for line in self.read()]
 
 
-class Clock:
-    def wall(self):
-        return 1_700_000_000.25
-
-
 @pytest.fixture
 def lines():
     return Lines()
@@ -45,23 +41,28 @@ def lines():
 
 @pytest.fixture
 def sink(lines):
-    made = LogSink(lines, clock=Clock())
+    made = LogSink(lines, now=lambda: 1_700_000_000.25)
     yield made
     lines.gate.set()
     made.close()
 
 
 @pytest.fixture
-def configured(sink):
+def unconfigured():
     root = logging.getLogger()
     before = root.level
-    configure(sink, level="info", format="json")
-    yield sink
+    yield
     structlog.reset_defaults()
     root.setLevel(before)
     for handler in root.handlers[:]:
         if type(handler).__module__ == "llmproxy.log":
             root.removeHandler(handler)
+
+
+@pytest.fixture
+def configured(sink, unconfigured):
+    configure(sink, LogConfig(level="info", format="json"))
+    return sink
 
 
 def test_a_line_is_an_event_with_fields(sink, lines):
@@ -88,9 +89,9 @@ def test_lines_below_the_level_are_not_written(sink, lines):
     assert sink.wants("warning")
 
 
-def test_a_started_sink_makes_and_writes_its_lines_in_a_thread(sink, lines):
+def test_an_open_sink_makes_and_writes_its_lines_in_a_thread(sink, lines):
     names = []
-    sink.start()
+    sink.open()
     sink.put("info", "made", lambda value: names.append(threading.current_thread().name) or {"v": value}, 7)
     sink.close()
 
@@ -99,7 +100,7 @@ def test_a_started_sink_makes_and_writes_its_lines_in_a_thread(sink, lines):
 
 
 def test_close_writes_all_that_waits_in_order(sink, lines):
-    sink.start()
+    sink.open()
     for number in range(500):
         sink.put("info", f"e{number}", dict, {})
     sink.close()
@@ -112,7 +113,7 @@ def test_a_full_queue_drops_lines_counts_them_and_says_so(lines):
     drops = []
     sink = LogSink(lines, limit=3, on_drop=lambda: drops.append(1))
     lines.gate.clear()
-    sink.start()
+    sink.open()
     for number in range(100):
         sink.put("info", f"e{number}", dict, {})
     lines.gate.set()
@@ -129,12 +130,12 @@ def test_a_full_queue_drops_lines_counts_them_and_says_so(lines):
 
 
 def test_a_failing_place_loses_lines_not_the_writer(sink, lines):
-    sink.start()
+    sink.open()
     lines.fault = BrokenPipeError()
     sink.put("info", "lost", dict, {})
     sink.close()
     lines.fault = None
-    sink.start()
+    sink.open()
     sink.put("info", "kept", dict, {})
     sink.close()
 
@@ -151,13 +152,13 @@ def test_a_line_that_cannot_be_made_or_rendered_says_so(sink, lines):
     assert len(lines.read()) == 2
 
 
-def test_a_sink_that_starts_after_a_fork_writes_in_the_child(lines):
+def test_a_sink_that_opens_after_a_fork_writes_in_the_child(lines):
     receiving, sending = os.pipe()
     sink = LogSink(lambda data: os.write(sending, data))
     sink.put("info", "before", dict, {})
     pid = os.fork()
     if pid == 0:
-        sink.start()
+        sink.open()
         sink.put("info", "child", dict, {})
         sink.close()
         os._exit(0)
@@ -188,7 +189,7 @@ def test_structlog_goes_to_the_sink_redacted(configured, lines):
 
 
 def test_a_fault_brings_its_traceback_without_credentials(configured, lines):
-    configured.start()
+    configured.open()
     log = structlog.get_logger("llmproxy")
     try:
         raise ValueError("bad header b'Authorization: Bearer abcdef'")
@@ -225,12 +226,12 @@ def test_the_standard_librarys_logs_are_routed_and_redacted(configured, lines):
 
 
 def test_configuring_again_changes_the_level_and_doubles_nothing(configured, lines):
-    configure(configured, level="error", format="json")
+    configure(configured, LogConfig(level="error", format="json"))
     log = structlog.get_logger("llmproxy")
     log.warning("quiet")
     log.error("loud")
     logging.getLogger("asyncio").error("once")
-    configure(configured, level="debug", format="json")
+    configure(configured, LogConfig(level="debug", format="json"))
     log.debug("fine")
     logging.getLogger("asyncio").debug("fine too")
 
@@ -238,7 +239,7 @@ def test_configuring_again_changes_the_level_and_doubles_nothing(configured, lin
 
 
 def test_the_console_form_is_one_escaped_line_for_people(configured, lines):
-    configure(configured, level="info", format="console")
+    configure(configured, LogConfig(level="info", format="console"))
     structlog.get_logger("llmproxy").info("seen", model="a\x1b[31m\nb", n=1)
 
     assert lines.data.count(b"\n") == 1
@@ -249,7 +250,7 @@ def test_the_console_form_is_one_escaped_line_for_people(configured, lines):
 
 def test_auto_is_json_where_no_terminal_reads(configured, lines, monkeypatch):
     monkeypatch.setattr("sys.stderr", io.TextIOWrapper(io.BytesIO()))
-    configure(configured, format="auto")
+    configure(configured, LogConfig(format="auto"))
     structlog.get_logger("llmproxy").info("seen")
 
     assert lines.events() == ["seen"]
@@ -261,3 +262,14 @@ def test_lines_go_to_standard_error_unless_told_otherwise(monkeypatch):
     LogSink().put("info", "seen", dict, {})
 
     assert orjson.loads(stream.buffer.getvalue())["event"] == "seen"
+
+
+def test_a_started_sink_takes_all_logs_of_the_process(unconfigured, monkeypatch):
+    stream = io.TextIOWrapper(io.BytesIO())
+    monkeypatch.setattr("sys.stderr", stream)
+    sink = LogSink.start(LogConfig(level="warning", format="json"))
+    structlog.get_logger("llmproxy").info("quiet")
+    structlog.get_logger("llmproxy").warning("loud")
+    sink.close()
+
+    assert [orjson.loads(line)["event"] for line in stream.buffer.getvalue().splitlines()] == ["loud"]
