@@ -140,7 +140,7 @@ def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, st
 
 
 def default_text(environ: Mapping[str, str]) -> str:
-    """Return, as YAML, what `serve` runs without a file: the demo model and the providers whose keys are set."""
+    """Return, as YAML, what `serve` runs without a file: the demo model, the providers whose keys are set."""
     return _DEFAULT + "".join(section for variable, section in _PROVIDERS.items() if environ.get(variable))
 
 

@@ -10,14 +10,15 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from llmproxy import supervisor, worker
-from llmproxy.addresses import Address, parse_address
+from llmproxy.addresses import Address
 from llmproxy.assembly import Assembly
+from llmproxy.bindings import ADMIN, bindings
 from llmproxy.commands.inputs import Configuration
 from llmproxy.config import Config
 from llmproxy.control import Worker
 from llmproxy.log import LogSink, configure
 from llmproxy.settings import Listener as ListenerSettings
-from llmproxy.sockets import Binding, Listener
+from llmproxy.sockets import Listener
 
 _QUESTION = '{"model": "demo/echo", "messages": [{"role": "user", "content": "Hello!"}]}'
 _JSON = "-H 'Content-Type: application/json'"
@@ -60,22 +61,11 @@ def serve(options: Options) -> int:
     return supervisor.run(settings, serve_one)
 
 
-def bindings(config: Config) -> list[Binding]:
-    """Return what to listen on: listeners named by their address as configured, and the admin listener."""
-    backlog = config.server.backlog
-    found = [
-        Binding(parse_address(each.address), name=each.address, backlog=backlog) for each in config.listeners
-    ]
-    if config.admin.address is not None:
-        found.append(Binding(config.admin.address, name=worker.ADMIN))
-    return found
-
-
 def announcement(listeners: Iterable[Listener], config: Config, *, show_request: bool) -> str:
     """Say where the gateway listens and, if wanted, how to ask it something first."""
     by_address = {each.address: each for each in config.listeners}
-    data = [each for each in listeners if each.binding.name != worker.ADMIN]
-    admin = [each for each in listeners if each.binding.name == worker.ADMIN]
+    data = [each for each in listeners if each.binding.name != ADMIN]
+    admin = [each for each in listeners if each.binding.name == ADMIN]
     urls = [_url(each, by_address.get(each.binding.name)) for each in data]
     lines = [f"llmproxy listens on {', '.join(urls)}"]
     if admin:

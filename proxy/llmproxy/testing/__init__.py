@@ -6,25 +6,52 @@ Names are imported when first used, so that loading the pytest plugin costs next
 from __future__ import annotations
 
 from importlib import import_module
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
-    from llmproxy.testing.faults import FaultProxy as FaultProxy
-    from llmproxy.testing.judge import Judge as Judge
-    from llmproxy.testing.rawclient import RawClient as RawClient
-    from llmproxy.testing.rawclient import RawReply as RawReply
-    from llmproxy.testing.streams import assert_bytes_invariant as assert_bytes_invariant
-    from llmproxy.testing.streams import assert_split_invariant as assert_split_invariant
-    from llmproxy.testing.upstream import FakeUpstream as FakeUpstream
+    from llmproxy.testing.contract import PluginContract
+    from llmproxy.testing.exchanges import Served, Serving, make_exchange, run_route, running_route
+    from llmproxy.testing.faults import FaultProxy
+    from llmproxy.testing.gateways import RunningGateway, running_gateway
+    from llmproxy.testing.judge import Judge
+    from llmproxy.testing.rawclient import RawClient, RawReply
+    from llmproxy.testing.streams import assert_bytes_invariant, assert_split_invariant
+    from llmproxy.testing.upstream import FakeUpstream
 
-_WHERE = {
+__all__ = [
+    "FakeUpstream",
+    "FaultProxy",
+    "Judge",
+    "PluginContract",
+    "RawClient",
+    "RawReply",
+    "RunningGateway",
+    "Served",
+    "Serving",
+    "assert_bytes_invariant",
+    "assert_split_invariant",
+    "make_exchange",
+    "run_route",
+    "running_gateway",
+    "running_route",
+]
+
+_WHERE: Final = {
     "FakeUpstream": "upstream",
     "FaultProxy": "faults",
     "Judge": "judge",
+    "PluginContract": "contract",
     "RawClient": "rawclient",
     "RawReply": "rawclient",
+    "RunningGateway": "gateways",
+    "Served": "exchanges",
+    "Serving": "exchanges",
     "assert_bytes_invariant": "streams",
     "assert_split_invariant": "streams",
+    "make_exchange": "exchanges",
+    "run_route": "exchanges",
+    "running_gateway": "gateways",
+    "running_route": "exchanges",
 }
 
 
