@@ -183,6 +183,7 @@ class WorkerControl:
         self._orders: asyncio.Queue[Build | Commit | Abort] = asyncio.Queue()
         self._asked: dict[int, asyncio.Future[ReloadResult]] = {}
         self._ids = itertools.count(1)
+        self._lost = False
         self._end: asyncio.Future[None]
         self._drain: asyncio.Task[None] | None = None
 
@@ -222,7 +223,7 @@ class WorkerControl:
         await asyncio.shield(self._end)
 
     async def _ask(self, wish: Wish) -> ReloadResult:
-        if self._reader.at_eof():
+        if self._lost:
             return _lost()
         number = self._send_ask(wish)
         answer: asyncio.Future[ReloadResult] = asyncio.get_running_loop().create_future()
@@ -249,6 +250,7 @@ class WorkerControl:
         except ConnectionError:
             pass
         _log.warning("supervisor_lost")
+        self._lost = True
         self._fail_asked()
         self._start_drain(self._drain_timeout, handover=False)
 

@@ -91,6 +91,10 @@ class Fleet:
             slot.successor = child
         return child
 
+    def current(self) -> list[Child]:
+        """Return the workers that hold a slot now."""
+        return [slot.current for slot in self.slots if slot.current is not None]
+
     def send(self, message: ToWorker, to: Iterable[int]) -> None:
         """Send to those of the pids that still live."""
         for child in filter(None, map(self.children.get, to)):

@@ -119,7 +119,7 @@ class Jobs:
             return self._finish(unreadable(error))
         except StartError as error:
             return self._finish(str(error))
-        members = {slot.current.pid: slot.number for slot in self.fleet.slots if slot.current is not None}
+        members = {child.pid: child.slot for child in self.fleet.current()}
         if not members:
             return self._finish("no worker runs that could check the configuration")
         self._tried += 1  # a refused number is not used again: a late vote on it must not count

@@ -14,6 +14,7 @@ from dataclasses import dataclass
 
 import structlog
 
+from llmproxy.addresses import Address
 from llmproxy.errors import StartError
 
 BACKLOG = 4096  # the kernel cuts it to net.core.somaxconn
@@ -24,42 +25,23 @@ _SO_ATTACH_FILTER = 26
 
 
 @dataclass(frozen=True, slots=True)
-class TcpAddress:
-    """Where to listen on TCP; an empty host means every address of both families."""
+class Binding:
+    """An address to listen on, and how; `name` says what for, and matches systemd's FileDescriptorName."""
 
-    host: str
-    port: int
+    address: Address
     name: str = ""
     backlog: int = BACKLOG
-
-    def __str__(self) -> str:
-        return f"[{self.host}]:{self.port}" if ":" in self.host else f"{self.host}:{self.port}"
-
-
-@dataclass(frozen=True, slots=True)
-class UnixAddress:
-    """Where to listen on a Unix socket; who may connect is said by `mode`."""
-
-    path: str
-    name: str = ""
-    backlog: int = BACKLOG
-    mode: int = 0o660
-
-    def __str__(self) -> str:
-        return f"unix:{self.path}"
-
-
-Address = TcpAddress | UnixAddress
+    unix_mode: int = 0o660
 
 
 @dataclass(frozen=True, slots=True, eq=False)
 class Listener:
-    """One listening socket and the address it serves.
+    """One listening socket and the binding it serves.
 
     `inherited` sockets outlive this process: whoever made them hands their queue to the next one.
     """
 
-    address: Address
+    binding: Binding
     sock: socket.socket
     inherited: bool = False
     inode: int = 0
@@ -68,24 +50,22 @@ class Listener:
         """Stop new connections while those already begun can still be accepted.
 
         Closing a listening socket resets what waits in its queue. So before a close: call this, go on
-        accepting for a moment, then close. A caller that comes meanwhile is refused, or finds the next process.
-        An inherited socket is left as it is.
+        accepting for a moment, then close. A caller that comes meanwhile is refused, or finds the next
+        process. An inherited socket is left as it is.
         """
         if self.inherited:
             return
-        if isinstance(self.address, UnixAddress):
+        if (path := self.binding.address.path) is not None:
             with suppress(OSError):
-                if (
-                    os.lstat(self.address.path).st_ino == self.inode
-                ):  # else another process has taken the path
-                    os.unlink(self.address.path)
+                if os.lstat(path).st_ino == self.inode:  # else another has taken the path
+                    os.unlink(path)
         else:
             with suppress(OSError):  # without the filter, the queue is only emptied as far as it goes
                 self.sock.setsockopt(socket.SOL_SOCKET, _SO_ATTACH_FILTER, _drop_syn())
 
 
-def open_listeners(addresses: Sequence[Address], slots: int) -> list[list[Listener]]:
-    """Open every address for each of `slots` workers; return the listeners of each slot.
+def open_listeners(bindings: Sequence[Binding], slots: int) -> list[list[Listener]]:
+    """Open every binding for each of `slots` workers; return the listeners of each slot.
 
     A TCP address gets one SO_REUSEPORT socket a slot, because workers on one shared socket get uneven shares.
     A Unix socket, and one inherited from systemd, is one for all slots.
@@ -96,8 +76,8 @@ def open_listeners(addresses: Sequence[Address], slots: int) -> list[list[Listen
     inherited = _inherited_sockets(os.environ)
     opened: list[list[Listener]] = [[] for _ in range(slots)]
     try:
-        for address in addresses:
-            for of_slot, listeners in zip(opened, _open(address, slots, inherited), strict=True):
+        for binding in bindings:
+            for of_slot, listeners in zip(opened, _open(binding, slots, inherited), strict=True):
                 of_slot.extend(listeners)
         _drop_unused(inherited, opened[0])
     except BaseException:
@@ -113,48 +93,46 @@ def close_listeners(opened: Sequence[Sequence[Listener]]) -> None:
             listener.sock.close()
 
 
-def _open(address: Address, slots: int, inherited: list[tuple[str, socket.socket]]) -> list[list[Listener]]:
-    if given := [sock for name, sock in inherited if _serves(sock, name, address)]:
-        shared = [Listener(address, sock, inherited=True) for sock in given]
+def _open(binding: Binding, slots: int, inherited: list[tuple[str, socket.socket]]) -> list[list[Listener]]:
+    if given := [sock for name, sock in inherited if _serves(sock, name, binding)]:
+        shared = [Listener(binding, sock, inherited=True) for sock in given]
         return [list(shared) for _ in range(slots)]
     try:
-        if isinstance(address, UnixAddress):
-            listener = Listener(address, _open_unix(address), inode=os.lstat(address.path).st_ino)
-            return [[listener] for _ in range(slots)]
-        return _open_tcp(address, slots)
+        if binding.address.path is None:
+            return _open_tcp(binding, slots)
+        listener = _open_unix(binding, binding.address.path)
+        return [[listener] for _ in range(slots)]
     except OSError as error:
-        raise StartError(f"cannot listen on '{address}': {error.strerror or error}") from error
+        raise StartError(f"cannot listen on '{binding.address}': {error.strerror or error}") from error
 
 
-def _open_tcp(address: TcpAddress, slots: int) -> list[list[Listener]]:
+def _open_tcp(binding: Binding, slots: int) -> list[list[Listener]]:
     opened: list[list[Listener]] = [[] for _ in range(slots)]
-    port = address.port
+    port = binding.address.port
     try:
-        for family, host in _resolve(address):
+        for family, host in _resolve(binding.address):
             if slots > 1 and port:
                 # SO_REUSEPORT would silently share the port with another gateway of the same user
                 _bind_tcp(family, host, port, reuse_port=False).close()
             for of_slot in opened:
                 sock = _bind_tcp(family, host, port, reuse_port=slots > 1)
-                of_slot.append(Listener(address, sock))
+                of_slot.append(Listener(binding, sock))
                 port = port or sock.getsockname()[1]
         for of_slot in opened:
             for listener in of_slot:
-                listener.sock.listen(address.backlog)
+                listener.sock.listen(binding.backlog)
     except BaseException:
         close_listeners(opened)
         raise
     return opened
 
 
-def _resolve(address: TcpAddress) -> list[tuple[socket.AddressFamily, str]]:
-    found = socket.getaddrinfo(
-        address.host or None, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE
-    )
+def _resolve(address: Address) -> list[tuple[socket.AddressFamily, str]]:
+    found = socket.getaddrinfo(address.host, address.port, type=socket.SOCK_STREAM, flags=socket.AI_PASSIVE)
     hosts: list[tuple[socket.AddressFamily, str]] = list(
         dict.fromkeys((family, str(where[0])) for family, _, _, _, where in found)
     )
-    # "localhost" and the wildcard name both families, also on a host that has only one
+    # "localhost" names both families, also on a host that has only one
     return [host for host in hosts if _exists(*host)] or hosts
 
 
@@ -183,21 +161,21 @@ def _bind_tcp(family: socket.AddressFamily, host: str, port: int, *, reuse_port:
     return sock
 
 
-def _open_unix(address: UnixAddress) -> socket.socket:
-    _remove_stale(address.path)
+def _open_unix(binding: Binding, path: str) -> Listener:
+    _remove_stale(path)
     sock = socket.socket(socket.AF_UNIX, socket.SOCK_STREAM)
-    before = os.umask(0o777 & ~address.mode)
+    before = os.umask(0o777 & ~binding.unix_mode)
     try:
         sock.setblocking(False)
-        sock.bind(address.path)
-        os.chmod(address.path, address.mode)
-        sock.listen(address.backlog)
+        sock.bind(path)
+        os.chmod(path, binding.unix_mode)
+        sock.listen(binding.backlog)
     except BaseException:
         sock.close()
         raise
     finally:
         os.umask(before)
-    return sock
+    return Listener(binding, sock, inode=os.lstat(path).st_ino)
 
 
 def _remove_stale(path: str) -> None:
@@ -243,16 +221,17 @@ def _drop_unused(inherited: list[tuple[str, socket.socket]], used: Sequence[List
             sock.close()
 
 
-def _serves(sock: socket.socket, name: str, address: Address) -> bool:
-    """Say whether an inherited socket is meant for `address`: by its name, else by where it is bound."""
-    if address.name and name == address.name:
+def _serves(sock: socket.socket, name: str, binding: Binding) -> bool:
+    """Say whether an inherited socket is meant for `binding`: by its name, else by where it is bound."""
+    if binding.name and name == binding.name:
         return True
     where = sock.getsockname()
-    if isinstance(address, UnixAddress):
+    address = binding.address
+    if address.path is not None:
         return sock.family == socket.AF_UNIX and where == address.path
     if sock.family not in {socket.AF_INET, socket.AF_INET6} or where[1] != address.port:
         return False
-    return where[0] == address.host or (not address.host and where[0] in {"0.0.0.0", "::"})  # noqa: S104
+    return bool(where[0] == address.host)
 
 
 # Classic BPF over the TCP header: drop a segment with SYN and without ACK, pass all others.

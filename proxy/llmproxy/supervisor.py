@@ -41,7 +41,7 @@ from llmproxy.orders import (
     StartFailed,
     ToSupervisor,
 )
-from llmproxy.sockets import Address, Listener, close_listeners, open_listeners
+from llmproxy.sockets import Binding, Listener, close_listeners, open_listeners
 from llmproxy.solo import SoloControl
 
 _SOCKET_PATH_LIMIT = 108 - len("/slot-999.4194304.sock.new\0")
@@ -60,7 +60,7 @@ class Settings:
     supervisor.
     """
 
-    listen: Sequence[Address]
+    listen: Sequence[Binding]
     workers: int
     source: Source
     drain_timeout: float = 30.0
@@ -151,7 +151,7 @@ class Supervisor:
             case Signalled(number=signal.SIGHUP):
                 self._jobs.want_reload()
             case Signalled(number=signal.SIGUSR2):
-                self._jobs.want_successors(self._current())
+                self._jobs.want_successors(self._fleet.current())
             case Signalled():
                 self._stop(event.number)
             case Heard():
@@ -188,10 +188,9 @@ class Supervisor:
         elif ask.wish == "reload":
             self._jobs.want_reload((child, ask.id))
         else:
-            self._jobs.want_successors(self._current() if ask.wish == "roll" else [child], (child, ask.id))
-
-    def _current(self) -> list[Child]:
-        return [slot.current for slot in self._fleet.slots if slot.current is not None]
+            self._jobs.want_successors(
+                self._fleet.current() if ask.wish == "roll" else [child], (child, ask.id)
+            )
 
     def _died(self, event: Died) -> None:
         child, reason, code = event.child, event.reason, event.code

@@ -14,11 +14,13 @@ from pathlib import Path
 import msgspec
 import uvloop
 
+from llmproxy import jobs, supervisor
+from llmproxy.addresses import Address
 from llmproxy.bus import Bus, Peer
 from llmproxy.control import Link, Worker
 from llmproxy.errors import StartError
 from llmproxy.filewatch import file_source
-from llmproxy.sockets import TcpAddress, UnixAddress
+from llmproxy.sockets import Binding
 from llmproxy.supervisor import Settings, run
 from llmproxy.tasks import spawn
 
@@ -32,12 +34,15 @@ class Options(msgspec.Struct):
     watch: bool = False
     pid_file: str = ""
     death_file: str = ""
+    inherited: bool = False
+    quick: bool = True
 
 
 class Config(msgspec.Struct):
     greeting: str
     refused_by: int = -1
     fatal_to: int = -1
+    poison: str = ""
     notes: tuple[str, ...] = ()
 
 
@@ -47,6 +52,8 @@ class Toy:
         self.generation = worker.generation
         self.config = self.parse(worker.data)
         self.built = self.config
+        if os.path.exists(self.config.poison):
+            raise StartError("poisoned")
         self.dead: list[int] = []
         self.sent = 0
         self.active: set[asyncio.Task[None]] = set()
@@ -121,7 +128,9 @@ class Toy:
                 await self.bus.publish("greeting", rest.encode())
             case "ask":
                 answers = await self.bus.ask("pid", timeout=0.5)
-                return msgspec.json.encode([sorted(map(int, answers.payloads.values())), [*answers.missing.values()]])
+                return msgspec.json.encode(
+                    [sorted(map(int, answers.payloads.values())), [*answers.missing.values()]]
+                )
             case "dead":
                 return msgspec.json.encode(self.dead)
         return f"{self.worker.slot} {os.getpid()} {self.generation} {self.config.greeting}".encode()
@@ -129,12 +138,20 @@ class Toy:
     async def serve(self) -> int:
         await self.bus.start()
         for listener in self.worker.listeners:
-            start = asyncio.start_unix_server if listener.address.name == "unix" else asyncio.start_server
+            start = (
+                asyncio.start_server if listener.binding.address.path is None else asyncio.start_unix_server
+            )
             self.servers.append(await start(self.accept, sock=listener.sock))
         async with self.worker.link(self) as self.link:
             self.link.ready()
             where = self.worker.listeners[0].sock.getsockname()
-            print("ready", self.worker.slot, os.getpid(), where[1] if isinstance(where, tuple) else 0, flush=True)
+            print(
+                "ready",
+                self.worker.slot,
+                os.getpid(),
+                where[1] if isinstance(where, tuple) else 0,
+                flush=True,
+            )
             await self.link.drained()
         await self.bus.close()
         return 0
@@ -149,9 +166,13 @@ def serve(worker: Worker) -> int:
 
 def main() -> int:
     options = msgspec.json.decode(sys.argv[1], type=Options)
-    listen: list[TcpAddress | UnixAddress] = [TcpAddress("127.0.0.1", options.port, name="tcp")]
+    if options.quick:
+        supervisor.POLL_SECONDS = jobs.DRAIN_GRACE = 0.2
+    if options.inherited:
+        os.environ["LISTEN_PID"] = str(os.getpid())
+    listen = [Binding(Address("127.0.0.1", options.port))]
     if options.unix:
-        listen.append(UnixAddress(options.unix, name="unix"))
+        listen.append(Binding(Address("", 0, options.unix)))
 
     def note_death(slot: int, pid: int) -> None:
         with open(options.death_file, "a") as file:
