@@ -42,7 +42,7 @@ def find_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
 
 
 def _from_authorization(value: bytes) -> bytes:
-    """Return a Bearer token or a Basic password (RFC 6750, 7617); of another scheme all, which fits no key."""
+    """Return a Bearer token or a Basic password (RFC 6750, 7617); all of another scheme's."""
     scheme, _, rest = value.partition(b" ")
     kind = scheme.lower()
     if kind == b"bearer":

@@ -1,7 +1,7 @@
 """Keys as they are kept: by SHA-256, looked up by digest.
 
-A key is random and long (`hash-key` makes 256 bits), so nobody can try the keys that might have a given digest, and
-a plain hash keeps it as secret as a slow one would. A slow hash would only let callers without a key spend our time.
+A key is random and long (`hash-key` makes 256 bits), so nobody can try the keys that might have a digest, and
+a plain hash keeps it as secret as a slow one would. That would only let callers without a key spend our time.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ class KeyRing:
         self._by_digest = {digest: (digest, caller) for digest, caller in callers}
 
     def find(self, key: bytes) -> Caller | None:
-        """Return the key's caller, or None; the time it takes tells of the digest at most, never of the key."""
+        """Return the key's caller, or None; the time taken tells of the digest at most, never of the key."""
         digest = sha256(key).digest()
         found = self._by_digest.get(digest)
         if found is None or not compare_digest(found[0], digest):

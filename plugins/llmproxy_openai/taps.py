@@ -23,18 +23,18 @@ LONG_TAIL = 1024 * 1024
 #: An event that outgrows this is output, whatever it says.
 _MAX_EVENT = 1024 * 1024
 
-# A Responses stream's final event. Text that ends in such a word matches too; then more is kept, no more.
-_FINAL = re.compile(rb"response\.(?:completed|incomplete|failed)[\"\r\n]")
-_FINAL_LONGEST = 24
+# The last event of a typed stream: a candidate, then what must stand before it. Inside a string the
+# quotes would be escaped and a line could not begin.
+_MAYBE_FINAL = re.compile(rb"\.(?:completed|incomplete|failed|done)(?=[\"\r\n])")
+_FINAL = re.compile(
+    rb'(?:"type" ?: ?"|[\r\n]event: ?)(?:response\.(?:completed|incomplete|failed)|transcript\.text\.done'
+    rb"|speech\.audio\.done|image_(?:generation|edit)\.completed)\Z"
+)
+_FINAL_LONGEST = 48
 _BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")
 _DONE_LEADS = (b"\ndata: ", b"\ndata:", b"\rdata: ", b"\rdata:")
 _FINISHED = re.compile(rb'"finish_reason" ?: ?"')
-# No string holds this: its quotes would be escaped.
-_LAST_TYPE = re.compile(
-    rb'"type" ?: ?"(?:response\.(?:completed|incomplete|failed)|(?:transcript\.text|speech\.audio)\.done'
-    rb'|image_(?:generation|edit)\.completed)"'
-    rb'|data: ?\{ ?"type" ?: ?"error"'
-)
+_FAILED = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
 
 
 class JsonTap:
@@ -123,7 +123,7 @@ class StreamTap:
         tail = self._tail()
         self._pieces = []
         self.usage = last_usage(tail)
-        self.terminal = _says_done(tail) or (bool(self._typed) and _LAST_TYPE.search(tail) is not None)
+        self.terminal = self._final_at >= 0 or _says_done(tail) or _FAILED.search(tail) is not None
         return tail
 
     def _look(self, data: bytes) -> None:
@@ -156,8 +156,10 @@ class StreamTap:
             self.first_output = has_output(message)
 
     def _await_final(self, window: bytes) -> None:
-        if found := _FINAL.search(window):
-            self._final_at = self._dropped + self._size - len(window) + found.start()
+        for maybe in _MAYBE_FINAL.finditer(window):
+            if _FINAL.search(window, max(0, maybe.end() - _FINAL_LONGEST), maybe.end()):
+                self._final_at = self._dropped + self._size - len(window) + maybe.start()
+                break
         self._carry = window[-_FINAL_LONGEST:]
 
     def _tail(self) -> bytes:

@@ -1,0 +1,183 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import orjson
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from llmproxy.plugin import ClientRequest, Endpoint, Exchange, Headers
+from llmproxy_openai.encoding import encode, passed_headers, upstream_target
+
+if TYPE_CHECKING:
+    from .conftest import MakeExchange
+
+SAME = Endpoint("main")
+
+
+def sent(exchange: Exchange, body: bytes, endpoint: Endpoint = SAME) -> bytes:
+    out = encode(exchange, endpoint, body).body
+    assert isinstance(out, bytes)
+    return out
+
+
+def test_an_unchanged_body_is_the_same_object(exchange_for: MakeExchange) -> None:
+    body = b'{ "model": "m", "messages": [] }'
+
+    assert sent(exchange_for(body=body), body, Endpoint("main", "m")) is body
+
+
+def test_the_model_name_alone_is_replaced(exchange_for: MakeExchange) -> None:
+    body = b'{ "messages" : [] ,"model": "fast",\t"n":1.0}'
+
+    out = sent(exchange_for(body=body), body, Endpoint("main", "gpt-4o"))
+
+    assert out == b'{ "messages" : [] ,"model": "gpt-4o",\t"n":1.0}'
+
+
+def test_a_form_gets_its_model_replaced(exchange_for: MakeExchange) -> None:
+    body = b'--b\r\nContent-Disposition: form-data; name="model"\r\n\r\nfast\r\n--b--\r\n'
+    exchange = exchange_for("/v1/audio/speech", body, {"Content-Type": "multipart/form-data; boundary=b"})
+
+    assert sent(exchange, body, Endpoint("main", "whisper")) == body.replace(b"fast", b"whisper")
+
+
+@pytest.mark.parametrize(
+    ("given", "expected"),
+    [
+        (b"", b',"stream_options":{"include_usage":true}'),
+        (b',"stream_options":null', b',"stream_options":{"include_usage":true}'),
+        (b',"stream_options":{}', b',"stream_options":{"include_usage":true}'),
+        (b',"stream_options": {"a": 1 }', b',"stream_options": {"a": 1 ,"include_usage":true}'),
+        (b',"stream_options":{"include_usage": false}', b',"stream_options":{"include_usage": true}'),
+    ],
+)
+def test_usage_is_asked_for_where_the_caller_did_not(
+    exchange_for: MakeExchange, given: bytes, expected: bytes
+) -> None:
+    body = b'{"model":"m","stream":true%b}' % given
+    exchange = exchange_for(body=body)
+
+    out = sent(exchange, body)
+
+    assert out == b'{"model":"m","stream":true%b}' % expected
+    assert exchange.usage_added
+
+
+def test_model_and_usage_are_changed_together_in_any_order(exchange_for: MakeExchange) -> None:
+    body = b'{"stream_options":{},"stream":true,"model":"fast"}'
+
+    out = sent(exchange_for(body=body), body, Endpoint("main", "m"))
+
+    assert out == b'{"stream_options":{"include_usage":true},"stream":true,"model":"m"}'
+
+
+def test_a_caller_who_asked_for_usage_gets_his_own_bytes(exchange_for: MakeExchange) -> None:
+    body = b'{"model":"m","stream":true,"stream_options":{"include_usage":true}}'
+    exchange = exchange_for(body=body)
+
+    assert sent(exchange, body) is body
+    assert not exchange.usage_added
+
+
+@pytest.mark.parametrize(
+    ("path", "stream", "meter"),
+    [
+        ("/v1/responses", True, True),
+        ("/v1/chat/completions", False, True),
+        ("/v1/chat/completions", True, False),
+    ],
+)
+def test_usage_is_not_asked_for_where_it_comes_anyway_or_nobody_counts(
+    exchange_for: MakeExchange, path: str, stream: bool, meter: bool
+) -> None:
+    body = orjson.dumps({"model": "m", "stream": stream})
+    exchange = exchange_for(path, body, meter_usage=meter)
+
+    assert sent(exchange, body) is body
+    assert not exchange.usage_added
+
+
+json_values = st.recursive(
+    st.none() | st.booleans() | st.integers(-9, 9) | st.text(st.characters(codec="utf-8"), max_size=9),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=5), inner, max_size=3),
+    max_leaves=8,
+)
+others = st.dictionaries(
+    st.text(max_size=9).filter(lambda key: key not in {"model", "stream", "stream_options"}),
+    json_values,
+    max_size=4,
+)
+
+
+@settings(suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(others, st.permutations(["others", "model", "stream", "stream_options"]), st.booleans())
+def test_only_the_named_values_ever_change(
+    exchange_for: MakeExchange, rest: dict[str, Any], order: list[str], spaced: bool
+) -> None:
+    fields: dict[str, Any] = {}
+    for name in order:
+        fields |= rest if name == "others" else {name: {"model": "fast", "stream": True}.get(name, {"x": 1})}
+    body = orjson.dumps(fields, option=orjson.OPT_INDENT_2 if spaced else 0)
+
+    out = orjson.loads(sent(exchange_for(body=body), body, Endpoint("main", "m")))
+
+    assert out == fields | {"model": "m", "stream_options": {"x": 1, "include_usage": True}}
+    assert list(out) == list(fields)
+
+
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/v1/chat/completions", "/chat/completions"),
+        ("/v1/models/a%2Fb?x=1&y=", "/models/a%2Fb?x=1&y="),
+        ("/openai/v1/chat/completions", "/chat/completions"),
+        ("/v1/files/v1/content", "/files/v1/content"),
+        ("/openai/deployments/d/embeddings?api-version=1", "/openai/deployments/d/embeddings?api-version=1"),
+        ("/v1", ""),
+    ],
+)
+def test_the_base_url_stands_for_the_callers_prefix(target: str, expected: str) -> None:
+    assert upstream_target(ClientRequest("GET", target, Headers())) == expected
+
+
+def test_headers_travel_on_as_spelled_without_credentials_and_connection_fields() -> None:
+    kept = [
+        (b"Accept", b"*/*"),
+        (b"OpenAI-Beta", b"x"),
+        (b"X-Stainless-Lang", b"python"),
+        (b"x-a", b"1"),
+        (b"x-a", b"2"),
+    ]
+    dropped = [
+        "Authorization",
+        "X-Api-Key",
+        "api-key",
+        "x-goog-api-key",
+        "Cookie",
+        "Host",
+        "Content-Length",
+        "Connection",
+        "Keep-Alive",
+        "TE",
+        "Transfer-Encoding",
+        "Upgrade",
+        "Accept-Encoding",
+        "Expect",
+    ]
+    raw = [(name.encode(), b"canary") for name in dropped] + kept
+
+    assert passed_headers(ClientRequest("POST", "/", Headers(raw))).raw == kept
+
+
+def test_fields_that_connection_names_stay_behind() -> None:
+    raw = [(b"X-Hop", b"1"), (b"Connection", b"keep-alive, X-HOP"), (b"X-End", b"2")]
+
+    assert passed_headers(ClientRequest("POST", "/", Headers(raw))).raw == [(b"X-End", b"2")]
+
+
+def test_any_number_of_header_names_is_passed() -> None:
+    raw = [(b"x-%d" % number, b"") for number in range(3000)]
+
+    assert passed_headers(ClientRequest("POST", "/", Headers(raw))).raw == raw
