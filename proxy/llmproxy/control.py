@@ -67,7 +67,8 @@ class Controller(Protocol):
         """Return when nothing is under way any more, after `timeout` seconds at the latest.
 
         With `handover`, close the listening sockets at once: another worker accepts from them. Without,
-        `Listener.refuse_new()` first, accept for the lame-duck time, then close.
+        `Listener.refuse_new()` first, accept for the lame-duck time, then close. Either way a connection
+        accepted just before the close shows up a turn of the loop later: look for what is under way after it.
         """
         ...
 

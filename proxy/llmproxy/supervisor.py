@@ -30,14 +30,12 @@ from llmproxy.filewatch import POLL_SECONDS, Source
 from llmproxy.fleet import Died, Event, Fleet, Heard, Signalled, kill
 from llmproxy.jobs import Jobs
 from llmproxy.orders import (
-    Answer,
     Ask,
     Built,
     Committed,
     Failed,
     PeerDied,
     Ready,
-    ReloadResult,
     StartFailed,
     ToSupervisor,
 )
@@ -142,7 +140,9 @@ class Supervisor:
             for event in self._fleet.events(self._patience()):
                 self._on(event)
             self._on_time(time.monotonic())
-            if not self._stopping:
+            if self._stopping:
+                self._jobs.refuse_all("the gateway is stopping")
+            else:
                 self._jobs.begin()
         return self._code
 
@@ -180,17 +180,11 @@ class Supervisor:
             _log.info("serving", workers=len(self._fleet.slots), pid=os.getpid())
 
     def _wished(self, child: Child, ask: Ask) -> None:
-        if self._stopping:
-            refusal = ReloadResult(
-                ok=False, generation=self._jobs.generation, reason="the gateway is stopping"
-            )
-            child.channel.send(Answer(ask.id, refusal))
-        elif ask.wish == "reload":
+        if ask.wish == "reload":
             self._jobs.want_reload((child, ask.id))
         else:
-            self._jobs.want_successors(
-                self._fleet.current() if ask.wish == "roll" else [child], (child, ask.id)
-            )
+            targets = self._fleet.current() if ask.wish == "roll" else [child]
+            self._jobs.want_successors(targets, (child, ask.id))
 
     def _died(self, event: Died) -> None:
         child, reason, code = event.child, event.reason, event.code
@@ -231,7 +225,6 @@ class Supervisor:
             return
         self._stopping = True
         _log.info("stopping", signal=signal.Signals(number).name)
-        self._jobs.refuse_all("the gateway is stopping")
         for child in self._fleet.children.values():
             self._jobs.drain(child, handover=False)
         for slot in self._fleet.slots:

@@ -95,6 +95,7 @@ class Toy:
             await asyncio.sleep(0.2)
         for server in self.servers:
             server.close()
+        await asyncio.sleep(0.05)  # what was accepted just now becomes active a turn of the loop later
         if self.active:
             await asyncio.wait(self.active, timeout=timeout)
 
