@@ -9,7 +9,7 @@ import msgspec
 import orjson
 
 _NUMBER = r"(\d{1,6}(?:\.\d{1,3})?)"
-_SECONDS = {"ms": 0.001, "s": 1.0}
+_IN_A_SECOND = {"ms": 1000, "s": 1}
 _BYTES = {"B": 1, "KiB": 1024, "MiB": 1024 * 1024}
 MAX_SIZE = 64 * 1024 * 1024
 
@@ -109,4 +109,4 @@ def _meaning(verb: str, match: re.Match[str]) -> dict[str, Any]:
 
 
 def _duration(number: str, unit: str) -> float:
-    return float(number) * _SECONDS[unit]
+    return float(number) / _IN_A_SECOND[unit]

@@ -152,7 +152,7 @@ async def _paced(answer: Answer, parts: Parts, progress: Progress) -> AsyncItera
         await _at_word(directives, place)
         progress.first_output = True
         yield event
-    await _at_word(directives, len(answer.pieces))
+    await _at_end(directives, len(answer.pieces))
     progress.finish(answer.usage)
     yield b"".join(closing)
 
@@ -172,15 +172,27 @@ async def _before(directives: Directives) -> None:
 async def _at_word(directives: Directives, place: int) -> None:
     if place == directives.stall_after:
         await asyncio.sleep(directives.stall)
-    if directives.cut_after is not None and place >= directives.cut_after:
-        raise ConnectionResetError("the demo model was told to cut its answer")
+    if place == directives.cut_after:
+        raise _cut()
     if place and directives.slow:
         await asyncio.sleep(directives.slow)
 
 
+async def _at_end(directives: Directives, length: int) -> None:
+    """Do what was told for a place that the answer has not reached, before its end marker."""
+    if directives.stall_after is not None and directives.stall_after >= length:
+        await asyncio.sleep(directives.stall)
+    if directives.cut_after is not None:
+        raise _cut()
+
+
 async def _half(data: bytes) -> AsyncIterator[bytes]:
     yield data[: len(data) // 2]
-    raise ConnectionResetError("the demo model was told to cut its answer")
+    raise _cut()
+
+
+def _cut() -> ConnectionResetError:
+    return ConnectionResetError("the demo model was told to cut its answer")
 
 
 def _chat_events(answer: Answer, asked: dict[str, Any]) -> Parts:

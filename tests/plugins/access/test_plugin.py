@@ -1,0 +1,138 @@
+from __future__ import annotations
+
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from llmproxy.plugin import (
+    ANONYMOUS,
+    Caller,
+    ClientRequest,
+    Exchange,
+    GatewayError,
+    Headers,
+    Secret,
+    StartError,
+)
+from llmproxy_access import AccessPlugin
+from llmproxy_access.config import AccessConfig, AccessRoute, Key
+
+CANARY = "canary-0123456789abcdef"
+OTHER = "another-0123456789abcdef"
+KEYS = (
+    Key(name="web", tenant="shop", key=Secret(CANARY)),
+    Key(name="batch", tenant="reports", key=Secret(OTHER)),
+)
+
+
+class Log:
+    def __init__(self) -> None:
+        self.warnings: list[tuple[str, dict[str, Any]]] = []
+
+    def warning(self, event: str, **fields: Any) -> None:
+        self.warnings.append((event, fields))
+
+
+@pytest.fixture
+def plugin() -> AccessPlugin:
+    return AccessPlugin("access", AccessConfig(keys=KEYS))
+
+
+def exchange_with(*headers: tuple[str, str], tenants: tuple[str, ...] | None = None) -> Exchange:
+    route: Any = SimpleNamespace(options={"access": AccessRoute(tenants)})
+    return Exchange(ClientRequest("POST", "/v1/x", Headers.of(headers)), route, "test", 0.0)
+
+
+async def refused(plugin: AccessPlugin, exchange: Exchange) -> GatewayError:
+    with pytest.raises(GatewayError) as caught:
+        await plugin.pre_route(exchange)
+    return caught.value
+
+
+@pytest.mark.parametrize(
+    ("header", "value", "caller"),
+    [
+        ("Authorization", f"Bearer {CANARY}", Caller("shop", "web")),
+        ("x-api-key", OTHER, Caller("reports", "batch")),
+    ],
+)
+async def test_a_known_key_says_who_calls(
+    plugin: AccessPlugin, header: str, value: str, caller: Caller
+) -> None:
+    exchange = exchange_with((header, value))
+
+    assert await plugin.pre_route(exchange) is None
+    assert exchange.caller == caller
+
+
+@pytest.mark.parametrize(
+    "headers",
+    [
+        [],
+        [("Authorization", f"Bearer {CANARY}x")],
+        [("Authorization", f"Digest {CANARY}")],
+        [("Authorization", f"Bearer {CANARY}"), ("api-key", OTHER)],
+        [("x-api-key", CANARY.upper())],
+    ],
+    ids=["none", "unknown", "odd scheme", "two", "other case"],
+)
+async def test_anybody_else_is_refused_without_a_word_of_the_key(
+    plugin: AccessPlugin, headers: list[tuple[str, str]]
+) -> None:
+    exchange = exchange_with(*headers)
+    error = await refused(plugin, exchange)
+
+    assert (error.status, error.code) == (401, "invalid_api_key")
+    assert exchange.caller is ANONYMOUS
+    shown = f"{error!r} {error.__cause__!r} {error.args}".lower()
+    assert "canary" not in shown
+    assert "another" not in shown
+
+
+async def test_a_route_may_name_its_tenants(plugin: AccessPlugin) -> None:
+    allowed = exchange_with(("x-api-key", CANARY), tenants=("shop", "x"))
+    forbidden = exchange_with(("x-api-key", OTHER), tenants=("shop",))
+
+    assert await plugin.pre_route(allowed) is None
+    error = await refused(plugin, forbidden)
+    assert (error.status, error.code) == (403, "tenant_not_allowed")
+
+
+async def test_open_asks_nobody() -> None:
+    exchange = exchange_with(("x-api-key", "whatever"))
+
+    assert await AccessPlugin("access", AccessConfig(mode="open")).pre_route(exchange) is None
+    assert exchange.caller is ANONYMOUS
+
+
+async def test_open_starts_on_local_listeners_and_says_so() -> None:
+    log = Log()
+    runtime: Any = SimpleNamespace(listeners=("127.0.0.1:80", "unix:/x"), log=log)
+
+    async with AccessPlugin("access", AccessConfig(mode="open")).lifespan(runtime):
+        pass
+
+    assert [event for event, _ in log.warnings] == ["access_open"]
+
+
+async def test_open_refuses_to_start_where_others_can_reach() -> None:
+    runtime: Any = SimpleNamespace(listeners=("127.0.0.1:80", "0.0.0.0:80"), log=Log())
+    lifespan = AccessPlugin("access", AccessConfig(mode="open")).lifespan(runtime)
+
+    with pytest.raises(StartError, match=r"'access': .*not '0\.0\.0\.0:80'"):
+        await lifespan.__aenter__()
+
+
+async def test_keys_start_anywhere_without_a_warning(plugin: AccessPlugin) -> None:
+    log = Log()
+    runtime: Any = SimpleNamespace(listeners=("0.0.0.0:80",), log=log)
+
+    async with plugin.lifespan(runtime):
+        pass
+
+    assert log.warnings == []
+
+
+def test_a_plugin_shows_no_key(plugin: AccessPlugin) -> None:
+    assert CANARY not in repr(plugin) + repr(plugin.config) + repr(vars(plugin))
