@@ -34,7 +34,12 @@ class Refusal(click.ClickException):
 
     def __init__(self, message: str, code: ExitCode = ExitCode.CONFIGURATION_OR_ADDRESS_REFUSED) -> None:
         super().__init__(message)
-        self.exit_code = code
+        self._code = code
+
+    @property
+    def exit_code(self) -> int:  # type: ignore[override]  # click reads it only
+        """The exit status."""
+        return self._code
 
     def show(self, file: IO[Any] | None = None) -> None:
         """Print the error on standard error."""

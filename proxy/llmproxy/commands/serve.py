@@ -39,7 +39,7 @@ def serve(options: Options) -> int:
     """Serve until told to stop; return the exit code."""
     configuration = Configuration(options.path, options.listen)
     config = configuration.load()
-    configure(LogSink(), level=config.log.level, format=config.log.format)
+    configure(LogSink(), config.log)  # not started: a process may still fork
     if options.workers > 1:
         Assembly(config)  # what it imports is shared by all workers
     settings = supervisor.Settings(

@@ -10,7 +10,14 @@ from typing import TYPE_CHECKING, Any, Final
 
 if TYPE_CHECKING:
     from llmproxy.testing.contract import PluginContract
-    from llmproxy.testing.exchanges import Served, Serving, make_exchange, run_route, running_route
+    from llmproxy.testing.exchanges import (
+        Served,
+        Serving,
+        make_exchange,
+        make_process,
+        run_route,
+        running_route,
+    )
     from llmproxy.testing.faults import FaultProxy
     from llmproxy.testing.gateways import RunningGateway, running_gateway
     from llmproxy.testing.judge import Judge
@@ -31,6 +38,7 @@ __all__ = [
     "assert_bytes_invariant",
     "assert_split_invariant",
     "make_exchange",
+    "make_process",
     "run_route",
     "running_gateway",
     "running_route",
@@ -49,6 +57,7 @@ _WHERE: Final = {
     "assert_bytes_invariant": "streams",
     "assert_split_invariant": "streams",
     "make_exchange": "exchanges",
+    "make_process": "exchanges",
     "run_route": "exchanges",
     "running_gateway": "gateways",
     "running_route": "exchanges",

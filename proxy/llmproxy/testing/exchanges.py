@@ -32,6 +32,11 @@ if TYPE_CHECKING:
 NOWHERE = "http://127.0.0.1:9"
 
 
+def make_process(clock: Clock | None = None) -> Process:
+    """Make what outlives a generation: metrics, a bus without peers, a clock."""
+    return Process(Metrics(), Bus(None, 0), clock=clock or Clock())
+
+
 def make_exchange(  # noqa: PLR0913  # all by keyword
     method: str = "POST",
     path: str = "/v1/chat/completions",
@@ -119,7 +124,9 @@ class Serving:
             request.method, request.host, request.path, request.headers.get, request.query
         )
         if not isinstance(found, Match):
-            raise LookupError(f"no route takes {request.method} {request.path}: {found}")
+            raise LookupError(  # noqa: TRY004  # what is wrong is the request
+                f"no route takes {request.method} {request.path}: {found}"
+            )
         exchange.route = found.route
         exchange.client_face = found.route.face
         exchange.params = dict(found.params)
@@ -128,6 +135,10 @@ class Serving:
         try:
             reply = await found.route.pipeline.answer(exchange)
             return await self._receive(exchange, reply)
+        except asyncio.CancelledError:
+            exchange.outcome.client_gone = True
+            exchange.outcome.result = "client_gone"
+            raise
         finally:
             await found.route.pipeline.finish(exchange)
             await _settled()
@@ -174,30 +185,33 @@ async def running_route(
     dialect: str = "http",
     options: Mapping[str, Mapping[str, Any]] | None = None,
     config: Mapping[str, Any] | None = None,
-    clock: Clock | None = None,
+    environ: Mapping[str, str] | None = None,
+    process: Process | None = None,
 ) -> AsyncIterator[Serving]:
     """Start a generation with one route that takes everything, and stop it again.
 
     Args:
-        plugins: classes in their order, each named after itself, or the configuration's tables by instance name,
-            `use` being a class or a name: `{"cache": {"use": CachePlugin, "ttl": "5m"}}`.
+        plugins: classes in their order, each named after itself, or the configuration's tables by instance
+            name, `use` being a class or a name: `{"cache": {"use": CachePlugin, "ttl": "5m"}}`.
         upstream: where attempts go: a FakeUpstream, a base URL, or nowhere.
         dialect: the upstream's dialect; its plugin, if installed, need not be listed.
         options: each plugin's `RouteConfig` as the route writes it, by instance name.
-        config: further sections of the configuration.
-        clock: time, if a test makes its own.
+        config: further sections of the configuration; its `routes` stand in place of the one.
+        environ: what `${env:NAME}` in the configuration refers to.
+        process: what outlives a generation; give the same one twice to see what survives a reload.
     """
     tables = _tables(plugins)
     url = upstream if isinstance(upstream, str) else NOWHERE if upstream is None else upstream.url
     refs = [{name: dict((options or {}).get(name, {}))} for name in tables]
+    more = config or {}
     tree = {
-        "plugins": tables,
+        **more,
+        "plugins": {**more.get("plugins", {}), **tables},
         "upstreams": {"upstream": {"base_url": url, "dialect": dialect, "proxy": None}},
-        "routes": [{"name": "test", "upstream": "upstream", "plugins": refs}],
-        **(config or {}),
+        "routes": more.get("routes") or [{"name": "test", "upstream": "upstream", "plugins": refs}],
     }
-    process = Process(Metrics(), Bus(None, 0), clock=clock or Clock())
-    generation = Generation(decode(with_names(tree), environ={}, read_file=str), process)
+    decoded = decode(with_names(tree), environ=environ or {}, read_file=str)
+    generation = Generation(decoded, process or make_process())
     async with AsyncExitStack() as stack:
         await generation.start({})
         stack.push_async_callback(generation.retire, 5.0)

@@ -1,0 +1,134 @@
+"""`llmproxy explain`: a request file in, what would happen out."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+from collections.abc import Iterator
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import orjson
+
+from llmproxy.commands.check import assemble
+from llmproxy.commands.group import ExitCode, Refusal
+from llmproxy.commands.inputs import Configuration
+from llmproxy.control import unreadable
+from llmproxy.explain import ExplainedAttempt, Explanation
+from llmproxy.explain import explain as explained
+from llmproxy.messages import ClientRequest, Headers
+
+
+def explain(request_file: Path, path: Path | None, *, as_json: bool) -> str:
+    """Return what would happen to the request, as text or JSON."""
+    request, body = _read(request_file)
+    told = asyncio.run(_explain(Configuration(path), request, body))
+    if as_json:
+        return orjson.dumps(asdict(told), option=orjson.OPT_INDENT_2).decode()
+    return "\n".join(_lines(told))
+
+
+async def _explain(configuration: Configuration, request: ClientRequest, body: bytes) -> Explanation:
+    assembly, routes = await assemble(configuration.load())
+    return explained(assembly, routes, request, body)
+
+
+def _read(path: Path) -> tuple[ClientRequest, bytes]:
+    try:
+        return parse_request(path.read_bytes())
+    except OSError as fault:
+        raise Refusal(unreadable(fault), ExitCode.WRONG_USAGE) from None
+    except ValueError as fault:
+        raise Refusal(f"request file '{path}': {fault}", ExitCode.WRONG_USAGE) from None
+
+
+def parse_request(data: bytes) -> tuple[ClientRequest, bytes]:
+    """Read a request as on the wire, or as a JSON object; return it and its body.
+
+    Raises:
+        ValueError: it is neither; the message never repeats a header's value.
+    """
+    return _from_json(data) if data.lstrip().startswith(b"{") else _from_wire(data)
+
+
+def _from_json(data: bytes) -> tuple[ClientRequest, bytes]:
+    tree = orjson.loads(data)
+    if unknown := tree.keys() - {"method", "path", "headers", "body"}:
+        raise ValueError(f"unknown key {min(unknown)!r} (known: body, headers, method, path)")
+    path, headers, body = tree.get("path"), tree.get("headers", {}), tree.get("body", "")
+    if not isinstance(path, str) or not path.startswith("/"):
+        raise ValueError("'path' should be text that begins with '/'")
+    if not isinstance(headers, dict) or not all(isinstance(value, str) for value in headers.values()):
+        raise ValueError("'headers' should be an object of texts")
+    raw = body.encode() if isinstance(body, str) else orjson.dumps(body)
+    fields = Headers.of(headers)
+    if not isinstance(body, str) and "content-type" not in fields:
+        fields.add("Content-Type", "application/json")
+    return _request(str(tree.get("method", "POST" if raw else "GET")), path, fields), raw
+
+
+def _from_wire(data: bytes) -> tuple[ClientRequest, bytes]:
+    """Read wire text; lines may end as an editor ends them, and no length need be told."""
+    head, body = [*re.split(rb"\r?\n\r?\n", data, maxsplit=1), b""][:2]
+    first, *lines = head.decode("latin-1").splitlines() or [""]
+    parts = first.split(" ")
+    if len(parts) not in {2, 3} or not parts[0].isalpha() or not parts[1].startswith("/"):
+        raise ValueError("line 1 should be a request line, such as 'POST /v1/chat/completions HTTP/1.1'")
+    fields = Headers()
+    for number, line in enumerate(lines, 2):
+        name, colon, value = line.partition(":")
+        if not colon or not name or name != name.strip():
+            raise ValueError(f"line {number} should be a header field, 'Name: value'")
+        fields.add(name, value.strip())
+    length = fields.get("content-length")
+    return _request(parts[0], parts[1], fields), body[: int(length)] if length and length.isdigit() else body
+
+
+def _request(method: str, target: str, headers: Headers) -> ClientRequest:
+    host = headers.get("host") or "localhost"
+    return ClientRequest(method.upper(), target, headers, host=host, client="127.0.0.1", listener="explain")
+
+
+def _lines(told: Explanation) -> Iterator[str]:
+    yield f"request   {told.method} {told.target}"
+    if told.route is not None:
+        params = "".join(f" {name}={value}" for name, value in told.params.items())
+        yield f"route     {told.route} ({told.kind}){params}"
+        yield from _plugin_lines(told)
+    if told.model is not None:
+        yield f"model     {told.model}{' (streamed)' if told.streamed else ''}"
+    for number, attempt in enumerate(told.attempts, 1):
+        yield from _attempt_lines(number, attempt)
+    if len(told.attempts) > 1 and "around_upstream" not in told.order:
+        yield "          no plugin here retries, so only attempt 1 is made"
+    if told.refusal is not None:
+        yield f"refused   {told.refusal['status']} {told.refusal['code']}: {told.refusal['message']}"
+
+
+def _plugin_lines(told: Explanation) -> Iterator[str]:
+    for number, plugin in enumerate(told.plugins, 1):
+        options = f"  options {_compact(plugin.options)}" if plugin.options else ""
+        hooks = ", ".join(plugin.hooks) or "no request hook"
+        yield f"plugin {number:<2} {plugin.name} ({plugin.use}): {hooks}{options}"
+    for hook, names in told.order.items():
+        sees = f", sees {told.sees[hook]}" if hook in told.sees else ""
+        yield f"hook      {hook}: {', '.join(names)}{sees}"
+
+
+def _attempt_lines(number: int, attempt: ExplainedAttempt) -> Iterator[str]:
+    model = "" if attempt.model is None else f", model {attempt.model}"
+    where = "answered in this process" if attempt.local else attempt.url
+    yield f"attempt {number} upstream {attempt.upstream}{model}: {where}"
+    yield f"          timeouts {', '.join(f'{name} {value}' for name, value in attempt.timeouts.items())}"
+    yield f"          {attempt.request_line}"
+    for name, value in attempt.headers:
+        yield f"          {name}: {value}"
+    unchanged = "" if attempt.edits else ", as the caller sent them"
+    yield f"          {attempt.body_bytes} bytes of body{unchanged}"
+    for edit in attempt.edits:
+        yield f"          bytes {edit.start}-{edit.end} {edit.old!r} -> {edit.new!r}"
+
+
+def _compact(value: Any) -> str:
+    return orjson.dumps(value).decode()

@@ -1,0 +1,254 @@
+"""What would happen to a request: its route, the plugins' hooks, the attempts. Nobody is called.
+
+No hook of a request is run: what a plugin would answer or change is not foreseen, what it would see first is.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from llmproxy.differences import edits_between
+from llmproxy.errors import GatewayError
+from llmproxy.exchange import Endpoint, Exchange
+from llmproxy.hooks import HOOKS, Hooks
+from llmproxy.messages import ClientRequest
+from llmproxy.redaction import REDACTED, is_sensitive, redact_config, redact_text
+from llmproxy.references import Resolved
+from llmproxy.routing import Match, MethodNotAllowed, Router
+from llmproxy.units import format_duration
+from llmproxy.upstream import Upstream
+
+if TYPE_CHECKING:
+    from llmproxy.assembly import Assembly
+    from llmproxy.registry import Plugin
+    from llmproxy.route import Route, Target
+
+#: Hooks that run up the list of plugins, the last listed first.
+UP: Final = frozenset({"cache_store", "transform_response", "transform_stream", "post_response"})
+#: Hooks that a request meets, in the order they are called.
+REQUEST_HOOKS: Final = tuple(
+    hook for hook in vars(Hooks) if hook in HOOKS - {"register", "contribute_config", "lifespan"}
+)
+_CLIPPED: Final = 200
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedPlugin:
+    """A plugin of the route: the request hooks that it implements, and its options there."""
+
+    name: str
+    use: str
+    hooks: list[str]
+    options: Any
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedEdit:
+    """A byte range of the caller's body and what is sent in its place."""
+
+    start: int
+    end: int
+    old: str
+    new: str
+
+
+@dataclass(frozen=True, slots=True)
+class ExplainedAttempt:
+    """One endpoint, and the wire request that it would get; secrets are shown as references."""
+
+    upstream: str
+    model: str | None
+    url: str
+    local: bool
+    timeouts: dict[str, str]
+    request_line: str
+    headers: list[tuple[str, str]]
+    body_bytes: int
+    edits: list[ExplainedEdit]
+
+
+@dataclass(slots=True)
+class Explanation:
+    """Everything that can be foreseen of a request.
+
+    `refusal` is what the core itself would answer; `sees` tells by hook what its plugins meet first.
+    """
+
+    method: str
+    target: str
+    route: str | None = None
+    kind: str = ""
+    params: dict[str, str] = field(default_factory=dict)
+    plugins: list[ExplainedPlugin] = field(default_factory=list)
+    order: dict[str, list[str]] = field(default_factory=dict)
+    sees: dict[str, str] = field(default_factory=dict)
+    model: str | None = None
+    streamed: bool = False
+    attempts: list[ExplainedAttempt] = field(default_factory=list)
+    refusal: dict[str, Any] | None = None
+
+
+def explain(
+    assembly: Assembly,
+    routes: Sequence[Route],
+    request: ClientRequest,
+    body: bytes,
+    environ: Mapping[str, str] = os.environ,
+) -> Explanation:
+    """Explain one request; `routes` are those that `build_routes` made from `assembly`."""
+    told = Explanation(request.method, request.target)
+    try:
+        found = _match(routes, request)
+        exchange = Exchange(request, found.route, "explained", 0.0)
+        exchange.params = dict(found.params)
+        exchange.client_face = found.route.face
+        _tell_route(told, assembly, exchange, len(body))
+        _read(exchange, body)
+        told.model, told.streamed = exchange.model, exchange.streamed
+        endpoints = _endpoints(exchange)
+        _tell_sight(told, exchange, endpoints)
+        for endpoint in endpoints:
+            exchange.endpoint = endpoint
+            told.attempts.append(_attempt(exchange, endpoint, body, environ))
+    except GatewayError as error:
+        told.refusal = {"status": error.status, "code": error.code, "message": error.message}
+    return told
+
+
+def _match(routes: Sequence[Route], request: ClientRequest) -> Match[Route]:
+    found = Router(routes).match(
+        request.method, request.host, request.path, request.headers.get, request.query
+    )
+    if isinstance(found, Match):
+        return found
+    if isinstance(found, MethodNotAllowed):
+        raise GatewayError(405, "method_not_allowed", f"This path takes {', '.join(found.allowed)}.")
+    if found is None:
+        raise GatewayError(404, "unknown_route", f"No route matches {request.method} {request.path}.")
+    raise GatewayError(400, "bad_path", found.reason)
+
+
+def _tell_route(told: Explanation, assembly: Assembly, exchange: Exchange, size: int) -> None:
+    route = exchange.route
+    told.route = route.name
+    told.kind = "plugin" if route.handler is not None else "http" if route.models is None else "model"
+    told.params = dict(exchange.params)
+    plugins = route.pipeline.plugins
+    told.plugins = [_plugin(assembly, route, plugin) for plugin in plugins]
+    for hook in REQUEST_HOOKS:
+        names = [plugin.name for plugin in told.plugins if hook in plugin.hooks]
+        if names:
+            told.order[hook] = names[::-1] if hook in UP else names
+    fields = ", ".join(dict.fromkeys(name.lower() for name, _ in exchange.request.headers)) or "none"
+    line = f"{told.method} {told.target}"
+    told.sees["pre_route"] = f"{line}, header fields {fields}, {size} bytes of body not yet read"
+
+
+def _plugin(assembly: Assembly, route: Route, plugin: Plugin[Any]) -> ExplainedPlugin:
+    hooks = [hook for hook in REQUEST_HOOKS if assembly.table.implements(plugin, hook)]
+    options = msgspec.to_builtins(route.options[plugin.name], enc_hook=str)
+    kind = type(plugin)
+    return ExplainedPlugin(
+        plugin.name, f"{kind.__module__}:{kind.__qualname__}", hooks, redact_config(options)
+    )
+
+
+def _read(exchange: Exchange, body: bytes) -> None:
+    """Read the body as far as routing needs it."""
+    route = exchange.route
+    if len(body) > route.max_body:
+        message = f"The request's body is larger than {route.max_body} bytes."
+        raise GatewayError(413, "body_too_large", message)
+    if route.models is not None and route.face is not None:
+        exchange.set_body(body)
+
+
+def _endpoints(exchange: Exchange) -> Sequence[Endpoint]:
+    route = exchange.route
+    if route.handler is not None:
+        return ()
+    endpoints: Sequence[Endpoint] | None = route.defaults
+    if route.models is not None and exchange.model is not None:
+        endpoints = route.models.resolve(exchange.model)
+        if endpoints is None:
+            message = f"The model {exchange.model[:_CLIPPED]!r} is not served here."
+            raise GatewayError(404, "model_not_found", message)
+    if not endpoints:
+        raise GatewayError(404, "no_upstream", "Nothing on this route can answer this request.")
+    exchange.endpoints = endpoints
+    return endpoints if route.strategy is None else route.strategy(exchange, endpoints)
+
+
+def _tell_sight(told: Explanation, exchange: Exchange, endpoints: Sequence[Endpoint]) -> None:
+    places = ", ".join(_place(endpoint) for endpoint in endpoints) or "the plugin's own handler"
+    asked = "no model name" if exchange.model is None else f"model {exchange.model!r}"
+    streamed = ", a stream is wanted" if exchange.streamed else ""
+    sees = {
+        "cache_lookup": f"{asked}{streamed}, may be answered by {places}",
+        "around_upstream": f"the attempts at {places}",
+        "transform_request": "each attempt's wire request, as below",
+    }
+    told.sees |= {hook: text for hook, text in sees.items() if hook in told.order}
+    if "pre_route" not in told.order:
+        told.sees.pop("pre_route", None)
+
+
+def _place(endpoint: Endpoint) -> str:
+    return endpoint.upstream if endpoint.model is None else f"{endpoint.upstream} ({endpoint.model})"
+
+
+def _attempt(
+    exchange: Exchange, endpoint: Endpoint, body: bytes, environ: Mapping[str, str]
+) -> ExplainedAttempt:
+    target = exchange.route.targets[endpoint.upstream]
+    wire = target.face.encode(exchange, endpoint, body)
+    sent = wire.body if isinstance(wire.body, bytes) else body
+    base = urlsplit(target.upstream.config.base_url)
+    lines = _shown(target, environ).head(wire, len(sent)).decode("latin-1").split("\r\n")
+    timeouts = msgspec.structs.asdict(target.timeouts)
+    return ExplainedAttempt(
+        upstream=endpoint.upstream,
+        model=endpoint.model,
+        url=f"{base.scheme}://{base.netloc}{target.upstream.base_path}{wire.target}",
+        local=target.local is not None,
+        timeouts={name: format_duration(seconds) for name, seconds in timeouts.items()},
+        request_line=lines[0],
+        headers=[_field(line) for line in lines[1:] if line],
+        body_bytes=len(sent),
+        edits=[
+            ExplainedEdit(edit.start, edit.end, _clip(body[edit.start : edit.end]), _clip(edit.data))
+            for edit in edits_between(body, sent)
+        ],
+    )
+
+
+def _shown(target: Target, environ: Mapping[str, str]) -> Upstream:
+    """Return the upstream with references where its secrets stand, for its request heads."""
+    config = target.upstream.config
+    key = config.api_key
+    credentials = target.face.credentials(key.reference) if key is not None else []
+    headers = {
+        name: value.reference if isinstance(value, Resolved) else value
+        for name, value in config.headers.items()
+    }
+    return Upstream(
+        target.upstream.name, msgspec.structs.replace(config, headers=headers), credentials, environ
+    )
+
+
+def _field(line: str) -> tuple[str, str]:
+    name, _, value = line.partition(": ")
+    if "${" in value:
+        return name, value
+    return name, REDACTED if is_sensitive(name) else redact_text(value)
+
+
+def _clip(data: bytes) -> str:
+    text = data.decode("utf-8", "backslashreplace")
+    return text if len(text) <= _CLIPPED else f"{text[:_CLIPPED]}... ({len(data)} bytes)"

@@ -1,0 +1,1 @@
+"""Templates of the package that `llmproxy new-plugin` writes."""
