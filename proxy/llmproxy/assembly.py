@@ -4,15 +4,14 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
-from llmproxy.config import Config, PluginConfig, decode_struct
+from llmproxy.config import Config, PluginConfig, decode_struct, merge_fragment
+from llmproxy.dialects import LocalUpstream
 from llmproxy.errors import ConfigError, ConfigErrors, StartError
 from llmproxy.exchange import Endpoint
-from llmproxy.fragments import merge_fragment
 from llmproxy.http_api import HttpApi
 from llmproxy.pipeline import Pipeline
 from llmproxy.registry import HookTable, Plugin, Registrations, Registry, available, load
@@ -74,7 +73,7 @@ class Assembly:
     def contribute(self, plugin: str, fragment: dict[str, Any], environ: Mapping[str, str]) -> None:
         """Add a plugin's fragment to the configuration, checked like the file."""
         try:
-            self.config = merge_fragment(self.config, fragment, environ=environ, read_file=_read_file)
+            self.config = merge_fragment(self.config, fragment, environ=environ)
         except ConfigErrors as fault:
             raise StartError(f"plugin {plugin!r}: contribute_config: {fault}") from fault
         self._check_upstreams()
@@ -99,10 +98,6 @@ class Assembly:
     def face_of(self, upstream: str) -> UpstreamFace:
         """Return an upstream's face."""
         return self.registered.upstream_faces[self.config.upstreams[upstream].dialect]
-
-
-def _read_file(path: str) -> str:
-    return Path(path).read_text(encoding="utf-8")
 
 
 def _register(plugin: Plugin[Any], hook: Callable[..., Any], into: Registrations) -> None:
@@ -177,7 +172,9 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
 def _target(assembly: Assembly, name: str, settings: RouteConfig) -> Target:
     config = assembly.config.upstreams[name]
     timeouts = settings.timeouts.over(config.timeouts) if settings.timeouts else config.timeouts
-    return Target(assembly.upstreams[name], assembly.face_of(name), timeouts)
+    face = assembly.face_of(name)
+    local = face if isinstance(face, LocalUpstream) else None
+    return Target(assembly.upstreams[name], face, timeouts, local)
 
 
 def _client_face(assembly: Assembly, settings: RouteConfig) -> ClientFace | None:

@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmproxy.body import Body
-from llmproxy.dialects import LocalUpstream, Tap
+from llmproxy.dialects import Tap
 from llmproxy.errors import GatewayError, UpstreamError
 from llmproxy.exchange import Attempt, Exchange
 from llmproxy.inflate import Inflated
@@ -15,6 +15,7 @@ from llmproxy.lanes import Canonical, Lane
 from llmproxy.messages import Reply, UpstreamRequest
 
 if TYPE_CHECKING:
+    from llmproxy.dialects import LocalUpstream
     from llmproxy.pipeline import Step
     from llmproxy.route import Route, Target
     from llmproxy.runtime import Clock
@@ -75,8 +76,8 @@ class Attempts:
                     ) from fault
         if not exchange.deadline:
             exchange.deadline = attempt.started + target.timeouts.total
-        if isinstance(face, LocalUpstream):
-            return await self._send_here(face, exchange, request, target)
+        if target.local is not None:
+            return await self._send_here(target.local, exchange, request, target)
         return await target.upstream.send(request, target.timeouts, exchange.deadline)
 
     async def _send_here(

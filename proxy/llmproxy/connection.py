@@ -46,8 +46,8 @@ class UpstreamConnection(asyncio.Protocol):
         "_loop",
         "_parser",
         "_pieces",
-        "_poisoned",
         "_release",
+        "_reusable",
         "_upload",
         "body",
         "complete",
@@ -73,7 +73,7 @@ class UpstreamConnection(asyncio.Protocol):
         self._pieces: list[bytes] = []
         self._head_only = False
         self._head_bytes = 0
-        self._poisoned = False
+        self._reusable = False
         self._upload: Upload | None = None
         self.transport: asyncio.Transport = cast("asyncio.Transport", None)
         self.state = IDLE
@@ -104,6 +104,7 @@ class UpstreamConnection(asyncio.Protocol):
         self.fields = []
         self._head_only = head_only
         self._head_bytes = 0
+        self._reusable = False
         self.timeouts = timeouts
         self.started = self.touched = self._loop.time()
         self.expires = expires
@@ -157,7 +158,7 @@ class UpstreamConnection(asyncio.Protocol):
         except httptools.HttpParserUpgrade:
             self._close(self._bad("The upstream switched protocols unasked."))
         except (httptools.HttpParserError, _Desync):
-            self._poisoned = True
+            self._reusable = False
             self._deliver()
             self._close(self._bad("The upstream's reply is not valid HTTP/1.1."))
         else:
@@ -212,6 +213,8 @@ class UpstreamConnection(asyncio.Protocol):
     def on_message_complete(self) -> None:
         if self.state == READING:
             self.complete = True
+            # Asked here, as the parser forgets the message once this returns.
+            self._reusable = not self._head_only and self._parser.should_keep_alive()
 
     # The rest is how a reply leaves.
 
@@ -259,13 +262,7 @@ class UpstreamConnection(asyncio.Protocol):
         if upload is not None and unsent:
             upload.stop()
         self.body = None
-        if (
-            unsent
-            or self._poisoned
-            or self._head_only
-            or self.transport.is_closing()
-            or not self._parser.should_keep_alive()
-        ):
+        if unsent or not self._reusable or self.transport.is_closing():
             self._close(None)
             return
         self.state = IDLE

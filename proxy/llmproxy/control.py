@@ -38,6 +38,7 @@ from llmproxy.orders import (
 )
 from llmproxy.sockets import Listener
 from llmproxy.tasks import spawn
+from llmproxy.totals import Totals
 
 _log = structlog.get_logger("llmproxy")
 
@@ -120,6 +121,7 @@ class Worker:
     bus_directory: Path | None
     drain_timeout: float
     link: Callable[[Controller], Link]
+    totals: Totals | None = None
 
 
 class Channel:

@@ -16,6 +16,7 @@ from llmproxy.children import Child, Signals, Slot, describe_end, fork_worker, r
 from llmproxy.control import Worker, WorkerControl
 from llmproxy.orders import ToSupervisor, ToWorker
 from llmproxy.sockets import Listener
+from llmproxy.totals import Totals
 
 START_SECONDS = 60.0  # until a worker must be ready
 
@@ -62,6 +63,7 @@ class Fleet:
         self._main = main
         self._drain_timeout = drain_timeout
         self._bus = bus
+        self._totals = Totals(len(self.slots))
         self._signals = Signals()
         self._selector = selectors.DefaultSelector()
 
@@ -72,6 +74,7 @@ class Fleet:
 
     def __exit__(self, *exc: object) -> None:
         self._selector.close()
+        self._totals.close()
         self._signals.__exit__(None, None, None)
         for child in self.children.values():
             child.channel.sock.close()
@@ -151,6 +154,7 @@ class Fleet:
             bus_directory=self._bus,
             drain_timeout=self._drain_timeout,
             link=partial(WorkerControl, control, self._drain_timeout),
+            totals=self._totals,
         )
 
     def _undo(self, slot: Slot) -> None:

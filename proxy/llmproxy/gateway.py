@@ -21,7 +21,7 @@ from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
     from llmproxy.config import Config
-    from llmproxy.registry import Embedder
+    from llmproxy.registry import AdminRoute, Embedder, Plugin
     from llmproxy.route import Route
     from llmproxy.stores import Store
 
@@ -50,6 +50,16 @@ class Generation:
     def config(self) -> Config:
         """The configuration, contributions included."""
         return self.assembly.config
+
+    @property
+    def plugins(self) -> Sequence[Plugin[Any]]:
+        """The plugin instances, in config order."""
+        return self.assembly.table.plugins
+
+    @property
+    def admin_routes(self) -> Sequence[AdminRoute]:
+        """What plugins serve on the admin listener."""
+        return self.assembly.registered.admin_routes
 
     @property
     def embedders(self) -> dict[str, Embedder]:
@@ -205,6 +215,11 @@ class Gateway:
         generation = Generation(config, self.process)
         await generation.start()
         self._next = generation
+
+    @property
+    def built(self) -> Generation | None:
+        """The generation that was built and not swapped in yet."""
+        return self._next
 
     def commit(self) -> None:
         """Swap the built generation in; the old one finishes what it began."""

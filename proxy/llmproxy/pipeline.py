@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Awaitable, Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, cast
 
 import structlog
@@ -51,7 +51,7 @@ class Pipeline:
         route: Route,
         table: HookTable,
         plugins: Sequence[Plugin[Any]],
-        policies: dict[str, str | None],
+        policies: Mapping[str, str | None],
         metrics: Metrics,
         clock: Clock,
     ) -> None:

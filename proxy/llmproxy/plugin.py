@@ -26,9 +26,29 @@ from llmproxy.exchange import (
     Usage,
 )
 from llmproxy.hooks import CallNext, EventTransform, hookimpl
-from llmproxy.jsonscan import BrokenJson, DuplicateKey, Member, NotAnObject, insert_member, patch, scan
+from llmproxy.jsonscan import (
+    BrokenJson,
+    DuplicateKey,
+    JsonFault,
+    Member,
+    NotAnObject,
+    TooComplex,
+    insert_member,
+    insertion,
+    patch,
+    scan,
+)
+from llmproxy.log import LogSink
 from llmproxy.messages import ClientRequest, Headers, Reply, StoredReply, UpstreamRequest
-from llmproxy.metrics import Counter, Gauge, Histogram, Metrics
+from llmproxy.metrics import (
+    Counter,
+    CounterChild,
+    Gauge,
+    GaugeChild,
+    Histogram,
+    HistogramChild,
+    Metrics,
+)
 from llmproxy.references import Secret
 from llmproxy.registry import AdminRequest, Embedder, NoConfig, Plugin, Registry, Strategy
 from llmproxy.runtime import ChildRequest, Clock, Runtime
@@ -36,4 +56,75 @@ from llmproxy.sse import Event, Framer
 from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.units import Duration, Size
 
-__all__ = [name for name in dir() if not name.startswith("_") and name != "annotations"]
+__all__ = [
+    "ANONYMOUS",
+    "AdminRequest",
+    "Attempt",
+    "BadRequest",
+    "Body",
+    "BodyTooLarge",
+    "BrokenJson",
+    "ByteFilter",
+    "CallNext",
+    "Caller",
+    "ChildRequest",
+    "ClientFace",
+    "ClientRequest",
+    "Clock",
+    "ConfigError",
+    "Counter",
+    "CounterChild",
+    "DuplicateKey",
+    "Duration",
+    "Edit",
+    "Embedder",
+    "Endpoint",
+    "Event",
+    "EventTransform",
+    "Exchange",
+    "Framer",
+    "GatewayError",
+    "Gauge",
+    "GaugeChild",
+    "Headers",
+    "Histogram",
+    "HistogramChild",
+    "JsonFault",
+    "LocalUpstream",
+    "LogSink",
+    "Member",
+    "MessageEdit",
+    "Metrics",
+    "NoConfig",
+    "NotAnObject",
+    "Outcome",
+    "Plugin",
+    "Recording",
+    "Registry",
+    "Reply",
+    "Runtime",
+    "Secret",
+    "Sink",
+    "Size",
+    "StartError",
+    "StateKey",
+    "Store",
+    "StoreAway",
+    "StoreUrl",
+    "StoredReply",
+    "Strategy",
+    "StreamDecoder",
+    "StreamEncoder",
+    "Tap",
+    "TooComplex",
+    "UpstreamError",
+    "UpstreamFace",
+    "UpstreamRequest",
+    "UpstreamTimeout",
+    "Usage",
+    "hookimpl",
+    "insert_member",
+    "insertion",
+    "patch",
+    "scan",
+]

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 if TYPE_CHECKING:
     from llmproxy.config import Match, Timeouts
-    from llmproxy.dialects import ClientFace, UpstreamFace
+    from llmproxy.dialects import ClientFace, LocalUpstream, UpstreamFace
     from llmproxy.exchange import Endpoint
     from llmproxy.pipeline import Pipeline
     from llmproxy.registry import Handler, Strategy
@@ -18,11 +18,15 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True, slots=True)
 class Target:
-    """An upstream as a route reaches it: its connections, its face, this route's timeouts."""
+    """An upstream as a route reaches it: its connections, its face, this route's timeouts.
+
+    `local` is the face again where it answers in this process.
+    """
 
     upstream: Upstream
     face: UpstreamFace
     timeouts: Timeouts
+    local: LocalUpstream | None = None
 
 
 @dataclass(slots=True)

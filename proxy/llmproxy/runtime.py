@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
 import structlog
 
 from llmproxy.errors import StartError
+from llmproxy.log import LogSink
 from llmproxy.messages import Headers
 from llmproxy.tasks import spawn
 
@@ -107,6 +108,7 @@ class Process:
     metrics: Metrics
     bus: Bus
     slot: int = 0
+    sink: LogSink = field(default_factory=LogSink)
     clock: Clock = field(default_factory=Clock)
     shared: SharedPool = field(default_factory=SharedPool)
     reload: Callable[[], Awaitable[object]] | None = None
@@ -146,6 +148,8 @@ class Runtime:
         self.clock = process.clock
         self.metrics = process.metrics
         self.bus = process.bus
+        #: Where log lines go off the hot path.
+        self.sink = process.sink
         self.log: Any = structlog.get_logger("llmproxy").bind(plugin=name)
         self._process = process
         self._gate = gate

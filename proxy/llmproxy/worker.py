@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import ssl
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING
 
@@ -16,7 +14,7 @@ from llmproxy.config import Config
 from llmproxy.forwarded import TrustedProxies
 from llmproxy.gateway import Gateway
 from llmproxy.listening import certificates, server_context
-from llmproxy.log import LogSink
+from llmproxy.log import LogSink, configure
 from llmproxy.metrics import Metrics
 from llmproxy.runtime import Process
 from llmproxy.server import Front, Listening
@@ -36,12 +34,12 @@ Read = Callable[[bytes], Config]
 class Serving:
     """A worker's controller: builds and swaps generations, drains connections."""
 
-    def __init__(self, worker: Worker, read: Read, config: Config) -> None:
+    def __init__(self, worker: Worker, read: Read, config: Config, sink: LogSink) -> None:
         self._worker = worker
         self._read = read
         self._config = config
         self.bus = Bus(worker.bus_directory, worker.slot)
-        self.process = Process(Metrics(), self.bus, worker.slot)
+        self.process = Process(Metrics(worker.totals, worker.slot), self.bus, worker.slot, sink)
         self.gateway = Gateway(self.process)
         self.admin = AdminServer(self.process)
         self._fronts: list[Front] = []
@@ -51,7 +49,7 @@ class Serving:
     async def start(self) -> None:
         """Build the first generation and begin to accept."""
         await self.bus.start()
-        await self.gateway.build(self._config)
+        await self._build(self._config)
         self.gateway.commit()
         self.admin.swap(self.gateway.current)
         for listener in self._worker.listeners:
@@ -85,7 +83,7 @@ class Serving:
     async def build(self, generation: int, data: bytes) -> Sequence[str]:
         """Build a generation from the config's bytes; return what needs a restart to change."""
         config = self._read(data)
-        await self.gateway.build(config)
+        await self._build(config)
         self._built = config
         return [
             f"{what} changes with a restart"
@@ -97,8 +95,14 @@ class Serving:
             if old != new
         ]
 
+    async def _build(self, config: Config) -> None:
+        await self.gateway.build(config)
+        if self.gateway.built is not None:
+            self.admin.check(self.gateway.built)
+
     async def commit(self, generation: int) -> None:
         """Swap the built generation in."""
+        configure(self.process.sink, self.gateway.built.config.log if self.gateway.built else self._config.log)
         self.gateway.commit()
         self.admin.swap(self.gateway.current)
         certificates.refresh()
@@ -150,11 +154,15 @@ class Serving:
         await self.gateway.close(self._worker.drain_timeout)
         await self.admin.close()
         await self.bus.close()
+        # What was counted since the last scrape goes to the successor.
+        self.process.metrics.snapshot()
 
 
-async def serve(worker: Worker, read: Read, config: Config, announce: Callable[[], None]) -> None:
+async def serve(
+    worker: Worker, read: Read, config: Config, sink: LogSink, announce: Callable[[], None]
+) -> None:
     """Serve until the link says that this worker has drained."""
-    serving = Serving(worker, read, config)
+    serving = Serving(worker, read, config, sink)
     try:
         await serving.start()
         link: Link
@@ -172,7 +180,7 @@ def main(worker: Worker, read: Read, announce: Callable[[], None]) -> int:
     config = read(worker.data)
     sink = LogSink.start(config.log)
     try:
-        _runner()(serve(worker, read, config, announce))
+        _runner()(serve(worker, read, config, sink, announce))
     finally:
         sink.close()
     return 0
