@@ -2,19 +2,23 @@
 
 from __future__ import annotations
 
+import logging
 import os
-from collections.abc import AsyncIterator, Mapping
-from contextlib import asynccontextmanager
+from collections.abc import AsyncIterator, Iterator, Mapping
+from contextlib import asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import orjson
+import structlog
 
 from llmproxy.bindings import ADMIN, bindings
 from llmproxy.config import Config, decode, parse
 from llmproxy.control import Controller, Worker
 from llmproxy.errors import StartError
+from llmproxy.log import LogSink, configure
 from llmproxy.orders import ReloadResult
+from llmproxy.settings import LogConfig
 from llmproxy.sockets import close_listeners, open_listeners
 from llmproxy.testing.classes import with_names
 
@@ -32,7 +36,11 @@ Written = str | Mapping[str, Any]
 class RunningGateway:
     """A gateway that serves; `url` is its first listener, `admin_url` its admin listener, without a slash."""
 
-    def __init__(self, serving: Serving, listeners: tuple[Listener, ...], tree: dict[str, Any]) -> None:
+    def __init__(
+        self, serving: Serving, listeners: tuple[Listener, ...], tree: dict[str, Any], lines: list[bytes]
+    ) -> None:
+        #: What was logged, a line each, rendered as the configuration says.
+        self.log = lines
         self._serving = serving
         self._listeners = listeners
         self._tree = tree
@@ -104,14 +112,30 @@ async def running_gateway(
     tree = _tree(config)
     data = orjson.dumps(tree)
     decoded = read(data)
-    opened = open_listeners(bindings(decoded), 1)
-    serving = Serving(_worker(data, tuple(opened[0])), read, decoded)
+    lines: list[bytes] = []
+    with _logging(decoded.log, LogSink(lines.append)) as sink:
+        opened = open_listeners(bindings(decoded), 1)
+        serving = Serving(_worker(data, tuple(opened[0])), read, decoded, sink)
+        try:
+            await serving.start()
+            yield RunningGateway(serving, tuple(opened[0]), tree, lines)
+        finally:
+            await serving.stop()
+            close_listeners(opened)
+
+
+@contextmanager
+def _logging(settings: LogConfig, sink: LogSink) -> Iterator[LogSink]:
+    """Send logs to `sink` for a while; it is not started, so lines are written at once."""
+    before, root = structlog.get_config(), logging.getLogger()
+    handlers, level = list(root.handlers), root.level
+    configure(sink, settings)
     try:
-        await serving.start()
-        yield RunningGateway(serving, tuple(opened[0]), tree)
+        yield sink
     finally:
-        await serving.stop()
-        close_listeners(opened)
+        structlog.configure(**before)
+        root.handlers[:] = handlers
+        root.setLevel(level)
 
 
 def _tree(config: Written) -> dict[str, Any]:

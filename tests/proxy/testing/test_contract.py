@@ -89,9 +89,7 @@ def test_a_secret_that_is_shown_is_told() -> None:
         contract.test_it_shows_no_secret()
 
 
-@pytest.mark.parametrize(
-    "check", ["test_no_exchange_makes_it_fail", "test_a_caller_that_leaves_does_not_make_it_fail"]
-)
+@pytest.mark.parametrize("check", ["no_exchange_makes_it_fail", "a_caller_that_leaves_does_not_make_it_fail"])
 def test_a_hook_that_raises_is_told(check: str) -> None:
     class WeakPlugin(Plugin[NoConfig]):
         @hookimpl
