@@ -5,7 +5,7 @@ from __future__ import annotations
 import logging
 import os
 from collections.abc import AsyncIterator, Iterator, Mapping
-from contextlib import asynccontextmanager, contextmanager
+from contextlib import AsyncExitStack, asynccontextmanager, contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -113,15 +113,14 @@ async def running_gateway(
     data = orjson.dumps(tree)
     decoded = read(data)
     lines: list[bytes] = []
-    with _logging(decoded.log, LogSink(lines.append)) as sink:
+    async with AsyncExitStack() as stack:
+        sink = stack.enter_context(_logging(decoded.log, LogSink(lines.append)))
         opened = open_listeners(bindings(decoded), 1)
+        stack.callback(close_listeners, opened)
         serving = Serving(_worker(data, tuple(opened[0])), read, decoded, sink)
-        try:
-            await serving.start()
-            yield RunningGateway(serving, tuple(opened[0]), tree, lines)
-        finally:
-            await serving.stop()
-            close_listeners(opened)
+        stack.push_async_callback(serving.stop)
+        await serving.start()
+        yield RunningGateway(serving, tuple(opened[0]), tree, lines)
 
 
 @contextmanager

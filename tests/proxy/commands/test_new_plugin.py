@@ -90,7 +90,11 @@ def test_it_is_a_typed_package_with_all_its_parts(project: Path) -> None:
 
 @pytest.mark.parametrize(
     ("name", "package"),
-    [("hello", "llmproxy_hello"), ("llmproxy-two-words", "llmproxy_two_words"), ("Three_3", "llmproxy_three_3")],
+    [
+        ("hello", "llmproxy_hello"),
+        ("llmproxy-two-words", "llmproxy_two_words"),
+        ("Three_3", "llmproxy_three_3"),
+    ],
 )
 def test_a_name_becomes_a_package(name: str, package: str, tmp_path: Path) -> None:
     new_plugin(name, tmp_path)
