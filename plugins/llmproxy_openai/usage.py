@@ -49,6 +49,11 @@ def last_usage(data: bytes) -> Usage | None:
 
 def read_usage(told: dict[str, Any]) -> Usage | None:
     """Sort a provider's counts into disjoint buckets that sum to its total; None where there are none."""
+    if len(told) == 3:
+        # The plain shape of many servers, without the detour through what others add.
+        into, out = told.get("prompt_tokens"), told.get("completion_tokens")
+        if type(into) is int and type(out) is int and told.get("total_tokens") == into + out >= out >= 0:
+            return Usage(into, 0, 0, out, 0)
     into, out = (
         _first(told, "prompt_tokens", "input_tokens"),
         _first(told, "completion_tokens", "output_tokens"),

@@ -1,7 +1,7 @@
 from __future__ import annotations
 
 from types import SimpleNamespace
-from typing import Any
+from typing import Any, ClassVar
 
 import pytest
 
@@ -15,6 +15,7 @@ from llmproxy.plugin import (
     Secret,
     StartError,
 )
+from llmproxy.testing import PluginContract
 from llmproxy_access import AccessPlugin
 from llmproxy_access.config import AccessConfig, AccessRoute, Key
 
@@ -24,6 +25,14 @@ KEYS = (
     Key(name="web", tenant="shop", key=Secret(CANARY)),
     Key(name="batch", tenant="reports", key=Secret(OTHER)),
 )
+
+
+class TestContract(PluginContract):
+    plugin_class = AccessPlugin
+    config: ClassVar[dict[str, Any]] = {"keys": [{"name": "web", "tenant": "shop", "key": "${env:KEY}"}]}
+    route: ClassVar[dict[str, Any]] = {"tenants": ["shop"]}
+    environ: ClassVar[dict[str, str]] = {"KEY": CANARY}
+    headers: ClassVar[dict[str, str]] = {"Authorization": f"Bearer {CANARY}"}
 
 
 class Log:

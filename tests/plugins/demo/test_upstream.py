@@ -201,6 +201,12 @@ async def test_a_cut_beyond_the_end_comes_before_the_end_marker() -> None:
         await whole(reply)
 
 
+async def test_a_stall_beyond_the_end_comes_before_the_end_marker() -> None:
+    reply, _ = await say("[[stall 1ms after 99]] one", stream=True)
+
+    assert (await whole(reply)).endswith(b"data: [DONE]\n\n")
+
+
 async def test_a_slow_answer_arrives_whole() -> None:
     streamed, _ = await say("[[slow 1ms]] one two", stream=True)
     unary, _ = await say("[[slow 1ms]] [[stall 1ms after 1]] one two")

@@ -28,6 +28,14 @@ def test_an_unchanged_body_is_the_same_object(exchange_for: MakeExchange) -> Non
     assert sent(exchange_for(body=body), body, Endpoint("main", "m")) is body
 
 
+def test_a_request_without_body_has_none(exchange_for: MakeExchange) -> None:
+    exchange = exchange_for("/v1/models/gpt", method="DELETE")
+
+    request = encode(exchange, Endpoint("main", "other"), b"")
+
+    assert (request.method, request.target, request.body) == ("DELETE", "/models/gpt", b"")
+
+
 def test_the_model_name_alone_is_replaced(exchange_for: MakeExchange) -> None:
     body = b'{ "messages" : [] ,"model": "fast",\t"n":1.0}'
 
