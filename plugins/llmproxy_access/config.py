@@ -11,8 +11,8 @@ import msgspec
 from llmproxy.plugin import ConfigError, Secret
 from llmproxy_access.keys import digest_of
 
-#: Characters that a key needs at least: 16 random ones of base64 hold 96 bits, ours have 43.
-MIN_LENGTH = 16
+#: Characters that a key needs at least: 12 random ones of base64 hold 72 bits, ours have 43 characters.
+MIN_LENGTH = 12
 
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 

@@ -47,7 +47,7 @@ class OpenAIClient:
         """Shape an error."""
         return errors.error_reply(error)
 
-    def stream_error(self, error: GatewayError) -> bytes:
+    def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
         """Shape an error that ends a stream."""
         return errors.error_event(error)
 

@@ -63,7 +63,9 @@ class Assembly:
     def _check_upstreams(self) -> None:
         known = sorted(self.registered.upstream_faces)
         errors = [
-            ConfigError(f"upstreams.{name}.dialect", f"{upstream.dialect!r} is not known (known: {', '.join(known)})")
+            ConfigError(
+                f"upstreams.{name}.dialect", f"{upstream.dialect!r} is not known (known: {', '.join(known)})"
+            )
             for name, upstream in self.config.upstreams.items()
             if upstream.dialect not in self.registered.upstream_faces
         ]
@@ -106,7 +108,9 @@ def _register(plugin: Plugin[Any], hook: Callable[..., Any], into: Registrations
     except StartError:
         raise
     except Exception as fault:
-        raise StartError(f"plugin {plugin.name!r}: register failed: {type(fault).__name__}: {fault}") from fault
+        raise StartError(
+            f"plugin {plugin.name!r}: register failed: {type(fault).__name__}: {fault}"
+        ) from fault
 
 
 class Faces:
@@ -133,8 +137,11 @@ def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str
     config = assembly.config
     for name, upstream in config.upstreams.items():
         face = assembly.face_of(name)
-        credentials = face.credentials(upstream.api_key.reveal()) if upstream.api_key else []
-        assembly.upstreams[name] = Upstream(name, upstream, credentials, environ)
+        fixed = face.credentials(upstream.api_key.reveal()) if upstream.api_key else []
+        if face.wire != HttpApi.wire:
+            # Answers of models are read as they pass, so they should come plain.
+            fixed.append((b"Accept-Encoding", b"identity"))
+        assembly.upstreams[name] = Upstream(name, upstream, fixed, environ)
     routes = [_configured(assembly, route) for route in config.routes]
     for public in assembly.registered.public_routes:
         match = Match(path=public.path, methods=public.methods)
@@ -154,6 +161,7 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
     config = assembly.config
     route = Route(settings.name, settings.match, meter_usage=settings.meter_usage, lossy=settings.lossy)
     route.max_body = settings.max_body if settings.max_body is not None else config.server.max_body
+    route.idle_timeout = settings.timeouts.idle if settings.timeouts and settings.timeouts.idle else 60.0
     route.targets = {name: _target(assembly, name, settings) for name in config.upstreams}
     names = settings.targets or ((settings.upstream,) if settings.upstream else ())
     route.defaults = tuple(Endpoint(name) for name in names)

@@ -16,7 +16,7 @@ from llmproxy.messages import Reply, UpstreamRequest
 
 if TYPE_CHECKING:
     from llmproxy.dialects import LocalUpstream
-    from llmproxy.pipeline import Step
+    from llmproxy.replies import Step
     from llmproxy.route import Route, Target
     from llmproxy.runtime import Clock
 
@@ -76,6 +76,11 @@ class Attempts:
                     ) from fault
         if not exchange.deadline:
             exchange.deadline = attempt.started + target.timeouts.total
+        if exchange.upgraded:
+            # Imported when the first one comes: few gateways carry WebSockets.
+            from llmproxy.websocket import dial  # noqa: PLC0415
+
+            return await dial(exchange, target, request)
         if target.local is not None:
             return await self._send_here(target.local, exchange, request, target)
         return await target.upstream.send(request, target.timeouts, exchange.deadline)
@@ -100,7 +105,9 @@ class Attempts:
         coding = reply.headers.index.get(b"content-encoding")
         reader = watch if tap is None or coding is None or coding == b"identity" else Inflated(watch, coding)
         body = reply.body
-        if isinstance(body, Body):
+        if exchange.upgraded and reply.status == 101:
+            reply.watch = watch
+        elif isinstance(body, Body):
             body.tap = tap
             body.observe(reader)
         else:
@@ -141,7 +148,7 @@ class Attempts:
         for step in self._done:
             try:
                 step.call(exchange, attempt)
-            except Exception as error:  # noqa: BLE001
+            except Exception as error:
                 self._fault(step, "attempt_done", error)
 
     def conclude(

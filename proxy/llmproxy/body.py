@@ -9,8 +9,10 @@ while too much is held for a first sink that has not come.
 
     state      feed            end               fail
     OPEN       OPEN            ENDED             FAILED
-    ENDED      (error)         (error)           ENDED, ignored
-    FAILED     ignored         ignored           FAILED, ignored
+    ENDED      ignored         ignored           ignored
+    FAILED     ignored         ignored           ignored
+
+A body that is abandoned before any sink came gives what it holds to its observers, so that they learn of its end too.
 """
 
 from __future__ import annotations
@@ -47,7 +49,7 @@ class HasOutput(Protocol):
     first_output: bool
 
 
-class BodyTooLarge(Exception):  # noqa: N818
+class BodyTooLarge(Exception):
     """A body grew past the bound its reader gave."""
 
 
@@ -101,7 +103,8 @@ class Body:
 
     def feed(self, data: bytes) -> None:
         """Hand one piece to every sink (source side)."""
-        if self.state != OPEN:
+        if self.state != OPEN or not data:
+            # An empty piece would end a chunked reply early, so none gets through.
             return
         self.size += len(data)
         if self._held is not None:
@@ -150,30 +153,40 @@ class Body:
 
     def attach(self, sink: Sink) -> None:
         """Add a sink; the first one gets what was held, a later one what comes from now on."""
-        held, self._held = self._held, None
         self._sinks += (sink,)
         self._all = self._observers + self._sinks
-        if held is None:
-            if self.state != OPEN:
-                self._tell_end(sink)
-            return
+        if self._held is not None:
+            self._release(self._held)
+        elif self.state != OPEN:
+            self._tell_end(sink)
+
+    def _release(self, held: list[bytes]) -> None:
+        """Let go of what was held for a first sink."""
+        self._held = None
+        ended = self.state != OPEN
         for data in held:
             for each in self._all:
                 each.feed(data)
         self.resume(self)
-        if self.state != OPEN:
+        # A sink that leaves meanwhile may make the source fail, which has told everybody already.
+        if ended:
             self._conclude()
 
     def detach(self, sink: Sink) -> None:
         """Remove a sink; when the last one leaves, the source is told that nobody wants the rest."""
-        self._sinks = tuple(other for other in self._sinks if other is not sink)
-        self._all = self._observers + self._sinks
+        left = tuple(other for other in self._sinks if other is not sink)
+        if len(left) == len(self._sinks):
+            return
+        self._sinks = left
+        self._all = self._observers + left
         self.resume(sink)
-        if not self._sinks:
+        if not left:
             self.abandon()
 
     def abandon(self) -> None:
         """Tell the source that nobody wants the rest."""
+        if self._held is not None:
+            self._release(self._held)
         if self.state == OPEN and self._abandon is not None:
             self._abandon()
 
@@ -329,13 +342,15 @@ class _Reader:
 class _Pump:
     """Feed a body from an async iterator, one task a body."""
 
-    __slots__ = ("_gate", "_pieces", "_task", "body")
+    __slots__ = ("_gate", "_pieces", "_running", "_task", "_wanted", "body")
 
     def __init__(self, pieces: AsyncIterator[bytes]) -> None:
         self.body = Body(self._shut, self._open, self._stop)
         self._pieces = pieces
         self._gate = asyncio.Event()
         self._gate.set()
+        self._running = False
+        self._wanted = True
         self._task = spawn(self._run(), name="body-pump")
 
     def _shut(self) -> None:
@@ -345,17 +360,21 @@ class _Pump:
         self._gate.set()
 
     def _stop(self) -> None:
-        self._task.cancel()
+        self._wanted = False
+        # A task that is cancelled before its first step never runs, and so would never close its source.
+        if self._running:
+            self._task.cancel()
 
     async def _run(self) -> None:
+        self._running = True
         try:
-            async for piece in self._pieces:
-                if piece:
-                    self.body.feed(piece)
-                await self._gate.wait()
+            if self._wanted:
+                await self._pump()
+            else:
+                self.body.fail(ConnectionAbortedError("the body was abandoned"))
         except asyncio.CancelledError:
             self.body.fail(ConnectionAbortedError("the body was abandoned"))
-        except Exception as error:  # noqa: BLE001  # the sinks are told; the pipeline logs it
+        except Exception as error:  # the sinks are told; the pipeline logs it
             self.body.fail(error)
         else:
             self.body.end()
@@ -364,3 +383,8 @@ class _Pump:
             if close is not None:
                 with contextlib.suppress(Exception):
                     await close()
+
+    async def _pump(self) -> None:
+        async for piece in self._pieces:
+            self.body.feed(piece)
+            await self._gate.wait()

@@ -50,9 +50,10 @@ def _keeps(name: bytes) -> bool:
 
 def connection_fields(headers: Headers) -> frozenset[bytes]:
     """Return the names that `Connection` lists: they are for one hop only (RFC 9110 §7.6.1)."""
-    listed = headers.index.get(b"connection")
-    if listed is None:
+    if b"connection" not in headers.index:
         return frozenset()
+    # The field may stand on several lines, which together are one list (RFC 9110 §5.3).
+    listed = b",".join([value for name, value in headers.raw if name.lower() == b"connection"])
     return frozenset(name.strip().lower() for name in listed.split(b",")) - {b"close", b"keep-alive", b""}
 
 
@@ -83,7 +84,7 @@ class ClientSink:
         "sent",
     )
 
-    def __init__(  # noqa: PLR0913, PLR0917  # made once a stream
+    def __init__(  # made once a stream
         self,
         transport: asyncio.Transport,
         exchange: Exchange,
@@ -143,7 +144,7 @@ class ClientSink:
             return b""
         if not isinstance(error, GatewayError):
             error = GatewayError(502, "upstream_cut", "The upstream's stream broke off.")
-        return face.stream_error(error)
+        return face.stream_error(self._exchange, error)
 
     def pause(self) -> None:
         """The caller takes nothing: stop the source."""

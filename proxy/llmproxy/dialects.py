@@ -81,7 +81,7 @@ class ClientFace(Protocol):
     def error(self, error: GatewayError) -> Reply:
         """Shape an error as this dialect's SDKs expect it."""
 
-    def stream_error(self, error: GatewayError) -> bytes:
+    def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
         """Return the wire bytes of an error event that ends a stream honestly."""
 
     def models(self, names: Sequence[str]) -> Reply:

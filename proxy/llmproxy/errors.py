@@ -66,7 +66,7 @@ class UpstreamTimeout(UpstreamError):
         )
 
 
-class ClientGone(Exception):  # noqa: N818  # an event, not a mistake
+class ClientGone(Exception):  # an event, not a mistake
     """The caller left before its answer was whole."""
 
 

@@ -15,8 +15,8 @@ from llmproxy.messages import ClientRequest, StoredReply
 
 if TYPE_CHECKING:
     from llmproxy.dialects import ClientFace
-    from llmproxy.pipeline import Route
     from llmproxy.registry import Plugin
+    from llmproxy.route import Route
 
 T = TypeVar("T")
 
@@ -176,6 +176,7 @@ class Exchange:
         "started",
         "streamed",
         "trace",
+        "upgraded",
         "upload",
         "usage",
         "usage_added",
@@ -202,6 +203,8 @@ class Exchange:
         self.outcome = Outcome()
         self.parent: Exchange | None = None
         self.trace = ""
+        #: Whether the caller asked for a WebSocket.
+        self.upgraded = False
         self.members: dict[str, Member] = {}
         self.upload: bytes | Body | None = None
         self._state: State | None = None
@@ -230,16 +233,34 @@ class Exchange:
             BadRequest: larger than the route's `max_body` (413), too slow (408), or broken for its dialect (400).
         """
         if self._body is None:
-            upload, self.upload = self.upload, None
+            data = await self._read()
             try:
-                data = await upload.read(self.route.max_body) if isinstance(upload, Body) else upload or b""
-                if len(data) > self.route.max_body:
-                    raise BodyTooLarge
-            except BodyTooLarge as fault:
-                message = f"The request's body is larger than {self.route.max_body} bytes."
-                raise BadRequest("body_too_large", message, status=413) from fault
-            self.set_body(data)
+                self.set_body(data)
+            except BadRequest:
+                # Whoever asks again is told the same.
+                self._body, self.upload = None, data
+                raise
         return self._body or b""
+
+    async def _read(self) -> bytes:
+        upload, self.upload = self.upload, None
+        limit = self.route.max_body
+        try:
+            data = await upload.read(limit) if isinstance(upload, Body) else upload or b""
+            if len(data) > limit:
+                raise BodyTooLarge
+        except BaseException as fault:
+            error = fault if isinstance(fault, Exception) else ConnectionAbortedError("reading was given up")
+            if isinstance(fault, BodyTooLarge):
+                message = f"The request's body is larger than {limit} bytes."
+                error = BadRequest("body_too_large", message, status=413)
+            # What broke stays broken: nobody may take it for an empty body later.
+            self.upload = Body()
+            self.upload.fail(error)
+            if error is fault or not isinstance(fault, Exception):
+                raise
+            raise error from fault
+        return data
 
     def set_body(self, data: bytes) -> None:
         """Replace the whole body (prefer `edit`, which keeps what stands before the change)."""

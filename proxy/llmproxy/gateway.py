@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from llmproxy.assembly import Assembly, Faces, build_routes
-from llmproxy.errors import BadRequest, GatewayError, StartError
-from llmproxy.exchange import ANONYMOUS, Exchange
+from llmproxy.errors import GatewayError, StartError
+from llmproxy.exchange import Exchange
 from llmproxy.messages import ClientRequest, Headers, Reply
 from llmproxy.problems import problem
 from llmproxy.routing import Match, Router
@@ -139,7 +139,7 @@ class Generation:
             exchange.trace = parent.trace
         self.active += 1
         try:
-            reply = await match.route.pipeline.answer(exchange)
+            reply: Reply = await match.route.pipeline.answer(exchange)
             exchange.outcome.status = reply.status
             exchange.outcome.result = exchange.outcome.result or "ok"
             return reply
@@ -169,7 +169,7 @@ class Generation:
             await runtime.close()
         try:
             await self._stack.aclose()
-        except Exception as fault:  # noqa: BLE001  # a plugin's clean-up must not keep the others from theirs
+        except Exception as fault:  # a plugin's clean-up must not keep the others from theirs
             _log.error("lifespan_exit_failed", exc_info=fault)
 
 

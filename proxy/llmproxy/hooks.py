@@ -69,6 +69,7 @@ class Hooks:
         Failure: the start or reload is refused; what was entered is left again.
         Since: 0.1
         """
+        raise NotImplementedError
 
     @hookspec
     async def pre_route(self, exchange: Exchange) -> Reply | None:
@@ -102,6 +103,7 @@ class Hooks:
         Failure: closed: the caller gets an error.
         Since: 0.1
         """
+        raise NotImplementedError
 
     @hookspec
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:

@@ -17,7 +17,7 @@ class Names:
     def __init__(self) -> None:
         self._prefix = os.urandom(6).hex()
         self._count = count(1)
-        self._random = random.Random(os.urandom(16))  # noqa: S311  # names, not secrets
+        self._bits = random.Random(os.urandom(16)).getrandbits  # noqa: S311  # names, not secrets
 
     def request_id(self, given: bytes | None) -> str:
         """Pass on the caller's id if it is safe to log and to send on, else make one."""
@@ -29,4 +29,6 @@ class Names:
         """Pass on a valid W3C `traceparent`, else begin a trace (unsampled: nobody records it yet)."""
         if given is not None and _TRACEPARENT.fullmatch(given):
             return given.decode("ascii")
-        return f"00-{self._random.getrandbits(128) | 1:032x}-{self._random.getrandbits(64) | 1:016x}-00"
+        # One draw for both ids; that either is all zeros is not to be expected in the life of the universe.
+        ids = f"{self._bits(192):048x}"
+        return f"00-{ids[:32]}-{ids[32:]}-00"

@@ -15,6 +15,33 @@ _STEP = 256 * 1024
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
 
 
+class Inflate:
+    """A byte machine that decodes a whole stream; raises ValueError for a coding or bytes it cannot read."""
+
+    __slots__ = ("_decoder",)
+
+    def __init__(self, coding: bytes) -> None:
+        window = _WINDOWS.get(coding.strip().lower())
+        self._decoder: Any = zlib.decompressobj(window) if window else None
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what these bytes decode to."""
+        if self._decoder is None:
+            raise ValueError("the upstream's content coding cannot be read")
+        try:
+            plain: bytes = self._decoder.decompress(data)
+        except zlib.error as fault:
+            raise ValueError("the upstream's compressed answer is broken") from fault
+        return plain
+
+    def close(self) -> bytes:
+        """Return the rest; raise ValueError if the stream is not whole."""
+        if self._decoder is None or not self._decoder.eof:
+            raise ValueError("the upstream's compressed answer is not whole")
+        rest: bytes = self._decoder.flush()
+        return rest
+
+
 class Inflated:
     """A sink that decodes what it is fed into another; a coding that it does not know leaves that one unfed."""
 

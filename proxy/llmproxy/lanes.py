@@ -34,12 +34,12 @@ class Framed:
         )
 
     def close(self) -> bytes:
-        """Return what transforms held back, and an unfinished last event as it is."""
+        """Return what is left: an unfinished last event, as transforms leave it, and what they held back."""
         rest = self._framer.close()
-        out: list[Event] = []
+        out: list[Event] = [*self._through([parse(rest)], 0)] if rest else []
         for position, transform in enumerate(self._transforms):
             out += self._through(transform.close(), position + 1)
-        return b"".join(event.encode() for event in out) + rest
+        return b"".join(event.encode() for event in out)
 
     def _through(self, events: Iterable[Event], start: int) -> Iterable[Event]:
         for transform in self._transforms[start:]:
@@ -84,21 +84,19 @@ class Lane:
         try:
             for machine in self._machines:
                 data = machine.feed(data)
-        except Exception as fault:  # noqa: BLE001  # whatever a transform raises ends the stream, honestly
+        except Exception as fault:  # whatever a transform raises ends the stream, honestly
             self._break(fault)
             return
-        if data:
-            self.body.feed(data)
+        self.body.feed(data)
 
     def end(self) -> None:
         """The upstream is complete: flush what the machines hold."""
         try:
             data = flush(self._machines)
-        except Exception as fault:  # noqa: BLE001
+        except Exception as fault:
             self._break(fault)
             return
-        if data:
-            self.body.feed(data)
+        self.body.feed(data)
         self.body.end()
 
     def fail(self, error: BaseException) -> None:

@@ -8,7 +8,7 @@ from urllib.parse import parse_qsl
 
 import orjson
 
-from llmproxy.body import Body
+from llmproxy.body import Body, Sink
 
 if TYPE_CHECKING:
     from llmproxy.sse import Event
@@ -131,7 +131,7 @@ class ClientRequest:
         "version",
     )
 
-    def __init__(  # noqa: PLR0913  # one field each, built on the hot path
+    def __init__(  # one field each, built on the hot path
         self,
         method: str,
         target: str,
@@ -173,12 +173,14 @@ class UpstreamRequest:
 class Reply:
     """An answer: a status, headers, and a body that is whole (bytes) or still coming (Body)."""
 
-    __slots__ = ("body", "headers", "status")
+    __slots__ = ("body", "headers", "status", "watch")
 
     def __init__(self, status: int, headers: Headers | None = None, body: bytes | Body = b"") -> None:
         self.status = status
         self.headers = headers if headers is not None else Headers()
         self.body = body
+        #: On an upgrade, the observer of the messages that come down.
+        self.watch: Sink | None = None
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:

@@ -2,45 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
-from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, NamedTuple, cast
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Any, cast
 
 import structlog
 
 from llmproxy.attempts import Attempts
-from llmproxy.body import Body, Recording
+from llmproxy.body import Body
 from llmproxy.errors import BadRequest, GatewayError
-from llmproxy.exchange import Endpoint, Exchange
-from llmproxy.lanes import Canonical, Framed, Lane, run_whole
-from llmproxy.messages import Reply, StoredReply
 from llmproxy.problems import problem
-from llmproxy.tasks import spawn
+from llmproxy.replies import Replies, Step, plugin_failed
 
 if TYPE_CHECKING:
-    from llmproxy.dialects import ByteFilter
-    from llmproxy.hooks import CallNext
+    from llmproxy.exchange import Endpoint, Exchange
+    from llmproxy.hooks import CallNext, EventTransform
+    from llmproxy.messages import Reply
     from llmproxy.metrics import Metrics
     from llmproxy.registry import HookTable, Plugin
     from llmproxy.route import Route
     from llmproxy.runtime import Clock
 
 _log = structlog.get_logger("llmproxy")
-
-#: Bytes of a reply that are kept for `cache_store` and for plugins that want the whole reply.
-KEEP_LIMIT = 8 * 1024 * 1024
-
-#: Seconds that all `post_response` hooks of one exchange may take together.
-POST_LIMIT = 10.0
-
-
-class Step(NamedTuple):
-    """One plugin's implementation of one hook. `place` is the plugin's in the route's list; `open` its fault policy."""
-
-    call: Callable[..., Any]
-    place: int
-    plugin: str
-    open: bool
 
 
 class Pipeline:
@@ -69,17 +51,20 @@ class Pipeline:
         self.plugins = tuple(plugins)
         self._pre_route = steps("pre_route")
         self._lookup = steps("cache_lookup", default="open")
-        self._store = steps("cache_store", up=True)
-        self._response = steps("transform_response", up=True)
-        self._stream = steps("transform_stream", up=True)
         self._post = steps("post_response", up=True)
-        self._wants_reply = any(plugin.wants_reply for plugin in plugins)
+        self._replies = Replies(
+            route,
+            steps("transform_response", up=True),
+            steps("transform_stream", up=True),
+            steps("cache_store", up=True),
+            wanted=any(plugin.wants_reply for plugin in plugins),
+            fault=self._fault,
+        )
         self._faults = metrics.counter(
             "llmproxy_plugin_faults_total", "Exceptions that plugins raised.", ("plugin", "hook")
         )
         attempts = Attempts(route, steps("transform_request"), steps("attempt_done"), self._fault, clock)
         self._around = self._onion(steps("around_upstream"), attempts)
-        self._attempts = attempts
         self._clock = clock
 
     # An exchange, from its headers to its reply.
@@ -90,11 +75,10 @@ class Pipeline:
             return await self._go(exchange)
         except GatewayError as error:
             return await self._refuse(exchange, error)
-        except Exception as fault:
+        except Exception:
             _log.exception("exchange_failed", route=self.route.name, exchange=exchange.id)
-            error = GatewayError(500, "internal_error", "The gateway failed to serve this request.")
-            error.__cause__ = fault
-            return await self._refuse(exchange, error)
+            internal = GatewayError(500, "internal_error", "The gateway failed to serve this request.")
+            return await self._refuse(exchange, internal)
 
     async def _go(self, exchange: Exchange) -> Reply:
         for step in self._pre_route:
@@ -102,22 +86,22 @@ class Pipeline:
             if reply is not None:
                 exchange.outcome.result = "answered"
                 exchange.outcome.answered_by = step.plugin
-                return await self._respond(exchange, reply, step.place)
+                return await self._replies.respond(exchange, reply, step.place)
         await self._resolve(exchange)
-        if self._lookup:
+        if self._lookup and not exchange.upgraded:
             for step in self._lookup:
                 reply = await self._guarded(step, "cache_lookup", exchange)
                 if reply is not None:
                     exchange.outcome.result = exchange.outcome.cache = "hit"
                     exchange.outcome.answered_by = step.plugin
-                    if self._wants_reply:
-                        self._keep(exchange, reply, store=False)
-                    return await self._respond(exchange, reply, len(self.plugins))
+                    if self._replies.keeps:
+                        self._replies.keep(exchange, reply, store=False)
+                    return await self._replies.respond(exchange, reply, len(self.plugins))
             exchange.outcome.cache = "miss"
         reply = await self._around(exchange)
-        if self._store or self._wants_reply:
-            self._keep(exchange, reply, store=True)
-        return await self._respond(exchange, reply, len(self.plugins))
+        if self._replies.keeps and not exchange.upgraded:
+            self._replies.keep(exchange, reply, store=True)
+        return await self._replies.respond(exchange, reply, len(self.plugins))
 
     async def _guarded(self, step: Step, hook: str, exchange: Exchange) -> Reply | None:
         """Call one step that may answer; apply its policy to a fault. A GatewayError is a refusal, not a fault."""
@@ -129,7 +113,7 @@ class Pipeline:
             self._fault(step, hook, fault)
             if step.open:
                 return None
-            raise _plugin_failed(500) from fault
+            raise plugin_failed(500) from fault
 
     async def _resolve(self, exchange: Exchange) -> None:
         """Find the endpoints that may answer: by the model's name where there is one, else the route's own."""
@@ -171,87 +155,9 @@ class Pipeline:
                 self._fault(step, "around_upstream", fault)
                 if step.open:
                     return await inner(exchange)
-                raise _plugin_failed(502) from fault
+                raise plugin_failed(502) from fault
 
         return layer
-
-    # A reply, on its way to the caller.
-
-    async def _respond(self, exchange: Exchange, reply: Reply, below: int) -> Reply:
-        """Pass a reply through the transforms of the plugins listed above place `below`."""
-        for step in self._response:
-            if step.place < below:
-                try:
-                    await step.call(exchange, reply)
-                except GatewayError:
-                    raise
-                except Exception as fault:
-                    self._fault(step, "transform_response", fault)
-                    if not step.open:
-                        _discard(reply)
-                        raise _plugin_failed(502) from fault
-        if self._stream or exchange.usage_added:
-            self._lane(exchange, reply, below)
-        return reply
-
-    def _lane(self, exchange: Exchange, reply: Reply, below: int) -> None:
-        """Choose the lane of a stream, now that its headers are known."""
-        if not reply.is_event_stream:
-            return
-        machines: list[ByteFilter] = []
-        if exchange.usage_added and exchange.endpoint is not None and exchange.outcome.result != "hit":
-            face = self.route.targets[exchange.endpoint.upstream].face
-            if (added := face.stream_filter(exchange)) is not None:
-                machines.append(added)
-        transforms = []
-        for step in self._stream:
-            if step.place < below:
-                try:
-                    transform = step.call(exchange)
-                except Exception as fault:
-                    self._fault(step, "transform_stream", fault)
-                    _discard(reply)
-                    raise _plugin_failed(502) from fault
-                if transform is not None:
-                    transforms.append(transform)
-        if transforms:
-            machines.append(Framed(transforms))
-        if not machines:
-            return
-        reply.headers.remove("content-length")
-        if isinstance(reply.body, Body):
-            reply.body = Lane(reply.body, machines).body
-        else:
-            reply.body = run_whole(machines, reply.body)
-
-    def _keep(self, exchange: Exchange, reply: Reply, *, store: bool) -> None:
-        """Keep a bounded copy of the reply as it is now, before changes for this caller."""
-        status, headers = reply.status, tuple(reply.headers.raw)
-        store = store and bool(self._store)
-        if not isinstance(reply.body, Body):
-            self._kept(exchange, StoredReply(status, headers, reply.body), store=store)
-            return
-
-        def complete() -> None:
-            whole = recording.whole()
-            if whole is not None:
-                self._kept(exchange, StoredReply(status, headers, whole), store=store)
-
-        recording = Recording(KEEP_LIMIT, complete)
-        reply.body.observe(recording)
-
-    def _kept(self, exchange: Exchange, reply: StoredReply, *, store: bool) -> None:
-        if self._wants_reply:
-            exchange.outcome.reply = reply
-        if store:
-            spawn(self._store_all(exchange, reply), name="cache-store")
-
-    async def _store_all(self, exchange: Exchange, reply: StoredReply) -> None:
-        for step in self._store:
-            try:
-                await step.call(exchange, reply)
-            except Exception as fault:  # noqa: BLE001, PERF203
-                self._fault(step, "cache_store", fault)
 
     # Errors, and the end.
 
@@ -260,13 +166,11 @@ class Pipeline:
         exchange.outcome.error = error.code
         if not exchange.outcome.result:
             exchange.outcome.result = "upstream_error" if exchange.attempts else "refused"
-        reply = self.shape(error)
-        try:
-            for step in self._response:
-                await step.call(exchange, reply)
-        except Exception as fault:  # noqa: BLE001  # the error itself still has to arrive
-            self._fault(step, "transform_response", fault)
-        return reply
+        return await self._replies.respond_to_error(exchange, self.shape(error))
+
+    def transforms(self, exchange: Exchange, reply: Reply) -> list[EventTransform]:
+        """Return what changes the messages of a WebSocket."""
+        return self._replies.transforms(exchange, reply, len(self.plugins))
 
     def shape(self, error: GatewayError) -> Reply:
         """Return the error as this route's callers expect it."""
@@ -278,20 +182,9 @@ class Pipeline:
         for step in self._post:
             try:
                 await step.call(exchange)
-            except asyncio.CancelledError:
-                raise
-            except Exception as fault:  # noqa: BLE001
+            except Exception as fault:
                 self._fault(step, "post_response", fault)
 
     def _fault(self, step: Step, hook: str, fault: BaseException) -> None:
         self._faults.labels(step.plugin, hook).inc()
         _log.error("plugin_failed", plugin=step.plugin, hook=hook, route=self.route.name, exc_info=fault)
-
-
-def _plugin_failed(status: int) -> GatewayError:
-    return GatewayError(status, "plugin_failed", "The gateway failed to serve this request.")
-
-
-def _discard(reply: Reply) -> None:
-    if isinstance(reply.body, Body):
-        reply.body.abandon()

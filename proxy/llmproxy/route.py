@@ -47,6 +47,7 @@ class Route:
     strategy: Strategy | None = None
     handler: Handler | None = None
     max_body: int = 32 * 1024 * 1024
+    idle_timeout: float = 60.0
     meter_usage: bool = True
     lossy: str = "warn"
     pipeline: Pipeline = field(default_factory=lambda: cast("Pipeline", None))

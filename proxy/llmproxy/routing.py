@@ -231,7 +231,9 @@ class ModelTable:
     def for_route(cls, config: settings.Config, route: settings.RouteConfig) -> ModelTable:
         """Make a route's table: its own models over the global ones, every upstream that serves models."""
         upstreams = [name for name, upstream in config.upstreams.items() if upstream.dialect != "http"]
-        return cls({**config.models, **(route.models or {})}, upstreams, route.upstreams)
+        # A route that writes its models out serves those; otherwise its upstreams take any name.
+        defaults = route.upstreams if route.models is None else ()
+        return cls({**config.models, **(route.models or {})}, upstreams, defaults)
 
     def resolve(self, name: str) -> tuple[Endpoint, ...] | None:
         """Return the targets of a model name, best first; None when it means nothing here."""

@@ -28,7 +28,6 @@ from llmproxy.messages import ClientRequest, Headers, Reply
 from llmproxy.routing import BadPath, Match, MethodNotAllowed
 from llmproxy.sweep import Watchlist
 from llmproxy.tasks import spawn
-from llmproxy.websocket import is_upgrade, tunnel
 
 if TYPE_CHECKING:
     from llmproxy.config import ServerSettings
@@ -51,6 +50,12 @@ class Front:
     names: Names = field(default_factory=Names)
     watch: Watchlist = field(default_factory=Watchlist)
     draining: bool = False
+    drained: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def drain(self) -> None:
+        """From now on every reply says `Connection: close`."""
+        self.draining = True
+        self.drained.set()
 
 
 class Listening(AiohttpServer):
@@ -144,6 +149,11 @@ class ClientConnection(RequestHandler):
         super()._pause_transport_reading()
         self._front.watch.deaf.add(self)
 
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this at the end of every body; there is seldom anything to resume.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
     def _resume_transport_reading(self) -> None:
         super()._resume_transport_reading()
         self._front.watch.deaf.discard(self)
@@ -200,7 +210,7 @@ class ClientConnection(RequestHandler):
         body = cast("bytes", reply.body)
         self.transport.write(write_head(reply, extra, b"Content-Length: %d\r\n\r\n" % len(body)) + body)
         self.close()
-        spawn(self._linger(None), name="linger")
+        _ = spawn(self._linger(None), name="linger")
 
     async def _serve(self, message: RawRequestMessage, payload: StreamReader) -> None:
         keep = False
@@ -225,7 +235,7 @@ class ClientConnection(RequestHandler):
         if payload.is_eof():
             self.transport.close()
         else:
-            spawn(self._linger(payload), name="linger")
+            _ = spawn(self._linger(payload), name="linger")
 
     async def _linger(self, payload: StreamReader | None) -> None:
         """Take what the caller is still sending for a moment, so that a reset does not destroy the reply."""
@@ -241,7 +251,7 @@ class ClientConnection(RequestHandler):
                         await asyncio.sleep(0.05)
                     else:
                         await payload.readany()
-        except Exception:  # noqa: BLE001, S110  # the reply is out; nothing more can be said
+        except Exception:  # noqa: S110  # the reply is out; nothing more can be said
             pass
         transport.close()
 
@@ -259,9 +269,8 @@ class ClientConnection(RequestHandler):
         generation.active += 1
         try:
             if message.upgrade and is_upgrade(request):
-                await tunnel(self, exchange, message, payload)
-                return False
-            if message.headers.get("Expect", "").lower() == "100-continue" and not payload.is_eof():
+                return await self._upgrade(exchange, message, payload)
+            if not payload.is_eof() and request.headers.index.get(b"expect", b"").lower() == b"100-continue":
                 self._continue()
             reply = await pipeline.answer(exchange)
             exchange.outcome.status = reply.status
@@ -302,8 +311,28 @@ class ClientConnection(RequestHandler):
         exchange.params = match.params  # type: ignore[assignment]
         exchange.client_face = match.route.face
         exchange.trace = front.names.trace(index.get(b"traceparent"))
-        exchange.upload = take_upload(payload, front.settings.body_timeout)
+        exchange.upload = upload = take_upload(payload, front.settings.body_timeout)
+        if isinstance(upload, bytes):
+            exchange.outcome.bytes_in = len(upload)
         return exchange
+
+    async def _upgrade(self, exchange: Exchange, message: RawRequestMessage, payload: StreamReader) -> bool:
+        """Serve a WebSocket; a refusal is an ordinary reply. Either way the connection ends with it."""
+        # Imported when the first one comes: few gateways carry WebSockets.
+        from llmproxy.websocket import Upgraded, tunnel  # noqa: PLC0415
+
+        exchange.upgraded = True
+        reply = await exchange.route.pipeline.answer(exchange)
+        exchange.outcome.status = reply.status
+        if isinstance(reply, Upgraded):
+            await tunnel(self, exchange, reply, message, payload)
+        else:
+            await self._write(reply, exchange, exchange.request.method, message, payload)
+        return False
+
+    async def until_draining(self) -> None:
+        """Return when this listener begins to drain."""
+        await self._front.drained.wait()
 
     def _continue(self) -> None:
         if self.transport is not None:
@@ -407,6 +436,11 @@ class ClientConnection(RequestHandler):
             outcome.result = "ok" if outcome.status < 500 else "upstream_error"
 
 
+def is_upgrade(request: ClientRequest) -> bool:
+    """Whether a request asks for a WebSocket (RFC 6455 §4.1)."""
+    return request.method == "GET" and request.headers.index.get(b"upgrade", b"").lower() == b"websocket"
+
+
 def route_of(generation: Generation, request: ClientRequest) -> Match[Any]:
     """Find the route of a request, or raise what its caller is told."""
     target = request.target
@@ -426,4 +460,3 @@ def route_of(generation: Generation, request: ClientRequest) -> Match[Any]:
         message = f"This path takes {allowed}."
         raise GatewayError(405, "method_not_allowed", message, headers=[("Allow", allowed)])
     raise BadRequest("unknown_route", f"No route matches {request.method} {request.path[:200]}.", status=404)
-

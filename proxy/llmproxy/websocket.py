@@ -8,16 +8,14 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
-from aiohttp import ClientSession, ClientTimeout, ClientWSTimeout, StreamReader, WSMessage, WSMsgType, web
+from aiohttp import ClientSession, ClientWSTimeout, StreamReader, WSMessage, WSMsgType, web
 from aiohttp.client_exceptions import ClientError, WSServerHandshakeError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import StreamWriter
 
-from llmproxy.body import Body
-from llmproxy.errors import GatewayError, UpstreamError
-from llmproxy.messages import ClientRequest, Headers, Reply, UpstreamRequest
+from llmproxy.errors import UpstreamError
+from llmproxy.messages import Headers, Reply, UpstreamRequest
 from llmproxy.sse import Event
 
 if TYPE_CHECKING:
@@ -43,12 +41,6 @@ _HANDSHAKE = frozenset(
 )
 
 
-def is_upgrade(request: ClientRequest) -> bool:
-    """Whether a request asks for a WebSocket."""
-    index = request.headers.index
-    return request.method == "GET" and index.get(b"upgrade", b"").lower() == b"websocket"
-
-
 class Upgraded(Reply):
     """The reply to an upgrade: the upstream's open WebSocket."""
 
@@ -63,12 +55,15 @@ class Upgraded(Reply):
 async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> Reply:
     """Open the upstream's side of a WebSocket; an HTTP refusal comes back as a reply."""
     upstream = target.upstream
-    url = upstream.url_of(request)
+    url = upstream.config.base_url.rstrip("/") + request.target
     session = ClientSession(auto_decompress=False)
     headers = [
         (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in (*request.headers.raw, *upstream.fixed)
-        if name.lower() not in _HANDSHAKE and name.lower() != b"host"
+        for name, value in (
+            *(pair for pair in request.headers.raw if pair[0].lower() not in upstream.owned),
+            *upstream.fixed,
+        )
+        if name.lower() not in _HANDSHAKE
     ]
     asked = exchange.request.headers.get("sec-websocket-protocol") or ""
     try:
@@ -84,7 +79,9 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
         )
     except WSServerHandshakeError as fault:
         await session.close()
-        return Reply(fault.status, Headers.of({"Content-Type": "text/plain"}), b"The upstream refused the upgrade.")
+        return Reply(
+            fault.status, Headers.of({"Content-Type": "text/plain"}), b"The upstream refused the upgrade."
+        )
     except (ClientError, OSError, TimeoutError) as fault:
         await session.close()
         message = "The upstream's WebSocket cannot be opened."
@@ -96,19 +93,18 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
 
 
 async def tunnel(
-    connection: ClientConnection, exchange: Exchange, message: RawRequestMessage, payload: StreamReader
+    connection: ClientConnection,
+    exchange: Exchange,
+    reply: Upgraded,
+    message: RawRequestMessage,
+    payload: StreamReader,
 ) -> None:
-    """Serve one WebSocket exchange from handshake to close."""
+    """Accept the caller's side and pass messages until the exchange is over."""
     pipeline = exchange.route.pipeline
-    reply = await pipeline.answer(exchange)
-    exchange.outcome.status = reply.status
-    if not isinstance(reply, Upgraded):
-        await connection.write_refusal(reply, exchange, message, payload)
-        return
     try:
         client = await _accept(connection, reply, message, payload)
-        transforms = pipeline.message_transforms(exchange)
-        await Relay(client, reply.socket, exchange, transforms).run(connection)
+        transforms = pipeline.transforms(exchange, reply)
+        await Relay(client, reply, exchange, transforms).run(connection)
     finally:
         await reply.close()
 
@@ -129,10 +125,15 @@ class Relay:
     """Passes messages between the two sockets until one closes, falls silent, or the gateway drains."""
 
     def __init__(
-        self, client: web.WebSocketResponse, upstream: Any, exchange: Exchange, transforms: list[EventTransform]
+        self,
+        client: web.WebSocketResponse,
+        reply: Upgraded,
+        exchange: Exchange,
+        transforms: list[EventTransform],
     ) -> None:
         self._client = client
-        self._upstream = upstream
+        self._upstream = reply.socket
+        self._watch = reply.watch
         self._exchange = exchange
         self._transforms = transforms
         self._idle = exchange.route.idle_timeout
@@ -153,6 +154,8 @@ class Relay:
         finally:
             for way in ways:
                 way.cancel()
+            if self._watch is not None:
+                self._watch.end()
         await self._client.close(code=code or 1000)
         await self._upstream.close(code=code or 1000)
 
@@ -171,7 +174,8 @@ class Relay:
                 piece = data if out is None else out.data
                 if direction == b"down":
                     self._exchange.outcome.bytes_out += len(piece)
-                    self._tap(piece)
+                    if self._watch is not None:
+                        self._watch.feed(data)
                 await (sink.send_str(piece.decode()) if text else sink.send_bytes(piece))
 
     def _through(self, event: Event) -> list[Event]:
@@ -179,8 +183,3 @@ class Relay:
         for transform in self._transforms:
             events = [changed for each in events for changed in transform.feed(each)]
         return events
-
-    def _tap(self, data: bytes) -> None:
-        tap = self._exchange.tap
-        if tap is not None:
-            tap.feed(b"data: " + data + b"\n\n")

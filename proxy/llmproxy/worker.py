@@ -59,9 +59,7 @@ class Serving:
                 await self._listen(listener)
 
     async def _listen(self, listener: Listener) -> None:
-        settings = next(
-            each for each in self._config.listeners if each.address == str(listener.binding.name)
-        )
+        settings = next(each for each in self._config.listeners if each.address == str(listener.binding.name))
         front = Front(
             self.gateway,
             self._config.server,
@@ -102,7 +100,9 @@ class Serving:
 
     async def commit(self, generation: int) -> None:
         """Swap the built generation in."""
-        configure(self.process.sink, self.gateway.built.config.log if self.gateway.built else self._config.log)
+        configure(
+            self.process.sink, self.gateway.built.config.log if self.gateway.built else self._config.log
+        )
         self.gateway.commit()
         self.admin.swap(self.gateway.current)
         certificates.refresh()
@@ -115,7 +115,7 @@ class Serving:
         """Say `Connection: close` for a moment while still accepting, close what is idle, wait for the rest."""
         self.admin.draining = True
         for front in self._fronts:
-            front.draining = True
+            front.drain()
         if not handover:
             for listener, _, _ in self._listening:
                 listener.refuse_new()

@@ -37,5 +37,5 @@ def test_a_short_key_is_refused_and_not_repeated() -> None:
     code, output = run("--stdin", stdin="canary\n")
 
     assert code == 1
-    assert "at least 16" in output
+    assert "at least 12" in output
     assert "canary" not in output

@@ -29,7 +29,7 @@ def test_a_key_is_known_by_its_digest(given: Key) -> None:
         (lambda: Key(name="n", tenant="", sha256=DIGEST), "tenant", "empty"),
         (lambda: Key(name="n", tenant="t"), "key", "either key or sha256"),
         (lambda: key(key=Secret(CANARY), sha256=DIGEST), "key", "either key or sha256"),
-        (lambda: key(key=Secret(CANARY[: MIN_LENGTH - 1])), "key", "shorter than 16"),
+        (lambda: key(key=Secret(CANARY[: MIN_LENGTH - 1])), "key", "shorter than 12"),
         (lambda: key(sha256=CANARY), "sha256", "64 hexadecimal"),
         (AccessConfig, "keys", "nobody could come in"),
         (lambda: AccessConfig(mode="open", keys=(key(),)), "keys", "of no use"),

@@ -70,7 +70,7 @@ def test_the_client_face_reads_edits_and_shapes(exchange_for: MakeExchange) -> N
     assert client.reads_body(exchange)
     assert client.edits(b'{"messages":[]}', [MessageEdit(0, "user", "x")])
     assert client.error(GatewayError(404, "x", "X.")).status == 404
-    assert client.stream_error(GatewayError(502, "x", "X.")).startswith(b"event: error\n")
+    assert client.stream_error(exchange, GatewayError(502, "x", "X.")).startswith(b"event: error\n")
 
 
 def test_nothing_is_translated(exchange_for: MakeExchange) -> None:

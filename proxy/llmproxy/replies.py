@@ -1,0 +1,160 @@
+"""A reply on its way up: transforms, the choice of lane, the copy that is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+from llmproxy.body import Body, Recording
+from llmproxy.errors import GatewayError
+from llmproxy.inflate import Inflate
+from llmproxy.lanes import Framed, Lane, run_whole
+from llmproxy.messages import Reply, StoredReply
+from llmproxy.tasks import spawn
+
+if TYPE_CHECKING:
+    from llmproxy.dialects import ByteFilter
+    from llmproxy.exchange import Exchange
+    from llmproxy.hooks import EventTransform
+    from llmproxy.route import Route
+
+#: Bytes of a reply that are kept for `cache_store` and for plugins that want the whole reply.
+KEEP_LIMIT = 8 * 1024 * 1024
+
+
+class Step(NamedTuple):
+    """One plugin's implementation of one hook; `place` is the plugin's in the route's list, `open` its policy."""
+
+    call: Callable[..., Any]
+    place: int
+    plugin: str
+    open: bool
+
+
+Fault = Callable[[Step, str, BaseException], None]
+
+
+class Replies:
+    """Passes a route's replies up through its plugins."""
+
+    def __init__(
+        self,
+        route: Route,
+        response: tuple[Step, ...],
+        stream: tuple[Step, ...],
+        store: tuple[Step, ...],
+        *,
+        wanted: bool,
+        fault: Fault,
+    ) -> None:
+        self._route = route
+        self._response = response
+        self._stream = stream
+        self._store = store
+        self._wanted = wanted
+        self._fault = fault
+        #: Whether anybody needs a copy.
+        self.keeps = bool(store) or wanted
+
+    async def respond(self, exchange: Exchange, reply: Reply, below: int) -> Reply:
+        """Pass a reply through the transforms of the plugins listed above place `below`."""
+        for step in self._response:
+            if step.place < below:
+                try:
+                    await step.call(exchange, reply)
+                except GatewayError:
+                    _discard(reply)
+                    raise
+                except Exception as fault:
+                    self._fault(step, "transform_response", fault)
+                    if not step.open:
+                        _discard(reply)
+                        raise plugin_failed(502) from fault
+        if (self._stream or exchange.usage_added) and reply.is_event_stream:
+            self._lane(exchange, reply, below)
+        return reply
+
+    async def respond_to_error(self, exchange: Exchange, reply: Reply) -> Reply:
+        """Pass an error through all transforms; one that fails is told of and passed over."""
+        for step in self._response:
+            try:
+                await step.call(exchange, reply)
+            except Exception as fault:
+                self._fault(step, "transform_response", fault)
+        return reply
+
+    def _lane(self, exchange: Exchange, reply: Reply, below: int) -> None:
+        """Choose the lane of a stream, now that its headers are known."""
+        machines: list[ByteFilter] = []
+        if exchange.usage_added and exchange.endpoint is not None and exchange.outcome.result != "hit":
+            face = self._route.targets[exchange.endpoint.upstream].face
+            if (added := face.stream_filter(exchange)) is not None:
+                machines.append(added)
+        if transforms := self.transforms(exchange, reply, below):
+            machines.append(Framed(transforms))
+        if not machines:
+            return
+        coding = reply.headers.index.get(b"content-encoding", b"identity")
+        if coding != b"identity":
+            # Asked for identity and compressed all the same: it must be read, so it leaves plain.
+            machines.insert(0, Inflate(coding))
+            reply.headers.remove("content-encoding")
+        reply.headers.remove("content-length")
+        if isinstance(reply.body, Body):
+            reply.body = Lane(reply.body, machines).body
+        else:
+            reply.body = run_whole(machines, reply.body)
+
+    def transforms(self, exchange: Exchange, reply: Reply, below: int) -> list[EventTransform]:
+        """Return fresh transforms for one stream, or for the messages of one WebSocket."""
+        found: list[EventTransform] = []
+        for step in self._stream:
+            if step.place < below:
+                try:
+                    transform = step.call(exchange)
+                except Exception as fault:
+                    self._fault(step, "transform_stream", fault)
+                    _discard(reply)
+                    raise plugin_failed(502) from fault
+                if transform is not None:
+                    found.append(transform)
+        return found
+
+    def keep(self, exchange: Exchange, reply: Reply, *, store: bool) -> None:
+        """Keep a bounded copy of the reply as it is now, before changes for this caller."""
+        status, headers = reply.status, tuple(reply.headers.raw)
+        store = store and bool(self._store)
+        if not isinstance(reply.body, Body):
+            self._kept(exchange, StoredReply(status, headers, reply.body), store=store)
+            return
+
+        def complete() -> None:
+            whole = recording.whole()
+            if whole is not None:
+                self._kept(exchange, StoredReply(status, headers, whole), store=store)
+
+        recording = Recording(KEEP_LIMIT, complete)
+        reply.body.observe(recording)
+
+    def _kept(self, exchange: Exchange, reply: StoredReply, *, store: bool) -> None:
+        if self._wanted:
+            exchange.outcome.reply = reply
+        if store:
+            _ = spawn(self._store_all(exchange, reply), name="cache-store")
+
+    async def _store_all(self, exchange: Exchange, reply: StoredReply) -> None:
+        for step in self._store:
+            try:
+                await step.call(exchange, reply)
+            except Exception as fault:
+                self._fault(step, "cache_store", fault)
+
+
+def plugin_failed(status: int) -> GatewayError:
+    """Return what a caller is told of a plugin's fault: nothing of its inside."""
+    return GatewayError(status, "plugin_failed", "The gateway failed to serve this request.")
+
+
+def _discard(reply: Reply) -> None:
+    if isinstance(reply.body, Body):
+        reply.body.abandon()
