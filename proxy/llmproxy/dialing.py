@@ -4,26 +4,37 @@ from __future__ import annotations
 
 import asyncio
 import base64
+import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import SplitResult, unquote, urlsplit
-from urllib.request import getproxies_environment, proxy_bypass_environment
+from urllib.request import proxy_bypass_environment  # type: ignore[attr-defined]  # typeshed leaves it out
 
 import aiohappyeyeballs
 
-from llmproxy.errors import UpstreamError
+from llmproxy.errors import StartError, UpstreamError
+from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
     from llmproxy.config import UpstreamConfig, UpstreamTls
 
 P = TypeVar("P", bound=asyncio.Protocol)
+Q = TypeVar("Q", bound=asyncio.Protocol)
 
 AddrInfo = tuple[int, int, int, str, tuple[str, int] | tuple[str, int, int, int]]
 
+#: HTTP/1.1 only, said plainly: a server that would pick another protocol must not.
+ALPN = ["http/1.1"]
+
 #: Seconds before the second address family is tried as well (RFC 8305 §8).
 ATTEMPT_DELAY = 0.25
+
+#: Bytes of a proxy's answer to CONNECT.
+MAX_ANSWER = 16 * 1024
+_STATUS = re.compile(rb"HTTP/1\.[01] ([1-9][0-9][0-9])[ \r]")
 
 
 class Names:
@@ -32,81 +43,126 @@ class Names:
     def __init__(self, ttl: float) -> None:
         self._ttl = ttl
         self._known: dict[tuple[str, int], tuple[float, list[AddrInfo]]] = {}
-        self._asking: dict[tuple[str, int], asyncio.Future[list[AddrInfo]]] = {}
+        self._asking: dict[tuple[str, int], asyncio.Task[list[AddrInfo] | OSError]] = {}
 
     async def resolve(self, host: str, port: int) -> list[AddrInfo]:
         """Return the addresses of `host`, both families; raise OSError if there never was an answer."""
-        loop = asyncio.get_running_loop()
         key = (host, port)
         expires, known = self._known.get(key, (0.0, []))
-        if loop.time() < expires:
+        if asyncio.get_running_loop().time() < expires:
             return known
         asking = self._asking.get(key)
         if asking is None:
-            asking = self._asking[key] = asyncio.ensure_future(self._ask(host, port))
-            asking.add_done_callback(lambda _: self._asking.pop(key, None))
-        try:
-            found = await asyncio.shield(asking)
-        except OSError:
-            if not known:
-                raise
-            found = known
-        self._known[key] = (loop.time() + self._ttl, found)
+            asking = self._asking[key] = spawn(self._ask(key, known), name=f"look-up of {host}")
+        found = await asyncio.shield(asking)
+        if isinstance(found, OSError):
+            raise found
         return found
 
-    async def _ask(self, host: str, port: int) -> list[AddrInfo]:
-        found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
-        return cast("list[AddrInfo]", list(found))
+    async def _ask(self, key: tuple[str, int], known: list[AddrInfo]) -> list[AddrInfo] | OSError:
+        """Look up; a failure is returned, as those who asked may all have left."""
+        loop = asyncio.get_running_loop()
+        try:
+            found = cast("list[AddrInfo]", list(await loop.getaddrinfo(*key, type=socket.SOCK_STREAM)))
+        except (OSError, UnicodeError) as fault:
+            if not known:
+                return fault if isinstance(fault, OSError) else socket.gaierror(socket.EAI_NONAME, str(fault))
+            found = known
+        finally:
+            del self._asking[key]
+        self._known[key] = (loop.time() + self._ttl, found)
+        return found
 
 
 def client_context(tls: UpstreamTls | None) -> ssl.SSLContext:
     """Return the TLS context for an upstream: system trust or a custom CA, a client certificate if one is given.
 
     Raises:
-        OSError: a file cannot be read, or is no certificate or key (ssl.SSLError).
+        StartError: a file cannot be read, or is no certificate or key.
     """
-    context = ssl.create_default_context(cafile=tls.ca if tls else None)
-    # HTTP/1.1 only, said plainly: a server that would pick another protocol must not.
-    context.set_alpn_protocols(["http/1.1"])
-    if tls and tls.certificate:
-        context.load_cert_chain(tls.certificate, tls.key)
-    if tls and not tls.verify:
+    if tls is None or (tls.ca is None and tls.certificate is None and tls.verify):
+        return _default_context()
+    try:
+        context = ssl.create_default_context(cafile=tls.ca)
+    except OSError as fault:
+        raise StartError(f"the CA file '{tls.ca}' cannot be used: {fault.strerror or fault}") from fault
+    context.set_alpn_protocols(ALPN)
+    if tls.certificate:
+        try:
+            context.load_cert_chain(tls.certificate, tls.key)
+        except OSError as fault:
+            files = f"'{tls.certificate}' and its key '{tls.key}'"
+            raise StartError(
+                f"the client certificate {files} cannot be used: {fault.strerror or fault}"
+            ) from fault
+    if not tls.verify:
         context.check_hostname = False
         context.verify_mode = ssl.CERT_NONE
     return context
 
 
+@cache
+def _default_context() -> ssl.SSLContext:
+    # One for all: the system's authorities take 15 ms and half a megabyte to load.
+    context = ssl.create_default_context()
+    context.set_alpn_protocols(ALPN)
+    return context
+
+
 def choose_proxy(config: UpstreamConfig, environ: Mapping[str, str]) -> str | None:
-    """Return the proxy's URL for this upstream: its own, or the environment's unless NO_PROXY names the host."""
+    """Return the proxy's URL for this upstream: its own, or the environment's unless NO_PROXY names the host.
+
+    Raises:
+        StartError: the environment names one that is not spoken here.
+    """
     if config.proxy != "env":
         return config.proxy
     url = urlsplit(config.base_url)
-    proxies = _environment_proxies(environ)
-    if not proxies or proxy_bypass_environment(url.netloc.rpartition("@")[2], proxies):
+    # Lower case wins, as with curl; it also sorts last.
+    proxies = {
+        name.lower().removesuffix("_proxy"): value
+        for name, value in sorted(environ.items())
+        if name.lower().endswith("_proxy")
+    }
+    proxy = proxies.get(url.scheme) or proxies.get("all")
+    if not proxy or proxy_bypass_environment(url.netloc, proxies):
         return None
-    return proxies.get(url.scheme) or proxies.get("all")
+    proxy = proxy if "://" in proxy else f"http://{proxy}"
+    _check_proxy(proxy, url.scheme)
+    return proxy
 
 
-def _environment_proxies(environ: Mapping[str, str]) -> dict[str, str]:
-    if environ is not None and not any(name.lower().endswith("_proxy") for name in environ):
-        return {}
-    return getproxies_environment()
+def _check_proxy(proxy: str, scheme: str) -> None:
+    # Its text is not repeated: it may hold a password.
+    try:
+        parts = urlsplit(proxy)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        usable = False
+    if not usable:
+        name = f"{scheme}_proxy".upper()
+        raise StartError(
+            f"'{name}' or 'ALL_PROXY' in the environment is not the URL of an HTTP or HTTPS proxy"
+        )
 
 
 class Dialer:
-    """Opens connections to one origin, straight or through a proxy."""
+    """Opens connections to one origin, straight or through a proxy.
+
+    `context` is the TLS context, None for plain http; `proxy_url` may hold credentials.
+    """
 
     def __init__(self, config: UpstreamConfig, environ: Mapping[str, str]) -> None:
         url = urlsplit(config.base_url)
         self.secure = url.scheme == "https"
-        self.host = url.hostname or ""
+        self.host = _ascii(url.hostname or "")
         self.port = url.port or (443 if self.secure else 80)
+        self.context = client_context(config.tls) if self.secure else None
+        self.server_name = (config.tls.server_name if config.tls else None) or self.host
+        self.proxy_url = choose_proxy(config, environ)
         self._names = Names(config.dns_ttl)
-        self._context = client_context(config.tls) if self.secure else None
-        self._server_name = (config.tls.server_name if config.tls else None) or self.host
-        proxy = choose_proxy(config, environ)
-        self._proxy: SplitResult | None = urlsplit(proxy) if proxy else None
-        self._proxy_context = ssl.create_default_context() if proxy and proxy.startswith("https") else None
+        self._proxy = urlsplit(self.proxy_url) if self.proxy_url else None
+        self._proxy_context = _default_context() if self._proxy and self._proxy.scheme == "https" else None
 
     @property
     def absolute_form(self) -> bool:
@@ -120,20 +176,18 @@ class Dialer:
         pair = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}"
         return b"Basic " + base64.b64encode(pair.encode())
 
-    async def open(self, make: Callable[[], P], timeout: float) -> P:
-        """Connect and return the protocol, ready for a request.
+    async def open(self, make: Callable[[], P]) -> P:
+        """Connect and return the protocol, ready for a request; when cancelled, the peer sees the close at once.
 
         Raises:
             UpstreamError: phase `connect` or `tls`; nothing was sent.
-            TimeoutError: not connected within `timeout` seconds.
         """
-        async with asyncio.timeout(timeout):
-            if self._proxy is not None:
-                return await self._through_proxy(self._proxy, make)
-            sock = await self._connect(self.host, self.port)
-            return await self._establish(make, sock, self._context, self._server_name)
+        if self._proxy is not None:
+            return await self._through_proxy(self._proxy, make)
+        sock = await self._connect(self.host, self.port, "upstream")
+        return await self._establish(make, sock, self.context, self.server_name, "upstream")
 
-    async def _connect(self, host: str, port: int) -> socket.socket:
+    async def _connect(self, host: str, port: int, whom: str) -> socket.socket:
         try:
             addresses = await self._names.resolve(host, port)
             return await aiohappyeyeballs.start_connection(
@@ -141,49 +195,51 @@ class Dialer:
             )
         except OSError as fault:
             reason = "Its name cannot be resolved." if isinstance(fault, socket.gaierror) else "It refuses."
-            message = f"The upstream cannot be reached. {reason}"
+            message = f"The {whom} cannot be reached. {reason}"
             raise UpstreamError("upstream_unreachable", message, phase="connect", sent=False) from fault
 
     async def _establish(
-        self, make: Callable[[], P], sock: socket.socket, context: ssl.SSLContext | None, server_name: str
-    ) -> P:
+        self,
+        make: Callable[[], Q],
+        sock: socket.socket,
+        context: ssl.SSLContext | None,
+        server_name: str,
+        whom: str,
+    ) -> Q:
         loop = asyncio.get_running_loop()
-        # Small writes must leave at once: a request is one write, an event of an upload another.
-        sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
         try:
+            # Small writes must leave at once: a request is one write, an event of an upload another.
+            sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
             _, protocol = await loop.create_connection(
                 make, sock=sock, ssl=context, server_hostname=server_name if context else None
             )
-        except (ssl.SSLError, ConnectionError) as fault:
+        except OSError as fault:
             sock.close()
-            raise _tls_fault(fault) from fault
+            raise _tls_fault(fault, whom) from fault
         except BaseException:
-            # Cancelled or timed out in the handshake: the peer must see the close now, not at collection.
+            # Cancelled in the handshake: the peer must see the close now, not at collection.
             sock.close()
             raise
         return protocol
 
     async def _through_proxy(self, proxy: SplitResult, make: Callable[[], P]) -> P:
-        sock = await self._connect(proxy.hostname or "", proxy.port or (443 if self._proxy_context else 80))
-        if not self.secure:
-            return await self._establish(make, sock, self._proxy_context, proxy.hostname or "")
-        tunnel = await self._establish(Tunnel, sock, self._proxy_context, proxy.hostname or "")
+        host = proxy.hostname or ""
+        sock = await self._connect(host, proxy.port or (443 if self._proxy_context else 80), "proxy")
+        if self.context is None:
+            return await self._establish(make, sock, self._proxy_context, host, "proxy")
+        tunnel = await self._establish(Tunnel, sock, self._proxy_context, host, "proxy")
         try:
             await tunnel.ask(f"{_bracketed(self.host)}:{self.port}", self.proxy_authorization())
-            return await self._start_tls(tunnel, make())
+            protocol = make()
+            transport = await asyncio.get_running_loop().start_tls(
+                tunnel.transport, protocol, self.context, server_hostname=self.server_name
+            )
+        except OSError as fault:
+            tunnel.transport.abort()
+            raise _tls_fault(fault, "upstream") from fault
         except BaseException:
             tunnel.transport.abort()
             raise
-
-    async def _start_tls(self, tunnel: Tunnel, protocol: P) -> P:
-        loop = asyncio.get_running_loop()
-        context = cast("ssl.SSLContext", self._context)
-        try:
-            transport = await loop.start_tls(
-                tunnel.transport, protocol, context, server_hostname=self._server_name
-            )
-        except (ssl.SSLError, ConnectionError) as fault:
-            raise _tls_fault(fault) from fault
         protocol.connection_made(cast("asyncio.Transport", transport))
         return protocol
 
@@ -209,16 +265,17 @@ class Tunnel(asyncio.Protocol):
 
     def data_received(self, data: bytes) -> None:
         self._answer += data
-        if self._done.done() or (b"\r\n\r\n" not in self._answer and len(self._answer) < 16384):
+        if self._done.done() or (b"\r\n\r\n" not in self._answer and len(self._answer) < MAX_ANSWER):
             return
-        status = bytes(self._answer).split(b" ", 2)[1:2]
-        if status == [b"200"] and self._answer.endswith(b"\r\n\r\n"):
+        status = _STATUS.match(self._answer)
+        if status is None:
+            self._fail("The proxy's answer is not HTTP.")
+        elif status[1].startswith(b"2") and self._answer.endswith(b"\r\n\r\n"):
             # The transport is about to be upgraded; what comes next belongs to the handshake.
             self.transport.pause_reading()
             self._done.set_result(None)
         else:
-            code = status[0].decode("latin-1")[:3] if status else "nothing"
-            self._fail(f"The proxy refuses the connection to the upstream ({code}).")
+            self._fail(f"The proxy refuses the connection to the upstream ({status[1].decode()}).")
 
     def connection_lost(self, exc: Exception | None) -> None:
         if not self._done.done():
@@ -232,9 +289,13 @@ def _bracketed(host: str) -> str:
     return f"[{host}]" if ":" in host else host
 
 
-def _tls_fault(fault: OSError) -> UpstreamError:
+def _ascii(host: str) -> str:
+    return host if host.isascii() else host.encode("idna").decode()
+
+
+def _tls_fault(fault: OSError, whom: str) -> UpstreamError:
     if isinstance(fault, ssl.SSLCertVerificationError):
-        message = f"The upstream's certificate is not accepted: {fault.verify_message}."
+        message = f"The {whom}'s certificate is not accepted: {fault.verify_message}"
     else:
-        message = "The TLS handshake with the upstream failed."
+        message = f"The TLS handshake with the {whom} failed."
     return UpstreamError("upstream_tls_error", message, phase="tls", sent=False)

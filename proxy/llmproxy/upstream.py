@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 #: Methods that may be sent again when a kept-alive connection turned out to be dead (RFC 9110 §9.2.2).
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
 
-#: Bodies up to this size leave in one write with their head; larger ones are not copied.
-JOIN_LIMIT = 64 * 1024
+#: Methods whose empty body is not announced by a length (RFC 9110 §8.6).
+BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 
 class Upstream:
@@ -38,6 +38,7 @@ class Upstream:
         self.name = name
         self.config = config
         url = urlsplit(config.base_url)
+        self._origin = f"{url.scheme}://{url.netloc}"
         self.base_path = url.path.rstrip("/")
         self.dialer = Dialer(config, environ)
         self.pool = Pool(self.dialer.open, config.pool)
@@ -46,10 +47,12 @@ class Upstream:
         fixed += Headers.of(config.headers).raw
         prefix = self.base_path
         if self.dialer.absolute_form:
-            prefix = f"{url.scheme}://{url.netloc}{self.base_path}"
+            prefix = f"{self._origin}{self.base_path}"
             authorization = self.dialer.proxy_authorization()
             if authorization:
                 fixed.append((b"Proxy-Authorization", authorization))
+        #: The header fields of every request, credentials included.
+        self.fixed = tuple(fixed)
         self._prefix = prefix.encode()
         self._fixed = b"".join(b"%b: %b\r\n" % pair for pair in fixed)
         #: Names that the fixed headers own: a caller's field of that name is left out.
@@ -57,6 +60,10 @@ class Upstream:
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name!r} {self.pool!r}>"
+
+    def url_of(self, request: UpstreamRequest) -> str:
+        """Return the whole URL that a request goes to."""
+        return f"{self._origin}{self.base_path}{request.target}"
 
     def head(self, request: UpstreamRequest, length: int | None) -> bytes:
         """Return the request line and header; `length` None means chunked, -1 no body."""
@@ -87,45 +94,36 @@ class Upstream:
 
         Raises:
             UpstreamError: it failed; `phase` and `sent` tell how far it came.
+            GatewayError: 503, too many requests wait for a connection.
         """
         body = request.body
         if isinstance(body, Body):
             return await self._send_streamed(request, body, timeouts, expires)
-        data = self._prepare(request, body)
+        method = request.method
+        data = self.head(request, len(body) if body or method not in BODILESS else -1) + body
         while True:
-            connection = await self._acquire(timeouts, expires)
+            connection = self.pool.idle_connection() or await self._open(timeouts, expires)
             reused = connection.reused
+            waiter = connection.send(data, timeouts, expires, head_only=method == "HEAD")
             try:
-                return await self._exchange(connection, data, timeouts, expires, request.method == "HEAD")
+                return await waiter
+            except asyncio.CancelledError:
+                connection.give_up(waiter)
+                raise
             except UpstreamError as fault:
                 # A kept-alive connection that the upstream closed meanwhile is no answer at all.
-                if not (reused and fault.code == "upstream_reset" and fault.phase == "headers"):
+                stale = reused and connection.silent and fault.code == "upstream_reset"
+                if not stale or method not in IDEMPOTENT:
                     raise
-                if request.method not in IDEMPOTENT:
-                    raise
 
-    def _prepare(self, request: UpstreamRequest, body: bytes) -> bytes:
-        empty = not body and request.method in {"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"}
-        head = self.head(request, -1 if empty else len(body))
-        return head + body
-
-    async def _acquire(self, timeouts: Timeouts, expires: float) -> UpstreamConnection:
-        connection = self.pool.idle_connection()
-        if connection is not None:
-            return connection
-        left = expires - asyncio.get_running_loop().time()
-        if left <= 0:
-            raise UpstreamTimeout("total", timeouts.total, sent=False)
-        return await self.pool.acquire(min(timeouts.connect, left))
-
-    async def _exchange(
-        self, connection: UpstreamConnection, data: bytes, timeouts: Timeouts, expires: float, head_only: bool
-    ) -> Reply:
+    async def _open(self, timeouts: Timeouts, expires: float) -> UpstreamConnection:
+        until = asyncio.get_running_loop().time() + timeouts.connect
         try:
-            return await connection.send(data, timeouts, expires, head_only=head_only)
-        except asyncio.CancelledError:
-            connection.abort()
-            raise
+            async with asyncio.timeout_at(min(until, expires)):
+                return await self.pool.acquire()
+        except TimeoutError:
+            phase, seconds = ("connect", timeouts.connect) if until < expires else ("total", timeouts.total)
+            raise UpstreamTimeout(phase, seconds, sent=False) from None
 
     async def _send_streamed(
         self, request: UpstreamRequest, body: Body, timeouts: Timeouts, expires: float
@@ -133,15 +131,14 @@ class Upstream:
         declared = request.headers.get("content-length")
         length = int(declared) if declared is not None else None
         request.headers.remove("content-length")
-        connection = await self._acquire(timeouts, expires)
+        head = self.head(request, length)
+        connection = self.pool.idle_connection() or await self._open(timeouts, expires)
+        waiter = connection.send(head, timeouts, expires, head_only=request.method == "HEAD")
+        connection.upload(body, chunked=length is None)
         try:
-            waiter = connection.send(
-                self.head(request, length), timeouts, expires, head_only=request.method == "HEAD"
-            )
-            connection.upload(body, chunked=length is None)
             return await waiter
         except asyncio.CancelledError:
-            connection.abort()
+            connection.give_up(waiter)
             raise
 
     def close(self) -> None:
