@@ -5,8 +5,7 @@ No hook of a request is run: what a plugin would answer or change is not foresee
 
 from __future__ import annotations
 
-import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
@@ -22,7 +21,6 @@ from llmproxy.redaction import REDACTED, is_sensitive, redact_config, redact_tex
 from llmproxy.references import Resolved
 from llmproxy.routing import Match, MethodNotAllowed, Router
 from llmproxy.units import format_duration
-from llmproxy.upstream import Upstream
 
 if TYPE_CHECKING:
     from llmproxy.assembly import Assembly
@@ -36,6 +34,8 @@ REQUEST_HOOKS: Final = tuple(
     hook for hook in vars(Hooks) if hook in HOOKS - {"register", "contribute_config", "lifespan"}
 )
 _CLIPPED: Final = 200
+#: Methods whose requests tell the length of an empty body too (RFC 9110 §8.6).
+_WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,7 +99,6 @@ def explain(
     routes: Sequence[Route],
     request: ClientRequest,
     body: bytes,
-    environ: Mapping[str, str] = os.environ,
 ) -> Explanation:
     """Explain one request; `routes` are those that `build_routes` made from `assembly`."""
     told = Explanation(request.method, request.target)
@@ -115,7 +114,7 @@ def explain(
         _tell_sight(told, exchange, endpoints)
         for endpoint in endpoints:
             exchange.endpoint = endpoint
-            told.attempts.append(_attempt(exchange, endpoint, body, environ))
+            told.attempts.append(_attempt(exchange, endpoint, body))
     except GatewayError as error:
         told.refusal = {"status": error.status, "code": error.code, "message": error.message}
     return told
@@ -203,14 +202,13 @@ def _place(endpoint: Endpoint) -> str:
     return endpoint.upstream if endpoint.model is None else f"{endpoint.upstream} ({endpoint.model})"
 
 
-def _attempt(
-    exchange: Exchange, endpoint: Endpoint, body: bytes, environ: Mapping[str, str]
-) -> ExplainedAttempt:
+def _attempt(exchange: Exchange, endpoint: Endpoint, body: bytes) -> ExplainedAttempt:
     target = exchange.route.targets[endpoint.upstream]
     wire = target.face.encode(exchange, endpoint, body)
     sent = wire.body if isinstance(wire.body, bytes) else body
     base = urlsplit(target.upstream.config.base_url)
-    lines = _shown(target, environ).head(wire, len(sent)).decode("latin-1").split("\r\n")
+    length = len(sent) if sent or wire.method in _WITH_BODY else -1
+    line, *fields = target.upstream.head(wire, length).decode("latin-1").rstrip().split("\r\n")
     timeouts = msgspec.structs.asdict(target.timeouts)
     return ExplainedAttempt(
         upstream=endpoint.upstream,
@@ -218,8 +216,8 @@ def _attempt(
         url=f"{base.scheme}://{base.netloc}{target.upstream.base_path}{wire.target}",
         local=target.local is not None,
         timeouts={name: format_duration(seconds) for name, seconds in timeouts.items()},
-        request_line=lines[0],
-        headers=[_field(line) for line in lines[1:] if line],
+        request_line=line,
+        headers=list(_fields(fields, _references(target))),
         body_bytes=len(sent),
         edits=[
             ExplainedEdit(edit.start, edit.end, _clip(body[edit.start : edit.end]), _clip(edit.data))
@@ -228,25 +226,26 @@ def _attempt(
     )
 
 
-def _shown(target: Target, environ: Mapping[str, str]) -> Upstream:
-    """Return the upstream with references where its secrets stand, for its request heads."""
+def _references(target: Target) -> dict[str, str]:
+    """Return what to show for header fields that hold secrets of the configuration, by lower-case name."""
     config = target.upstream.config
-    key = config.api_key
-    credentials = target.face.credentials(key.reference) if key is not None else []
-    headers = {
-        name: value.reference if isinstance(value, Resolved) else value
-        for name, value in config.headers.items()
+    shown = {
+        name.lower(): value.reference for name, value in config.headers.items() if isinstance(value, Resolved)
     }
-    return Upstream(
-        target.upstream.name, msgspec.structs.replace(config, headers=headers), credentials, environ
-    )
+    if config.api_key is not None:
+        for name, value in target.face.credentials(config.api_key.reference):
+            shown[name.decode("latin-1").lower()] = value.decode("latin-1")
+    return shown
 
 
-def _field(line: str) -> tuple[str, str]:
-    name, _, value = line.partition(": ")
-    if "${" in value:
-        return name, value
-    return name, REDACTED if is_sensitive(name) else redact_text(value)
+def _fields(lines: Sequence[str], references: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    for line in lines:
+        name, _, value = line.partition(": ")
+        reference = references.get(name.lower())
+        if reference is not None:
+            yield name, reference
+        else:
+            yield name, REDACTED if is_sensitive(name) else redact_text(value)
 
 
 def _clip(data: bytes) -> str:

@@ -86,7 +86,7 @@ async def explained(method: str, target: str, body: Any = None, **headers: str) 
     )
     if raw:
         fields.add("Content-Type", "application/json")
-    return explain(assembly, routes, ClientRequest(method, target, fields, host="gateway"), raw, {})
+    return explain(assembly, routes, ClientRequest(method, target, fields, host="gateway"), raw)
 
 
 async def test_it_tells_route_plugins_and_hooks_without_running_any() -> None:
@@ -127,6 +127,7 @@ async def test_it_shows_no_secret() -> None:
         assert CALLERS not in text
     assert ("Authorization", "Bearer ${env:KEY}") in told.attempts[0].headers
     assert ("x-team", "${env:TEAM}") in told.attempts[0].headers
+    assert ("Accept-Encoding", "identity") in told.attempts[0].headers
     assert ("x-api-key", "[redacted]") in plain.attempts[0].headers
 
 
