@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Any
 import structlog
 
 from llmproxy.assembly import Assembly, Faces, build_routes
-from llmproxy.errors import GatewayError, StartError
+from llmproxy.errors import BadRequest, GatewayError, StartError
 from llmproxy.exchange import Exchange
 from llmproxy.messages import ClientRequest, Headers, Reply
 from llmproxy.problems import problem
-from llmproxy.routing import Match, Router
+from llmproxy.routing import BadPath, Match, MethodNotAllowed, Router
 from llmproxy.runtime import ChildRequest, Process, Runtime, Services
 from llmproxy.tasks import spawn
 
@@ -115,6 +115,33 @@ class Generation:
         """Return the stores that plugins of this generation use."""
         return list(self._stores.values())
 
+    def match(self, request: ClientRequest) -> Match[Route]:
+        """Find the route of a request.
+
+        Raises:
+            GatewayError: what its caller is told: a bad target (400), no route (404), another method (405).
+        """
+        target = request.target
+        if not target.isascii():
+            raise BadRequest("bad_target", "The request's target holds characters that are not ASCII.")
+        if not target.startswith("/"):
+            message = "The request's target must be a path, such as /v1/chat/completions."
+            raise BadRequest("bad_target", message)
+        found = self.router.match(
+            request.method, request.host, request.path, request.headers.get, request.query
+        )
+        if isinstance(found, Match):
+            return found
+        if isinstance(found, BadPath):
+            raise BadRequest("bad_path", found.reason)
+        if isinstance(found, MethodNotAllowed):
+            allowed = ", ".join(found.allowed)
+            message = f"This path takes {allowed}."
+            raise GatewayError(405, "method_not_allowed", message, headers=[("Allow", allowed)])
+        raise BadRequest(
+            "unknown_route", f"No route matches {request.method} {request.path[:200]}.", status=404
+        )
+
     def shape(self, error: GatewayError, path: str, headers: Headers | None = None) -> Reply:
         """Return an error for a caller whose route is not known, by the face that its path or headers suggest."""
         face = self.faces.choose(path, headers)
@@ -122,11 +149,10 @@ class Generation:
 
     async def call(self, request: ChildRequest, parent: Exchange | None) -> Reply:
         """Run a child exchange through the pipeline, as its parent's caller and within its deadline."""
-        # Imported here, as the server imports this module; a child needs the same matching as a caller.
-        from llmproxy.server import route_of  # noqa: PLC0415
-
-        asked = ClientRequest(request.method, request.target, request.headers, host="", client="", listener="child")
-        match: Match[Any] = route_of(self, asked)
+        asked = ClientRequest(
+            request.method, request.target, request.headers, host="", client="", listener="child"
+        )
+        match = self.match(asked)
         name = f"{parent.id}.{len(parent.attempts)}" if parent else "child"
         exchange = Exchange(asked, match.route, name, self.process.clock.now())
         exchange.params = dict(match.params)

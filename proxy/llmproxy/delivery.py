@@ -1,0 +1,131 @@
+"""A reply on its way out: status line, header, framing and body onto the caller's transport."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, cast
+
+from llmproxy.body import Body
+from llmproxy.client import WRITE_HIGH, ClientSink, write_head
+from llmproxy.errors import GatewayError
+from llmproxy.messages import Reply
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
+    from aiohttp.http_parser import RawRequestMessage
+
+    from llmproxy.exchange import Exchange
+    from llmproxy.server import ClientConnection
+
+
+async def deliver(
+    connection: ClientConnection,
+    reply: Reply,
+    exchange: Exchange | None,
+    message: RawRequestMessage,
+    payload: StreamReader,
+) -> bool:
+    """Write a reply; return whether the connection may carry another exchange.
+
+    Raises:
+        CancelledError: the caller is gone.
+    """
+    transport = connection.transport
+    front = connection.front
+    if transport is None:
+        if isinstance(reply.body, Body):
+            reply.body.abandon()
+        raise asyncio.CancelledError
+    bodiless = message.method == "HEAD" or reply.status in {204, 304}
+    keep = not (message.should_close or message.upgrade or front.draining) and payload.is_eof()
+    if exchange is not None:
+        exchange.outcome.first_byte_at = front.gateway.process.clock.now()
+    if isinstance(reply.body, Body) and not bodiless:
+        keep = await _stream(connection, reply, cast("Exchange", exchange), message, keep=keep)
+    else:
+        extra = _extra(connection, reply, exchange, message, keep=keep)
+        _write_whole(transport, reply, extra, bodiless=bodiless)
+        if exchange is not None:
+            _settle(exchange, 0 if bodiless else len(cast("bytes", reply.body)), None)
+    if connection.writing_paused:
+        await connection._drain_helper()  # aiohttp's name for waiting until the caller takes again
+    return keep
+
+
+def _extra(
+    connection: ClientConnection,
+    reply: Reply,
+    exchange: Exchange | None,
+    message: RawRequestMessage,
+    *,
+    keep: bool,
+) -> bytes:
+    front = connection.front
+    index = reply.headers.index
+    extra = b"" if b"date" in index else b"Date: %b\r\n" % front.watch.date
+    name = front.settings.request_id_header.encode()
+    if exchange is not None and name not in index:
+        extra += b"%b: %b\r\n" % (name, exchange.id.encode())
+    if not keep:
+        return extra + b"Connection: close\r\n"
+    return extra if message.version >= (1, 1) else extra + b"Connection: keep-alive\r\n"
+
+
+def _write_whole(transport: asyncio.Transport, reply: Reply, extra: bytes, *, bodiless: bool) -> None:
+    if bodiless:
+        length = reply.headers.index.get(b"content-length")
+        framing = b"Content-Length: %b\r\n\r\n" % length if length and reply.status != 204 else b"\r\n"
+        if isinstance(reply.body, Body):
+            reply.body.abandon()
+        transport.write(write_head(reply, extra, framing))
+        return
+    body = cast("bytes", reply.body)
+    head = write_head(reply, extra, b"Content-Length: %d\r\n\r\n" % len(body))
+    if len(body) < WRITE_HIGH:
+        transport.write(head + body)
+    else:
+        transport.write(head)
+        transport.write(body)
+
+
+async def _stream(
+    connection: ClientConnection, reply: Reply, exchange: Exchange, message: RawRequestMessage, *, keep: bool
+) -> bool:
+    body = cast("Body", reply.body)
+    length = reply.headers.index.get(b"content-length")
+    chunked = length is None and message.version >= (1, 1)
+    if length is not None:
+        framing = b"Content-Length: %b\r\n\r\n" % length
+    elif chunked:
+        framing = b"Transfer-Encoding: chunked\r\n\r\n"
+    else:
+        # HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
+        framing, keep = b"\r\n", False
+    head = write_head(reply, _extra(connection, reply, exchange, message, keep=keep), framing)
+    transport = cast("asyncio.Transport", connection.transport)
+    done = asyncio.get_running_loop().create_future()
+    sink = ClientSink(transport, exchange, body, head, done, chunked=chunked)
+    connection.sink = sink
+    body.attach(sink)
+    sink.start()
+    if connection.writing_paused:
+        sink.pause()
+    try:
+        if not done.done():
+            await done
+    except asyncio.CancelledError:
+        body.detach(sink)
+        raise
+    finally:
+        _settle(exchange, sink.sent, sink.broken)
+    return keep and sink.broken is None and (length is None or sink.sent == int(length))
+
+
+def _settle(exchange: Exchange, sent: int, broken: BaseException | None) -> None:
+    outcome = exchange.outcome
+    outcome.bytes_out = sent
+    if broken is not None:
+        outcome.result = "cut"
+        outcome.error = broken.code if isinstance(broken, GatewayError) else "upstream_cut"
+    elif not outcome.result:
+        outcome.result = "ok" if outcome.status < 500 else "upstream_error"

@@ -1,0 +1,112 @@
+"""One request's turn on a connection: from its parsed head to the end of its exchange."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Any
+
+from llmproxy.body import Body
+from llmproxy.client import take_upload
+from llmproxy.delivery import deliver
+from llmproxy.errors import GatewayError
+from llmproxy.exchange import Exchange
+from llmproxy.expecting import Expected
+from llmproxy.messages import ClientRequest, Headers
+
+if TYPE_CHECKING:
+    from aiohttp import StreamReader
+    from aiohttp.http_parser import RawRequestMessage
+
+    from llmproxy.routing import Match
+    from llmproxy.server import ClientConnection
+
+
+async def take_turn(connection: ClientConnection, message: RawRequestMessage, payload: StreamReader) -> bool:
+    """Serve one request; return whether the connection may carry another."""
+    generation = connection.front.gateway.current
+    request = _request(connection, message)
+    try:
+        match = generation.match(request)
+    except GatewayError as error:
+        reply = generation.shape(error, request.path, request.headers)
+        return await deliver(connection, reply, None, message, payload)
+    exchange = _open(connection, match, request, payload)
+    upload = exchange.upload
+    pipeline = match.route.pipeline
+    generation.active += 1
+    try:
+        if message.upgrade and is_upgrade(request):
+            return await _upgrade(connection, exchange, message, payload)
+        reply = await pipeline.answer(exchange)
+        exchange.outcome.status = reply.status
+        return await deliver(connection, reply, exchange, message, payload)
+    except asyncio.CancelledError:
+        exchange.outcome.client_gone = connection.transport is None
+        exchange.outcome.result = "client_gone" if connection.transport is None else "cut"
+        raise
+    finally:
+        connection.finishing = True
+        if isinstance(upload, Body):
+            exchange.outcome.bytes_in = upload.size
+            upload.abandon()
+        await pipeline.finish(exchange)
+        generation.leave()
+
+
+def _request(connection: ClientConnection, message: RawRequestMessage) -> ClientRequest:
+    front = connection.front
+    headers = Headers(message.raw_headers)
+    peer, scheme = connection.peer, front.scheme
+    if front.trusted:
+        peer, scheme = front.trusted.resolve(peer, scheme, headers)
+    return ClientRequest(
+        message.method,
+        message.path,
+        headers,
+        scheme=scheme,
+        host=headers.index.get(b"host", b"").decode("latin-1"),
+        client=peer,
+        listener=front.address,
+        version="1.1" if message.version >= (1, 1) else "1.0",
+    )
+
+
+def _open(
+    connection: ClientConnection, match: Match[Any], request: ClientRequest, payload: StreamReader
+) -> Exchange:
+    front = connection.front
+    index = request.headers.index
+    name = front.names.request_id(index.get(front.settings.request_id_header.encode()))
+    exchange = Exchange(request, match.route, name, front.gateway.process.clock.now())
+    exchange.params = match.params  # type: ignore[assignment]
+    exchange.client_face = match.route.face
+    exchange.trace = front.names.trace(index.get(b"traceparent"))
+    if b"expect" in index and not payload.is_eof() and index[b"expect"].lower() == b"100-continue":
+        exchange.upload = Expected(connection, exchange, payload).body
+        return exchange
+    exchange.upload = upload = take_upload(payload, front.settings.body_timeout)
+    if isinstance(upload, bytes):
+        exchange.outcome.bytes_in = len(upload)
+    return exchange
+
+
+async def _upgrade(
+    connection: ClientConnection, exchange: Exchange, message: RawRequestMessage, payload: StreamReader
+) -> bool:
+    """Serve a WebSocket; a refusal is an ordinary reply. Either way the connection ends with it."""
+    # Imported when the first one comes: few gateways carry WebSockets.
+    from llmproxy.websocket import Upgraded, tunnel  # noqa: PLC0415
+
+    exchange.upgraded = True
+    reply = await exchange.route.pipeline.answer(exchange)
+    exchange.outcome.status = reply.status
+    if isinstance(reply, Upgraded):
+        await tunnel(connection, exchange, reply, message, payload)
+    else:
+        await deliver(connection, reply, exchange, message, payload)
+    return False
+
+
+def is_upgrade(request: ClientRequest) -> bool:
+    """Whether a request asks for a WebSocket (RFC 6455 §4.1)."""
+    return request.method == "GET" and request.headers.index.get(b"upgrade", b"").lower() == b"websocket"
