@@ -46,7 +46,12 @@ def encode(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamReque
             exchange.usage_added = not _asks_usage(exchange, body)
         if exchange.usage_added or (endpoint.model is not None and endpoint.model != exchange.model):
             body = _patched(exchange, endpoint, body)
-    return UpstreamRequest(request.method, upstream_target(request), passed_headers(request), body)
+    headers = passed_headers(request)
+    length = request.headers.index.get(b"content-length")
+    if length is not None and not exchange.has_body:
+        # An upload streams through, as long as its caller said: some servers take no chunked request.
+        headers.raw.append((b"Content-Length", length))
+    return UpstreamRequest(request.method, upstream_target(request), headers, body)
 
 
 def upstream_target(request: ClientRequest) -> str:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import orjson
@@ -189,3 +190,17 @@ def test_any_number_of_header_names_is_passed() -> None:
     raw = [(b"x-%d" % number, b"") for number in range(3000)]
 
     assert passed_headers(ClientRequest("POST", "/", Headers(raw))).raw == raw
+
+
+def test_an_upload_that_streams_through_is_as_long_as_its_caller_said() -> None:
+    headers = Headers.of({"Content-Type": "application/octet-stream", "Content-Length": "7"})
+    route: Any = SimpleNamespace(meter_usage=True)
+    exchange = Exchange(ClientRequest("POST", "/v1/files", headers), route, "test", 0.0)
+
+    assert encode(exchange, SAME, b"").headers.get("content-length") == "7"
+
+
+def test_a_body_at_hand_is_measured_when_it_is_sent(exchange_for: MakeExchange) -> None:
+    exchange = exchange_for(body=b"{}", headers={"Content-Length": "2"})
+
+    assert "content-length" not in encode(exchange, SAME, b"{}").headers.index
