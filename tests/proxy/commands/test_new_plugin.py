@@ -118,6 +118,13 @@ def test_nothing_is_written_over(tmp_path: Path) -> None:
     assert "is there already" in run.stderr
 
 
+def test_a_folder_that_cannot_be_written_is_named(tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+
+    with pytest.raises(Refusal, match="cannot write"):
+        new_plugin("hello", tmp_path / "file" / "below")
+
+
 def test_it_says_what_to_do_next(tmp_path: Path) -> None:
     run = CliRunner().invoke(main, ["new-plugin", "hello", str(tmp_path)])
 

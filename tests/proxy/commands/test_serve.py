@@ -7,18 +7,22 @@ import os
 import shlex
 import socket
 import sys
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
 
 import orjson
 import pytest
+from click.testing import CliRunner
 
 from llmproxy.addresses import parse_address
 from llmproxy.bindings import ADMIN
+from llmproxy.cli import main as cli
 from llmproxy.commands.serve import _first_to_ask, announcement
 from llmproxy.config import Config, decode
+from llmproxy.control import Worker
 from llmproxy.sockets import Binding, Listener
+from llmproxy.supervisor import Settings
 from llmproxy.testing import RawClient
 
 ROOT = Path(__file__).parents[3]
@@ -120,6 +124,44 @@ async def test_a_taken_address_is_named() -> None:
 
     assert said == f"llmproxy: cannot listen on '{address}': Address already in use\n"
     assert code == 78
+
+
+def test_the_options_reach_the_supervisor(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(CONFIG + "server: {drain_timeout: 7s}\n")
+    seen: list[Settings] = []
+
+    def run(settings: Settings, worker_main: Callable[[Worker], int]) -> int:
+        seen.append(settings)
+        with socket.create_server(("127.0.0.1", 0)) as sock:
+            listeners = (Listener(settings.listen[0], sock),)
+            one = Worker(
+                slot=0,
+                slots=2,
+                generation=1,
+                data=settings.source.read(),
+                listeners=listeners,
+                bus_directory=None,
+                drain_timeout=settings.drain_timeout,
+                link=lambda controller: pytest.fail("nothing is linked"),
+            )
+            return worker_main(one) + worker_main(one)
+
+    def main(one: Worker, read: Callable[[bytes], Config], announce: Callable[[], None]) -> int:
+        announce()
+        return len(read(one.data).listeners)
+
+    monkeypatch.setattr("llmproxy.supervisor.run", run)
+    monkeypatch.setattr("llmproxy.worker.main", main)
+    monkeypatch.setattr("llmproxy.commands.serve.configure", lambda sink, settings: None)
+    options = ["--listen", "127.0.0.1:1", "--listen", "127.0.0.1:2", "--workers", "2", "--no-watch"]
+    told = CliRunner().invoke(cli, ["serve", "-c", str(path), *options, "--pid-file", str(tmp_path / "pid")])
+
+    assert told.exit_code == 4, told.output
+    assert told.stderr.count("listens on") == 1
+    assert [binding.name for binding in seen[0].listen] == ["127.0.0.1:1", "127.0.0.1:2"]
+    assert (seen[0].workers, seen[0].drain_timeout, seen[0].pid_file) == (2, 7.0, tmp_path / "pid")
+    assert seen[0].source.changed is None
 
 
 def config(**tree: object) -> Config:
