@@ -9,11 +9,13 @@ from pathlib import Path
 
 import yaml
 
+from llmproxy.admin import AdminServer
 from llmproxy.assembly import Assembly, build_routes
 from llmproxy.bus import Bus
 from llmproxy.commands.inputs import Configuration
 from llmproxy.config import Config, effective
 from llmproxy.errors import ConfigError, ConfigErrors, StartError
+from llmproxy.gateway import Generation
 from llmproxy.listening import server_context
 from llmproxy.metrics import Metrics
 from llmproxy.redaction import redact_config
@@ -30,24 +32,24 @@ def check(path: Path, *, effective: bool) -> str:
         StartError: what is wrong with a bad one, one line each.
     """
     config = Configuration(path).load()
-    assembly, routes = asyncio.run(assemble(config))
-    errors = [*_store_errors(assembly), *_listener_errors(config)]
+    generation, routes = asyncio.run(assemble(config))
+    errors = [*_store_errors(generation.assembly), *_listener_errors(config)]
     if errors:
         raise ConfigErrors(errors)
-    return _shown(config) if effective else _summary(config, assembly, routes)
+    AdminServer(generation.process).check(generation)
+    return _shown(config) if effective else _summary(config, generation, routes)
 
 
-async def assemble(config: Config) -> tuple[Assembly, list[Route]]:
-    """Build everything of a generation that opens nothing; upstreams' pools need a loop to belong to."""
-    assembly = Assembly(config)
-    process = Process(Metrics(), Bus(None, 0))
+async def assemble(config: Config) -> tuple[Generation, list[Route]]:
+    """Make a generation and its routes without starting it; upstreams' pools need a loop to belong to."""
+    generation = Generation(config, Process(Metrics(), Bus(None, 0)))
     try:
-        routes = build_routes(assembly, process, os.environ)
+        routes = build_routes(generation.assembly, generation.process, os.environ)
     finally:
-        for upstream in assembly.upstreams.values():
+        for upstream in generation.assembly.upstreams.values():
             upstream.close()
     Router(routes)
-    return assembly, routes
+    return generation, routes
 
 
 def _store_errors(assembly: Assembly) -> Iterator[ConfigError]:
@@ -75,10 +77,10 @@ def _shown(config: Config) -> str:
     return text.rstrip()
 
 
-def _summary(config: Config, assembly: Assembly, routes: list[Route]) -> str:
+def _summary(config: Config, generation: Generation, routes: list[Route]) -> str:
     counts = {
         "route": len(routes),
-        "plugin": len(assembly.table.plugins),
+        "plugin": len(generation.plugins),
         "upstream": len(config.upstreams),
         "model": len(config.models),
         "store": len(config.stores),

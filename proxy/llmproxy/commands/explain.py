@@ -30,8 +30,8 @@ def explain(request_file: Path, path: Path | None, *, as_json: bool) -> str:
 
 
 async def _explain(configuration: Configuration, request: ClientRequest, body: bytes) -> Explanation:
-    assembly, routes = await assemble(configuration.load())
-    return explained(assembly, routes, request, body)
+    generation, routes = await assemble(configuration.load())
+    return explained(generation.assembly, routes, request, body)
 
 
 def _read(path: Path) -> tuple[ClientRequest, bytes]:

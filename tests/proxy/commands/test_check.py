@@ -59,6 +59,7 @@ def test_the_effective_configuration_shows_defaults_and_references(tmp_path: Pat
             "upstreams.a.dialect: 'opnai' is not known",
         ),
         ("routes: [{name: a, upstream: b}]", 'routes[0].upstream: unknown upstream "b"'),
+        ("admin: {token: '${env:KEY}'}", "admin.token: '${env:KEY}' should have 16 characters"),
         ("routes: [", "gateway.yaml:2: "),
         (
             "listen: [{address: '127.0.0.1:1', tls: {certificate: no.pem, key: no.pem}}]",
