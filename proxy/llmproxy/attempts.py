@@ -48,10 +48,10 @@ class Attempts:
         exchange.attempts.append(attempt)
         try:
             reply = await self._send(exchange, target, attempt)
+            return self._received(exchange, target, attempt, reply)
         except BaseException as fault:
             self._close(exchange, attempt, fault)
             raise
-        return self._received(exchange, target, attempt, reply)
 
     async def _send(self, exchange: Exchange, target: Target, attempt: Attempt) -> Reply:
         face = target.face
@@ -100,14 +100,14 @@ class Attempts:
     def _received(self, exchange: Exchange, target: Target, attempt: Attempt, reply: Reply) -> Reply:
         attempt.status = reply.status
         attempt.headers_at = self._clock.now()
+        body = reply.body
+        if isinstance(body, Body):
+            attempt.body = body
         tap = target.face.tap(exchange, reply)
         watch = Watch(self, exchange, attempt, tap)
         coding = reply.headers.index.get(b"content-encoding")
         reader = watch if tap is None or coding is None or coding == b"identity" else Inflated(watch, coding)
-        body = reply.body
-        if exchange.upgraded and reply.status == 101:
-            reply.watch = watch
-        elif isinstance(body, Body):
+        if isinstance(body, Body):
             body.tap = tap
             body.observe(reader)
         else:
@@ -115,7 +115,7 @@ class Attempts:
                 reader.feed(body)
             reader.end()
         face = exchange.client_face
-        if face is not None and face.wire != target.face.wire:
+        if face is not None and face.wire != target.face.wire and not exchange.upgraded:
             self._translate(exchange, target, reply)
         return reply
 

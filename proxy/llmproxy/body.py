@@ -183,6 +183,11 @@ class Body:
         if not left:
             self.abandon()
 
+    def abandon_unless_wanted(self) -> None:
+        """Tell the source that nobody wants the rest, if no sink is attached."""
+        if not self._sinks:
+            self.abandon()
+
     def abandon(self) -> None:
         """Tell the source that nobody wants the rest."""
         if self._held is not None:

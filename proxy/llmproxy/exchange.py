@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
@@ -105,6 +105,8 @@ class Attempt:
     error: BaseException | None = None
     usage: Usage | None = None
     complete: bool = False
+    #: The reply's body while it comes, so that it is given up with the exchange if nobody took it.
+    body: Body | None = field(default=None, repr=False)
 
 
 @dataclass(slots=True)
@@ -237,8 +239,7 @@ class Exchange:
             try:
                 self.set_body(data)
             except BadRequest:
-                # Whoever asks again is told the same.
-                self._body, self.upload = None, data
+                self.upload = data  # whoever asks again is told the same
                 raise
         return self._body or b""
 
@@ -264,9 +265,9 @@ class Exchange:
 
     def set_body(self, data: bytes) -> None:
         """Replace the whole body (prefer `edit`, which keeps what stands before the change)."""
-        self._body = data
         if self.client_face is not None:
             self.client_face.open(self, data)
+        self._body = data
 
     async def edit(self, *edits: Edit | MessageEdit) -> None:
         """Change the body by byte ranges, or its conversation by messages; bytes before an edit stay as they are.

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from contextlib import AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from llmproxy.assembly import Assembly, Faces, build_routes
+from llmproxy.body import OPEN, Body
 from llmproxy.errors import BadRequest, GatewayError, StartError
 from llmproxy.exchange import Exchange
 from llmproxy.messages import ClientRequest, Headers, Reply
@@ -90,13 +91,15 @@ class Generation:
             if fragment is not None:
                 self.assembly.contribute(plugin.name, fragment, environ)
         for plugin, hook in self.assembly.table.methods("lifespan"):
-            manager = hook(runtimes[plugin.name])
-            await _named(plugin.name, "lifespan", self._stack.enter_async_context(manager))
+            await _named(plugin.name, "lifespan", self._enter(hook, runtimes[plugin.name]))
         routes = build_routes(self.assembly, self.process, environ)
         for upstream in self.assembly.upstreams.values():
             self._stack.callback(upstream.close)
         self.router = Router(routes)
         self.faces = Faces(self.assembly.registered.client_faces)
+
+    async def _enter(self, hook: Callable[..., Any], runtime: Runtime) -> None:
+        await self._stack.enter_async_context(hook(runtime))
 
     async def open_store(self, name: str) -> Store:
         """Return the store of that name, open; it survives reloads while its URL stays the same."""
@@ -165,12 +168,23 @@ class Generation:
             exchange.trace = parent.trace
         self.active += 1
         try:
-            reply: Reply = await match.route.pipeline.answer(exchange)
-            exchange.outcome.status = reply.status
-            exchange.outcome.result = exchange.outcome.result or "ok"
-            return reply
+            reply = await match.route.pipeline.answer(exchange)
+        except BaseException:
+            exchange.outcome.result = "cut"
+            await self._ended(exchange)
+            raise
+        exchange.outcome.status = reply.status
+        exchange.outcome.result = exchange.outcome.result or "ok"
+        if isinstance(reply.body, Body) and reply.body.state == OPEN:
+            reply.body.observe(_Ending(self, exchange))
+        else:
+            await self._ended(exchange)
+        return reply
+
+    async def _ended(self, exchange: Exchange) -> None:
+        try:
+            await exchange.route.pipeline.finish(exchange)
         finally:
-            await match.route.pipeline.finish(exchange)
             self.leave()
 
     def leave(self) -> None:
@@ -197,6 +211,26 @@ class Generation:
             await self._stack.aclose()
         except Exception as fault:  # a plugin's clean-up must not keep the others from theirs
             _log.error("lifespan_exit_failed", exc_info=fault)
+
+
+class _Ending:
+    """Ends a child exchange when its streamed reply does."""
+
+    def __init__(self, generation: Generation, exchange: Exchange) -> None:
+        self._generation = generation
+        self._exchange = exchange
+
+    def feed(self, data: bytes) -> None:
+        self._exchange.outcome.bytes_out += len(data)
+
+    def end(self) -> None:
+        _ = spawn(
+            self._generation._ended(self._exchange), name="child-ended"
+        )  # the class is half of Generation
+
+    def fail(self, error: BaseException) -> None:
+        self._exchange.outcome.result = "cut"
+        self.end()
 
 
 async def _named(plugin: str, hook: str, work: Any) -> Any:

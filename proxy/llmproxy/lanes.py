@@ -115,6 +115,7 @@ class Lane:
 
     def _abandon(self) -> None:
         self._source.detach(self)
+        self.body.fail(ConnectionAbortedError("the stream was given up"))
 
 
 def flush(machines: Sequence[ByteFilter]) -> bytes:

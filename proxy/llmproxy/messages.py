@@ -2,15 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import TYPE_CHECKING, Any
 from urllib.parse import parse_qsl
 
 import orjson
 
-from llmproxy.body import Body, Sink
+from llmproxy.body import Body
 
 if TYPE_CHECKING:
+    from llmproxy.hooks import EventTransform
     from llmproxy.sse import Event
 
 RawHeader = tuple[bytes, bytes]
@@ -32,8 +34,22 @@ HOP_BY_HOP = frozenset(
 )
 
 
+# RFC 9110 §5.6.2 and §5.5: what a name may be made of, and what would end a value's line early.
+_NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+_LINE_BREAK = re.compile(rb"[\r\n\0]")
+
+
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1", "replace")
+
+
+def _field(name: str | bytes, value: str | bytes) -> RawHeader:
+    field, text = _bytes(name), _bytes(value)
+    if _NAME.fullmatch(field) is None:
+        raise ValueError(f"{name!r} cannot be the name of a header")
+    if _LINE_BREAK.search(text) is not None:
+        raise ValueError(f"header {name!r} holds a line break or NUL")
+    return field, text
 
 
 class Headers:
@@ -85,16 +101,15 @@ class Headers:
 
     def add(self, name: str | bytes, value: str | bytes) -> None:
         """Append a field; refuse what could end the line early (RFC 9110 §5.5)."""
-        field, text = _bytes(name), _bytes(value)
-        if any(c in part for part in (field, text) for c in (b"\r", b"\n", b"\0")):
-            raise ValueError(f"header {name!r} holds a line break or NUL")
-        self.raw.append((field, text))
+        self.raw.append(_field(name, value))
         self._index = None
 
     def set(self, name: str | bytes, value: str | bytes) -> None:
         """Replace every field of this name by one."""
+        field = _field(name, value)
         self.remove(name)
-        self.add(name, value)
+        self.raw.append(field)
+        self._index = None
 
     def remove(self, name: str | bytes) -> None:
         """Drop every field of this name."""
@@ -173,14 +188,14 @@ class UpstreamRequest:
 class Reply:
     """An answer: a status, headers, and a body that is whole (bytes) or still coming (Body)."""
 
-    __slots__ = ("body", "headers", "status", "watch")
+    __slots__ = ("body", "headers", "status", "transform")
 
     def __init__(self, status: int, headers: Headers | None = None, body: bytes | Body = b"") -> None:
         self.status = status
         self.headers = headers if headers is not None else Headers()
         self.body = body
-        #: On an upgrade, the observer of the messages that come down.
-        self.watch: Sink | None = None
+        #: On an upgrade, what plugins do to its messages.
+        self.transform: EventTransform | None = None
 
     @classmethod
     def json(cls, value: Any, status: int = 200, headers: dict[str, str] | None = None) -> Reply:
@@ -199,7 +214,7 @@ class Reply:
     def events(cls, events: AsyncIterator[Event], status: int = 200) -> Reply:
         """Answer with a server-sent event stream; the iterator is closed if the caller leaves."""
         fields = Headers.of({"Content-Type": "text/event-stream", "Cache-Control": "no-cache"})
-        return cls(status, fields, Body.pumped(event.encode() async for event in events))
+        return cls(status, fields, Body.pumped(_Encoded(events)))
 
     @property
     def streamed(self) -> bool:
@@ -213,6 +228,27 @@ class Reply:
 
     def __repr__(self) -> str:
         return f"<Reply {self.status} {'streamed' if self.streamed else f'{len(self.body)} bytes'}>"  # type: ignore[arg-type]
+
+
+class _Encoded:
+    """The bytes of events; unlike a generator expression it closes what it reads, even before the first event."""
+
+    __slots__ = ("_events",)
+
+    def __init__(self, events: AsyncIterator[Event]) -> None:
+        self._events = events
+
+    def __aiter__(self) -> _Encoded:
+        return self
+
+    async def __anext__(self) -> bytes:
+        event = await anext(self._events)
+        return event.encode()
+
+    async def aclose(self) -> None:
+        close = getattr(self._events, "aclose", None)
+        if close is not None:
+            await close()
 
 
 class StoredReply:

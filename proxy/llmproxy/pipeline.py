@@ -15,7 +15,7 @@ from llmproxy.replies import Replies, Step, plugin_failed
 
 if TYPE_CHECKING:
     from llmproxy.exchange import Endpoint, Exchange
-    from llmproxy.hooks import CallNext, EventTransform
+    from llmproxy.hooks import CallNext
     from llmproxy.messages import Reply
     from llmproxy.metrics import Metrics
     from llmproxy.registry import HookTable, Plugin
@@ -168,16 +168,16 @@ class Pipeline:
             exchange.outcome.result = "upstream_error" if exchange.attempts else "refused"
         return await self._replies.respond_to_error(exchange, self.shape(error))
 
-    def transforms(self, exchange: Exchange, reply: Reply) -> list[EventTransform]:
-        """Return what changes the messages of a WebSocket."""
-        return self._replies.transforms(exchange, reply, len(self.plugins))
-
     def shape(self, error: GatewayError) -> Reply:
         """Return the error as this route's callers expect it."""
         return self.route.face.error(error) if self.route.face is not None else problem(error)
 
     async def finish(self, exchange: Exchange) -> None:
         """Run `post_response`; the caller makes sure that this happens exactly once."""
+        for attempt in exchange.attempts:
+            if attempt.ended is None and attempt.body is not None:
+                # A layer that was cancelled, or forgot a reply, must not leave an upstream talking to nobody.
+                attempt.body.abandon_unless_wanted()
         exchange.outcome.ended = self._clock.now()
         for step in self._post:
             try:

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 from llmproxy.body import Body, Recording
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from llmproxy.exchange import Exchange
     from llmproxy.hooks import EventTransform
     from llmproxy.route import Route
+    from llmproxy.sse import Event
 
 #: Bytes of a reply that are kept for `cache_store` and for plugins that want the whole reply.
 KEEP_LIMIT = 8 * 1024 * 1024
@@ -62,7 +64,7 @@ class Replies:
             if step.place < below:
                 try:
                     await step.call(exchange, reply)
-                except GatewayError:
+                except (GatewayError, asyncio.CancelledError):
                     _discard(reply)
                     raise
                 except Exception as fault:
@@ -70,8 +72,11 @@ class Replies:
                     if not step.open:
                         _discard(reply)
                         raise plugin_failed(502) from fault
-        if (self._stream or exchange.usage_added) and reply.is_event_stream:
-            self._lane(exchange, reply, below)
+        if self._stream or exchange.usage_added:
+            if reply.is_event_stream:
+                self._lane(exchange, reply, below)
+            elif exchange.upgraded and reply.status == 101:
+                reply.transform = self._transforms(exchange, reply, below)
         return reply
 
     async def respond_to_error(self, exchange: Exchange, reply: Reply) -> Reply:
@@ -90,8 +95,8 @@ class Replies:
             face = self._route.targets[exchange.endpoint.upstream].face
             if (added := face.stream_filter(exchange)) is not None:
                 machines.append(added)
-        if transforms := self.transforms(exchange, reply, below):
-            machines.append(Framed(transforms))
+        if (transforms := self._transforms(exchange, reply, below)) is not None:
+            machines.append(Framed([transforms]))
         if not machines:
             return
         coding = reply.headers.index.get(b"content-encoding", b"identity")
@@ -105,20 +110,25 @@ class Replies:
         else:
             reply.body = run_whole(machines, reply.body)
 
-    def transforms(self, exchange: Exchange, reply: Reply, below: int) -> list[EventTransform]:
+    def _transforms(self, exchange: Exchange, reply: Reply, below: int) -> Transforms | None:
         """Return fresh transforms for one stream, or for the messages of one WebSocket."""
-        found: list[EventTransform] = []
+        found: list[tuple[Step, EventTransform]] = []
         for step in self._stream:
             if step.place < below:
                 try:
                     transform = step.call(exchange)
+                except GatewayError:
+                    _discard(reply)
+                    raise
                 except Exception as fault:
                     self._fault(step, "transform_stream", fault)
+                    if step.open:
+                        continue
                     _discard(reply)
                     raise plugin_failed(502) from fault
                 if transform is not None:
-                    found.append(transform)
-        return found
+                    found.append((step, transform))
+        return Transforms(found, self._fault) if found else None
 
     def keep(self, exchange: Exchange, reply: Reply, *, store: bool) -> None:
         """Keep a bounded copy of the reply as it is now, before changes for this caller."""
@@ -148,6 +158,53 @@ class Replies:
                 await step.call(exchange, reply)
             except Exception as fault:
                 self._fault(step, "cache_store", fault)
+
+
+class Transforms:
+    """What plugins do to one stream, as one transform; the first in the list sees each event first.
+
+    A fault is told of by its plugin's name. It ends the stream, unless the plugin may fail open: then the events go on
+    without it.
+    """
+
+    __slots__ = ("_fault", "_steps")
+
+    def __init__(self, steps: list[tuple[Step, EventTransform]], fault: Fault) -> None:
+        self._steps = steps
+        self._fault = fault
+
+    def feed(self, event: Event) -> list[Event]:
+        """Return what leaves in place of `event`."""
+        return self._through([event], tuple(self._steps))
+
+    def close(self) -> list[Event]:
+        """Return what was held back, passed through those that come after its holder."""
+        out: list[Event] = []
+        steps = tuple(self._steps)
+        for position, (step, transform) in enumerate(steps):
+            try:
+                held = list(transform.close())
+            except Exception as fault:
+                self._failed(step, transform, fault)
+                held = []
+            out += self._through(held, steps[position + 1 :])
+        return out
+
+    def _through(self, events: list[Event], steps: Sequence[tuple[Step, EventTransform]]) -> list[Event]:
+        for step, transform in steps:
+            try:
+                events = [changed for event in events for changed in transform.feed(event)]
+            except Exception as fault:
+                self._failed(step, transform, fault)
+        return events
+
+    def _failed(self, step: Step, transform: EventTransform, fault: Exception) -> None:
+        if isinstance(fault, GatewayError):
+            raise fault
+        self._fault(step, "transform_stream", fault)
+        if not step.open:
+            raise plugin_failed(502) from fault
+        self._steps = [pair for pair in self._steps if pair[1] is not transform]
 
 
 def plugin_failed(status: int) -> GatewayError:

@@ -6,7 +6,7 @@ Not the hot path: both ends are aiohttp's own WebSocket (RFC 6455) over our list
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
 from aiohttp import ClientSession, ClientWSTimeout, StreamReader, WSMessage, WSMsgType, web
@@ -14,18 +14,23 @@ from aiohttp.client_exceptions import ClientError, WSServerHandshakeError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import StreamWriter
 
-from llmproxy.errors import UpstreamError
-from llmproxy.messages import Headers, Reply, UpstreamRequest
+from llmproxy.body import Body
+from llmproxy.errors import GatewayError, UpstreamError, UpstreamTimeout
+from llmproxy.messages import Reply, UpstreamRequest
 from llmproxy.sse import Event
+from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
     from llmproxy.exchange import Exchange
-    from llmproxy.hooks import EventTransform
     from llmproxy.route import Target
     from llmproxy.server import ClientConnection
+    from llmproxy.upstream import Upstream
 
 #: RFC 6455 §7.4.1 and the IANA registry: the service restarts, or an endpoint was silent for too long.
 SERVICE_RESTART = 1012
+NORMAL, NO_STATUS, ABNORMAL, INTERNAL_ERROR = 1000, 1005, 1006, 1011
+#: Seconds that a side gets to answer a close.
+CLOSE_WAIT = 2.0
 #: Bytes of one message.
 MAX_MESSAGE = 16 * 1024 * 1024
 
@@ -42,47 +47,51 @@ _HANDSHAKE = frozenset(
 
 
 class Upgraded(Reply):
-    """The reply to an upgrade: the upstream's open WebSocket."""
+    """The reply to an upgrade: the upstream's open WebSocket.
+
+    Its body is what came down, message by message, for those who observe; abandoned, it closes the socket.
+    """
 
     __slots__ = ("close", "socket")
 
-    def __init__(self, socket: Any, close: Callable[[], Any]) -> None:
-        super().__init__(101)
+    body: Body
+
+    def __init__(self, socket: Any, close: Callable[[], Coroutine[Any, Any, None]]) -> None:
+        super().__init__(101, body=Body(abandon=self._abandon))
         self.socket = socket
         self.close = close
 
+    def _abandon(self) -> None:
+        self.body.fail(ConnectionAbortedError("the upgrade was given up"))
+        _ = spawn(self.close(), name="websocket-close")
+
 
 async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> Reply:
-    """Open the upstream's side of a WebSocket; an HTTP refusal comes back as a reply."""
-    upstream = target.upstream
+    """Open the upstream's side of a WebSocket; an HTTP refusal comes back as a reply in the caller's dialect."""
+    upstream, timeouts = target.upstream, target.timeouts
     url = upstream.config.base_url.rstrip("/") + request.target
     session = ClientSession(auto_decompress=False)
-    headers = [
-        (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in (
-            *(pair for pair in request.headers.raw if pair[0].lower() not in upstream.owned),
-            *upstream.fixed,
-        )
-        if name.lower() not in _HANDSHAKE
-    ]
-    asked = exchange.request.headers.get("sec-websocket-protocol") or ""
     try:
-        socket = await session.ws_connect(
-            url.replace("http", "ws", 1),
-            headers=headers,
-            protocols=[p.strip() for p in asked.split(",") if p.strip()],
-            max_msg_size=MAX_MESSAGE,
-            autoping=True,
-            timeout=ClientWSTimeout(ws_close=5.0),
-            ssl=upstream.dialer.context or True,
-            proxy=upstream.dialer.proxy_url,
-        )
+        async with asyncio.timeout(timeouts.connect + timeouts.headers):
+            socket = await session.ws_connect(
+                url.replace("http", "ws", 1),
+                headers=_handshake(upstream, request),
+                protocols=_protocols(exchange),
+                max_msg_size=MAX_MESSAGE,
+                autoping=True,
+                timeout=ClientWSTimeout(ws_close=CLOSE_WAIT),
+                ssl=upstream.dialer.context or True,
+                proxy=upstream.dialer.proxy_url,
+            )
     except WSServerHandshakeError as fault:
         await session.close()
-        return Reply(
-            fault.status, Headers.of({"Content-Type": "text/plain"}), b"The upstream refused the upgrade."
-        )
-    except (ClientError, OSError, TimeoutError) as fault:
+        status = fault.status if fault.status >= 400 else 502
+        refusal = GatewayError(status, "upgrade_refused", "The upstream refused the upgrade.")
+        return exchange.route.pipeline.shape(refusal)
+    except TimeoutError:
+        await session.close()
+        raise UpstreamTimeout("headers", timeouts.connect + timeouts.headers, sent=True) from None
+    except (ClientError, OSError) as fault:
         await session.close()
         message = "The upstream's WebSocket cannot be opened."
         raise UpstreamError("upstream_unreachable", message, phase="connect", sent=False) from fault
@@ -90,6 +99,20 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
         await session.close()
         raise
     return Upgraded(socket, session.close)
+
+
+def _handshake(upstream: Upstream, request: UpstreamRequest) -> list[tuple[str, str]]:
+    own = [pair for pair in request.headers.raw if pair[0].lower() not in upstream.owned]
+    return [
+        (name.decode("latin-1"), value.decode("latin-1"))
+        for name, value in (*own, *upstream.fixed)
+        if name.lower() not in _HANDSHAKE
+    ]
+
+
+def _protocols(exchange: Exchange) -> list[str]:
+    asked = exchange.request.headers.get_all("sec-websocket-protocol")
+    return [name.strip() for name in ",".join(asked).split(",") if name.strip()]
 
 
 async def tunnel(
@@ -100,12 +123,12 @@ async def tunnel(
     payload: StreamReader,
 ) -> None:
     """Accept the caller's side and pass messages until the exchange is over."""
-    pipeline = exchange.route.pipeline
     try:
         client = await _accept(connection, reply, message, payload)
-        transforms = pipeline.transforms(exchange, reply)
-        await Relay(client, reply, exchange, transforms).run(connection)
+        exchange.outcome.first_byte_at = connection.front.gateway.process.clock.now()
+        await Relay(client, reply, exchange).run(connection)
     finally:
+        reply.body.fail(ConnectionAbortedError("the WebSocket broke off"))
         await reply.close()
 
 
@@ -116,50 +139,65 @@ async def _accept(
     task = cast("asyncio.Task[None]", asyncio.current_task())
     request = web.BaseRequest(message, payload, connection, StreamWriter(connection, loop), task, loop)
     protocol = reply.socket.protocol
-    client = web.WebSocketResponse(protocols=[protocol] if protocol else [], max_msg_size=MAX_MESSAGE)
+    client = web.WebSocketResponse(
+        timeout=CLOSE_WAIT, protocols=[protocol] if protocol else [], max_msg_size=MAX_MESSAGE
+    )
     await client.prepare(request)
     return client
+
+
+class Unheard:
+    """A sink that drops what it gets: the messages leave by the relay."""
+
+    def feed(self, data: bytes) -> None:
+        """Drop one message."""
+
+    def end(self) -> None:
+        """Nothing follows."""
+
+    def fail(self, error: BaseException) -> None:
+        """Nothing follows."""
 
 
 class Relay:
     """Passes messages between the two sockets until one closes, falls silent, or the gateway drains."""
 
-    def __init__(
-        self,
-        client: web.WebSocketResponse,
-        reply: Upgraded,
-        exchange: Exchange,
-        transforms: list[EventTransform],
-    ) -> None:
+    def __init__(self, client: web.WebSocketResponse, reply: Upgraded, exchange: Exchange) -> None:
         self._client = client
         self._upstream = reply.socket
-        self._watch = reply.watch
-        self._exchange = exchange
-        self._transforms = transforms
+        self._body = reply.body
+        self._transform = reply.transform
+        self._outcome = exchange.outcome
         self._idle = exchange.route.idle_timeout
+        self._body.attach(Unheard())
 
     async def run(self, connection: ClientConnection) -> None:
         """Pass messages until the exchange is over; then both ends are closed."""
-        outcome = self._exchange.outcome
-        ways = [
-            asyncio.ensure_future(self._pass(self._client, self._upstream, b"up")),
-            asyncio.ensure_future(self._pass(self._upstream, self._client, b"down")),
-            asyncio.ensure_future(connection.until_draining()),
-        ]
+        up = spawn(self._pass(self._client, self._upstream, b"up"), name="websocket-up")
+        down = spawn(self._pass(self._upstream, self._client, b"down"), name="websocket-down")
+        drained = spawn(connection.until_draining(), name="websocket-drain")
         try:
-            done, _ = await asyncio.wait(ways, return_when=asyncio.FIRST_COMPLETED)
-            code = next((way.result() for way in done if way is not ways[2]), SERVICE_RESTART)
-            outcome.result = outcome.result or "ok"
-            outcome.client_gone = ways[0] in done and self._client.close_code == 1006
+            done, _ = await asyncio.wait({up, down, drained}, return_when=asyncio.FIRST_COMPLETED)
         finally:
-            for way in ways:
+            for way in (up, down, drained):
                 way.cancel()
-            if self._watch is not None:
-                self._watch.end()
-        await self._client.close(code=code or 1000)
-        await self._upstream.close(code=code or 1000)
+        code = next((way.result() for way in (up, down) if way in done), SERVICE_RESTART)
+        self._conclude(code, gone=up in done and self._client.close_code == ABNORMAL)
+        await self._client.close(code=_sendable(code))
+        await self._upstream.close(code=_sendable(code))
+
+    def _conclude(self, code: int, *, gone: bool) -> None:
+        outcome = self._outcome
+        outcome.client_gone = gone
+        if gone or code in {ABNORMAL, INTERNAL_ERROR}:
+            outcome.result = "client_gone" if gone else "cut"
+            self._body.fail(ConnectionAbortedError("the WebSocket broke off"))
+        else:
+            outcome.result = outcome.result or "ok"
+            self._body.end()
 
     async def _pass(self, source: Any, sink: Any, direction: bytes) -> int:
+        """Pass one direction's messages; return the close code that the other side is to get."""
         while True:
             try:
                 async with asyncio.timeout(self._idle):
@@ -167,19 +205,34 @@ class Relay:
             except TimeoutError:
                 return SERVICE_RESTART
             if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                return source.close_code or 1000
-            text = message.type is WSMsgType.TEXT
-            data = message.data.encode() if text else message.data
-            for out in self._through(Event(data=data, event=direction)) if self._transforms else (None,):
-                piece = data if out is None else out.data
-                if direction == b"down":
-                    self._exchange.outcome.bytes_out += len(piece)
-                    if self._watch is not None:
-                        self._watch.feed(data)
-                await (sink.send_str(piece.decode()) if text else sink.send_bytes(piece))
+                return source.close_code or NORMAL
+            try:
+                await self._forward(message, sink, direction)
+            except GatewayError as fault:
+                self._outcome.error = fault.code
+                return INTERNAL_ERROR
+            except ConnectionError:
+                return ABNORMAL
 
-    def _through(self, event: Event) -> list[Event]:
-        events = [event]
-        for transform in self._transforms:
-            events = [changed for each in events for changed in transform.feed(each)]
-        return events
+    async def _forward(self, message: WSMessage, sink: Any, direction: bytes) -> None:
+        text = message.type is WSMsgType.TEXT
+        data: bytes = message.data.encode() if text else message.data
+        if direction == b"down":
+            self._body.feed(data)
+        if self._transform is None:
+            pieces: Iterable[bytes] = (data,)
+        else:
+            pieces = [event.data for event in self._transform.feed(Event(data=data, event=direction))]
+        for piece in pieces:
+            if direction == b"down":
+                self._outcome.bytes_out += len(piece)
+            else:
+                self._outcome.bytes_in += len(piece)
+            await (sink.send_str(piece.decode(errors="replace")) if text else sink.send_bytes(piece))
+
+
+def _sendable(code: int) -> int:
+    """Return the code, or the one to send where it stands for something that is never sent (RFC 6455 §7.4.1)."""
+    if code == ABNORMAL:
+        return INTERNAL_ERROR
+    return NORMAL if code == NO_STATUS else code
