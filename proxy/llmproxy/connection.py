@@ -121,6 +121,11 @@ class UpstreamConnection(Carrier):
 
     # The rest is how a reply leaves.
 
+    @property
+    def phase(self) -> str:
+        """What an error at this moment is called."""
+        return "body" if self.waiter is None else "headers"
+
     def _deliver(self, size: int) -> None:
         """Hand on what one read of `size` bytes brought."""
         void = self._void + size

@@ -68,11 +68,6 @@ class ReplyReader:
         return self._void == 0
 
     @property
-    def phase(self) -> str:
-        """What an error at this moment is called."""
-        return "body" if self.state == READING else "headers"
-
-    @property
     def framed(self) -> bool:
         """Whether the head says how the body ends; if not, the end of the connection does (RFC 9112 §6.3)."""
         names = {name.lower() for name, _ in self.fields}
