@@ -75,6 +75,12 @@ class RawClient:
     ) -> None:
         self._writer.transport.abort()
 
+    @property
+    def port(self) -> int:
+        """Its own end's port, by which the other side knows it."""
+        port: int = self._writer.get_extra_info("sockname")[1]
+        return port
+
     async def send(self, *pieces: bytes, pause: float = 0.0) -> None:
         """Write each piece on its own, `pause` seconds apart."""
         for number, piece in enumerate(pieces):

@@ -22,6 +22,20 @@ async def test_a_reply_is_read_to_the_byte():
     assert reply.header("content-type") == "application/json"
 
 
+async def test_its_own_port_names_it():
+    seen = []
+
+    async def serve(reader, writer):
+        seen.append(writer.get_extra_info("peername")[1])
+        writer.close()
+
+    server = await asyncio.start_server(serve, "127.0.0.1", 0)
+    async with server, RawClient(f"http://127.0.0.1:{server.sockets[0].getsockname()[1]}") as client:
+        await client.read_to_end()
+
+        assert seen == [client.port]
+
+
 async def test_requests_may_be_sent_ahead():
     async with (
         FakeUpstream().reply(body=b"one").reply(body=b"two", framing="chunked") as upstream,
