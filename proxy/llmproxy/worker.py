@@ -11,9 +11,10 @@ import structlog
 from llmproxy.admin import AdminServer
 from llmproxy.bus import Bus
 from llmproxy.config import Config
+from llmproxy.errors import StartError
 from llmproxy.forwarded import TrustedProxies
 from llmproxy.gateway import Gateway
-from llmproxy.listening import certificates, server_context
+from llmproxy.listening import Certificates
 from llmproxy.log import LogSink, configure
 from llmproxy.metrics import Metrics
 from llmproxy.runtime import Process
@@ -44,7 +45,7 @@ class Serving:
         self.admin = AdminServer(self.process)
         self._fronts: list[Front] = []
         self._listening: list[tuple[Listener, asyncio.Server, Listening]] = []
-        self._built: Config | None = None
+        self._certificates = Certificates()
 
     async def start(self) -> None:
         """Build the first generation and begin to accept."""
@@ -69,7 +70,7 @@ class Serving:
         )
         front.watch.start(self._config.server)
         made = Listening(front)
-        context = server_context(settings.tls) if settings.tls else None
+        context = self._certificates.context(settings.tls) if settings.tls else None
         server = await asyncio.get_running_loop().create_server(
             made, sock=listener.sock, ssl=context, backlog=self._config.server.backlog
         )
@@ -81,8 +82,8 @@ class Serving:
     async def build(self, generation: int, data: bytes) -> Sequence[str]:
         """Build a generation from the config's bytes; return what needs a restart to change."""
         config = self._read(data)
+        self._certificates.check()
         await self._build(config)
-        self._built = config
         return [
             f"{what} changes with a restart"
             for what, old, new in (
@@ -105,7 +106,10 @@ class Serving:
         )
         self.gateway.commit()
         self.admin.swap(self.gateway.current)
-        certificates.refresh()
+        try:
+            self._certificates.refresh()
+        except StartError as fault:  # it was whole while the generation was built
+            _log.error("certificates_kept", reason=str(fault))
 
     async def abort(self, generation: int) -> None:
         """Drop the built generation."""
