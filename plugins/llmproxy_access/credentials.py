@@ -6,7 +6,8 @@ import base64
 import binascii
 from collections.abc import Sequence
 
-_PLACES = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
+#: The header fields that may hold a key.
+PLACES = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
 _MAX_SPELLINGS = 1024
 
 
@@ -19,7 +20,7 @@ class _Places(dict[bytes, bytes]):
 
     def __missing__(self, name: bytes) -> bytes:
         lower = name.lower()
-        place = lower if lower in _PLACES else b""
+        place = lower if lower in PLACES else b""
         if len(self) < _MAX_SPELLINGS:
             self[name] = place
         return place
@@ -34,6 +35,9 @@ def find_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
     found = [(places[name], value) for name, value in headers if places[name]]
     if not found:
         return None
+    if len(found) == 1:
+        place, value = found[0]
+        return (_from_authorization(value) if place == b"authorization" else value) or None
     keys = {_from_authorization(value) if place == b"authorization" else value for place, value in found}
     keys.discard(b"")
     if len(keys) > 1:

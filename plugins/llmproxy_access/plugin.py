@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 
 from llmproxy.plugin import Caller, Exchange, GatewayError, Plugin, Reply, Runtime, StartError, hookimpl
 from llmproxy_access.config import AccessConfig, AccessRoute
-from llmproxy_access.credentials import SeveralCredentials, find_key
+from llmproxy_access.credentials import PLACES, SeveralCredentials, find_key
 from llmproxy_access.keys import KeyRing
 from llmproxy_access.listeners import is_local
 
@@ -42,6 +42,8 @@ class AccessPlugin(Plugin[AccessConfig]):
         """Set the caller, or refuse."""
         if not self._open:
             exchange.caller = self._identify(exchange)
+            # The key was for the gateway alone: no upstream may see it.
+            exchange.spent = PLACES
         tenants = exchange.options(self).tenants
         if tenants is not None and exchange.caller.tenant not in tenants:
             raise GatewayError(403, "tenant_not_allowed", "This key's tenant may not use this route.")
@@ -61,4 +63,5 @@ class AccessPlugin(Plugin[AccessConfig]):
 
 
 def _refusal(message: str) -> GatewayError:
-    return GatewayError(401, "invalid_api_key", message)
+    # RFC 9110 §11.6.1 wants a challenge with every 401.
+    return GatewayError(401, "invalid_api_key", message, headers=[("WWW-Authenticate", "Bearer")])

@@ -76,13 +76,17 @@ class Tokens:
     """The tokens of one model on one route, by bucket."""
 
     def __init__(self, families: Families, route: str, model: str) -> None:
-        self._children = [families.tokens.labels(route, model, bucket) for bucket in BUCKETS]
+        children = [families.tokens.labels(route, model, bucket) for bucket in BUCKETS]
+        self._input, self._cache_read, self._cache_write, self._output, self._reasoning = children
 
     def count(self, usage: Usage) -> None:
         """Add one exchange's tokens."""
-        for child, tokens in zip(self._children, msgspec.structs.astuple(usage), strict=True):
-            if tokens:
-                child.inc(tokens)
+        self._input.inc(usage.input)
+        self._output.inc(usage.output)
+        if usage.cache_read or usage.cache_write or usage.reasoning:
+            self._cache_read.inc(usage.cache_read)
+            self._cache_write.inc(usage.cache_write)
+            self._reasoning.inc(usage.reasoning)
 
 
 class RouteMeters:

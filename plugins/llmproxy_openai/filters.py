@@ -49,7 +49,7 @@ class UsageEventFilter:
     def close(self) -> bytes:
         """Return what no blank line ended."""
         held, self._held = self._held, b""
-        return b"" if _is_usage_only(held) else held
+        return b"" if held and _is_usage_only(held) else held
 
     def _pass(self, data: bytes) -> tuple[bytes, bytes]:
         """Split into what belongs to an event too long to judge, and the rest."""

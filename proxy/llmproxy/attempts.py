@@ -101,23 +101,42 @@ class Attempts:
         attempt.status = reply.status
         attempt.headers_at = self._clock.now()
         body = reply.body
+        tap = target.face.tap(exchange, reply)
+        coding = reply.headers.index.get(b"content-encoding")
+        if coding is None and not isinstance(body, Body):
+            self._read_whole(exchange, attempt, tap, body)
+        else:
+            self._observe(exchange, attempt, reply, tap)
+        face = exchange.client_face
+        if face is not None and face.wire != target.face.wire and not exchange.upgraded:
+            self._translate(exchange, target, reply)
+        return reply
+
+    def _read_whole(self, exchange: Exchange, attempt: Attempt, tap: Tap | None, body: bytes) -> None:
+        """Read a reply that came in one piece, and settle its attempt."""
+        if tap is not None:
+            if body:
+                tap.feed(body)
+            tap.end()
+            attempt.usage = tap.usage
+            if tap.first_output:
+                attempt.first_output_at = attempt.headers_at
+        self._close(exchange, attempt, None)
+
+    def _observe(self, exchange: Exchange, attempt: Attempt, reply: Reply, tap: Tap | None) -> None:
+        """Read a reply as it passes, or one that came compressed though nobody asked for it."""
+        watch = Watch(self, exchange, attempt, tap)
+        coding = reply.headers.index.get(b"content-encoding", b"identity")
+        reader = watch if tap is None or coding == b"identity" else Inflated(watch, coding)
+        body = reply.body
         if isinstance(body, Body):
             attempt.body = body
-        tap = target.face.tap(exchange, reply)
-        watch = Watch(self, exchange, attempt, tap)
-        coding = reply.headers.index.get(b"content-encoding")
-        reader = watch if tap is None or coding is None or coding == b"identity" else Inflated(watch, coding)
-        if isinstance(body, Body):
             body.tap = tap
             body.observe(reader)
         else:
             if body:
                 reader.feed(body)
             reader.end()
-        face = exchange.client_face
-        if face is not None and face.wire != target.face.wire and not exchange.upgraded:
-            self._translate(exchange, target, reply)
-        return reply
 
     def _translate(self, exchange: Exchange, target: Target, reply: Reply) -> None:
         """Take the canonical lane: the caller's dialect is not the upstream's."""

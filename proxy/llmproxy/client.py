@@ -158,7 +158,9 @@ class ClientSink:
 def take_upload(payload: StreamReader, timeout: float) -> bytes | Body:
     """Return the request's body: bytes if it is all here, else a Body that reads it with back-pressure."""
     if payload.is_eof() and payload.exception() is None:
-        return payload.read_nowait(-1)
+        # The reader's own buffer: it is read once and dropped, so its book-keeping is not needed.
+        pieces = getattr(payload, "_buffer", ())
+        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     return Body.pumped(_pieces(payload, timeout))
 
 

@@ -41,6 +41,8 @@ class Generation:
         self.listeners = tuple(listeners) or tuple(each.address for each in config.listeners)
         self.active = 0
         self.router: Router[Route] = Router(())
+        #: Matches that depend on method, host and path alone, as they were found.
+        self.known: dict[tuple[str, str, str], Match[Route]] = {}
         self.faces = Faces({})
         self._stack = AsyncExitStack()
         self._runtimes: list[Runtime] = []

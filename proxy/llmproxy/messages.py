@@ -151,7 +151,6 @@ class ClientRequest:
         method: str,
         target: str,
         headers: Headers,
-        *,
         scheme: str = "http",
         host: str = "",
         client: str = "",

@@ -82,7 +82,13 @@ class Pipeline:
 
     async def _go(self, exchange: Exchange) -> Reply:
         for step in self._pre_route:
-            reply = await self._guarded(step, "pre_route", exchange)
+            try:
+                reply = await step.call(exchange)
+            except GatewayError:
+                raise
+            except Exception as fault:
+                self._forgive(step, "pre_route", fault)
+                continue
             if reply is not None:
                 exchange.outcome.result = "answered"
                 exchange.outcome.answered_by = step.plugin
@@ -90,7 +96,13 @@ class Pipeline:
         await self._resolve(exchange)
         if self._lookup and not exchange.upgraded:
             for step in self._lookup:
-                reply = await self._guarded(step, "cache_lookup", exchange)
+                try:
+                    reply = await step.call(exchange)
+                except GatewayError:
+                    raise
+                except Exception as fault:
+                    self._forgive(step, "cache_lookup", fault)
+                    continue
                 if reply is not None:
                     exchange.outcome.result = exchange.outcome.cache = "hit"
                     exchange.outcome.answered_by = step.plugin
@@ -103,16 +115,10 @@ class Pipeline:
             self._replies.keep(exchange, reply, store=True)
         return await self._replies.respond(exchange, reply, len(self.plugins))
 
-    async def _guarded(self, step: Step, hook: str, exchange: Exchange) -> Reply | None:
-        """Call one step that may answer; apply its policy to a fault. A GatewayError is a refusal, not a fault."""
-        try:
-            return cast("Reply | None", await step.call(exchange))
-        except GatewayError:
-            raise
-        except Exception as fault:
-            self._fault(step, hook, fault)
-            if step.open:
-                return None
+    def _forgive(self, step: Step, hook: str, fault: Exception) -> None:
+        """Apply a step's policy to its fault: go on, or refuse. (A GatewayError is a refusal, not a fault.)"""
+        self._fault(step, hook, fault)
+        if not step.open:
             raise plugin_failed(500) from fault
 
     async def _resolve(self, exchange: Exchange) -> None:

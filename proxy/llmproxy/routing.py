@@ -54,6 +54,9 @@ class BadPath:
     reason: str = "The path holds a dot segment."
 
 
+#: Names whose meaning is remembered: callers send few, and must not fill the memory with others.
+_REMEMBERED: Final = 1024
+
 BAD_PATH: Final = BadPath()
 
 
@@ -65,7 +68,11 @@ class Router(Generic[RouteT]):
         self._hosts: dict[str, _Table[RouteT]] = {}
         self._suffixes: list[tuple[str, _Table[RouteT]]] = []
         places = count()
+        #: Whether no route asks for header or query fields, so that a match may be remembered.
+        self.unconditional = True
         for route in routes:
+            if route.match.headers or route.match.query:
+                self.unconditional = False
             self._table_for(route.match.host).add(_Candidate(route, next(places)))
         self._suffixes.sort(key=lambda entry: len(entry[0]), reverse=True)
         for table in (self._any, *self._hosts.values(), *(table for _, table in self._suffixes)):
@@ -225,6 +232,7 @@ class ModelTable:
         wildcards.sort(key=lambda entry: -len(entry[0][0] + entry[0][2]))
         self._wildcards = [(before, after, model) for (before, _, after), model in wildcards]
         self._upstreams = frozenset(upstreams)
+        self._known: dict[str, tuple[Endpoint, ...] | None] = {}
         self._defaults = tuple(defaults)
 
     @classmethod
@@ -237,6 +245,15 @@ class ModelTable:
 
     def resolve(self, name: str) -> tuple[Endpoint, ...] | None:
         """Return the targets of a model name, best first; None when it means nothing here."""
+        try:
+            return self._known[name]
+        except KeyError:
+            found = self._resolve(name)
+            if len(self._known) < _REMEMBERED:
+                self._known[name] = found
+            return found
+
+    def _resolve(self, name: str) -> tuple[Endpoint, ...] | None:
         if targets := self._exact.get(name):
             return targets
         upstream, _, model = name.partition("/")
