@@ -63,7 +63,7 @@ def _extra(
     front = connection.front
     index = reply.headers.index
     extra = b"" if b"date" in index else b"Date: %b\r\n" % front.watch.date
-    name = front.settings.request_id_header.encode()
+    name = front.id_header
     if exchange is not None and name not in index:
         extra += b"%b: %b\r\n" % (name, exchange.id.encode())
     if not keep:

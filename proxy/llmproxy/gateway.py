@@ -26,6 +26,9 @@ if TYPE_CHECKING:
     from llmproxy.route import Route
     from llmproxy.stores import Store
 
+#: Requests (method, host, target) whose route is remembered where nothing else decides it.
+_REMEMBERED = 4096
+
 _log = structlog.get_logger("llmproxy")
 
 
@@ -41,8 +44,7 @@ class Generation:
         self.listeners = tuple(listeners) or tuple(each.address for each in config.listeners)
         self.active = 0
         self.router: Router[Route] = Router(())
-        #: Matches that depend on method, host and path alone, as they were found.
-        self.known: dict[tuple[str, str, str], Match[Route]] = {}
+        self._known: dict[tuple[str, str, str], Match[Route]] = {}
         self.faces = Faces({})
         self._stack = AsyncExitStack()
         self._runtimes: list[Runtime] = []
@@ -126,6 +128,16 @@ class Generation:
         Raises:
             GatewayError: what its caller is told: a bad target (400), no route (404), another method (405).
         """
+        asked = (request.method, request.host, request.target)
+        known = self._known.get(asked)
+        if known is not None:
+            return known
+        found = self._find(request)
+        if self.router.unconditional and not found.params and len(self._known) < _REMEMBERED:
+            self._known[asked] = found
+        return found
+
+    def _find(self, request: ClientRequest) -> Match[Route]:
         target = request.target
         if not target.isascii():
             raise BadRequest("bad_target", "The request's target holds characters that are not ASCII.")

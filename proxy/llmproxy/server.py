@@ -48,6 +48,10 @@ class Front:
     watch: Watchlist = field(default_factory=Watchlist)
     draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
+    id_header: bytes = b""
+
+    def __post_init__(self) -> None:
+        self.id_header = self.settings.request_id_header.encode()
 
     def drain(self) -> None:
         """From now on every reply says `Connection: close`."""

@@ -59,16 +59,9 @@ def _request(connection: ClientConnection, message: RawRequestMessage) -> Client
     peer, scheme = connection.peer, front.scheme
     if front.trusted:
         peer, scheme = front.trusted.resolve(peer, scheme, headers)
-    return ClientRequest(
-        message.method,
-        message.path,
-        headers,
-        scheme=scheme,
-        host=headers.index.get(b"host", b"").decode("latin-1"),
-        client=peer,
-        listener=front.address,
-        version="1.1" if message.version >= (1, 1) else "1.0",
-    )
+    host = headers.index.get(b"host", b"").decode("latin-1")
+    version = "1.1" if message.version >= (1, 1) else "1.0"
+    return ClientRequest(message.method, message.path, headers, scheme, host, peer, front.address, version)
 
 
 def _open(
@@ -76,7 +69,7 @@ def _open(
 ) -> Exchange:
     front = connection.front
     index = request.headers.index
-    name = front.names.request_id(index.get(front.settings.request_id_header.encode()))
+    name = front.names.request_id(index.get(front.id_header))
     exchange = Exchange(request, match.route, name, front.gateway.process.clock.now())
     exchange.params = match.params  # type: ignore[assignment]
     exchange.client_face = match.route.face
