@@ -10,8 +10,6 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
-
 from llmproxy.plugin import Attempt, Exchange, Metrics, UpstreamError, Usage
 
 #: The disjoint kinds of tokens, as `Usage` holds them.

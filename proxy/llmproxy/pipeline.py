@@ -95,28 +95,34 @@ class Pipeline:
                 return await self._replies.respond(exchange, reply, step.place)
         await self._resolve(exchange)
         if self._lookup and not exchange.upgraded:
-            for step in self._lookup:
-                try:
-                    reply = await step.call(exchange)
-                except GatewayError:
-                    raise
-                except Exception as fault:
-                    self._forgive(step, "cache_lookup", fault)
-                    continue
-                if reply is not None:
-                    exchange.outcome.result = exchange.outcome.cache = "hit"
-                    exchange.outcome.answered_by = step.plugin
-                    if self._replies.keeps:
-                        self._replies.keep(exchange, reply, store=False)
-                    return await self._replies.respond(exchange, reply, len(self.plugins))
-            exchange.outcome.cache = "miss"
+            reply = await self._look_up(exchange)
+            if reply is not None:
+                return await self._replies.respond(exchange, reply, len(self.plugins))
         reply = await self._around(exchange)
         if self._replies.keeps and not exchange.upgraded:
             self._replies.keep(exchange, reply, store=True)
         return await self._replies.respond(exchange, reply, len(self.plugins))
 
+    async def _look_up(self, exchange: Exchange) -> Reply | None:
+        for step in self._lookup:
+            try:
+                reply: Reply | None = await step.call(exchange)
+            except GatewayError:
+                raise
+            except Exception as fault:
+                self._forgive(step, "cache_lookup", fault)
+                continue
+            if reply is not None:
+                exchange.outcome.result = exchange.outcome.cache = "hit"
+                exchange.outcome.answered_by = step.plugin
+                if self._replies.keeps:
+                    self._replies.keep(exchange, reply, store=False)
+                return reply
+        exchange.outcome.cache = "miss"
+        return None
+
     def _forgive(self, step: Step, hook: str, fault: Exception) -> None:
-        """Apply a step's policy to its fault: go on, or refuse. (A GatewayError is a refusal, not a fault.)"""
+        """Apply a step's policy to its fault: go on, or refuse. A GatewayError is a refusal, never a fault."""
         self._fault(step, hook, fault)
         if not step.open:
             raise plugin_failed(500) from fault
