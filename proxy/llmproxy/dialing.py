@@ -193,8 +193,12 @@ class Dialer:
             return await aiohappyeyeballs.start_connection(
                 addresses, happy_eyeballs_delay=ATTEMPT_DELAY, interleave=1
             )
-        except OSError as fault:
-            reason = "Its name cannot be resolved." if isinstance(fault, socket.gaierror) else "It refuses."
+        except (OSError, RuntimeError) as fault:  # uvloop raises both
+            reason = "No connection comes about."
+            if isinstance(fault, socket.gaierror):
+                reason = "Its name cannot be resolved."
+            elif isinstance(fault, ConnectionRefusedError):
+                reason = "It refuses connections."
             message = f"The {whom} cannot be reached. {reason}"
             raise UpstreamError("upstream_unreachable", message, phase="connect", sent=False) from fault
 

@@ -19,7 +19,7 @@ async def serving(
         tasks.add(asyncio.current_task())
         try:
             await talk(reader, writer)
-        except (OSError, asyncio.IncompleteReadError):
+        except (OSError, asyncio.IncompleteReadError, asyncio.CancelledError):
             pass
         finally:
             writer.transport.abort()

@@ -286,8 +286,8 @@ async def test_a_closed_pool_closes_what_is_idle_now_and_the_rest_as_it_comes_ba
     assert await whole(await exchange(busy)) == b"ok"
     assert busy.state == CLOSED
     last = await pool.acquire()
+    upstream.stall(path="/slow")
     with pytest.raises(UpstreamTimeout):
-        upstream.stall(path="/slow")
         await exchange(last, b"GET /slow HTTP/1.1\r\n\r\n", Timeouts(headers=0.05))
     assert pool._all == set()
     assert len(door.opened) == 3
