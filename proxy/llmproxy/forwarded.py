@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from functools import lru_cache
-from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
+from ipaddress import IPv4Network, IPv6Address, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from llmproxy.messages import Headers
 
-_PAIR = re.compile(r'(?:^|[;,\s])(for|proto|host)=("(?:[^"\\]|\\.)*"|[^;,\s]+)', re.IGNORECASE)
+_PAIR = re.compile(r'(?:^|;)\s*(for|proto)=("[^"]*"|[^;,\s"]+)\s*(?=;|$)', re.IGNORECASE)
+_SCHEMES = frozenset({"http", "https"})
 
 
 class TrustedProxies:
@@ -30,31 +31,56 @@ class TrustedProxies:
         except ValueError:
             # A Unix socket's peer has no address; whoever may connect to it is on this machine.
             return address == ""
+        if isinstance(parsed, IPv6Address) and parsed.ipv4_mapped is not None:
+            # How a socket of both families shows an IPv4 peer.
+            parsed = parsed.ipv4_mapped
         return any(parsed in network for network in self._networks)
 
     def resolve(self, peer: str, scheme: str, headers: Headers) -> tuple[str, str]:
         """Return the caller's address and scheme: the nearest hop that is not a trusted proxy.
 
-        Fields from a peer that is not trusted are ignored.
+        Fields from a peer that is not trusted are ignored; so is all that stands beyond a hop which is not trusted,
+        or whose address is no address: the caller's is then empty. `Forwarded` counts only where there is no
+        `X-Forwarded-For`: most proxies write the latter alone, and pass on whatever `Forwarded` a caller made up.
         """
         if not self.trusts(peer):
             return peer, scheme
-        hops, protos = self._hops(headers)
-        for hop in reversed(hops):
-            peer = hop
-            if not self.trusts(hop):
+        nearest = ",".join(headers.get_all("x-forwarded-proto")).rpartition(",")[2]
+        scheme = _scheme(nearest, scheme)
+        for hop, proto in _hops(headers):
+            peer, scheme = hop, _scheme(proto, scheme)
+            if not hop or not self.trusts(hop):
                 break
-        return peer, (protos[-1] if protos and protos[-1] in {"http", "https"} else scheme)
+        return peer, scheme
 
-    def _hops(self, headers: Headers) -> tuple[list[str], list[str]]:
-        forwarded = headers.get_all("forwarded")
-        if forwarded:
-            pairs = [(k.lower(), v.strip('"')) for k, v in _PAIR.findall(",".join(forwarded))]
-            hops = [_address(value) for key, value in pairs if key == "for"]
-            return [hop for hop in hops if hop], [value.lower() for key, value in pairs if key == "proto"]
-        hops = [_address(hop) for line in headers.get_all("x-forwarded-for") for hop in line.split(",")]
-        protos = [p.strip().lower() for line in headers.get_all("x-forwarded-proto") for p in line.split(",")]
-        return [hop for hop in hops if hop], protos
+
+def _hops(headers: Headers) -> Iterator[tuple[str, str]]:
+    """Yield each hop's address and scheme, the nearest first; what cannot be read is empty."""
+    hops = ",".join(headers.get_all("x-forwarded-for"))
+    for hop in reversed(hops.split(",")):
+        if hop.strip():
+            yield _address(hop), ""
+    for element in _from_the_right("" if hops else ",".join(headers.get_all("forwarded"))):
+        if element.strip():
+            pairs = {key.lower(): value.strip('"') for key, value in _PAIR.findall(element)}
+            yield _address(pairs.get("for", "")), pairs.get("proto", "")
+
+
+def _scheme(told: str, otherwise: str) -> str:
+    told = told.strip().lower()
+    return told if told in _SCHEMES else otherwise
+
+
+def _from_the_right(text: str) -> Iterator[str]:
+    """Yield a list's elements, the last first: no quote that a caller left open can swallow what proxies appended."""
+    quoted, end = False, len(text)
+    for at in range(len(text) - 1, -1, -1):
+        if text[at] == '"':
+            quoted = not quoted
+        elif text[at] == "," and not quoted:
+            yield text[at + 1 : end]
+            end = at
+    yield text[:end]
 
 
 def _address(text: str) -> str:

@@ -52,7 +52,8 @@ class HttpApi:
             (b"traceparent", exchange.trace.encode()),
         ]
         length = request.headers.index.get(b"content-length")
-        if length is not None and not body:
+        if length is not None and not exchange.has_body:
+            # The upload streams through, as long as its caller said. A body at hand is measured when it is sent.
             headers.raw.append((b"Content-Length", length))
         return UpstreamRequest(request.method, request.target, headers, body)
 

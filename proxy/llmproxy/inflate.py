@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import zlib
+from collections.abc import Iterator
 from typing import Any
 
 from llmproxy.body import Sink
@@ -15,31 +16,70 @@ _STEP = 256 * 1024
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
 
 
+class _Decoder:
+    """Decodes in bounded steps, one gzip member after the other (RFC 1952 §2.2)."""
+
+    __slots__ = ("_window", "_zlib")
+
+    def __init__(self, window: int) -> None:
+        self._window = window
+        self._zlib: Any = zlib.decompressobj(window)
+
+    @classmethod
+    def of(cls, coding: bytes) -> _Decoder | None:
+        window = _WINDOWS.get(coding.strip().lower())
+        return cls(window) if window is not None else None
+
+    @property
+    def whole(self) -> bool:
+        return bool(self._zlib.eof)
+
+    def steps(self, data: bytes) -> Iterator[bytes]:
+        while True:
+            plain = self._zlib.decompress(data, _STEP)
+            if plain:
+                yield plain
+            if self._zlib.eof:
+                data = self._zlib.unused_data
+                if data[:1] != b"\x1f":
+                    return
+                self._zlib = zlib.decompressobj(self._window)
+                continue
+            data = self._zlib.unconsumed_tail
+            # A full step may have left output inside the decoder though it has taken all its input.
+            if not data and len(plain) < _STEP:
+                return
+
+
 class Inflate:
     """A byte machine that decodes a whole stream; raises ValueError for a coding or bytes it cannot read."""
 
     __slots__ = ("_decoder",)
 
     def __init__(self, coding: bytes) -> None:
-        window = _WINDOWS.get(coding.strip().lower())
-        self._decoder: Any = zlib.decompressobj(window) if window else None
+        self._decoder = _Decoder.of(coding)
 
     def feed(self, data: bytes) -> bytes:
         """Return what these bytes decode to."""
         if self._decoder is None:
             raise ValueError("the upstream's content coding cannot be read")
+        plain: list[bytes] = []
+        left = DECODE_LIMIT
         try:
-            plain: bytes = self._decoder.decompress(data)
+            for piece in self._decoder.steps(data):
+                left -= len(piece)
+                if left < 0:
+                    raise ValueError("the upstream's compressed answer grows too large")
+                plain.append(piece)
         except zlib.error as fault:
             raise ValueError("the upstream's compressed answer is broken") from fault
-        return plain
+        return b"".join(plain)
 
     def close(self) -> bytes:
-        """Return the rest; raise ValueError if the stream is not whole."""
-        if self._decoder is None or not self._decoder.eof:
+        """Return nothing more; raise ValueError if the stream is not whole."""
+        if self._decoder is None or not self._decoder.whole:
             raise ValueError("the upstream's compressed answer is not whole")
-        rest: bytes = self._decoder.flush()
-        return rest
+        return b""
 
 
 class Inflated:
@@ -48,25 +88,23 @@ class Inflated:
     __slots__ = ("_decoder", "_left", "_sink")
 
     def __init__(self, sink: Sink, coding: bytes) -> None:
-        window = _WINDOWS.get(coding.strip().lower())
-        self._decoder: Any = zlib.decompressobj(window) if window else None
+        self._decoder = _Decoder.of(coding)
         self._sink = sink
         self._left = DECODE_LIMIT
 
     def feed(self, data: bytes) -> None:
-        """Decode one piece in bounded steps."""
-        while data and self._decoder is not None:
-            try:
-                plain = self._decoder.decompress(data, min(_STEP, self._left))
-            except zlib.error:
-                self._decoder = None
-                return
-            data = self._decoder.unconsumed_tail
-            self._left -= len(plain)
-            if plain:
-                self._sink.feed(plain)
-            if self._left <= 0 or self._decoder.eof:
-                self._decoder = None
+        """Decode one piece in bounded steps; what cannot be decoded ends the copy there."""
+        if self._decoder is None:
+            return
+        try:
+            for plain in self._decoder.steps(data):
+                self._sink.feed(plain[: self._left])
+                self._left -= len(plain)
+                if self._left <= 0:
+                    self._decoder = None
+                    return
+        except zlib.error:
+            self._decoder = None
 
     def end(self) -> None:
         """Pass the end on."""

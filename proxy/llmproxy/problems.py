@@ -29,7 +29,7 @@ def problem(error: GatewayError) -> Reply:
     }
     headers = Headers([(b"Content-Type", b"application/problem+json")])
     if error.retry_after is not None:
-        headers.add(b"Retry-After", str(math.ceil(error.retry_after)).encode())
+        headers.add(b"Retry-After", str(max(0, math.ceil(error.retry_after))).encode())
     for name, value in error.headers:
         headers.add(name, value)
     return Reply(error.status, headers, orjson.dumps(body))

@@ -78,7 +78,7 @@ class AdminRequest:
 
     request: ClientRequest
     params: Mapping[str, str]
-    body: bytes
+    body: bytes = field(repr=False)
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,6 +154,11 @@ class Registry:
 
     def public_route(self, methods: Sequence[str], path: str, handler: Handler) -> None:
         """Serve `path` on the data listeners, behind the configuration's common pipeline."""
+        for other in self._into.public_routes:
+            if other.path == path and (not methods or not other.methods or {*methods} & {*other.methods}):
+                raise StartError(
+                    f"plugin {self._plugin!r}: public route {path!r} is served by plugin {other.plugin!r}"
+                )
         self._into.public_routes.append(PublicRoute(tuple(methods), path, handler, self._plugin))
 
     def _put(self, table: dict[str, Any], kind: str, name: str, value: object) -> None:
@@ -183,8 +188,13 @@ def load(use: str, path: str) -> type[Plugin[Any]]:
         else:
             near = get_close_matches(use, points, n=1)
             raise ConfigError(path, f"no plugin named {use!r} is installed", near[0] if near else None)
-    except (ImportError, AttributeError) as fault:
-        raise ConfigError(path, f"plugin {use!r} cannot be imported: {fault}") from fault
+    except ConfigError:
+        raise
+    except Exception as fault:  # an import runs the plugin's code, which may raise anything
+        reason = str(fault).partition("\n")[0]
+        raise ConfigError(
+            path, f"plugin {use!r} cannot be imported: {type(fault).__name__}: {reason}"
+        ) from fault
     if not (isinstance(found, type) and issubclass(found, Plugin)):
         raise ConfigError(path, f"{use!r} is not a subclass of llmproxy.plugin.Plugin")
     return found
@@ -235,6 +245,8 @@ def _check_hook(plugin: str, name: str, member: Any, marks: Mapping[str, Any]) -
         near = get_close_matches(name, HOOKS, n=1)
         hint = f"; did you mean {near[0]!r}?" if near else ""
         raise StartError(f"plugin {plugin!r}: no hook is called {name!r}{hint}")
+    if marks.get("specname"):
+        raise StartError(f"plugin {plugin!r}: {name!r} must implement the hook that it is called after")
     if any(marks.get(mark) for mark in ("tryfirst", "trylast", "hookwrapper", "wrapper")):
         raise StartError(
             f"plugin {plugin!r}: {name!r} asks for a place in the order; the config's order is the order"
@@ -245,7 +257,11 @@ def _check_hook(plugin: str, name: str, member: Any, marks: Mapping[str, Any]) -
         raise StartError(
             f"plugin {plugin!r}: {name}({', '.join(given)}) should be {name}({', '.join(wanted)})"
         )
-    is_async = inspect.iscoroutinefunction(inspect.unwrap(member)) and name != "lifespan"
+    if name == "lifespan":
+        if inspect.iscoroutinefunction(member) or inspect.isasyncgenfunction(member):
+            raise StartError(f"plugin {plugin!r}: 'lifespan' must be marked @asynccontextmanager")
+        return
+    is_async = inspect.iscoroutinefunction(inspect.unwrap(member))
     if is_async != (name in ASYNC_HOOKS):
         right = "async def" if name in ASYNC_HOOKS else "a plain def"
         raise StartError(f"plugin {plugin!r}: {name!r} must be {right}")

@@ -7,9 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, Any, Protocol, TypeVar, cast
-
-import structlog
+from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from llmproxy.errors import StartError
 from llmproxy.log import LogSink
@@ -49,41 +47,72 @@ class ChildRequest:
     method: str
     target: str
     headers: Headers = field(default_factory=Headers)
-    body: bytes = b""
+    body: bytes = field(default=b"", repr=False)
+
+
+class _Shared(Generic[T]):
+    """One thing in a task of its own, which enters and leaves it: holders come and go in any other."""
+
+    __slots__ = ("_left", "holders", "opened", "task")
+
+    def __init__(self, manager: AbstractAsyncContextManager[T]) -> None:
+        self._left = asyncio.Event()
+        self.holders = 0
+        self.opened: asyncio.Future[T] = asyncio.get_running_loop().create_future()
+        self.task = spawn(self._hold(manager), name="shared")
+
+    async def _hold(self, manager: AbstractAsyncContextManager[T]) -> None:
+        try:
+            async with manager as thing:
+                self.opened.set_result(thing)
+                await self._left.wait()
+        except asyncio.CancelledError:
+            self.opened.cancel()
+            raise
+        except Exception as fault:
+            if self.opened.done():
+                raise
+            self.opened.set_exception(fault)
+
+    @property
+    def leaving(self) -> bool:
+        """Whether it is being released or has failed, so that the next user needs another."""
+        return self._left.is_set() or self.task.done()
+
+    async def leave(self) -> None:
+        """Release the thing, or give up making it."""
+        self._left.set()
+        if not self.opened.done():
+            self.task.cancel()
+        await asyncio.wait([self.task])
 
 
 class SharedPool:
     """Things that outlive a generation: made once a key, counted, released with the last user."""
 
     def __init__(self) -> None:
-        self._entries: dict[
-            object, tuple[asyncio.Task[Any], AbstractAsyncContextManager[Any], list[int]]
-        ] = {}
+        self._entries: dict[object, _Shared[Any]] = {}
 
     @asynccontextmanager
     async def use(
         self, key: object, factory: Callable[[], AbstractAsyncContextManager[T]]
     ) -> AsyncIterator[T]:
-        """Hold the thing called `key`, making it by `factory` if nobody holds it yet."""
-        entry = self._entries.get(key)
-        if entry is None:
-            manager = factory()
-            opening: asyncio.Task[Any] = spawn(_enter(manager), name="shared-open")
-            entry = self._entries[key] = (opening, manager, [0])
-        opening, manager, holders = entry
-        holders[0] += 1
-        try:
-            yield cast("T", await asyncio.shield(opening))
-        finally:
-            holders[0] -= 1
-            if holders[0] == 0:
+        """Hold the thing called `key`, making it by `factory` if nobody holds it; never two of one key at a time."""
+        while (entry := self._entries.get(key)) is not None and entry.leaving:
+            await asyncio.wait([entry.task])
+            if self._entries.get(key) is entry:
                 del self._entries[key]
-                if opening.done() and not opening.cancelled() and opening.exception() is None:
-                    await manager.__aexit__(None, None, None)
-
-
-async def _enter(manager: AbstractAsyncContextManager[T]) -> T:
-    return await manager.__aenter__()
+        if entry is None:
+            entry = self._entries[key] = _Shared(factory())
+        entry.holders += 1
+        try:
+            yield cast("T", await asyncio.shield(entry.opened))
+        finally:
+            entry.holders -= 1
+            if entry.holders == 0:
+                await entry.leave()
+                if self._entries.get(key) is entry:
+                    del self._entries[key]
 
 
 class Gate(Protocol):
@@ -149,6 +178,9 @@ class Runtime:
         self.bus = process.bus
         #: Where log lines go off the hot path.
         self.sink = process.sink
+        # Imported by who runs plugins, not by who writes one (it takes as long as all else together).
+        import structlog  # noqa: PLC0415
+
         self.log: Any = structlog.get_logger("llmproxy").bind(plugin=name)
         self._process = process
         self._gate = gate

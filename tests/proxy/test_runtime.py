@@ -1,0 +1,387 @@
+import asyncio
+import time
+from contextlib import asynccontextmanager
+
+import pytest
+
+from llmproxy.body import HOLD_LIMIT, Body
+from llmproxy.bus import Bus
+from llmproxy.errors import StartError
+from llmproxy.messages import Headers, Reply
+from llmproxy.metrics import Metrics
+from llmproxy.runtime import ChildRequest, Clock, Process, Runtime, Services, SharedPool
+
+
+class Gate:
+    """A generation that answers each child with what it was told to, and keeps what it was asked."""
+
+    def __init__(self, reply=None):
+        self.reply = reply if reply is not None else Reply(200, body=b"child")
+        self.calls = []
+        self.embedders = {}
+        self.may_answer = asyncio.Event()
+        self.may_answer.set()
+
+    async def open_store(self, name):
+        return f"store {name}"
+
+    async def call(self, request, parent):
+        self.calls.append((request, parent))
+        await self.may_answer.wait()
+        return self.reply
+
+
+def make_process(**given):
+    return Process(Metrics(), Bus(None, 0), **given)
+
+
+def make_runtime(name="plugin", *, process=None, gate=None, services=None, **given):
+    return Runtime(name, process or make_process(), gate or Gate(), services or Services(), **given)
+
+
+class Thing:
+    """What is shared; counts how often it is opened and closed, and in which task."""
+
+    def __init__(self, fault=None):
+        self.log = []
+        self.open = 0
+        self.tasks = []
+        self.fault = fault
+        self.may_open = asyncio.Event()
+        self.may_open.set()
+        self.may_close = asyncio.Event()
+        self.may_close.set()
+
+    @asynccontextmanager
+    async def __call__(self):
+        self.tasks.append(asyncio.current_task())
+        await self.may_open.wait()
+        if self.fault is not None:
+            raise self.fault
+        self.open += 1
+        assert self.open == 1
+        self.log.append("open")
+        try:
+            yield self
+        finally:
+            await self.may_close.wait()
+            self.tasks.append(asyncio.current_task())
+            self.open -= 1
+            self.log.append("close")
+
+
+async def settle():
+    for _ in range(10):
+        await asyncio.sleep(0)
+
+
+async def test_a_shared_thing_survives_a_reload():
+    pool, thing = SharedPool(), Thing()
+    async with pool.use("k", thing) as old:
+        inner = pool.use("k", Thing())
+        new = await inner.__aenter__()
+    kept = list(thing.log)
+    await inner.__aexit__(None, None, None)
+
+    assert old is new is thing
+    assert kept == ["open"]
+    assert thing.log == ["open", "close"]
+
+
+async def test_a_shared_thing_that_nobody_holds_is_made_anew():
+    pool, thing = SharedPool(), Thing()
+    for _ in range(2):
+        async with pool.use("k", thing):
+            pass
+
+    assert thing.log == ["open", "close"] * 2
+
+
+async def test_each_key_has_its_own():
+    pool, one, two = SharedPool(), Thing(), Thing()
+
+    async with pool.use(1, one) as first, pool.use(2, two) as second:
+        assert (first, second) == (one, two)
+
+
+async def test_two_who_come_at_once_share_one():
+    pool, thing = SharedPool(), Thing()
+
+    async def hold():
+        async with pool.use("k", thing) as got:
+            await settle()
+            return got
+
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(hold()) for _ in range(3)]
+
+    assert {task.result() for task in tasks} == {thing}
+    assert thing.log == ["open", "close"]
+
+
+async def test_a_shared_thing_is_entered_and_left_in_one_task():
+    pool, thing = SharedPool(), Thing()
+    async with asyncio.TaskGroup() as group:
+        held = pool.use("k", thing)
+        await group.create_task(held.__aenter__())
+        await group.create_task(held.__aexit__(None, None, None))
+
+    assert len(set(thing.tasks)) == 1
+
+
+async def test_a_new_one_is_not_opened_while_the_old_one_is_closing():
+    pool, thing = SharedPool(), Thing()
+    thing.may_close.clear()
+    held = pool.use("k", thing)
+    await held.__aenter__()
+    closing = asyncio.ensure_future(held.__aexit__(None, None, None))
+    await settle()
+    again = pool.use("k", thing)
+    opening = asyncio.ensure_future(again.__aenter__())
+    await settle()
+
+    assert thing.log == ["open"]
+
+    thing.may_close.set()
+    await closing
+    await opening
+
+    assert thing.log == ["open", "close", "open"]
+
+    await again.__aexit__(None, None, None)
+
+
+async def test_a_fault_in_opening_reaches_all_who_wait_and_the_next_tries_again():
+    pool, thing = SharedPool(), Thing(fault=LookupError("no"))
+    thing.may_open.clear()
+    waiting = [asyncio.ensure_future(pool.use("k", thing).__aenter__()) for _ in range(2)]
+    await settle()
+    thing.may_open.set()
+
+    for each in waiting:
+        with pytest.raises(LookupError, match="no"):
+            await each
+    thing.fault = None
+    async with pool.use("k", thing):
+        assert thing.log == ["open"]
+
+
+async def test_one_who_gives_up_waiting_does_not_disturb_the_others():
+    pool, thing = SharedPool(), Thing()
+    thing.may_open.clear()
+    held = pool.use("k", thing)
+    patient = asyncio.ensure_future(held.__aenter__())
+    hasty = asyncio.ensure_future(pool.use("k", thing).__aenter__())
+    await settle()
+    hasty.cancel()
+    thing.may_open.set()
+
+    assert await patient is thing
+    assert hasty.cancelled()
+
+    await held.__aexit__(None, None, None)
+
+    assert thing.log == ["open", "close"]
+
+
+async def test_an_opening_that_nobody_waits_for_any_more_is_given_up():
+    pool, thing = SharedPool(), Thing()
+    thing.may_open.clear()
+    hasty = asyncio.ensure_future(pool.use("k", thing).__aenter__())
+    await settle()
+    hasty.cancel()
+    await asyncio.wait([hasty])
+    thing.may_open.set()
+    await settle()
+
+    assert thing.log == []
+
+    async with pool.use("k", thing):
+        assert thing.log == ["open"]
+
+
+async def test_a_fault_in_closing_is_logged_and_the_next_gets_a_new_one(capsys):
+    class Stuck:
+        async def __aenter__(self):
+            return self
+
+        async def __aexit__(self, *exc):
+            raise LookupError("stuck")
+
+    pool, thing = SharedPool(), Thing()
+    async with pool.use("k", Stuck):
+        pass
+    await settle()
+    async with pool.use("k", thing) as got:
+        assert got is thing
+
+    assert "task_failed" in capsys.readouterr().out
+
+
+async def test_keys_of_plugins_differ_by_type():
+    runtime, one, two = make_runtime(), Thing(), Thing()
+
+    async with runtime.shared(1, one) as first, runtime.shared(True, two) as second:
+        assert (first, second) == (one, two)
+
+
+class Prices:
+    """A service."""
+
+
+def test_a_service_is_required_by_its_type():
+    services, prices = Services(), Prices()
+    make_runtime("above", services=services).provide(Prices, prices)
+
+    assert make_runtime("below", services=services).require(Prices) is prices
+
+
+def test_a_service_that_nobody_provides_is_told_with_the_plugin_that_needs_it():
+    with pytest.raises(StartError) as caught:
+        make_runtime("budget").require(Prices)
+    assert str(caught.value) == "plugin 'budget' needs 'Prices', which no plugin listed above it provides"
+
+
+def test_a_service_has_one_provider():
+    services = Services()
+    make_runtime("one", services=services).provide(Prices, Prices())
+
+    with pytest.raises(StartError) as caught:
+        make_runtime("two", services=services).provide(Prices, Prices())
+    assert str(caught.value) == "plugin 'two': 'Prices' is provided by plugin 'one' already"
+
+
+async def embed(texts):
+    return [[0.0]] * len(texts)
+
+
+def test_an_embedder_is_found_by_its_name():
+    gate = Gate()
+    gate.embedders["small"] = embed
+
+    assert make_runtime(gate=gate).embedder("small") is embed
+
+
+@pytest.mark.parametrize(("known", "told"), [((), "none"), (("b", "a"), "a, b")])
+def test_an_unknown_embedder_is_told_with_the_known_ones(known, told):
+    gate = Gate()
+    gate.embedders.update(dict.fromkeys(known, embed))
+
+    with pytest.raises(StartError) as caught:
+        make_runtime(gate=gate).embedder("small")
+    assert str(caught.value) == f"plugin 'plugin': no embedder 'small' is registered (known: {told})"
+
+
+async def test_a_store_is_opened_by_the_generation():
+    assert await make_runtime().store("main") == "store main"
+
+
+async def test_background_work_ends_with_the_generation():
+    runtime, ended = make_runtime("p"), []
+
+    async def work():
+        try:
+            await asyncio.Event().wait()
+        finally:
+            ended.append(True)
+
+    task = runtime.spawn(work(), name="poll")
+    await asyncio.sleep(0)
+    await runtime.close()
+
+    assert task.get_name() == "p:poll"
+    assert task.cancelled()
+    assert ended == [True]
+
+
+async def test_a_runtime_without_work_closes_at_once():
+    await make_runtime().close()
+
+
+@pytest.mark.parametrize(("slot", "runs"), [(0, True), (1, False)])
+async def test_work_once_a_host_runs_in_one_worker(slot, runs):
+    ran = []
+
+    async def work():
+        ran.append(slot)
+
+    task = make_runtime(process=make_process(slot=slot)).spawn(work(), name="n", once_per_host=True)
+    await settle()
+
+    assert (task is not None) is bool(ran) is runs
+
+
+REQUEST = ChildRequest("POST", "/v1/x", Headers.of({"Authorization": "Bearer secret"}), b"secret")
+
+
+async def test_a_child_exchange_is_the_generations_to_run():
+    gate, parent = Gate(), object()
+    reply = await make_runtime(gate=gate).call(REQUEST, parent)
+
+    assert reply is gate.reply
+    assert gate.calls == [(REQUEST, parent)]
+
+
+async def test_a_detached_child_outlives_its_caller_and_is_read_to_its_end():
+    read = []
+
+    async def pieces():
+        yield b"a" * (HOLD_LIMIT + 1)
+        read.append(True)
+
+    gate = Gate(Reply(200, body=Body.pumped(pieces())))
+    gate.may_answer.clear()
+    reply = await make_runtime(gate=gate).call(REQUEST, None, detached=True)
+    await settle()
+
+    assert reply is None
+    assert gate.calls == [(REQUEST, None)]
+    assert read == []
+
+    gate.may_answer.set()
+    await settle()
+
+    assert read == [True]
+
+
+async def test_a_detached_child_with_a_whole_reply_is_done_at_once():
+    gate = Gate()
+    await make_runtime(gate=gate).call(REQUEST, detached=True)
+    await settle()
+
+    assert gate.calls == [(REQUEST, None)]
+
+
+def test_a_child_request_shows_no_credential_and_no_body():
+    assert "secret" not in repr(REQUEST)
+
+
+async def test_a_reload_is_asked_for_where_the_process_can():
+    async def reload():
+        return "generation 2"
+
+    assert await make_runtime(process=make_process(reload=reload)).request_reload() == "generation 2"
+    with pytest.raises(RuntimeError, match="no configuration source"):
+        await make_runtime().request_reload()
+
+
+def test_a_runtime_hands_out_what_the_process_owns():
+    process = make_process()
+    runtime = make_runtime(process=process, listeners=["127.0.0.1:80"])
+
+    assert (runtime.metrics, runtime.bus, runtime.sink, runtime.clock) == (
+        process.metrics,
+        process.bus,
+        process.sink,
+        process.clock,
+    )
+    assert (runtime.name, runtime.listeners) == ("plugin", ("127.0.0.1:80",))
+
+
+async def test_the_clock_goes_forward():
+    clock = Clock()
+    before = clock.now()
+    await clock.sleep(0)
+
+    assert clock.now() >= before
+    assert abs(clock.wall() - time.time()) < 60
