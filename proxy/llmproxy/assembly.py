@@ -37,6 +37,7 @@ class Assembly:
 
     def __init__(self, config: Config) -> None:
         self.config = config
+        self._installed = available()
         self.registered = Registrations()
         self.registered.upstream_faces["http"] = cast("UpstreamFace", HttpApi())
         self.policies = {name: plugin.on_error for name, plugin in config.plugins.items()}
@@ -50,15 +51,14 @@ class Assembly:
 
     def _make(self, name: str, config: PluginConfig) -> Plugin[Any]:
         path = f"plugins.{name}"
-        kind = load(config.use, f"{path}.use")
+        kind = load(config.use, f"{path}.use", self._installed)
         return kind(name, decode_struct(kind.Config, config.config, path))
 
     def _dialect_plugins(self, plugins: Sequence[Plugin[Any]]) -> list[Plugin[Any]]:
         """Load the plugins of dialects that upstreams name and the configuration does not list."""
         given = {plugin.name for plugin in plugins} | {use.use for use in self.config.plugins.values()}
         wanted = {upstream.dialect for upstream in self.config.upstreams.values()} - {"http"} - given
-        installed = available()
-        return [self._make(name, PluginConfig(use=name)) for name in sorted(wanted) if name in installed]
+        return [self._make(name, PluginConfig(use=name)) for name in sorted(wanted) if name in self._installed]
 
     def _check_upstreams(self) -> None:
         known = sorted(self.registered.upstream_faces)

@@ -159,7 +159,7 @@ def take_upload(payload: StreamReader, timeout: float) -> bytes | Body:
     """Return the request's body: bytes if it is all here, else a Body that reads it with back-pressure."""
     if payload.is_eof() and payload.exception() is None:
         # The reader's own buffer: it is read once and dropped, so its book-keeping is not needed.
-        pieces = getattr(payload, "_buffer", ())
+        pieces: list[bytes] = list(getattr(payload, "_buffer", ()))
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
     return Body.pumped(_pieces(payload, timeout))
 

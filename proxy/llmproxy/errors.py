@@ -74,7 +74,7 @@ class StartError(Exception):
     """The gateway cannot start or reload; the message is one line that names the culprit."""
 
 
-class ConfigError(Exception):
+class ConfigError(StartError):
     """One mistake in the configuration, told by its key path."""
 
     def __init__(self, path: str, message: str, suggestion: str | None = None) -> None:

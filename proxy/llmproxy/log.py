@@ -19,7 +19,6 @@ from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 import orjson
-import structlog
 
 from llmproxy.redaction import redact
 
@@ -159,9 +158,10 @@ def _with_traceback(fields: Fields) -> Fields:
     plain = dict(fields)
     fault = plain.pop("exc_info")
     if fault is not None:
-        plain["exception"] = structlog.processors.ExceptionRenderer()(None, "", {"exc_info": fault})[
-            "exception"
-        ]
+        import structlog  # noqa: PLC0415
+
+        render = structlog.processors.ExceptionRenderer()
+        plain["exception"] = render(None, "", {"exc_info": fault})["exception"]
     return plain
 
 
@@ -172,6 +172,8 @@ def render_json(record: dict[str, Any]) -> bytes:
 
 def console_renderer(*, colors: bool) -> Render:
     """Return a renderer for people; text that a terminal would act on is shown escaped."""
+    import structlog  # noqa: PLC0415
+
     render = structlog.dev.ConsoleRenderer(
         colors=colors,
         timestamp_key="time",
@@ -195,6 +197,9 @@ def _printable(value: Any) -> Any:
 
 def configure(sink: LogSink, settings: LogConfig) -> None:
     """Send structlog's and the standard library's logs to `sink`; call it again when the settings change."""
+    # structlog takes as long to import as the rest of the public API: whoever only writes a plugin goes without.
+    import structlog  # noqa: PLC0415
+
     tty = sys.stderr.isatty()
     level = LEVELS[settings.level]
     console = settings.format == "console" or (settings.format == "auto" and tty)

@@ -6,11 +6,8 @@ import asyncio
 from collections.abc import Coroutine
 from typing import Any, TypeVar
 
-import structlog
-
 T = TypeVar("T")
 
-_log = structlog.get_logger("llmproxy")
 _running: set[asyncio.Task[Any]] = set()
 
 
@@ -25,4 +22,7 @@ def spawn(work: Coroutine[Any, Any, T], *, name: str) -> asyncio.Task[T]:
 def _done(task: asyncio.Task[Any]) -> None:
     _running.discard(task)
     if not task.cancelled() and (fault := task.exception()) is not None:
-        _log.error("task_failed", task=task.get_name(), fault=type(fault).__name__, exc_info=fault)
+        # Imported when it is needed: it is half of what `import llmproxy.plugin` would take.
+        import structlog  # noqa: PLC0415
+
+        structlog.get_logger("llmproxy").error("task_failed", task=task.get_name(), fault=type(fault).__name__, exc_info=fault)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import structlog
 
 from llmproxy.admin import AdminServer
+from llmproxy.bindings import ADMIN
 from llmproxy.bus import Bus
 from llmproxy.config import Config
 from llmproxy.errors import StartError
@@ -25,9 +26,6 @@ if TYPE_CHECKING:
     from llmproxy.sockets import Listener
 
 _log = structlog.get_logger("llmproxy")
-
-#: The name of the admin listener's binding.
-ADMIN = "admin"
 
 Read = Callable[[bytes], Config]
 
