@@ -125,6 +125,8 @@ async def tunnel(
     """Accept the caller's side and pass messages until the exchange is over."""
     try:
         client = await _accept(connection, reply, message, payload)
+        # From here on the relay itself sees the caller leave, and closes the upstream in good order.
+        connection.finishing = True
         exchange.outcome.first_byte_at = connection.front.gateway.process.clock.now()
         await Relay(client, reply, exchange).run(connection)
     finally:
@@ -181,8 +183,9 @@ class Relay:
         finally:
             for way in (up, down, drained):
                 way.cancel()
+        await asyncio.wait({up, down, drained})
         code = next((way.result() for way in (up, down) if way in done), SERVICE_RESTART)
-        self._conclude(code, gone=up in done and self._client.close_code == ABNORMAL)
+        self._conclude(code, gone=up in done and code == ABNORMAL)
         await self._client.close(code=_sendable(code))
         await self._upstream.close(code=_sendable(code))
 
@@ -205,7 +208,8 @@ class Relay:
             except TimeoutError:
                 return SERVICE_RESTART
             if message.type not in {WSMsgType.TEXT, WSMsgType.BINARY}:
-                return source.close_code or NORMAL
+                told = message.type in {WSMsgType.CLOSE, WSMsgType.ERROR}
+                return (source.close_code or NORMAL) if told else ABNORMAL
             try:
                 await self._forward(message, sink, direction)
             except GatewayError as fault:
