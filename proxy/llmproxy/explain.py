@@ -16,10 +16,11 @@ from llmproxy.differences import edits_between
 from llmproxy.errors import GatewayError
 from llmproxy.exchange import Endpoint, Exchange
 from llmproxy.hooks import HOOKS, Hooks
+from llmproxy.matching import find_route
 from llmproxy.messages import ClientRequest
 from llmproxy.redaction import REDACTED, is_sensitive, redact_config, redact_text
 from llmproxy.references import Resolved
-from llmproxy.routing import Match, MethodNotAllowed, Router
+from llmproxy.routing import Router
 from llmproxy.units import format_duration
 
 if TYPE_CHECKING:
@@ -103,7 +104,7 @@ def explain(
     """Explain one request; `routes` are those that `build_routes` made from `assembly`."""
     told = Explanation(request.method, request.target)
     try:
-        found = _match(routes, request)
+        found = find_route(Router(routes), request)
         exchange = Exchange(request, found.route, "explained", 0.0)
         exchange.params = dict(found.params)
         exchange.client_face = found.route.face
@@ -118,19 +119,6 @@ def explain(
     except GatewayError as error:
         told.refusal = {"status": error.status, "code": error.code, "message": error.message}
     return told
-
-
-def _match(routes: Sequence[Route], request: ClientRequest) -> Match[Route]:
-    found = Router(routes).match(
-        request.method, request.host, request.path, request.headers.get, request.query
-    )
-    if isinstance(found, Match):
-        return found
-    if isinstance(found, MethodNotAllowed):
-        raise GatewayError(405, "method_not_allowed", f"This path takes {', '.join(found.allowed)}.")
-    if found is None:
-        raise GatewayError(404, "unknown_route", f"No route matches {request.method} {request.path}.")
-    raise GatewayError(400, "bad_path", found.reason)
 
 
 def _tell_route(told: Explanation, assembly: Assembly, exchange: Exchange, size: int) -> None:

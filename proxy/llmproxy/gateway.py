@@ -12,11 +12,12 @@ import structlog
 
 from llmproxy.assembly import Assembly, Faces, build_routes
 from llmproxy.body import OPEN, Body
-from llmproxy.errors import BadRequest, GatewayError, StartError
+from llmproxy.errors import GatewayError, StartError
 from llmproxy.exchange import Exchange
+from llmproxy.matching import find_route
 from llmproxy.messages import ClientRequest, Headers, Reply
 from llmproxy.problems import problem
-from llmproxy.routing import BadPath, Match, MethodNotAllowed, Router
+from llmproxy.routing import Match, Router
 from llmproxy.runtime import ChildRequest, Process, Runtime, Services
 from llmproxy.tasks import spawn
 
@@ -132,32 +133,10 @@ class Generation:
         known = self._known.get(asked)
         if known is not None:
             return known
-        found = self._find(request)
+        found = find_route(self.router, request)
         if self.router.unconditional and not found.params and len(self._known) < _REMEMBERED:
             self._known[asked] = found
         return found
-
-    def _find(self, request: ClientRequest) -> Match[Route]:
-        target = request.target
-        if not target.isascii():
-            raise BadRequest("bad_target", "The request's target holds characters that are not ASCII.")
-        if not target.startswith("/"):
-            message = "The request's target must be a path, such as /v1/chat/completions."
-            raise BadRequest("bad_target", message)
-        found = self.router.match(
-            request.method, request.host, request.path, request.headers.get, request.query
-        )
-        if isinstance(found, Match):
-            return found
-        if isinstance(found, BadPath):
-            raise BadRequest("bad_path", found.reason)
-        if isinstance(found, MethodNotAllowed):
-            allowed = ", ".join(found.allowed)
-            message = f"This path takes {allowed}."
-            raise GatewayError(405, "method_not_allowed", message, headers=[("Allow", allowed)])
-        raise BadRequest(
-            "unknown_route", f"No route matches {request.method} {request.path[:200]}.", status=404
-        )
 
     def shape(self, error: GatewayError, path: str, headers: Headers | None = None) -> Reply:
         """Return an error for a caller whose route is not known, by the face that its path or headers suggest."""
