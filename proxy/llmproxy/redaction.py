@@ -24,6 +24,7 @@ _NAMED: Final = re.compile(
     re.IGNORECASE,
 )
 _COOKIE: Final = re.compile(r"(cookie[\"']?\s*[:=]\s*(?:b?[\"'])?)[^\r\n\"']+", re.IGNORECASE)
+_USERINFO: Final = re.compile(r"(://)[^\s/?#\"']+@")
 _LOOK: Final = re.compile(r"\b(?:sk|pk|rk|gsk|xai|ghp|gho|hf|AIza|eyJ|AKIA)[-_A-Za-z0-9]{12,}[-_.A-Za-z0-9]*")
 _SHORTEST_LOOK: Final = 14
 _REFERENCE: Final = re.compile(r"(?<!\$)\$\{")
@@ -79,6 +80,7 @@ def _redact_text(text: str) -> str:
         text = _SCHEME.sub(rf"\1\2{REDACTED}", text)
         text = _NAMED.sub(rf"\1{REDACTED}", text)
         text = _COOKIE.sub(rf"\1{REDACTED}", text)
+        text = _USERINFO.sub(rf"\1{REDACTED}@", text)
     return _LOOK.sub(REDACTED, text) if len(text) >= _SHORTEST_LOOK else text
 
 

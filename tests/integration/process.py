@@ -13,6 +13,7 @@ from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Self
 
+_ROOT = Path(__file__).parents[2]
 _LISTENS = re.compile(r"llmproxy listens on ([^\s,;]+)[^;]*(?:; admin on (\S+))?")
 #: Runs llmproxy the way systemd runs a service: the socket at number 3, the process named in LISTEN_PID.
 _ACTIVATED = """
@@ -38,7 +39,7 @@ class GatewayProcess:
         patience: float = 20.0,
     ) -> None:
         self._command = [*_program(inherited), "serve", *map(str, arguments)]
-        self._environ = {**_clean_environ(), **(environ or {})}
+        self._environ = {**clean_environ(), **(environ or {})}
         self._pass = () if inherited is None else (inherited,)
         self._patience = patience
         self._announced = threading.Event()
@@ -143,10 +144,11 @@ def _program(inherited: int | None) -> Sequence[str]:
     return [sys.executable, "-c", _ACTIVATED, str(inherited)]
 
 
-def _clean_environ() -> dict[str, str]:
+def clean_environ() -> dict[str, str]:
     """Return the environment without providers' keys and proxies, which would change what is served."""
-    return {
+    kept = {
         name: value
         for name, value in os.environ.items()
         if not name.upper().endswith(("_API_KEY", "_PROXY")) and not name.startswith(("LISTEN_", "LLMPROXY"))
     }
+    return {**kept, "PYTHONPATH": os.pathsep.join([str(_ROOT / "proxy"), str(_ROOT / "plugins")])}

@@ -18,7 +18,7 @@ from prometheus_client.parser import text_string_to_metric_families
 from llmproxy.testing import Judge, RawClient
 
 from .load import chat, load, owner
-from .process import GatewayProcess
+from .process import GatewayProcess, clean_environ
 
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers share sockets as Linux does")
 
@@ -87,7 +87,7 @@ async def run_reload(gateway: GatewayProcess) -> tuple[int, str]:
             "--token-env",
             "ADMIN_TOKEN",
         ),
-        env={**os.environ, **ENVIRON},
+        env={**clean_environ(), **ENVIRON},
         stdout=asyncio.subprocess.PIPE,
         stderr=asyncio.subprocess.STDOUT,
     )

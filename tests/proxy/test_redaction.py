@@ -85,6 +85,11 @@ def test_plain_words_stay(text):
     assert redact_text(text) == text
 
 
+@pytest.mark.parametrize("userinfo", [f"user:{SECRET}", f":{SECRET}", SECRET, f"a:{SECRET}@b"])
+def test_a_url_loses_its_user_and_password(userinfo):
+    assert redact_text(f"proxy http://{userinfo}@host:3128/x@y") == f"proxy http://{REDACTED}@host:3128/x@y"
+
+
 def test_bytes_and_objects_are_read_as_text():
     class Thing:
         def __str__(self):
