@@ -55,14 +55,23 @@ def _field(name: str | bytes, value: str | bytes) -> RawHeader:
 class Headers:
     """Header fields in the order and spelling they came, looked up without regard to case.
 
-    `raw` is the list of (name, value) byte pairs; change it only through the methods.
+    `raw` is the list of (name, value) byte pairs; change it only through the methods. `index` holds the last value of
+    each name, names in lower case.
     """
 
-    __slots__ = ("_index", "raw")
+    __slots__ = ("index", "raw")
+
+    #: Made when it is first asked for, and again after a change; from then on it costs no call.
+    index: dict[bytes, bytes]
 
     def __init__(self, raw: Iterable[RawHeader] = ()) -> None:
         self.raw: list[RawHeader] = raw if isinstance(raw, list) else list(raw)
-        self._index: dict[bytes, bytes] | None = None
+
+    def __getattr__(self, name: str) -> dict[bytes, bytes]:
+        if name != "index":
+            raise AttributeError(name)
+        self.index = index = {field.lower(): value for field, value in self.raw}
+        return index
 
     @classmethod
     def of(cls, pairs: HeaderPairs | dict[str, str]) -> Headers:
@@ -71,14 +80,6 @@ class Headers:
         for name, value in pairs.items() if isinstance(pairs, dict) else pairs:
             headers.add(name, value)
         return headers
-
-    @property
-    def index(self) -> dict[bytes, bytes]:
-        """The last value of each name, names in lower case."""
-        index = self._index
-        if index is None:
-            index = self._index = {name.lower(): value for name, value in self.raw}
-        return index
 
     def get(self, name: str) -> str | None:
         """Return the last value of `name`, or None."""
@@ -101,22 +102,24 @@ class Headers:
 
     def add(self, name: str | bytes, value: str | bytes) -> None:
         """Append a field; refuse what could end the line early (RFC 9110 §5.5)."""
-        self.raw.append(_field(name, value))
-        self._index = None
+        field = _field(name, value)
+        index = self.index
+        self.raw.append(field)
+        index[field[0].lower()] = field[1]
 
     def set(self, name: str | bytes, value: str | bytes) -> None:
         """Replace every field of this name by one."""
         field = _field(name, value)
         self.remove(name)
         self.raw.append(field)
-        self._index = None
+        self.index[field[0].lower()] = field[1]
 
     def remove(self, name: str | bytes) -> None:
         """Drop every field of this name."""
         wanted = _bytes(name).lower()
         if wanted in self.index:
             self.raw = [pair for pair in self.raw if pair[0].lower() != wanted]
-            self._index = None
+            del self.index[wanted]
 
     def copy(self) -> Headers:
         """Return headers that can be changed without touching these."""
