@@ -183,6 +183,16 @@ def test_the_source_is_abandoned_when_the_last_sink_leaves_though_observers_stay
     assert source.said == ["abandon"]
 
 
+def test_a_body_that_somebody_wants_goes_on():
+    wanted, unwanted = Switches(), Switches()
+    wanted.body.attach(Heard())
+    wanted.body.abandon_unless_wanted()
+    unwanted.body.abandon_unless_wanted()
+
+    assert wanted.said == []
+    assert unwanted.said == ["abandon"]
+
+
 def test_a_stranger_that_leaves_changes_nothing():
     source = Switches()
     source.body.detach(Heard())
