@@ -28,7 +28,8 @@ class GatewayProcess:
     """A gateway: `with GatewayProcess("-c", file) as gateway`; its URLs are those it announces itself.
 
     What it writes is kept in `lines`, standard output and standard error together. `inherited` is a listening
-    socket's file descriptor, handed over as systemd does it.
+    socket's file descriptor, handed over as systemd does it. `program` is an installed `llmproxy` to run
+    instead of this tree.
     """
 
     def __init__(
@@ -36,10 +37,13 @@ class GatewayProcess:
         *arguments: str | Path,
         environ: Mapping[str, str] | None = None,
         inherited: int | None = None,
+        program: Path | None = None,
         patience: float = 20.0,
     ) -> None:
-        self._command = [*_program(inherited), "serve", *map(str, arguments)]
+        self._command = [*_program(program, inherited), "serve", *map(str, arguments)]
         self._environ = {**clean_environ(), **(environ or {})}
+        if program is not None:
+            del self._environ["PYTHONPATH"]
         self._pass = () if inherited is None else (inherited,)
         self._patience = patience
         self._announced = threading.Event()
@@ -138,7 +142,9 @@ class GatewayProcess:
         self._reader.join(5.0)
 
 
-def _program(inherited: int | None) -> Sequence[str]:
+def _program(program: Path | None, inherited: int | None) -> Sequence[str]:
+    if program is not None:
+        return [str(program)]
     if inherited is None:
         return [sys.executable, "-m", "llmproxy"]
     return [sys.executable, "-c", _ACTIVATED, str(inherited)]
