@@ -34,6 +34,7 @@ def error_reply(error: GatewayError) -> Reply:
         headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
     if error.status == 401:
         headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §11.6.1
+    headers.update(error.headers)
     return Reply.json({"error": describe(error)}, error.status, headers)
 
 

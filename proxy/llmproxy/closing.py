@@ -19,6 +19,7 @@ _REQUEST_LINE = re.compile(rb"[A-Z]{1,20} (/[^ ?\r\n]{0,2000})")
 
 #: Seconds for which a caller that still sends is listened to after its reply.
 LINGER = 2.0
+STEP = 0.05
 
 
 def reject(connection: ClientConnection, seen: bytes, error: GatewayError | None = None) -> None:
@@ -34,7 +35,7 @@ def reject(connection: ClientConnection, seen: bytes, error: GatewayError | None
     body = cast("bytes", reply.body)
     connection.transport.write(write_head(reply, extra, b"Content-Length: %d\r\n\r\n" % len(body)) + body)
     connection.close()
-    _ = spawn(_linger(connection, None), name="linger")
+    _ = spawn(_linger(connection), name="linger")
 
 
 def hang_up(connection: ClientConnection, payload: StreamReader) -> None:
@@ -45,23 +46,19 @@ def hang_up(connection: ClientConnection, payload: StreamReader) -> None:
     if payload.is_eof():
         connection.transport.close()
     else:
-        _ = spawn(_linger(connection, payload), name="linger")
+        _ = spawn(_linger(connection), name="linger")
 
 
-async def _linger(connection: ClientConnection, payload: StreamReader | None) -> None:
+async def _linger(connection: ClientConnection) -> None:
     """Take what the caller is still sending for a moment, so that a reset does not destroy the reply."""
     transport = connection.transport
     if transport is None:
         return
     if transport.can_write_eof():
         transport.write_eof()
-    try:
-        async with asyncio.timeout(LINGER):
-            while connection.transport is not None:
-                if payload is None or payload.is_eof() or payload.exception() is not None:
-                    await asyncio.sleep(0.05)
-                else:
-                    await payload.readany()
-    except Exception:  # noqa: S110  # the reply is out; nothing more can be said
-        pass
+    connection.hear_out()
+    for _ in range(int(LINGER / STEP)):
+        await asyncio.sleep(STEP)
+        if connection.transport is None:
+            return
     transport.close()

@@ -24,8 +24,10 @@ async def deliver(
     exchange: Exchange | None,
     message: RawRequestMessage,
     payload: StreamReader,
+    *,
+    last: bool = False,
 ) -> bool:
-    """Write a reply; return whether the connection may carry another exchange.
+    """Write a reply, perhaps as the connection's last; return whether another exchange may follow.
 
     Raises:
         CancelledError: the caller is gone.
@@ -37,7 +39,7 @@ async def deliver(
             reply.body.abandon()
         raise asyncio.CancelledError
     bodiless = message.method == "HEAD" or reply.status in {204, 304}
-    keep = not (message.should_close or message.upgrade or front.draining) and payload.is_eof()
+    keep = not (last or message.should_close or message.upgrade or front.draining) and payload.is_eof()
     if exchange is not None:
         exchange.outcome.first_byte_at = front.gateway.process.clock.now()
     if isinstance(reply.body, Body) and not bodiless:

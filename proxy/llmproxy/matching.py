@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from llmproxy.errors import BadRequest, GatewayError
@@ -11,6 +12,11 @@ if TYPE_CHECKING:
     from llmproxy.messages import ClientRequest
 
 
+# RFC 3986 §3.2.2: a registered name, an IPv4 address or a bracketed IPv6 one; empty where HTTP/1.0 names none.
+_HOST = re.compile(r"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re.ASCII)
+_ELSEWHERE = re.compile(r"[^!-~]|#")
+
+
 def find_route(router: Router[RouteT], request: ClientRequest) -> Match[RouteT]:
     """Find the route of a request.
 
@@ -18,8 +24,11 @@ def find_route(router: Router[RouteT], request: ClientRequest) -> Match[RouteT]:
         GatewayError: what its caller is told: a bad target (400), no route (404), another method (405).
     """
     target = request.target
-    if not target.isascii():
-        raise BadRequest("bad_target", "The request's target holds characters that are not ASCII.")
+    if _HOST.fullmatch(request.host) is None:
+        raise BadRequest("bad_host", "The request's Host is not a host, such as api.example.com:8080.")
+    if _ELSEWHERE.search(target) is not None:
+        message = "The request's target holds a fragment, or characters that are not ASCII."
+        raise BadRequest("bad_target", message)
     if not target.startswith("/"):
         message = "The request's target must be a path, such as /v1/chat/completions."
         raise BadRequest("bad_target", message)

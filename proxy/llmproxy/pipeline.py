@@ -74,11 +74,11 @@ class Pipeline:
         try:
             return await self._go(exchange)
         except GatewayError as error:
-            return await self._refuse(exchange, error)
+            return await self.refuse(exchange, error)
         except Exception:
             _log.exception("exchange_failed", route=self.route.name, exchange=exchange.id)
             internal = GatewayError(500, "internal_error", "The gateway failed to serve this request.")
-            return await self._refuse(exchange, internal)
+            return await self.refuse(exchange, internal)
 
     async def _go(self, exchange: Exchange) -> Reply:
         for step in self._pre_route:
@@ -144,6 +144,8 @@ class Pipeline:
                         f"The model {exchange.model[:200]!r} is not served here.",
                         status=404,
                     )
+        if not endpoints and route.models is not None and exchange.model is None:
+            raise BadRequest("model_required", "The request must name a model.")
         if not endpoints:
             raise BadRequest("no_upstream", "Nothing on this route can answer this request.", status=404)
         if route.strategy is not None:
@@ -173,7 +175,7 @@ class Pipeline:
 
     # Errors, and the end.
 
-    async def _refuse(self, exchange: Exchange, error: GatewayError) -> Reply:
+    async def refuse(self, exchange: Exchange, error: GatewayError) -> Reply:
         """Shape an error in the caller's dialect and pass it through all transforms."""
         exchange.outcome.error = error.code
         if not exchange.outcome.result:

@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, Any, cast
 import structlog
 from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
+from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web import RequestHandler
+from aiohttp.web import RequestHandler, RequestPayloadError
 from aiohttp.web import Server as AiohttpServer
 
 from llmproxy.client import WRITE_HIGH, ClientSink
@@ -33,6 +34,7 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("llmproxy")
 
 _HEADERS = 128
+_LARGE = BadRequest("header_too_large", "A line of the request's header is too long.", status=431)
 
 
 @dataclass(slots=True)
@@ -79,7 +81,18 @@ async def _unused(
 class ClientConnection(RequestHandler):
     """One caller's connection."""
 
-    __slots__ = ("_line", "busy", "finishing", "front", "paused_since", "peer", "since", "sink", "task")
+    __slots__ = (
+        "_line",
+        "busy",
+        "finishing",
+        "front",
+        "paused_since",
+        "peer",
+        "since",
+        "sink",
+        "task",
+        "upload",
+    )
 
     def __init__(self, manager: Listening, front: Front) -> None:
         limit = front.settings.max_header_size
@@ -100,6 +113,7 @@ class ClientConnection(RequestHandler):
         self.finishing = False
         self.task: asyncio.Task[None] | None = None
         self.sink: ClientSink | None = None
+        self.upload: StreamReader | None = None
         self.peer = ""
         self.since = 0.0
         self.paused_since = 0.0
@@ -125,6 +139,13 @@ class ClientConnection(RequestHandler):
                 self._line = data[:2048]
         elif not self.busy:
             self._next(data)
+        elif not isinstance(self._messages[-1][0], RawRequestMessage):
+            self._spoil_upload()
+
+    def _spoil_upload(self) -> None:
+        """Tell whoever reads the body that the parser gave up inside it: it tells nobody but its queue."""
+        if self.upload is not None and not self.upload.is_eof():
+            self.upload.set_exception(RequestPayloadError("the body's framing is broken"))
 
     def connection_lost(self, exc: BaseException | None) -> None:
         self.front.watch.closed(self)
@@ -165,6 +186,11 @@ class ClientConnection(RequestHandler):
             self.task.cancel()
         self.force_close()
 
+    def hear_out(self) -> None:
+        """Go on reading, for the sake of the caller's kernel: what comes now is dropped."""
+        if self.transport is not None and not self.transport.is_reading():
+            self._resume_transport_reading()
+
     def close_if_idle(self) -> None:
         """Close the connection unless it carries an exchange."""
         if not self.busy and self.transport is not None:
@@ -193,10 +219,11 @@ class ClientConnection(RequestHandler):
         if self._buffer_paused and len(self._messages) <= self._msg_queue_resume_size:
             self._resume_reading_if_drained()
         if not isinstance(message, RawRequestMessage):
-            reject(self, self._line + data)
+            reject(self, self._line + data, _LARGE if isinstance(message.exc, LineTooLong) else None)
             return
         self._line = b""
         self.finishing = False
+        self.upload = payload
         self.task = self._loop.create_task(self._serve(message, payload))
 
     async def _serve(self, message: RawRequestMessage, payload: StreamReader) -> None:
@@ -208,8 +235,7 @@ class ClientConnection(RequestHandler):
         except Exception:
             _log.exception("turn_failed", listener=self.front.address)
         finally:
-            self.task = None
-            self.sink = None
+            self.task = self.sink = self.upload = None
             if not keep:
                 hang_up(self, payload)
         if not keep:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 from llmproxy.body import Body
 from llmproxy.client import take_upload
 from llmproxy.delivery import deliver
-from llmproxy.errors import GatewayError
+from llmproxy.errors import BadRequest, GatewayError
 from llmproxy.exchange import Exchange
 from llmproxy.expecting import Expected
 from llmproxy.messages import ClientRequest, Headers
@@ -21,15 +21,26 @@ if TYPE_CHECKING:
     from llmproxy.server import ClientConnection
 
 
+_VERSIONS = frozenset({(1, 0), (1, 1)})
+_NO_HANDSHAKE = GatewayError(
+    426,
+    "bad_handshake",
+    "A WebSocket needs Sec-WebSocket-Key, and Sec-WebSocket-Version 13.",
+    headers=[("Sec-WebSocket-Version", "13")],
+)
+
+
 async def take_turn(connection: ClientConnection, message: RawRequestMessage, payload: StreamReader) -> bool:
     """Serve one request; return whether the connection may carry another."""
     generation = connection.front.gateway.current
     request = _request(connection, message)
     try:
+        _check(message, request)
         match = generation.match(request)
     except GatewayError as error:
         reply = generation.shape(error, request.path, request.headers)
-        return await deliver(connection, reply, None, message, payload)
+        # Behind what is spoken differently, nobody knows where the next request begins.
+        return await deliver(connection, reply, None, message, payload, last=error.status > 500)
     exchange = _open(connection, match, request, payload)
     upload = exchange.upload
     pipeline = match.route.pipeline
@@ -51,6 +62,17 @@ async def take_turn(connection: ClientConnection, message: RawRequestMessage, pa
             upload.abandon()
         await pipeline.finish(exchange)
         generation.leave()
+
+
+def _check(message: RawRequestMessage, request: ClientRequest) -> None:
+    """Refuse what the parser lets through and this gateway does not speak."""
+    if message.version not in _VERSIONS:
+        raise BadRequest("http_version", "This gateway speaks HTTP/1.1 and HTTP/1.0.", status=505)
+    if message.chunked:
+        codings = ",".join(request.headers.get_all("transfer-encoding"))
+        if codings.strip().lower() != "chunked":
+            # The other codings would have to be taken off, or named to the upstream (RFC 9112 §6.1).
+            raise BadRequest("transfer_coding", "The only transfer coding known is chunked.", status=501)
 
 
 def _request(connection: ClientConnection, message: RawRequestMessage) -> ClientRequest:
@@ -91,7 +113,11 @@ async def _upgrade(
     from llmproxy.websocket import Upgraded, tunnel  # noqa: PLC0415
 
     exchange.upgraded = True
-    reply = await exchange.route.pipeline.answer(exchange)
+    pipeline, index = exchange.route.pipeline, exchange.request.headers.index
+    if index.get(b"sec-websocket-version") != b"13" or b"sec-websocket-key" not in index:
+        reply = await pipeline.refuse(exchange, _NO_HANDSHAKE)
+    else:
+        reply = await pipeline.answer(exchange)
     exchange.outcome.status = reply.status
     if isinstance(reply, Upgraded):
         await tunnel(connection, exchange, reply, message, payload)
