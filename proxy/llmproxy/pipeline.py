@@ -93,7 +93,7 @@ class Pipeline:
                 exchange.outcome.result = "answered"
                 exchange.outcome.answered_by = step.plugin
                 return await self._replies.respond(exchange, reply, step.place)
-        await self._resolve(exchange)
+        await _resolve(self.route, exchange)
         if self._lookup and not exchange.upgraded:
             reply = await self._look_up(exchange)
             if reply is not None:
@@ -126,32 +126,6 @@ class Pipeline:
         self._fault(step, hook, fault)
         if not step.open:
             raise plugin_failed(500) from fault
-
-    async def _resolve(self, exchange: Exchange) -> None:
-        """Find the endpoints that may answer: by the model's name where there is one, else the route's own."""
-        route = self.route
-        if route.handler is not None:
-            return
-        endpoints: Sequence[Endpoint] | None = route.defaults
-        if route.models is not None:
-            if not isinstance(exchange.upload, Body) or route.face is None or route.face.reads_body(exchange):
-                await exchange.body()
-            if exchange.model is not None:
-                endpoints = exchange.endpoints or route.models.resolve(exchange.model)
-                if endpoints is None:
-                    raise BadRequest(
-                        "model_not_found",
-                        f"The model {exchange.model[:200]!r} is not served here.",
-                        status=404,
-                    )
-        if not endpoints and route.models is not None and exchange.model is None:
-            raise BadRequest("model_required", "The request must name a model.")
-        if not endpoints:
-            raise BadRequest("no_upstream", "Nothing on this route can answer this request.", status=404)
-        if route.strategy is not None:
-            endpoints = route.strategy(exchange, endpoints)
-        exchange.endpoints = endpoints
-        exchange.endpoint = endpoints[0]
 
     def _onion(self, steps: tuple[Step, ...], attempts: Attempts) -> CallNext:
         call: CallNext = attempts.run
@@ -202,3 +176,29 @@ class Pipeline:
     def _fault(self, step: Step, hook: str, fault: BaseException) -> None:
         self._faults.labels(step.plugin, hook).inc()
         _log.error("plugin_failed", plugin=step.plugin, hook=hook, route=self.route.name, exc_info=fault)
+
+
+async def _resolve(route: Route, exchange: Exchange) -> None:
+    """Find the endpoints that may answer: by the model's name where there is one, else the route's own."""
+    if route.handler is not None:
+        return
+    endpoints: Sequence[Endpoint] | None = route.defaults
+    if route.models is not None:
+        if not isinstance(exchange.upload, Body) or route.face is None or route.face.reads_body(exchange):
+            await exchange.body()
+        if exchange.model is not None:
+            endpoints = exchange.endpoints or route.models.resolve(exchange.model)
+            if endpoints is None:
+                raise BadRequest(
+                    "model_not_found",
+                    f"The model {exchange.model[:200]!r} is not served here.",
+                    status=404,
+                )
+    if not endpoints and route.models is not None and exchange.model is None:
+        raise BadRequest("model_required", "The request must name a model.")
+    if not endpoints:
+        raise BadRequest("no_upstream", "Nothing on this route can answer this request.", status=404)
+    if route.strategy is not None:
+        endpoints = route.strategy(exchange, endpoints)
+    exchange.endpoints = endpoints
+    exchange.endpoint = endpoints[0]
