@@ -165,8 +165,9 @@ class UpstreamConnection(Carrier):
 
     def _overlong(self, data: bytes) -> bool:
         """Whether a large read is one of header fields rather than of `data`."""
-        head = sum(len(name) + len(value) for name, value in self.fields)
-        return not data or (self.waiter is not None and head > MAX_HEAD)
+        if self.waiter is None or not data:
+            return not data
+        return sum(len(name) + len(value) for name, value in self.fields) > MAX_HEAD
 
     def _finish(self) -> None:
         """The message is over: free the connection, or close it if it cannot carry another."""

@@ -20,6 +20,10 @@ if TYPE_CHECKING:
 SWEEP = 0.05
 SWEPT = 20_000
 
+#: Seconds after which an idle connection is looked at before it is used: a process that was stopped, or busy, has not
+#: heard yet of the ends that upstreams put to theirs meanwhile.
+SETTLED = 1.0
+
 
 def overdue(connection: UpstreamConnection, now: float) -> UpstreamTimeout | None:
     """Return the timeout of a busy connection that has run out, if any."""
@@ -70,8 +74,11 @@ class Pool:
         """Return a connection that is ready now, or None."""
         while self._idle:
             connection, _ = self._idle.popitem()
-            if connection.ready:
+            if not connection.ready:
+                continue
+            if self._loop.time() - connection.touched < SETTLED or not connection.unread():
                 return connection
+            connection.abort()
         return None
 
     async def acquire(self) -> UpstreamConnection:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import select
 from typing import TYPE_CHECKING, cast
 
 from llmproxy.replyreader import IDLE, ReplyReader
@@ -87,6 +88,12 @@ class Carrier(ReplyReader, asyncio.Protocol):
     def ready(self) -> bool:
         """Whether it can carry a message now."""
         return self.state == IDLE and not self.transport.is_closing()
+
+    def unread(self) -> bool:
+        """Whether bytes, or the connection's end, wait in the kernel where the loop has not seen them yet."""
+        look = select.poll()
+        look.register(self.transport.get_extra_info("socket").fileno(), select.POLLIN)
+        return bool(look.poll(0))
 
     def abort(self, error: BaseException | None = None) -> None:
         """Close at once."""

@@ -1,5 +1,6 @@
 import asyncio
 import contextlib
+import socket
 from types import SimpleNamespace
 
 import pytest
@@ -265,6 +266,29 @@ async def test_a_connection_the_upstream_closed_while_idle_is_passed_over(make_p
 
 async def whole(reply):
     return reply.body if isinstance(reply.body, bytes) else await reply.body.read(1000)
+
+
+@pytest.mark.parametrize("idle_for", [0.0, 2.0])
+async def test_an_end_that_the_loop_has_not_seen_yet_is_looked_for_after_a_while(make_pool, idle_for):
+    with socket.create_server(("127.0.0.1", 0)) as listening:
+        pool, _ = make_pool(listening.getsockname()[1])
+        connection = await pool.acquire()
+        peer, _ = listening.accept()
+        with peer:
+            peer.sendall(b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\nok")
+            await exchange(connection)
+        connection.touched -= idle_for
+
+        assert (pool.idle_connection() is None) == bool(idle_for)
+
+
+async def test_a_quiet_connection_is_used_however_long_it_was_idle(make_pool):
+    pool, _ = make_pool()
+    connection = await pool.acquire()
+    await whole(await exchange(connection))
+    connection.touched -= 30
+
+    assert pool.idle_connection() is connection
 
 
 async def test_an_idle_connection_expires(make_pool, upstream):

@@ -1,6 +1,8 @@
 import asyncio
 import base64
+import socket
 import ssl
+import time
 
 import pytest
 import trustme
@@ -42,6 +44,17 @@ async def make_upstream():
         for connection in list(upstream.pool._all):
             connection.abort()
     await asyncio.sleep(0.01)
+
+
+@pytest.fixture(scope="module")
+def tls(tmp_path_factory):
+    """Return a server's context, and what makes a client trust it."""
+    authority = trustme.CA()
+    path = str(tmp_path_factory.mktemp("ca") / "ca.pem")
+    authority.cert_pem.write_to_path(path)
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH, cafile=path)
+    authority.issue_cert("127.0.0.1").configure_cert(context)
+    return context, UpstreamTls(ca=path)
 
 
 def make_request(method="POST", target="/chat", body=b"{}", **headers):
@@ -110,13 +123,43 @@ async def test_connections_are_kept(make_upstream):
         assert repr(upstream) == "<Upstream 'main' <Pool 1 open, 1 idle, 0 waiting>>"
 
 
-async def test_large_bodies_pass_both_ways(make_upstream):
+@pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
+async def test_large_bodies_pass_both_ways(make_upstream, tls, secure):
+    context, trusted = tls
     body = bytes(range(256)) * 40_000
-    async with FakeUpstream().reply(body=body) as fake:
-        reply = await send(make_upstream(fake.url), make_request(body=body))
+    async with FakeUpstream(tls=context if secure else None).reply(body=body) as fake:
+        upstream = make_upstream(fake.url, tls=trusted if secure else None)
+        reply = await send(upstream, make_request(body=body))
+        await asyncio.sleep(0.05)
 
+        assert reply.body.size < len(body)
         assert await whole(reply) == body
         assert fake.requests[0].body == body
+        assert await whole(await send(upstream)) == body
+        assert fake.connections == 1
+
+
+async def test_an_upstream_that_wants_a_certificate_and_gets_none_breaks_off(make_upstream, tls):
+    def refuse(listening, context):
+        accepted, _ = listening.accept()
+        with context.wrap_socket(accepted, server_side=True, do_handshake_on_connect=False) as peer:
+            peer.settimeout(5)
+            with pytest.raises(ssl.SSLError):
+                peer.do_handshake()
+            time.sleep(0.05)  # the request that came meanwhile would turn the close into a reset
+
+    context, trusted = tls
+    context.verify_mode = ssl.CERT_REQUIRED
+    try:
+        with socket.create_server(("127.0.0.1", 0)) as listening:
+            refusing = spawn(asyncio.to_thread(refuse, listening, context), name="refusing")
+            with pytest.raises(UpstreamError) as caught:
+                await send(make_upstream(f"https://127.0.0.1:{listening.getsockname()[1]}", tls=trusted))
+            await refusing
+    finally:
+        context.verify_mode = ssl.CERT_NONE
+
+    assert (caught.value.code, caught.value.phase) == ("upstream_tls_error", "tls")
 
 
 @pytest.mark.parametrize("declared", [None, "6"])
@@ -291,16 +334,6 @@ async def test_waiting_for_a_connection_times_out_too(make_upstream):
 
 
 # The caller leaves
-
-
-@pytest.fixture(scope="module")
-def tls(tmp_path_factory):
-    authority = trustme.CA()
-    path = str(tmp_path_factory.mktemp("ca") / "ca.pem")
-    authority.cert_pem.write_to_path(path)
-    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    authority.issue_cert("127.0.0.1").configure_cert(context)
-    return context, UpstreamTls(ca=path)
 
 
 async def leaves(task):
