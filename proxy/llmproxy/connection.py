@@ -25,7 +25,7 @@ from llmproxy.body import Body
 from llmproxy.errors import UpstreamError
 from llmproxy.messages import Headers, Reply
 from llmproxy.replyreader import CLOSED, IDLE, READING, WAITING
-from llmproxy.upload import Carrier
+from llmproxy.upload import Carrier, reset_on_close
 
 if TYPE_CHECKING:
     from llmproxy.config import Timeouts
@@ -188,11 +188,14 @@ class UpstreamConnection(Carrier):
     def _close(self, error: BaseException | None) -> None:
         if self.state == CLOSED:
             return
+        unsent = self.state == WAITING or (self.uploading is not None and not self.uploading.done)
         self.state = CLOSED
         waiter, self.waiter = self.waiter, None
         body, self.body = self.body, None
         upload, self.uploading = self.uploading, None
         self._parser = None  # it holds on to this connection
+        if unsent and not self.transport.is_closing():
+            reset_on_close(self.transport)
         self.transport.abort()
         error = error or ConnectionAbortedError("the connection was closed")
         if upload is not None:

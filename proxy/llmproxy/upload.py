@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import select
+import socket
+import struct
 from typing import TYPE_CHECKING, cast
 
 from llmproxy.replyreader import IDLE, ReplyReader
@@ -120,3 +123,13 @@ class Carrier(ReplyReader, asyncio.Protocol):
         if not self.transport.is_closing() and not self.transport.is_reading():
             self.touched = self._loop.time()
             self.transport.resume_reading()
+
+
+def reset_on_close(transport: asyncio.BaseTransport) -> None:
+    """Let the connection end with a reset: the end of an orderly one would wait behind what the peer does not read."""
+    shown = transport.get_extra_info("socket")
+    if shown is not None and shown.fileno() >= 0:
+        with socket.socket(
+            fileno=os.dup(shown.fileno())
+        ) as sock:  # uvloop shows a socket that takes no options
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
