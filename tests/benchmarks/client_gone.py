@@ -2,7 +2,8 @@
 
 `python -m tests.benchmarks.client_gone --aborts 500` lets that many callers leave in each phase, a batch at
 once, half of the batches by closing and half by a reset. The upstream here is only a listener that does what the
-phase needs; where it does not read, it polls its sockets' state.
+phase needs; where it does not read, it polls its sockets' state, and a caller sends just so much that the gateway
+leaves some of it unread: with more, a close would wait in the caller's own system behind what cannot be sent.
 """
 
 from __future__ import annotations
@@ -48,7 +49,7 @@ PHASES = (
     Phase("uploading", post("/v1/files", b"x" * 65536, "Content-Type: a/b", length=_PROMISED)),
     Phase(
         "uploading, nobody reads",
-        post("/v1/files", b"x" * (16 << 20), "Content-Type: a/b", length=_PROMISED),
+        post("/v1/files", b"x" * (4 << 20), "Content-Type: a/b", length=_PROMISED),
         reads=False,
     ),
     Phase("waiting", chat(stream=False)),
@@ -66,8 +67,12 @@ class Upstream:
         self.closed: list[float] = []
 
     async def __aenter__(self) -> Upstream:
+        sock = socket.socket()
+        if not self._phase.reads:
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+        sock.bind(("127.0.0.1", 0))
         self._server = await asyncio.get_running_loop().create_server(
-            lambda: Accepted(self, self._phase), "127.0.0.1", 0, backlog=1024
+            lambda: Accepted(self, self._phase), sock=sock, backlog=1024
         )
         return self
 
@@ -146,6 +151,13 @@ class Caller(asyncio.Protocol):
             self._transport.abort()
 
 
+def unread(port: int) -> int:
+    """Count the gateway's connections from callers that hold bytes it has not read."""
+    rows = [line.split() for line in Path("/proc/net/tcp").read_text().splitlines()[1:]]
+    mine = [row for row in rows if row[1].endswith(f":{port:04X}") and row[3] == "01"]
+    return sum(int(row[4].partition(":")[2], 16) > 0 for row in mine)
+
+
 async def leave_all(port: int, phase: Phase, upstream: Upstream, count: int, *, reset: bool) -> list[float]:
     """Bring a batch of callers into the phase and let them leave; return the seconds until each close."""
     upstream.forget()
@@ -162,6 +174,8 @@ async def leave_all(port: int, phase: Phase, upstream: Upstream, count: int, *, 
         ):
             await asyncio.sleep(0.01)
     await asyncio.sleep(0.1 if phase.reads else 0.5)  # until every buffer on the way is full
+    if not phase.reads:
+        assert unread(port) == count, "the gateway read all that was sent"
     begun = time.monotonic()
     for caller in callers:
         caller.leave()
