@@ -46,11 +46,14 @@ class Attempts:
         target = route.targets[endpoint.upstream]
         attempt = Attempt(len(exchange.attempts) + 1, endpoint, self._clock.now())
         exchange.attempts.append(attempt)
+        reply: Reply | None = None
         try:
             reply = await self._send(exchange, target, attempt)
             return self._received(exchange, target, attempt, reply)
         except BaseException as fault:
             self._close(exchange, attempt, fault)
+            if reply is not None and isinstance(reply.body, Body):
+                reply.body.abandon_unless_wanted()
             raise
 
     async def _send(self, exchange: Exchange, target: Target, attempt: Attempt) -> Reply:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, cast
+from typing import TYPE_CHECKING, Any
 
 import structlog
 
@@ -136,7 +136,10 @@ class Pipeline:
     def _layer(self, step: Step, inner: CallNext) -> CallNext:
         async def layer(exchange: Exchange) -> Reply:
             try:
-                return cast("Reply", await step.call(exchange, inner))
+                reply: Reply | None = await step.call(exchange, inner)
+                if reply is None:
+                    raise TypeError("around_upstream must return a Reply")
+                return reply
             except GatewayError:
                 raise
             except Exception as fault:
