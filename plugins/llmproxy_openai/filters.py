@@ -8,7 +8,6 @@ import orjson
 
 from llmproxy_openai.taps import event_data
 
-_EMPTY_LIST = re.compile(rb"\[\]")
 _EMPTY_CHOICES = re.compile(rb'"choices" ?: ?\[\]')
 _EVENT_END = re.compile(rb"\n\r?\n|\r\r")
 _MARKS = (b"\n\n", b"\n\r\n", b"\r\r")
@@ -30,7 +29,7 @@ class UsageEventFilter:
 
     def feed(self, data: bytes) -> bytes:
         """Return what may leave: whole events."""
-        if not self._held and data.endswith((b"\n\n", b"\n\r\n")) and _EMPTY_LIST.search(data) is None:
+        if not self._held and data.endswith((b"\n\n", b"\n\r\n")) and b"[]" not in data:
             return data
         data = self._held + data
         leaves = b""

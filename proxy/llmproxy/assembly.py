@@ -58,7 +58,9 @@ class Assembly:
         """Load the plugins of dialects that upstreams name and the configuration does not list."""
         given = {plugin.name for plugin in plugins} | {use.use for use in self.config.plugins.values()}
         wanted = {upstream.dialect for upstream in self.config.upstreams.values()} - {"http"} - given
-        return [self._make(name, PluginConfig(use=name)) for name in sorted(wanted) if name in self._installed]
+        return [
+            self._make(name, PluginConfig(use=name)) for name in sorted(wanted) if name in self._installed
+        ]
 
     def _check_upstreams(self) -> None:
         known = sorted(self.registered.upstream_faces)

@@ -149,7 +149,7 @@ class Attempts:
         if isinstance(reply.body, Body):
             reply.headers.remove("content-length")
             machine = Canonical(target.face.stream_decoder(exchange), face.stream_encoder(exchange))
-            reply.body = Lane(reply.body, [machine]).body
+            reply.body = Lane(reply.body, [machine])
             return
         translated = face.encode_reply(exchange, target.face.decode_reply(exchange, reply, reply.body))
         reply.status, reply.headers, reply.body = translated.status, translated.headers, translated.body

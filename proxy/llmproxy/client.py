@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Callable
 from typing import TYPE_CHECKING, Any
 
 from llmproxy.body import Body
@@ -77,10 +77,11 @@ class ClientSink:
         "_chunked",
         "_exchange",
         "_head",
-        "_stream_error",
         "_transport",
+        "_write",
         "broken",
         "done",
+        "feed",
         "sent",
     )
 
@@ -95,11 +96,14 @@ class ClientSink:
         chunked: bool,
     ) -> None:
         self._transport = transport
+        self._write = transport.write
         self._exchange = exchange
         self._body = body
         self._head = head
         self._chunked = chunked
         self.done = done
+        #: Write one piece. What follows the first goes the short way.
+        self.feed: Callable[[bytes], None] = self._feed_first
         self.broken: BaseException | None = None
         self.sent = 0
 
@@ -109,15 +113,19 @@ class ClientSink:
             self._transport.write(self._head)
             self._head = b""
 
-    def feed(self, data: bytes) -> None:
-        """Write one piece."""
+    def _feed_first(self, data: bytes) -> None:
+        head, self._head = self._head, b""
         self.sent += len(data)
-        if self._chunked:
-            data = b"%b%x\r\n%b\r\n" % (self._head, len(data), data)
-        elif self._head:
-            data = self._head + data
-        self._head = b""
-        self._transport.write(data)
+        self._write(b"%b%x\r\n%b\r\n" % (head, len(data), data) if self._chunked else head + data)
+        self.feed = self._feed_chunk if self._chunked else self._feed_plain
+
+    def _feed_chunk(self, data: bytes) -> None:
+        self.sent += len(data)
+        self._write(b"%x\r\n%b\r\n" % (len(data), data))
+
+    def _feed_plain(self, data: bytes) -> None:
+        self.sent += len(data)
+        self._write(data)
 
     def end(self) -> None:
         """Write what ends the body."""

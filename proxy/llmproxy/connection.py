@@ -103,7 +103,15 @@ class UpstreamConnection(Carrier):
             self._deliver(len(data))
             self._close(self._bad("The upstream's reply is not valid HTTP/1.1."))
         else:
-            self._deliver(len(data))
+            body, pieces = self.body, self._pieces
+            if body is None or self.complete or not pieces:
+                self._deliver(len(data))
+                return
+            # A stream on its way, which is what comes most: its bytes, and no question about them.
+            data = pieces[0] if len(pieces) == 1 else b"".join(pieces)
+            pieces.clear()
+            self._void = 0
+            body.feed(data)
 
     def connection_lost(self, exc: Exception | None) -> None:
         if self.state == CLOSED:

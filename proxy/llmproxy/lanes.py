@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from typing import TYPE_CHECKING
 
-from llmproxy.body import Body
+from llmproxy.body import OPEN, Body
 from llmproxy.sse import Event, Framer, parse
 
 if TYPE_CHECKING:
@@ -68,26 +68,31 @@ class Canonical:
         return b"".join([*rest, *self._encoder.close()])
 
 
-class Lane:
-    """A sink of the upstream's body and the source of the caller's, with byte machines between."""
+class Lane(Body):
+    """The caller's body: a sink of the upstream's, with byte machines between."""
 
-    __slots__ = ("_machines", "_source", "body")
+    __slots__ = ("_machines", "_source")
 
     def __init__(self, source: Body, machines: Sequence[ByteFilter]) -> None:
+        super().__init__(self._pause_source, self._resume_source, self._leave)
         self._source = source
         self._machines = tuple(machines)
-        self.body = Body(self._pause, self._resume, self._abandon)
         source.attach(self)
 
     def feed(self, data: bytes) -> None:
-        """Take one piece from the upstream."""
+        """Take one piece from the upstream, hand on what the machines make of it."""
         try:
             for machine in self._machines:
                 data = machine.feed(data)
         except Exception as fault:  # whatever a transform raises ends the stream, honestly
             self._break(fault)
             return
-        self.body.feed(data)
+        if self._held is not None or self.state != OPEN or not data:
+            super().feed(data)
+            return
+        self.size += len(data)
+        for sink in self._all:
+            sink.feed(data)
 
     def end(self) -> None:
         """The upstream is complete: flush what the machines hold."""
@@ -96,26 +101,22 @@ class Lane:
         except Exception as fault:
             self._break(fault)
             return
-        self.body.feed(data)
-        self.body.end()
-
-    def fail(self, error: BaseException) -> None:
-        """The upstream broke off."""
-        self.body.fail(error)
+        super().feed(data)
+        super().end()
 
     def _break(self, fault: Exception) -> None:
-        self.body.fail(fault)
+        self.fail(fault)
         self._source.detach(self)
 
-    def _pause(self) -> None:
+    def _pause_source(self) -> None:
         self._source.pause(self)
 
-    def _resume(self) -> None:
+    def _resume_source(self) -> None:
         self._source.resume(self)
 
-    def _abandon(self) -> None:
+    def _leave(self) -> None:
         self._source.detach(self)
-        self.body.fail(ConnectionAbortedError("the stream was given up"))
+        self.fail(ConnectionAbortedError("the stream was given up"))
 
 
 def flush(machines: Sequence[ByteFilter]) -> bytes:

@@ -106,7 +106,7 @@ class Replies:
             reply.headers.remove("content-encoding")
         reply.headers.remove("content-length")
         if isinstance(reply.body, Body):
-            reply.body = Lane(reply.body, machines).body
+            reply.body = Lane(reply.body, machines)
         else:
             reply.body = run_whole(machines, reply.body)
 

@@ -25,4 +25,6 @@ def _done(task: asyncio.Task[Any]) -> None:
         # Imported when it is needed: it is half of what `import llmproxy.plugin` would take.
         import structlog  # noqa: PLC0415
 
-        structlog.get_logger("llmproxy").error("task_failed", task=task.get_name(), fault=type(fault).__name__, exc_info=fault)
+        structlog.get_logger("llmproxy").error(
+            "task_failed", task=task.get_name(), fault=type(fault).__name__, exc_info=fault
+        )

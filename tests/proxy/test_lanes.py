@@ -168,7 +168,7 @@ def test_a_chain_passes_on_what_each_machine_held_back(data, cuts, machines):
     chain = [Doubling() for _ in range(machines)]
     source = Body()
     lane, sink = Lane(source, chain), Sink()
-    lane.body.attach(sink)
+    lane.attach(sink)
     for piece in cut(data, cuts):
         source.feed(piece)
     source.end()
@@ -214,11 +214,11 @@ class Source:
 def test_a_machine_that_fails_ends_the_stream_and_gives_the_source_up():
     source, sink, later = Source(), Sink(), Sink()
     lane = Lane(source.body, [Broken()])
-    lane.body.attach(sink)
+    lane.attach(sink)
     source.body.feed(b"good")
     source.body.feed(b"bad")
     source.body.feed(b"more")
-    lane.body.attach(later)
+    lane.attach(later)
 
     assert sink.data == b"good"
     assert [type(error) for error in sink.ends + later.ends] == [LookupError, LookupError]
@@ -230,9 +230,9 @@ def test_a_machine_that_fails_on_what_was_held_breaks_the_lane_before_anybody_li
     source.body.observe(watch)
     source.body.feed(b"bad")
     lane = Lane(source.body, [Broken()])
-    lane.body.attach(sink)
+    lane.attach(sink)
 
-    assert lane.body.state == FAILED
+    assert lane.state == FAILED
     assert isinstance(sink.ends[0], LookupError)
     assert [type(error) for error in watch.ends] == [ConnectionAbortedError]
     assert source.said == ["abandon"]
@@ -240,7 +240,7 @@ def test_a_machine_that_fails_on_what_was_held_breaks_the_lane_before_anybody_li
 
 def test_a_machine_that_fails_at_the_end_makes_no_clean_end():
     source, sink = Source(), Sink()
-    Lane(source.body, [Broken("close")]).body.attach(sink)
+    Lane(source.body, [Broken("close")]).attach(sink)
     source.body.end()
 
     assert isinstance(sink.ends[0], LookupError)
@@ -249,7 +249,7 @@ def test_a_machine_that_fails_at_the_end_makes_no_clean_end():
 
 def test_an_upstream_that_breaks_off_flushes_nothing():
     source, sink, error = Source(), Sink(), ConnectionResetError()
-    Lane(source.body, [Framed([Held()])]).body.attach(sink)
+    Lane(source.body, [Framed([Held()])]).attach(sink)
     source.body.feed(b"data: a\n\n")
     source.body.fail(error)
 
@@ -259,9 +259,9 @@ def test_an_upstream_that_breaks_off_flushes_nothing():
 def test_a_caller_that_rests_makes_the_upstream_rest():
     source, sink = Source(), Sink()
     lane = Lane(source.body, [])
-    lane.body.attach(sink)
-    lane.body.pause(sink)
-    lane.body.resume(sink)
+    lane.attach(sink)
+    lane.pause(sink)
+    lane.resume(sink)
 
     assert source.said == ["pause", "resume"]
 
@@ -273,7 +273,7 @@ def test_a_lane_that_nobody_reads_stops_its_source():
 
     assert source.said == ["pause"]
 
-    lane.body.attach(Sink())
+    lane.attach(Sink())
 
     assert source.said == ["pause", "resume"]
 
@@ -281,8 +281,8 @@ def test_a_lane_that_nobody_reads_stops_its_source():
 def test_a_caller_that_leaves_makes_the_lane_leave():
     source, sink = Source(), Sink()
     lane = Lane(source.body, [])
-    lane.body.attach(sink)
-    lane.body.detach(sink)
+    lane.attach(sink)
+    lane.detach(sink)
 
     assert source.said == ["abandon"]
 
@@ -291,8 +291,8 @@ def test_a_lane_that_is_given_up_does_not_stop_the_sources_other_sinks():
     source, other, sink = Source(), Sink(), Sink()
     lane = Lane(source.body, [])
     source.body.attach(other)
-    lane.body.attach(sink)
-    lane.body.detach(sink)
+    lane.attach(sink)
+    lane.detach(sink)
     source.body.feed(b"a")
     source.body.end()
 
