@@ -4,41 +4,32 @@ from __future__ import annotations
 
 import base64
 import binascii
-from collections.abc import Sequence
+
+from llmproxy.plugin import Headers
 
 #: The header fields that may hold a key.
 PLACES = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key"})
-_MAX_SPELLINGS = 1024
 
 
 class SeveralCredentials(Exception):
     """The request holds different credentials, and which of them counts would be a guess."""
 
 
-class _Places(dict[bytes, bytes]):
-    """The place that a header name is, empty if none; remembers a bounded number of spellings."""
-
-    def __missing__(self, name: bytes) -> bytes:
-        lower = name.lower()
-        place = lower if lower in PLACES else b""
-        if len(self) < _MAX_SPELLINGS:
-            self[name] = place
-        return place
+_OTHERS = PLACES - {b"authorization"}
 
 
-_places = _Places()
-
-
-def find_key(headers: Sequence[tuple[bytes, bytes]]) -> bytes | None:
+def find_key(headers: Headers) -> bytes | None:
     """Return the one key that the headers hold, None if they hold none; raise `SeveralCredentials`."""
-    places = _places
-    found = [(places[name], value) for name, value in headers if places[name]]
-    if not found:
-        return None
-    if len(found) == 1:
-        place, value = found[0]
-        return (_from_authorization(value) if place == b"authorization" else value) or None
-    keys = {_from_authorization(value) if place == b"authorization" else value for place, value in found}
+    index = headers.index
+    if len(index) == len(headers.raw) and index.keys().isdisjoint(_OTHERS):
+        # Each field once, and none of the rarer places: what nearly every SDK sends.
+        value = index.get(b"authorization")
+        return None if value is None else _from_authorization(value) or None
+    keys = {
+        _from_authorization(value) if name.lower() == b"authorization" else value
+        for name, value in headers.raw
+        if name.lower() in PLACES
+    }
     keys.discard(b"")
     if len(keys) > 1:
         raise SeveralCredentials

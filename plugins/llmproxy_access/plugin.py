@@ -51,7 +51,7 @@ class AccessPlugin(Plugin[AccessConfig]):
 
     def _identify(self, exchange: Exchange) -> Caller:
         try:
-            key = find_key(exchange.request.headers.raw)
+            key = find_key(exchange.request.headers)
         except SeveralCredentials:
             raise _refusal("The request holds different API keys; send one.") from None
         if key is None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from llmproxy.plugin import ClientRequest, Endpoint, Exchange, Headers, UpstreamRequest, insert_member, patch
-from llmproxy_openai.reading import include_usage, media_type, member_value
+from llmproxy_openai.reading import include_usage, media_type, member_value, members_of
 
 _ASK_USAGE = b'{"include_usage":true}'
 _MAX_NAMES = 1024
@@ -41,7 +41,7 @@ def encode(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamReque
     """
     request = exchange.request
     exchange.usage_added = False
-    if exchange.members:
+    if exchange.model is not None or exchange.members:
         if exchange.streamed and exchange.route.meter_usage and request.path.endswith("/completions"):
             exchange.usage_added = not _asks_usage(exchange, body)
         if exchange.usage_added or (endpoint.model is not None and endpoint.model != exchange.model):
@@ -73,7 +73,7 @@ def passed_headers(request: ClientRequest) -> Headers:
 
 
 def _asks_usage(exchange: Exchange, body: bytes) -> bool:
-    member = exchange.members.get("stream_options")
+    member = members_of(exchange, body).get("stream_options")
     if member is None:
         return False
     value = member_value(body, member)
@@ -85,10 +85,11 @@ def _asks_usage(exchange: Exchange, body: bytes) -> bool:
 
 def _patched(exchange: Exchange, endpoint: Endpoint, body: bytes) -> bytes:
     edits = []
-    model = exchange.members.get("model")
+    members = members_of(exchange, body)
+    model = members.get("model")
     if model is not None and endpoint.model is not None and endpoint.model != exchange.model:
         edits.append((model.value_start, model.value_end, _model_value(exchange.request, endpoint.model)))
-    options = exchange.members.get("stream_options")
+    options = members.get("stream_options")
     if exchange.usage_added and options is not None:
         value = _asking(member_value(body, options))
         edits.append((options.value_start, options.value_end, value))

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
+import msgspec
 import orjson
 
 from llmproxy.plugin import ClientRequest, DuplicateKey, Exchange, Member, scan
@@ -74,10 +75,55 @@ def include_usage(value: bytes) -> Member | None:
     return scan_members(value, _INCLUDE_USAGE, "stream_options.").get("include_usage")
 
 
+class _Fields(msgspec.Struct, gc=False):
+    """What is acted on, where it has the type that it should have."""
+
+    model: str | None = None
+    stream: bool | None = None
+    stream_options: msgspec.Raw | None = None
+
+
+_fields = msgspec.json.Decoder(_Fields)
+
+
 def _read_json(exchange: Exchange, body: bytes) -> None:
     if b"content-encoding" in exchange.request.headers.index:
         message = "A compressed request body is not read; send it without Content-Encoding."
         raise BadField("unsupported_encoding", message, status=415)
+    if not _read_plainly(exchange, body):
+        _read_exactly(exchange, body)
+
+
+def _read_plainly(exchange: Exchange, body: bytes) -> bool:
+    """Read a body in which each key stands at most once, in one spelling; False where that is not plain to see.
+
+    Where the members stand is found out later, if they are changed at all.
+    """
+    if body.count(b'"model"') != 1 or body.count(b'"stream"') > 1 or b"\\u00" in body:
+        return False
+    if b'"stream_options"' in body:
+        return False
+    try:
+        if not body.isascii():
+            body.decode()  # msgspec does not look at the text that it passes over
+        told = _fields.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return False
+    if not told.model:
+        return False
+    exchange.model = told.model
+    exchange.streamed = told.stream is True
+    return True
+
+
+def members_of(exchange: Exchange, body: bytes) -> Mapping[str, Member]:
+    """Return where the members stand that an encoding may change."""
+    if not exchange.members and exchange.model is not None:
+        exchange.members = scan_members(body, KEYS)
+    return exchange.members
+
+
+def _read_exactly(exchange: Exchange, body: bytes) -> None:
     members = exchange.members = scan_members(body, KEYS)
     if (member := members.get("model")) is not None:
         exchange.model = _model(orjson.loads(member_value(body, member)))
@@ -97,12 +143,14 @@ def _read_form(exchange: Exchange, body: bytes) -> None:
     if boundary is None:
         raise BadField("invalid_form", "The form's Content-Type names no boundary.")
     readers: dict[str, Callable[[Exchange, bytes], None]] = {"model": _form_model, "stream": _form_stream}
+    members: dict[str, Member] = {}
     for name, start, end in fields(body, boundary):
         if name in readers:
-            if name in exchange.members:
+            if name in members:
                 raise BadField("duplicate_key", f"The form must hold '{name}' only once.", name)
-            exchange.members[name] = Member(start, start, end)
+            members[name] = Member(start, start, end)
             readers[name](exchange, body[start:end])
+    exchange.members = members
 
 
 def _form_model(exchange: Exchange, value: bytes) -> None:

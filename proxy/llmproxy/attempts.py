@@ -65,7 +65,8 @@ class Attempts:
             request = face.encode(exchange, attempt.endpoint, b"")
             request.body = upload
         else:
-            request = face.encode(exchange, attempt.endpoint, await exchange.body())
+            body = exchange._body  # a coroutine less where it is at hand, which is nearly always
+            request = face.encode(exchange, attempt.endpoint, await exchange.body() if body is None else body)
         for step in self._transform:
             try:
                 await step.call(exchange, request)

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
 
 import msgspec
@@ -79,6 +80,9 @@ class Caller:
     labels: tuple[tuple[str, str], ...] = ()
 
 
+#: An empty mapping that nobody can fill.
+NOTHING: Mapping[str, Any] = MappingProxyType({})
+
 #: The caller where no plugin asked who it is.
 ANONYMOUS = Caller("default")
 
@@ -91,13 +95,14 @@ class Endpoint:
     model: str | None = None
 
 
-@dataclass(slots=True)
+@dataclass(init=False)
 class Attempt:
     """One try at an upstream. Times are seconds on the gateway's clock; `status` is None if no reply came."""
 
     number: int
     endpoint: Endpoint
     started: float
+    # What follows is looked up on the class until it is known: most of it never differs.
     status: int | None = None
     headers_at: float | None = None
     first_output_at: float | None = None
@@ -108,8 +113,15 @@ class Attempt:
     #: The reply's body while it comes, so that it is given up with the exchange if nobody took it.
     body: Body | None = field(default=None, repr=False)
 
+    def __init__(self, number: int, endpoint: Endpoint, started: float, **known: Any) -> None:
+        self.number = number
+        self.endpoint = endpoint
+        self.started = started
+        if known:
+            _fill(self, known)
 
-@dataclass(slots=True)
+
+@dataclass(init=False)
 class Outcome:
     """How the exchange ended; final when `post_response` runs.
 
@@ -128,6 +140,17 @@ class Outcome:
     ended: float = 0.0
     client_gone: bool = False
     reply: StoredReply | None = None
+
+    def __init__(self, **known: Any) -> None:
+        if known:
+            _fill(self, known)
+
+
+def _fill(record: Attempt | Outcome, known: dict[str, Any]) -> None:
+    for name, value in known.items():
+        if name not in type(record).__dataclass_fields__:
+            raise TypeError(f"{type(record).__name__} has no field {name!r}")
+        setattr(record, name, value)
 
 
 @dataclass(frozen=True, slots=True)
@@ -157,60 +180,49 @@ class Exchange:
     request's body while it is still coming; `members` where the fields that the gateway acts on stand in it.
     """
 
-    __slots__ = (
-        "_body",
-        "_state",
-        "attempts",
-        "caller",
-        "client_face",
-        "deadline",
-        "endpoint",
-        "endpoints",
-        "id",
-        "members",
-        "model",
-        "outcome",
-        "params",
-        "parent",
-        "request",
-        "route",
-        "spent",
-        "started",
-        "streamed",
-        "trace",
-        "upgraded",
-        "upload",
-        "usage",
-        "usage_added",
-    )
+    # Defaults live on the class: an exchange sets what it learns, which is less than half of this.
+    params: Mapping[str, str] = NOTHING
+    caller: Caller = ANONYMOUS
+    client_face: ClientFace | None = None
+    #: Lower-case names of header fields that were meant for the gateway alone; they go no further.
+    spent: frozenset[bytes] = frozenset()
+    model: str | None = None
+    streamed: bool = False
+    endpoints: Sequence[Endpoint] = ()
+    endpoint: Endpoint | None = None
+    deadline: float = 0.0
+    usage: Usage | None = None
+    usage_added: bool = False
+    parent: Exchange | None = None
+    #: Whether the caller asked for a WebSocket.
+    upgraded: bool = False
+    members: Mapping[str, Member] = NOTHING
+    upload: bytes | Body | None = None
+    #: Passes on or makes the `traceparent`, when somebody asks for it.
+    tracer: Callable[[bytes | None], str] | None = None
+    _trace: str | None = None
+    _state: State | None = None
+    _body: bytes | None = None
 
     def __init__(self, request: ClientRequest, route: Route, name: str, started: float) -> None:
         self.request = request
         self.route = route
         self.id = name
         self.started = started
-        self.params: dict[str, str] = {}
-        self.caller: Caller = ANONYMOUS
-        self.client_face: ClientFace | None = None
-        #: Lower-case names of header fields that were meant for the gateway alone; they go no further.
-        self.spent: frozenset[bytes] = frozenset()
-        self.model: str | None = None
-        self.streamed = False
-        self.endpoints: Sequence[Endpoint] = ()
-        self.endpoint: Endpoint | None = None
-        self.deadline = 0.0
         self.attempts: list[Attempt] = []
-        self.usage: Usage | None = None
-        self.usage_added = False
         self.outcome = Outcome()
-        self.parent: Exchange | None = None
-        self.trace = ""
-        #: Whether the caller asked for a WebSocket.
-        self.upgraded = False
-        self.members: dict[str, Member] = {}
-        self.upload: bytes | Body | None = None
-        self._state: State | None = None
-        self._body: bytes | None = None
+
+    @property
+    def trace(self) -> str:
+        """The W3C `traceparent`: the caller's, or one made for this exchange."""
+        if self._trace is None:
+            given = self.request.headers.index.get(b"traceparent")
+            self._trace = "" if self.tracer is None else self.tracer(given)
+        return self._trace
+
+    @trace.setter
+    def trace(self, trace: str) -> None:
+        self._trace = trace
 
     @property
     def state(self) -> State:
@@ -235,7 +247,11 @@ class Exchange:
             BadRequest: larger than the route's `max_body` (413), too slow (408), or broken for its dialect (400).
         """
         if self._body is None:
-            data = await self._read()
+            data = self.upload
+            if isinstance(data, bytes) and len(data) <= self.route.max_body:
+                self.upload = None
+            else:
+                data = await self._read()
             try:
                 self.set_body(data)
             except BadRequest:

@@ -93,9 +93,9 @@ def _open(
     index = request.headers.index
     name = front.names.request_id(index.get(front.id_header))
     exchange = Exchange(request, match.route, name, front.gateway.process.clock.now())
-    exchange.params = match.params  # type: ignore[assignment]
+    exchange.params = match.params
     exchange.client_face = match.route.face
-    exchange.trace = front.names.trace(index.get(b"traceparent"))
+    exchange.tracer = front.names.trace
     if b"expect" in index and not payload.is_eof() and index[b"expect"].lower() == b"100-continue":
         exchange.upload = Expected(connection, exchange, payload).body
         return exchange

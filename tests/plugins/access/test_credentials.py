@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmproxy.plugin import Headers
 from llmproxy_access.credentials import SeveralCredentials, find_key
 
 BASIC = base64.b64encode(b"user:the:key")
@@ -26,7 +27,7 @@ BASIC = base64.b64encode(b"user:the:key")
     ],
 )
 def test_a_key_is_found_in_any_of_its_places(name: bytes, value: bytes, key: bytes) -> None:
-    assert find_key([(b"Host", b"x"), (name, value)]) == key
+    assert find_key(Headers([(b"Host", b"x"), (name, value)])) == key
 
 
 @pytest.mark.parametrize(
@@ -40,11 +41,11 @@ def test_a_key_is_found_in_any_of_its_places(name: bytes, value: bytes, key: byt
     ],
 )
 def test_no_key_is_none(headers: list[tuple[bytes, bytes]]) -> None:
-    assert find_key(headers) is None
+    assert find_key(Headers(headers)) is None
 
 
 def test_the_same_key_in_two_places_is_one() -> None:
-    assert find_key([(b"Authorization", b"Bearer key"), (b"x-api-key", b"key")]) == b"key"
+    assert find_key(Headers([(b"Authorization", b"Bearer key"), (b"x-api-key", b"key")])) == b"key"
 
 
 @pytest.mark.parametrize(
@@ -57,7 +58,7 @@ def test_the_same_key_in_two_places_is_one() -> None:
 )
 def test_different_keys_are_not_chosen_from(headers: list[tuple[bytes, bytes]]) -> None:
     with pytest.raises(SeveralCredentials) as caught:
-        find_key(headers)
+        find_key(Headers(headers))
 
     assert str(caught.value) == ""
 
@@ -69,7 +70,7 @@ def test_different_keys_are_not_chosen_from(headers: list[tuple[bytes, bytes]]) 
 )
 def test_any_headers_are_read_without_a_fault(headers: list[tuple[bytes, bytes]]) -> None:
     try:
-        key = find_key(headers)
+        key = find_key(Headers(headers))
     except SeveralCredentials:
         return
 
@@ -79,4 +80,4 @@ def test_any_headers_are_read_without_a_fault(headers: list[tuple[bytes, bytes]]
 def test_any_number_of_header_names_is_read() -> None:
     headers = [(b"x-%d" % number, b"v") for number in range(3000)]
 
-    assert find_key([*headers, (b"X-API-KEY", b"key")]) == b"key"
+    assert find_key(Headers([*headers, (b"X-API-KEY", b"key")])) == b"key"

@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
-from llmproxy.plugin import ClientRequest, Headers
+from llmproxy.plugin import ClientRequest, Exchange, Headers
+from llmproxy.testing import make_exchange
+from llmproxy_openai import reading
 from llmproxy_openai.errors import BadField
-from llmproxy_openai.reading import include_usage, media_type, member_value, reads_body, scan_members
+from llmproxy_openai.reading import (
+    include_usage,
+    media_type,
+    member_value,
+    members_of,
+    reads_body,
+    scan_members,
+)
 
 if TYPE_CHECKING:
     from .conftest import MakeExchange
@@ -21,12 +33,12 @@ def form(*parts: tuple[str, str]) -> bytes:
     return "".join([*written, "--b--\r\n"]).encode()
 
 
-def test_model_and_stream_are_read_from_json(exchange_for: MakeExchange) -> None:
+async def test_model_and_stream_are_read_from_json(exchange_for: MakeExchange) -> None:
     exchange = exchange_for(body={"messages": [], "model": "gpt", "stream": True})
 
     assert exchange.model == "gpt"
     assert exchange.streamed
-    assert set(exchange.members) == {"model", "stream"}
+    assert set(members_of(exchange, await exchange.body())) == {"model", "stream"}
 
 
 @pytest.mark.parametrize("stream", [b"false", b"null"])
@@ -172,3 +184,35 @@ def test_include_usage_is_found_in_its_object() -> None:
 
     assert member is not None
     assert member_value(value, member) == b"false"
+
+
+KEYS = [b'"model"', b'"stream"', b'"messages"', rb'"mod\u0065l"', rb'"\u0073tream"', b'"x"', '"é"'.encode()]
+VALUES = [
+    b'"gpt"',
+    b'"\xc3\xa9"',
+    b"true",
+    b"false",
+    b"null",
+    b"7",
+    b'["model"]',
+    b'{"model":1}',
+    b'"\\"stream\\""',
+    b'"\xff"',
+]
+
+
+@given(st.lists(st.tuples(st.sampled_from(KEYS), st.sampled_from(VALUES)), max_size=5))
+def test_the_short_way_of_reading_tells_what_the_long_way_tells(members: list[tuple[bytes, bytes]]) -> None:
+    body = b"{" + b",".join(key + b":" + value for key, value in members) + b"}"
+
+    def read(how: Callable[[Exchange, bytes], object]) -> object:
+        exchange = make_exchange("POST", "/v1/files", body=b"")
+        try:
+            plain = how(exchange, body)
+        except BadField as fault:
+            return fault.code
+        return "not plain" if plain is False else (exchange.model, exchange.streamed)
+
+    short = read(reading._read_plainly)
+
+    assert short in ("not plain", read(reading._read_exactly))
