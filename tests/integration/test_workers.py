@@ -261,7 +261,10 @@ async def ask_at_once(url: str, count: int) -> list[int]:
     return [task.result() for task in tasks]
 
 
-async def scrape(gateway: GatewayProcess) -> dict[tuple[str, tuple[tuple[str, str], ...]], float]:
+Values = dict[tuple[str, tuple[tuple[str, str], ...]], float]
+
+
+async def scrape(gateway: GatewayProcess) -> Values:
     """Read every value that only ever grows."""
     async with RawClient(gateway.admin_url, timeout=20) as client:
         reply = await client.exchange(b"GET /metrics HTTP/1.1\r\nHost: admin\r\nConnection: close\r\n\r\n")
@@ -275,21 +278,28 @@ async def scrape(gateway: GatewayProcess) -> dict[tuple[str, tuple[tuple[str, st
     }
 
 
-def asked_in_all(values: dict[tuple[str, tuple[tuple[str, str], ...]], float]) -> float:
+async def scrape_all(gateway: GatewayProcess, asked: int) -> Values:
+    """Scrape once so many requests are counted, which is a moment after they are answered."""
+    async with asyncio.timeout(5):
+        while asked_in_all(values := await scrape(gateway)) < asked:
+            await asyncio.sleep(0.01)
+    return values
+
+
+def asked_in_all(values: Values) -> float:
     return sum(value for (name, _), value in values.items() if name == "llmproxy_requests_total")
 
 
 async def test_metrics_are_summed_over_the_workers_and_never_go_backwards(here: Site) -> None:
     with here.gateway() as gateway:
         await ask_at_once(gateway.url, 40)
-        seen = [await scrape(gateway)]
-        assert asked_in_all(seen[0]) == 40
+        seen = [await scrape_all(gateway, 40)]
         for round_ in range(2):
             os.kill(gateway.workers()[0], signal.SIGKILL)
             seen += [await scrape(gateway) for _ in range(5)]
             await ask_at_once(gateway.url, 10)
             await gateway.said('"worker_died"', round_ + 1)
-            seen.append(await scrape(gateway))
+            seen.append(await scrape_all(gateway, 50 + 10 * round_))
         await roll(gateway)
         seen.append(await scrape(gateway))
 
