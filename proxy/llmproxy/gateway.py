@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
-from contextlib import AsyncExitStack
+from contextlib import AbstractAsyncContextManager, AsyncExitStack
 from typing import TYPE_CHECKING, Any
 
 import structlog
@@ -104,7 +104,9 @@ class Generation:
         self.faces = Faces(self.assembly.registered.client_faces)
 
     async def _enter(self, hook: Callable[..., Any], runtime: Runtime) -> None:
-        await self._stack.enter_async_context(hook(runtime))
+        manager = hook(runtime)
+        await manager.__aenter__()
+        self._stack.push_async_callback(_leave, runtime.name, manager)
 
     async def open_store(self, name: str) -> Store:
         """Return the store of that name, open; it survives reloads while its URL stays the same."""
@@ -203,7 +205,7 @@ class Generation:
         try:
             await self._stack.aclose()
         except Exception as fault:  # a plugin's clean-up must not keep the others from theirs
-            _log.error("lifespan_exit_failed", exc_info=fault)
+            _log.error("generation_stop_failed", exc_info=fault)
 
 
 class _Ending:
@@ -224,6 +226,14 @@ class _Ending:
     def fail(self, error: BaseException) -> None:
         self._exchange.outcome.result = "cut"
         self.end()
+
+
+async def _leave(plugin: str, manager: AbstractAsyncContextManager[None]) -> None:
+    """Leave one lifespan; what it raises must not be thrown into the others."""
+    try:
+        await manager.__aexit__(None, None, None)
+    except Exception as fault:
+        _log.error("lifespan_exit_failed", plugin=plugin, exc_info=fault)
 
 
 async def _named(plugin: str, hook: str, work: Any) -> Any:

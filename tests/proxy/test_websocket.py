@@ -1,0 +1,240 @@
+"""WebSockets through the gateway: messages both ways, refusals, closes."""
+
+import asyncio
+from contextlib import asynccontextmanager
+
+import pytest
+from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
+
+from llmproxy.plugin import Event, GatewayError, Plugin, Reply, hookimpl
+from llmproxy.testing import running_gateway
+
+
+class Sockets(Plugin):
+    """Refuse, shout or break as the query says; keep what happened."""
+
+    @hookimpl
+    async def pre_route(self, exchange):
+        if exchange.request.query == "refused":
+            raise GatewayError(403, "no_entry", "Not you.")
+        return Reply.text("early", 299) if exchange.request.query == "early" else None
+
+    @hookimpl
+    async def transform_request(self, exchange, request):
+        request.headers.set("X-Signed", "yes")
+
+    @hookimpl
+    def transform_stream(self, exchange):
+        return {"shout": Shouting(), "break": Breaking()}.get(exchange.request.query)
+
+    @hookimpl
+    def attempt_done(self, exchange, attempt):
+        self.seen().append("attempt")
+
+    @hookimpl
+    async def post_response(self, exchange):
+        self.seen().append("post")
+        type(self).outcome = exchange.outcome
+
+    @classmethod
+    def seen(cls):
+        return cls.__dict__["calls"]
+
+
+class Shouting:
+    def feed(self, event):
+        return [Event(event.data.upper() + b" " + event.event, event=event.event)]
+
+    def close(self):
+        return []
+
+
+class Breaking:
+    def feed(self, event):
+        raise LookupError
+
+    def close(self):
+        return []
+
+
+class Far:
+    """The upstream: echoes, refuses or closes as told; keeps how its sockets ended."""
+
+    def __init__(self):
+        self.closed = asyncio.Queue()
+        self.headers = {}
+
+    async def serve(self, request):
+        self.headers = request.headers
+        if request.path == "/busy":
+            return web.Response(status=503, text="busy")
+        socket = web.WebSocketResponse(protocols=["chat"], autoclose=True)
+        await socket.prepare(request)
+        if request.path == "/leaves":
+            await socket.close(code=4001)
+        if request.path == "/dies":
+            request.transport.abort()
+        async for message in socket:
+            if message.type is WSMsgType.TEXT:
+                await socket.send_str(message.data)
+            else:
+                await socket.send_bytes(message.data)
+        self.closed.put_nowait(socket.close_code)
+        return socket
+
+
+@pytest.fixture
+async def far():
+    upstream = Far()
+    app = web.Application()
+    app.router.add_get("/{path:.*}", upstream.serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    yield upstream
+    await runner.cleanup()
+
+
+@asynccontextmanager
+async def gateway_to(url, **route):
+    Sockets.calls = []
+    config = {
+        "server": {"drain_pause": "10ms"},
+        "plugins": {"sockets": {"use": Sockets}},
+        "pipeline": ["sockets"],
+        "upstreams": {"api": {"base_url": url, "dialect": "http", "proxy": None}},
+        "routes": [{"name": "all", "upstream": "api", **route}],
+    }
+    async with running_gateway(config) as gateway, ClientSession() as session:
+        yield gateway, session
+
+
+async def settled():
+    async with asyncio.timeout(3):
+        while "post" not in Sockets.calls:
+            await asyncio.sleep(0.01)
+
+
+async def test_texts_and_bytes_pass_both_ways(far):
+    async with gateway_to(far.url) as (gateway, session):
+        async with session.ws_connect(f"{gateway.url}/x", headers={"X-Own": "kept"}) as socket:
+            await socket.send_str("grüße")
+            text = await socket.receive_str()
+            await socket.send_bytes(b"\x00\xff" * 40_000)
+            data = await socket.receive_bytes()
+        await settled()
+        code = await far.closed.get()
+
+    assert (text, data) == ("grüße", b"\x00\xff" * 40_000)
+    assert (far.headers["X-Own"], far.headers["X-Signed"]) == ("kept", "yes")
+    assert code == 1000
+    assert Sockets.calls == ["attempt", "post"]
+    assert (Sockets.outcome.status, Sockets.outcome.result) == (101, "ok")
+    assert Sockets.outcome.bytes_in == Sockets.outcome.bytes_out == 80_007
+
+
+async def test_the_subprotocol_is_the_upstreams_choice(far):
+    async with gateway_to(far.url) as (gateway, session):
+        socket = await session.ws_connect(f"{gateway.url}/x", protocols=["other", "chat"])
+        await socket.close()
+
+    assert socket.protocol == "chat"
+
+
+async def test_transforms_see_messages_with_their_direction(far):
+    async with (
+        gateway_to(far.url) as (gateway, session),
+        session.ws_connect(f"{gateway.url}/x?shout") as socket,
+    ):
+        await socket.send_str("hello")
+        answer = await socket.receive_str()
+
+    assert answer == "HELLO UP down"
+
+
+@pytest.mark.parametrize(("target", "status"), [("/x?refused", 403), ("/x?early", 299), ("/busy", 503)])
+async def test_a_refusal_is_an_ordinary_reply(target, status, far):
+    async with gateway_to(far.url) as (gateway, session):
+        with pytest.raises(WSServerHandshakeError) as refusal:
+            await session.ws_connect(gateway.url + target)
+        await settled()
+
+    assert refusal.value.status == status
+    assert Sockets.calls == (["attempt", "post"] if target == "/busy" else ["post"])
+
+
+async def test_an_upstream_that_is_not_there_is_told():
+    async with gateway_to("http://127.0.0.1:9") as (gateway, session):
+        with pytest.raises(WSServerHandshakeError) as refusal:
+            await session.ws_connect(gateway.url)
+        await settled()
+
+    assert refusal.value.status == 502
+    assert Sockets.calls == ["attempt", "post"]
+
+
+async def test_the_upstreams_close_reaches_the_caller(far):
+    async with gateway_to(far.url) as (gateway, session):
+        async with session.ws_connect(f"{gateway.url}/leaves") as socket:
+            message = await socket.receive()
+        await settled()
+
+    assert (message.type, message.data) == (WSMsgType.CLOSE, 4001)
+    assert Sockets.outcome.result == "ok"
+
+
+async def test_an_upstream_that_dies_is_no_clean_end(far):
+    async with gateway_to(far.url) as (gateway, session):
+        async with session.ws_connect(f"{gateway.url}/dies") as socket:
+            message = await socket.receive()
+        await settled()
+
+    assert message.data == 1011
+    assert Sockets.outcome.result == "cut"
+
+
+async def test_a_caller_that_vanishes_closes_the_upstream(far):
+    async with gateway_to(far.url) as (gateway, session):
+        socket = await session.ws_connect(f"{gateway.url}/x")
+        await socket.send_str("hello")
+        await socket.receive_str()
+        socket.get_extra_info("socket").shutdown(2)
+        async with asyncio.timeout(3):
+            await far.closed.get()
+        await settled()
+
+    assert (Sockets.outcome.result, Sockets.outcome.client_gone) == ("client_gone", True)
+    assert Sockets.calls == ["attempt", "post"]
+
+
+async def test_silence_ends_with_a_service_restart(far):
+    async with gateway_to(far.url, timeouts={"idle": "100ms"}) as (gateway, session):
+        async with session.ws_connect(f"{gateway.url}/x") as socket:
+            message = await socket.receive()
+        code = await far.closed.get()
+
+    assert (message.data, code) == (1012, 1012)
+
+
+async def test_draining_ends_with_a_service_restart(far):
+    async with gateway_to(far.url) as (gateway, session):
+        async with session.ws_connect(f"{gateway.url}/x") as socket:
+            draining = asyncio.ensure_future(gateway._serving.drain(5, handover=True))
+            message = await socket.receive()
+        await draining
+        code = await far.closed.get()
+
+    assert (message.data, code) == (1012, 1012)
+    assert Sockets.calls == ["attempt", "post"]
+
+
+async def test_a_transform_that_fails_ends_it_as_an_error(far):
+    async with gateway_to(far.url) as (gateway, session):
+        async with session.ws_connect(f"{gateway.url}/x?break") as socket:
+            await socket.send_str("hello")
+            message = await socket.receive()
+        await settled()
+
+    assert message.data == 1011
+    assert (Sockets.outcome.result, Sockets.outcome.error) == ("cut", "plugin_failed")
