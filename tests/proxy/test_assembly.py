@@ -1,0 +1,163 @@
+"""From a configuration to plugins, upstreams and routes: what is taken, what is refused and how it is told."""
+
+import pytest
+
+from llmproxy.assembly import Assembly, Faces, build_routes
+from llmproxy.config import decode
+from llmproxy.errors import ConfigErrors, StartError
+from llmproxy.messages import Headers
+from llmproxy.plugin import Plugin, hookimpl
+from llmproxy.testing import make_process
+from llmproxy.testing.classes import with_names
+
+API = {"base_url": "http://127.0.0.1:9/base", "dialect": "http", "proxy": None}
+AI = {"base_url": "http://127.0.0.1:9/v1", "dialect": "openai", "proxy": None, "api_key": "${env:KEY}"}
+
+
+def assembled(tree):
+    return Assembly(decode(with_names(tree), environ={"KEY": "sk-upstream"}, read_file=str))
+
+
+def routes(tree):
+    return {route.name: route for route in build_routes(assembled(tree), make_process(), {})}
+
+
+class Upper(Plugin):
+    pass
+
+
+class Lower(Plugin):
+    after = ("upper",)
+
+
+class Offering(Plugin):
+    @hookimpl
+    def register(self, registry):
+        registry.strategy("reversed", lambda exchange, endpoints: tuple(reversed(endpoints)))
+        registry.public_route(["GET"], "/own", self.serve)
+
+    async def serve(self, exchange):
+        raise NotImplementedError
+
+
+async def test_a_dialect_brings_its_plugin():
+    assembly = assembled({"upstreams": {"ai": AI}, "routes": []})
+
+    assert [plugin.name for plugin in assembly.table.plugins] == ["openai"]
+    assert assembly.face_of("ai").wire == "openai"
+
+
+async def test_an_unknown_dialect_is_told_with_the_known_ones():
+    with pytest.raises(ConfigErrors, match=r"upstreams\.x\.dialect: 'klingon' is not known \(known: http"):
+        assembled({"upstreams": {"x": {**API, "dialect": "klingon"}}, "routes": []})
+
+
+async def test_a_route_has_its_plugins_in_order_the_common_ones_first():
+    tree = {
+        "plugins": {"a": {"use": Upper}, "b": {"use": Upper}, "c": {"use": Upper}},
+        "pipeline": ["c"],
+        "upstreams": {"api": API},
+        "routes": [{"name": "r", "upstream": "api", "plugins": ["b", "a"]}],
+    }
+
+    assert [plugin.name for plugin in routes(tree)["r"].pipeline.plugins] == ["c", "b", "a"]
+
+
+async def test_a_plugin_may_ask_to_stand_below_another():
+    tree = {"plugins": {"upper": {"use": Upper}, "lower": {"use": Lower}}, "upstreams": {"api": API}}
+    right = {**tree, "routes": [{"name": "r", "upstream": "api", "plugins": ["upper", "lower"]}]}
+    alone = {**tree, "routes": [{"name": "r", "upstream": "api", "plugins": ["lower"]}]}
+    wrong = {**tree, "routes": [{"name": "r", "upstream": "api", "plugins": ["lower", "upper"]}]}
+
+    assert routes(right)
+    assert routes(alone)
+    with pytest.raises(StartError, match="route 'r': plugin 'lower' must stand below 'upper'"):
+        routes(wrong)
+
+
+async def test_a_strategy_is_named_by_the_route():
+    tree = {"plugins": {"offering": {"use": Offering}}, "upstreams": {"api": API, "spare": API}}
+    route = {"name": "r", "match": {"path": "/r"}, "targets": ["api", "spare"]}
+    made = routes({**tree, "routes": [{**route, "strategy": "reversed"}]})["r"]
+
+    assert [endpoint.upstream for endpoint in made.strategy(None, made.defaults)] == ["spare", "api"]
+    with pytest.raises(ConfigErrors, match="'best' is not known"):
+        routes({**tree, "routes": [{**route, "strategy": "best"}]})
+
+
+async def test_a_plugins_own_route_passes_the_common_pipeline():
+    tree = {
+        "plugins": {"offering": {"use": Offering}, "upper": {"use": Upper}},
+        "pipeline": ["upper"],
+        "routes": [],
+    }
+    made = routes(tree)["offering:/own"]
+
+    assert made.handler is not None
+    assert [plugin.name for plugin in made.pipeline.plugins] == ["upper"]
+
+
+async def test_a_register_that_fails_names_its_plugin():
+    class Failing(Plugin):
+        @hookimpl
+        def register(self, registry):
+            raise LookupError("no")
+
+    with pytest.raises(StartError, match="plugin 'failing': register failed: LookupError: no"):
+        assembled({"plugins": {"failing": {"use": Failing}}, "routes": []})
+
+
+async def test_unknown_options_of_a_route_are_told_by_their_path():
+    tree = {
+        "plugins": {"upper": {"use": Upper}},
+        "upstreams": {"api": API},
+        "routes": [{"name": "r", "upstream": "api", "plugins": [{"upper": {"colour": "red"}}]}],
+    }
+
+    with pytest.raises(StartError, match=r"routes\.r\.plugins\.upper"):
+        routes(tree)
+
+
+async def test_a_model_route_reads_its_models_and_has_a_face():
+    tree = {
+        "upstreams": {"ai": AI, "api": API},
+        "models": {"m": {"upstream": "ai"}},
+        "routes": [
+            {"name": "chat", "match": {"path": "/v1/*"}, "max_body": "1KiB", "timeouts": {"idle": "7s"}},
+            {"name": "plain", "upstream": "api"},
+        ],
+    }
+    made = routes(tree)
+
+    assert (made["chat"].face.wire, made["chat"].max_body, made["chat"].idle_timeout) == ("openai", 1024, 7)
+    assert made["chat"].targets["ai"].timeouts.idle == 7
+    assert (made["plain"].face, made["plain"].models) == (None, None)
+
+
+async def test_a_key_goes_to_its_upstream_only_and_is_shown_nowhere():
+    tree = {"upstreams": {"ai": AI, "api": API}, "routes": []}
+    assembly = assembled(tree)
+    build_routes(assembly, make_process(), {})
+
+    assert (b"Authorization", b"Bearer sk-upstream") in assembly.upstreams["ai"].fixed
+    assert (b"Accept-Encoding", b"identity") in assembly.upstreams["ai"].fixed
+    assert b"authorization" not in assembly.upstreams["api"].owned
+    assert "sk-upstream" not in repr(assembly.upstreams["ai"]) + repr(assembly.config)
+
+
+class Face:
+    """A client face of which only the place in the table counts."""
+
+    def __init__(self, paths=(), markers=()):
+        self.paths = paths
+        self.markers = markers
+
+
+def test_the_longest_path_shapes_the_error_then_a_marker():
+    short, long, marked = Face(["/v1/"]), Face(["/v1/messages"]), Face(markers=["X-Theirs"])
+    faces = Faces({"short": short, "long": long, "marked": marked})
+
+    assert faces.choose("/v1/messages/1", None) is long
+    assert faces.choose("/v1/chat", Headers.of({"x-theirs": "1"})) is short
+    assert faces.choose("/other", Headers.of({"x-theirs": "1"})) is marked
+    assert faces.choose("/other", Headers()) is None
