@@ -159,13 +159,14 @@ async def test_a_drain_waits_for_what_runs_and_no_longer_than_it_may():
 
 async def test_a_drain_serves_who_is_there_and_refuses_who_comes_later():
     async with running_gateway({**TREE, "server": {"drain_pause": "300ms"}}) as gateway:
-        async with RawClient(gateway.url) as client:
+        url = gateway.url
+        async with RawClient(url) as client:
             draining = asyncio.ensure_future(gateway._serving.drain(2, handover=False))
             reply = await client.exchange(GET)
         await draining
 
         with pytest.raises(ConnectionError):
-            await RawClient(gateway.url).__aenter__()
+            await RawClient(url).__aenter__()
 
     assert (reply.status, reply.header("connection")) == (404, "close")
 
