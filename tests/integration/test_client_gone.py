@@ -125,7 +125,7 @@ async def test_while_connecting_to_an_upstream_that_answers_no_handshake(leave: 
 async def test_while_uploading_with_reading_paused(leave: Leave) -> None:
     delays = []
     async with DeafUpstream() as upstream, running_gateway(tree(upstream.url)) as gateway:
-        for _ in range(ROUNDS):
+        for _ in range(4):
             async with RawClient(gateway.url) as client:
                 await client.send(
                     b"POST /upload HTTP/1.1\r\nHost: gateway\r\nContent-Length: 900000000\r\n\r\n"
@@ -146,6 +146,9 @@ async def fill(client: RawClient, gateway: RunningGateway) -> None:
         while not front.watch.deaf:
             await client.send(b"x" * 65_536)
             await asyncio.sleep(0)
+            if front.watch.deaf:
+                # It may only have been ahead of the next hop for a moment.
+                await asyncio.sleep(0.12)
 
 
 @pytest.mark.parametrize("leave", [reset, close])
