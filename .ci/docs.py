@@ -51,8 +51,11 @@ def cli_help() -> str:
 
 def _helps(command: click.Command, name: str) -> Iterator[str]:
     """Yield a command's help and that of its core commands; a plugin's commands differ by installation."""
-    with click.Context(command, info_name=name, terminal_width=100, max_content_width=100) as context:
-        yield command.get_help(context).rstrip()
+    shown = command
+    if isinstance(command, click.Group):
+        shown = click.Group(commands=dict(command.commands), help=command.help, params=command.params)
+    with click.Context(shown, info_name=name, terminal_width=100, max_content_width=100) as context:
+        yield shown.get_help(context).rstrip()
     if isinstance(command, click.Group):
         for child in sorted(command.commands):
             yield from _helps(command.commands[child], f"{name} {child}")

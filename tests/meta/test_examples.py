@@ -8,6 +8,7 @@ from typing import Any
 
 import pytest
 from click.testing import CliRunner
+
 from llmproxy.cli import main
 
 from .tree import ROOT

@@ -11,6 +11,7 @@ from types import ModuleType
 
 import pytest
 from click.testing import CliRunner
+
 from llmproxy.cli import main
 
 from .tree import ROOT
