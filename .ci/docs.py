@@ -54,7 +54,8 @@ def _helps(command: click.Command, name: str) -> Iterator[str]:
     shown = command
     if isinstance(command, click.Group):
         shown = click.Group(commands=dict(command.commands), help=command.help, params=command.params)
-    with click.Context(shown, info_name=name, terminal_width=100, max_content_width=100) as context:
+    settings = {"terminal_width": 100, "max_content_width": 100, **cli.main.context_settings}
+    with click.Context(shown, info_name=name, **settings) as context:
         yield shown.get_help(context).rstrip()
     if isinstance(command, click.Group):
         for child in sorted(command.commands):
