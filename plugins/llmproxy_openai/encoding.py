@@ -4,11 +4,19 @@ from __future__ import annotations
 
 import orjson
 
-from llmproxy.plugin import ClientRequest, Endpoint, Exchange, Headers, UpstreamRequest, insert_member, patch
+from llmproxy.plugin import (
+    ClientRequest,
+    Endpoint,
+    Exchange,
+    Headers,
+    Spellings,
+    UpstreamRequest,
+    insert_member,
+    patch,
+)
 from llmproxy_openai.reading import include_usage, media_type, member_value, members_of
 
 _ASK_USAGE = b'{"include_usage":true}'
-_MAX_NAMES = 1024
 
 # The caller's credentials, what holds for one connection (RFC 9110 §7.6.1), and what the core writes itself.
 _LEFT_OUT = frozenset(
@@ -21,17 +29,7 @@ _LEFT_OUT = frozenset(
 )
 
 
-class _Passes(dict[bytes, bool]):
-    """Whether a header name, as spelled, is passed on; remembers a bounded number of spellings."""
-
-    def __missing__(self, name: bytes) -> bool:
-        passes = name.lower() not in _LEFT_OUT
-        if len(self) < _MAX_NAMES:
-            self[name] = passes
-        return passes
-
-
-_passes = _Passes()
+_passes = Spellings(_LEFT_OUT)
 
 
 def encode(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from llmproxy.body import Body
 from llmproxy.errors import BadRequest, GatewayError
-from llmproxy.messages import HOP_BY_HOP, Headers, Reply
+from llmproxy.messages import HOP_BY_HOP, Headers, Reply, Spellings
 
 if TYPE_CHECKING:
     from aiohttp import StreamReader
@@ -20,9 +20,8 @@ WRITE_HIGH = 64 * 1024
 
 _STATUS_LINES: dict[int, bytes] = {}
 
-# Names of reply fields that the gateway writes itself. Kept by spelling: upstreams use few.
-_DROPPED = HOP_BY_HOP | {b"content-length"}
-_keep_field: dict[bytes, bool] = {}
+#: The fields of a reply that pass: not those of one hop, nor those that the gateway writes itself.
+_keeps = Spellings(HOP_BY_HOP | {b"content-length"})
 
 
 def status_line(status: int) -> bytes:
@@ -39,15 +38,6 @@ def status_line(status: int) -> bytes:
     return line
 
 
-def _keeps(name: bytes) -> bool:
-    known = _keep_field.get(name)
-    if known is None:
-        known = name.lower() not in _DROPPED
-        if len(_keep_field) < 1024:
-            _keep_field[name] = known
-    return known
-
-
 def connection_fields(headers: Headers) -> frozenset[bytes]:
     """Return the names that `Connection` lists: they are for one hop only (RFC 9110 §7.6.1)."""
     if b"connection" not in headers.index:
@@ -59,14 +49,11 @@ def connection_fields(headers: Headers) -> frozenset[bytes]:
 
 def write_head(reply: Reply, extra: bytes, framing: bytes) -> bytes:
     """Return a reply's status line and header. `framing` ends it, blank line included."""
-    parts = [status_line(reply.status)]
-    headers = reply.headers
-    listed = connection_fields(headers)
-    for name, value in headers.raw:
-        if _keeps(name) and not (listed and name.lower() in listed):
-            parts += (name, b": ", value, b"\r\n")
-    parts += (extra, framing)
-    return b"".join(parts)
+    headers, keeps = reply.headers, _keeps
+    fields = [b"%b: %b\r\n" % pair for pair in headers.raw if keeps[pair[0]]]
+    if b"connection" in headers.index and (listed := connection_fields(headers)):
+        fields = [field for field in fields if field.partition(b":")[0].lower() not in listed]
+    return b"".join([status_line(reply.status), *fields, extra, framing])
 
 
 class ClientSink:

@@ -39,6 +39,22 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINE_BREAK = re.compile(rb"[\r\n\0]")
 
 
+class Spellings(dict[bytes, bool]):
+    """Whether a header name, as it is spelled, is none of those left out; remembers a bounded number of spellings."""
+
+    MOST = 1024
+
+    def __init__(self, left_out: frozenset[bytes]) -> None:
+        super().__init__()
+        self._left_out = left_out
+
+    def __missing__(self, name: bytes) -> bool:
+        passes = name.lower() not in self._left_out
+        if len(self) < self.MOST:
+            self[name] = passes
+        return passes
+
+
 def _bytes(text: str | bytes) -> bytes:
     return text if isinstance(text, bytes) else text.encode("latin-1", "replace")
 

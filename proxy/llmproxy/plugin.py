@@ -39,7 +39,7 @@ from llmproxy.jsonscan import (
     scan,
 )
 from llmproxy.log import LogSink
-from llmproxy.messages import ClientRequest, Headers, Reply, StoredReply, UpstreamRequest
+from llmproxy.messages import ClientRequest, Headers, Reply, Spellings, StoredReply, UpstreamRequest
 from llmproxy.metrics import (
     Counter,
     CounterChild,
@@ -106,6 +106,7 @@ __all__ = [
     "Secret",
     "Sink",
     "Size",
+    "Spellings",
     "StartError",
     "StateKey",
     "Store",

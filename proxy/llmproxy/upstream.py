@@ -11,7 +11,7 @@ from urllib.parse import urlsplit
 from llmproxy.body import Body
 from llmproxy.dialing import Dialer
 from llmproxy.errors import UpstreamError, UpstreamTimeout
-from llmproxy.messages import Headers, RawHeader, Reply, UpstreamRequest
+from llmproxy.messages import Headers, RawHeader, Reply, Spellings, UpstreamRequest
 from llmproxy.pool import Pool
 
 if TYPE_CHECKING:
@@ -53,10 +53,11 @@ class Upstream:
                 fixed.append((b"Proxy-Authorization", authorization))
         #: The header fields of every request, credentials included.
         self.fixed = tuple(fixed)
-        self._prefix = prefix.encode()
+        self._prefix = prefix
         self._fixed = b"".join(b"%b: %b\r\n" % pair for pair in fixed)
         #: Names that the fixed headers own: a caller's field of that name is left out.
         self.owned = frozenset(name.lower() for name, _ in fixed)
+        self._passes = Spellings(self.owned)
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name!r} {self.pool!r}>"
@@ -67,25 +68,14 @@ class Upstream:
 
     def head(self, request: UpstreamRequest, length: int | None) -> bytes:
         """Return the request line and header; `length` None means chunked, -1 no body."""
-        owned = self.owned
-        parts = [
-            request.method.encode("latin-1"),
-            b" ",
-            self._prefix,
-            request.target.encode("latin-1"),
-            b" HTTP/1.1\r\n",
-            self._fixed,
-        ]
-        for name, value in request.headers.raw:
-            if name.lower() not in owned:
-                parts += (name, b": ", value, b"\r\n")
+        passes = self._passes
+        fields = [b"%b: %b\r\n" % pair for pair in request.headers.raw if passes[pair[0]]]
         if length is None:
-            parts.append(b"Transfer-Encoding: chunked\r\n\r\n")
-        elif length < 0:
-            parts.append(b"\r\n")
+            framing = b"Transfer-Encoding: chunked\r\n\r\n"
         else:
-            parts.append(b"Content-Length: %d\r\n\r\n" % length)
-        return b"".join(parts)
+            framing = b"\r\n" if length < 0 else b"Content-Length: %d\r\n\r\n" % length
+        target = f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n".encode("latin-1")
+        return b"".join([target, self._fixed, *fields, framing])
 
     async def send(self, request: UpstreamRequest, timeouts: Timeouts, expires: float) -> Reply:
         """Send one request and return its reply once the head is here.

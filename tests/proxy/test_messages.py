@@ -6,7 +6,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmproxy.body import Body
-from llmproxy.messages import ClientRequest, Headers, Reply, StoredReply, UpstreamRequest
+from llmproxy.messages import ClientRequest, Headers, Reply, Spellings, StoredReply, UpstreamRequest
 from llmproxy.sse import Event
 
 NAMES = st.text(st.sampled_from("abXY-_09!#$%&'*+.^`|~"), min_size=1, max_size=5)
@@ -229,3 +229,14 @@ def test_a_stored_reply_can_be_given_to_many():
     assert (two.status, two.headers.get("X"), two.body) == (200, "1", b"[1]")
     assert stored.headers == ((b"X", b"1"),)
     assert repr(stored) == "<StoredReply 200 3 bytes>"
+
+
+def test_spellings_are_remembered_up_to_a_bound():
+    passes = Spellings(frozenset({b"host"}))
+
+    seen = [passes[b"X-%d" % number] for number in range(3000)]
+
+    assert all(seen)
+    assert not passes[b"HoSt"]
+    assert passes[b"hostess"]
+    assert len(passes) <= Spellings.MOST
