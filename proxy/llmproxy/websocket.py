@@ -9,7 +9,17 @@ import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, cast
 
-from aiohttp import ClientSession, ClientWSTimeout, StreamReader, WSMessage, WSMsgType, web
+from aiohttp import (
+    ClientHandlerType,
+    ClientRequest,
+    ClientResponse,
+    ClientSession,
+    ClientWSTimeout,
+    StreamReader,
+    WSMessage,
+    WSMsgType,
+    web,
+)
 from aiohttp.client_exceptions import ClientError, WSServerHandshakeError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import StreamWriter
@@ -70,7 +80,7 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
     """Open the upstream's side of a WebSocket; an HTTP refusal comes back as a reply in the caller's dialect."""
     upstream, timeouts = target.upstream, target.timeouts
     url = upstream.config.base_url.rstrip("/") + request.target
-    session = ClientSession(auto_decompress=False)
+    session = ClientSession(auto_decompress=False, middlewares=(_stay,))
     try:
         async with asyncio.timeout(timeouts.connect + timeouts.headers):
             socket = await session.ws_connect(
@@ -99,6 +109,15 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
         await session.close()
         raise
     return Upgraded(socket, session.close)
+
+
+async def _stay(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:
+    """Take a redirect for the refusal it is: followed, it would carry the upstream's credentials elsewhere."""
+    response = await handler(request)
+    if 300 <= response.status < 400:
+        response.close()
+        raise WSServerHandshakeError(response.request_info, response.history, status=response.status)
+    return response
 
 
 def _handshake(upstream: Upstream, request: UpstreamRequest) -> list[tuple[str, str]]:

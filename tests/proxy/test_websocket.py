@@ -63,9 +63,13 @@ class Far:
     def __init__(self):
         self.closed = asyncio.Queue()
         self.headers = {}
+        self.paths = []
 
     async def serve(self, request):
         self.headers = request.headers
+        self.paths.append(request.path)
+        if request.path == "/moved":
+            return web.Response(status=307, headers={"Location": "/elsewhere"})
         if request.path == "/busy":
             return web.Response(status=503, text="busy")
         socket = web.WebSocketResponse(protocols=["chat"], autoclose=True)
@@ -162,6 +166,16 @@ async def test_a_refusal_is_an_ordinary_reply(target, status, far):
 
     assert refusal.value.status == status
     assert Sockets.calls == (["attempt", "post"] if target == "/busy" else ["post"])
+
+
+async def test_a_redirect_is_not_followed_with_the_upstreams_credentials(far):
+    async with gateway_to(far.url) as (gateway, session):
+        with pytest.raises(WSServerHandshakeError) as refusal:
+            await session.ws_connect(f"{gateway.url}/moved")
+        await settled()
+
+    assert refusal.value.status == 502
+    assert far.paths == ["/moved"]
 
 
 async def test_an_upstream_that_is_not_there_is_told():
