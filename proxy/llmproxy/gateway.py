@@ -27,8 +27,10 @@ if TYPE_CHECKING:
     from llmproxy.route import Route
     from llmproxy.stores import Store
 
-#: Requests (method, host, target) whose route is remembered where nothing else decides it.
+#: Requests (method, host, target) whose route is remembered where nothing else decides it, and how long host and
+#: target may be: whoever asks, key or not, decides what stands there.
 _REMEMBERED = 4096
+_LONGEST = 512
 
 _log = structlog.get_logger("llmproxy")
 
@@ -136,7 +138,8 @@ class Generation:
         if known is not None:
             return known
         found = find_route(self.router, request)
-        if self.router.unconditional and not found.params and len(self._known) < _REMEMBERED:
+        short = len(request.host) + len(request.target) <= _LONGEST
+        if short and self.router.unconditional and not found.params and len(self._known) < _REMEMBERED:
             self._known[asked] = found
         return found
 

@@ -54,8 +54,10 @@ class BadPath:
     reason: str = "The path holds a dot segment."
 
 
-#: Names whose meaning is remembered: callers send few, and must not fill the memory with others.
+#: Names whose meaning is remembered, and how long they may be: callers send few, and must not fill the memory with
+#: others.
 _REMEMBERED: Final = 1024
+_LONGEST: Final = 256
 
 BAD_PATH: Final = BadPath()
 
@@ -249,7 +251,7 @@ class ModelTable:
             return self._known[name]
         except KeyError:
             found = self._resolve(name)
-            if len(self._known) < _REMEMBERED:
+            if len(self._known) < _REMEMBERED and len(name) <= _LONGEST:
                 self._known[name] = found
             return found
 

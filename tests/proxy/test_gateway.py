@@ -2,6 +2,7 @@
 
 import asyncio
 from contextlib import asynccontextmanager
+from sys import getrefcount
 from typing import ClassVar
 
 import pytest
@@ -9,7 +10,7 @@ import pytest
 from llmproxy.config import decode
 from llmproxy.errors import GatewayError, StartError
 from llmproxy.gateway import Gateway
-from llmproxy.messages import Headers
+from llmproxy.messages import ClientRequest, Headers
 from llmproxy.plugin import ChildRequest, Plugin, Reply, hookimpl
 from llmproxy.testing import (
     FakeUpstream,
@@ -267,6 +268,18 @@ async def test_a_store_that_nobody_configured_is_named():
     with pytest.raises(StartError, match="no store is called 'nowhere'"):
         async with running_route([Storing]):
             pass
+
+
+@pytest.mark.parametrize(("length", "kept"), [(40, True), (10_000, False)])
+async def test_the_route_of_a_long_target_is_not_remembered(length, kept):
+    Living.events = []
+    async with running_route([Living]) as serving:
+        target = "/" + "x" * length
+        request = ClientRequest("GET", target, Headers())
+        holders = getrefcount(target)
+        serving.generation.match(request)
+
+        assert (getrefcount(target) > holders) is kept
 
 
 async def test_errors_without_a_route_are_shaped_by_path_and_headers():

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from sys import getrefcount
 from urllib.parse import quote, unquote
 
 import pytest
@@ -246,6 +247,16 @@ def test_a_lone_star_takes_every_name_that_nothing_else_takes() -> None:
 
     assert table.resolve("b") == (Endpoint("all", "b"),)
     assert table.resolve("ab") == (Endpoint("a", "ab"),)
+
+
+@pytest.mark.parametrize(("length", "kept"), [(40, True), (100_000, False)])
+def test_a_long_model_name_is_not_remembered(length: int, kept: bool) -> None:
+    table = ModelTable({})
+    name = "m" * length
+    holders = getrefcount(name)
+
+    assert table.resolve(name) is None
+    assert (getrefcount(name) > holders) is kept
 
 
 def test_only_written_out_names_are_listed() -> None:
