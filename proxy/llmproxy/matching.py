@@ -16,12 +16,17 @@ if TYPE_CHECKING:
 _HOST = re.compile(r"(?:[\w.~!$&'()*+,;=%-]*|\[[0-9A-Fa-f:.]+\])(?::[0-9]*)?", re.ASCII)
 _ELSEWHERE = re.compile(r"[^!-~]|#")
 
+# RFC 9110 §9.3.6, §9.3.8: TRACE would show the caller what the upstream was sent, its key included; what follows a
+# CONNECT is no HTTP, and nobody could tell where the upstream's next reply begins.
+_NEVER_PASSED = frozenset({"CONNECT", "TRACE"})
+
 
 def find_route(router: Router[RouteT], request: ClientRequest) -> Match[RouteT]:
     """Find the route of a request.
 
     Raises:
-        GatewayError: what its caller is told: a bad target (400), no route (404), another method (405).
+        GatewayError: what its caller is told: a bad target (400), no route (404), another method (405), or one
+            that is never passed on (501).
     """
     target = request.target
     if _HOST.fullmatch(request.host) is None:
@@ -32,6 +37,8 @@ def find_route(router: Router[RouteT], request: ClientRequest) -> Match[RouteT]:
     if not target.startswith("/"):
         message = "The request's target must be a path, such as /v1/chat/completions."
         raise BadRequest("bad_target", message)
+    if request.method in _NEVER_PASSED:
+        raise GatewayError(501, "method_refused", f"This gateway passes no {request.method} on.")
     found = router.match(request.method, request.host, request.path, request.headers.get, request.query)
     if isinstance(found, Match):
         return found

@@ -55,6 +55,8 @@ DOCUMENTED = """
 | credential under a broken name           | 400    | bad_request            | closed     |
 | absolute target                          | 400    | bad_target             | kept       |
 | CONNECT                                  | 400    | bad_target             | closed     |
+| CONNECT to a path                        | 501    | method_refused         | closed     |
+| TRACE                                    | 501    | method_refused         | closed     |
 | asterisk                                 | 400    | bad_target             | kept       |
 | fragment                                 | 400    | bad_target             | kept       |
 | target that is not ASCII                 | 400    | bad_request            | closed     |
@@ -174,6 +176,8 @@ CASES = {
     "credential under a broken name": get(b"/v1/models", f"Authoriz ation: Bearer {CANARY}\r\n".encode()),
     "absolute target": get(b"http://elsewhere.example/api/x"),
     "CONNECT": Case((head(method=b"CONNECT", target=b"elsewhere.example:443"),)),
+    "CONNECT to a path": Case((head(method=b"CONNECT") + SMUGGLED,)),
+    "TRACE": Case((head(method=b"TRACE"),)),
     "asterisk": Case((head(method=b"OPTIONS", target=b"*"),)),
     "fragment": get(b"/api/x#part"),
     "target that is not ASCII": get(b"/api/\xc3\xa4"),
