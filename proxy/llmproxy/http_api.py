@@ -7,24 +7,27 @@ from typing import TYPE_CHECKING, Any
 
 from llmproxy.client import connection_fields
 from llmproxy.errors import GatewayError
-from llmproxy.messages import HOP_BY_HOP, Headers, Reply, UpstreamRequest
+from llmproxy.messages import HOP_BY_HOP, Headers, Reply, Spellings, UpstreamRequest
 
 if TYPE_CHECKING:
     from llmproxy.dialects import ByteFilter, StreamDecoder, Tap
     from llmproxy.exchange import Endpoint, Exchange
 
 # What the gateway writes itself, or must not pass on as the caller's word.
-_OWN = HOP_BY_HOP | {
-    b"host",
-    b"content-length",
-    b"expect",
-    b"forwarded",
-    b"x-forwarded-for",
-    b"x-forwarded-proto",
-    b"x-forwarded-host",
-    b"x-request-id",
-    b"traceparent",
-}
+_passes = Spellings(
+    HOP_BY_HOP
+    | {
+        b"host",
+        b"content-length",
+        b"expect",
+        b"forwarded",
+        b"x-forwarded-for",
+        b"x-forwarded-proto",
+        b"x-forwarded-host",
+        b"x-request-id",
+        b"traceparent",
+    }
+)
 
 
 class HttpApi:
@@ -41,7 +44,7 @@ class HttpApi:
             [
                 pair
                 for pair in request.headers.raw
-                if (name := pair[0].lower()) not in _OWN and name not in listed and name not in spent
+                if _passes[pair[0]] and (name := pair[0].lower()) not in listed and name not in spent
             ]
         )
         headers.raw += [

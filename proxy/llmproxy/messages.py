@@ -49,7 +49,8 @@ class Spellings(dict[bytes, bool]):
         self._left_out = left_out
 
     def __missing__(self, name: bytes) -> bool:
-        passes = name.lower() not in self._left_out
+        # Servers that hand fields over as variables (RFC 3875 §4.1.18) take an underscore for a hyphen.
+        passes = name.lower().replace(b"_", b"-") not in self._left_out
         if len(self) < self.MOST:
             self[name] = passes
         return passes

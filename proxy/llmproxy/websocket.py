@@ -26,7 +26,7 @@ from aiohttp.http_writer import StreamWriter
 
 from llmproxy.body import Body
 from llmproxy.errors import GatewayError, UpstreamError, UpstreamTimeout
-from llmproxy.messages import Reply, UpstreamRequest
+from llmproxy.messages import Reply, Spellings, UpstreamRequest
 from llmproxy.sse import Event
 from llmproxy.tasks import spawn
 
@@ -121,7 +121,8 @@ async def _stay(request: ClientRequest, handler: ClientHandlerType) -> ClientRes
 
 
 def _handshake(upstream: Upstream, request: UpstreamRequest) -> list[tuple[str, str]]:
-    own = [pair for pair in request.headers.raw if pair[0].lower() not in upstream.owned]
+    passes = Spellings(upstream.owned)
+    own = [pair for pair in request.headers.raw if passes[pair[0]]]
     return [
         (name.decode("latin-1"), value.decode("latin-1"))
         for name, value in (*own, *upstream.fixed)

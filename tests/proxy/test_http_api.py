@@ -58,6 +58,10 @@ def test_the_callers_word_is_not_passed_on_as_the_gateways(name):
     assert "made-up" not in encode([(name.upper(), "made-up")]).headers.get_all(name)
 
 
+def test_an_underscore_does_not_make_it_the_callers_word():
+    assert "X_Forwarded_For" not in encode([(b"X_Forwarded_For", "made-up")]).headers
+
+
 @given(st.lists(st.sampled_from(["X-A", "X-B", "Cookie"]), unique=True), st.booleans())
 def test_what_connection_lists_stays_behind(listed, one_line):
     given = [("X-A", "1"), ("x-b", "2"), ("cookie", "3")]

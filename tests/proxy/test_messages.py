@@ -231,6 +231,13 @@ def test_a_stored_reply_can_be_given_to_many():
     assert repr(stored) == "<StoredReply 200 3 bytes>"
 
 
+def test_an_underscore_is_no_way_around_a_name_that_is_left_out():
+    passes = Spellings(frozenset({b"x-internal-token"}))
+
+    assert not passes[b"X_Internal_Token"]
+    assert passes[b"X_Internal"]
+
+
 def test_spellings_are_remembered_up_to_a_bound():
     passes = Spellings(frozenset({b"host"}))
 
