@@ -14,8 +14,8 @@ REDACTED: Final = "[redacted]"
 _NAMES: Final = (
     r"authorization|api[-_]?key|token|secret|password|passwd|credentials?|private[-_]?key|signature"
 )
-#: A field of this name holds a credential, unless its value is a number.
-_SENSITIVE: Final = re.compile(rf"(?:.*[-_.])?(?:{_NAMES}|cookie)", re.IGNORECASE)
+#: A field of this name holds a credential, unless its value is a number; `first_token` is one of our timeouts.
+_SENSITIVE: Final = re.compile(rf"(?!first_token\Z)(?:.*[-_.])?(?:{_NAMES}|cookie)", re.IGNORECASE)
 #: A credential inside a text: after its scheme, after its name, or by its own look.
 _SCHEME: Final = re.compile(r"\b(bearer|basic|negotiate)(\s+)[^\s'\",;]+", re.IGNORECASE)
 _NAMED: Final = re.compile(

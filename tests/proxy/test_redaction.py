@@ -122,6 +122,7 @@ def test_a_configuration_shows_references_and_hides_what_is_written_out():
         "headers": {"Authorization": SECRET, "X-Team": "a", "Cookie": f"$${{{SECRET}"},
         "list": [{"token": SECRET}, f"Bearer {SECRET}"],
         "token_limit": 5,
+        "timeouts": {"first_token": "2m"},
     }
 
     assert redact_config(tree) == {
@@ -129,4 +130,5 @@ def test_a_configuration_shows_references_and_hides_what_is_written_out():
         "headers": {"Authorization": REDACTED, "X-Team": "a", "Cookie": REDACTED},
         "list": [{"token": REDACTED}, f"Bearer {REDACTED}"],
         "token_limit": 5,
+        "timeouts": {"first_token": "2m"},
     }
