@@ -5,7 +5,17 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from llmproxy.plugin import Caller, Exchange, GatewayError, Plugin, Reply, Runtime, StartError, hookimpl
+from llmproxy.plugin import (
+    ANONYMOUS,
+    Caller,
+    Exchange,
+    GatewayError,
+    Plugin,
+    Reply,
+    Runtime,
+    StartError,
+    hookimpl,
+)
 from llmproxy_access.config import AccessConfig, AccessRoute
 from llmproxy_access.credentials import PLACES, SeveralCredentials, find_key
 from llmproxy_access.keys import KeyRing
@@ -41,7 +51,9 @@ class AccessPlugin(Plugin[AccessConfig]):
     async def pre_route(self, exchange: Exchange) -> Reply | None:
         """Set the caller, or refuse."""
         if not self._open:
-            exchange.caller = self._identify(exchange)
+            # What a plugin asks for on behalf of a caller who was let in needs no key of its own.
+            if exchange.parent is None or exchange.caller is ANONYMOUS:
+                exchange.caller = self._identify(exchange)
             # The key was for the gateway alone: no upstream may see it.
             exchange.spent = PLACES
         tenants = exchange.options(self).tenants

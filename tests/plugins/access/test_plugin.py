@@ -108,6 +108,25 @@ async def test_a_route_may_name_its_tenants(plugin: AccessPlugin) -> None:
     assert (error.status, error.code) == (403, "tenant_not_allowed")
 
 
+async def test_a_child_is_its_parents_callers_and_meets_the_same_tenants(plugin: AccessPlugin) -> None:
+    parent, child = exchange_with(("x-api-key", CANARY)), exchange_with(tenants=("shop",))
+    abroad = exchange_with(tenants=("reports",))
+    await plugin.pre_route(parent)
+    child.parent = abroad.parent = parent
+    child.caller = abroad.caller = parent.caller
+
+    assert await plugin.pre_route(child) is None
+    assert child.caller == Caller("shop", "web")
+    assert (await refused(plugin, abroad)).code == "tenant_not_allowed"
+
+
+async def test_a_child_of_nobody_in_particular_needs_a_key(plugin: AccessPlugin) -> None:
+    child = exchange_with()
+    child.parent = exchange_with()
+
+    assert (await refused(plugin, child)).code == "invalid_api_key"
+
+
 async def test_open_asks_nobody() -> None:
     exchange = exchange_with(("x-api-key", "whatever"))
 
