@@ -35,6 +35,10 @@ _log = structlog.get_logger("llmproxy")
 
 _HEADERS = 128
 _LARGE = BadRequest("header_too_large", "A line of the request's header is too long.", status=431)
+#: How many of the longest lines a header that is still coming may hold: anybody can send one, and all lines at their
+#: longest would hold megabytes.
+_LONGEST_LINES = 4
+_MANY = BadRequest("header_too_large", "The request's header is too long.", status=431)
 
 
 @dataclass(slots=True)
@@ -82,7 +86,9 @@ class ClientConnection(RequestHandler):
     """One caller's connection."""
 
     __slots__ = (
+        "_head",
         "_line",
+        "_most",
         "busy",
         "finishing",
         "front",
@@ -109,6 +115,8 @@ class ClientConnection(RequestHandler):
         )
         self.front = front
         self._line = b""
+        self._head = 0
+        self._most = _LONGEST_LINES * limit
         self.busy = False
         self.finishing = False
         self.task: asyncio.Task[None] | None = None
@@ -131,16 +139,28 @@ class ClientConnection(RequestHandler):
         self.front.watch.opened(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
+            # What stands behind broken bytes is nothing, and would only fill the queue.
+            return
         super().data_received(data)
         if not self._messages:
-            if not self.busy and not self._line and data:
-                # The first bytes of a header that is still coming: its clock starts.
-                self.since = self._loop.time()
-                self._line = data[:2048]
+            if not self.busy and data:
+                self._begin(data)
         elif not self.busy:
             self._next(data)
         elif not isinstance(self._messages[-1][0], RawRequestMessage):
             self._spoil_upload()
+
+    def _begin(self, data: bytes) -> None:
+        """Take note of bytes of a header that is still coming."""
+        if not self._line:
+            # The first ones: its clock starts.
+            self.since = self._loop.time()
+            self._line = data[:2048]
+        self._head += len(data)
+        if self._head > self._most:
+            self.busy = True
+            reject(self, self._line, _MANY)
 
     def _spoil_upload(self) -> None:
         """Tell whoever reads the body that the parser gave up inside it: it tells nobody but its queue."""
@@ -222,6 +242,7 @@ class ClientConnection(RequestHandler):
             reject(self, self._line + data, _LARGE if isinstance(message.exc, LineTooLong) else None)
             return
         self._line = b""
+        self._head = 0
         self.finishing = False
         self.upload = payload
         self.task = self._loop.create_task(self._serve(message, payload))

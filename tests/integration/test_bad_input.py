@@ -66,6 +66,7 @@ DOCUMENTED = """
 | dot segment with backslash               | 400    | bad_path               | kept       |
 | long target                              | 431    | header_too_large       | closed     |
 | huge header line                         | 431    | header_too_large       | closed     |
+| many long header lines                   | 431    | header_too_large       | closed     |
 | 129 header lines                         | 400    | bad_request            | closed     |
 | HTTP/0.9                                 | 505    | http_version           | closed     |
 | HTTP/2.0                                 | 505    | http_version           | closed     |
@@ -187,6 +188,9 @@ CASES = {
     "dot segment with backslash": get(b"/api/..\\x"),
     "long target": get(b"/api/" + b"x" * 9000),
     "huge header line": get(b"/v1/models", b"X-Big: " + b"x" * 9000 + b"\r\n"),
+    "many long header lines": Case(
+        (b"GET /v1/models HTTP/1.1\r\n", *(b"X-%d: %b\r\n" % (number, b"y" * 7000) for number in range(6)))
+    ),
     "129 header lines": get(b"/api/x", b"".join(b"X-%d: y\r\n" % number for number in range(129))),
     "HTTP/0.9": Case((b"GET /api/x\r\n\r\n",)),
     "HTTP/2.0": Case((head(method=b"GET", version=b"2.0"),)),

@@ -2,6 +2,7 @@
 
 import asyncio
 import socket
+import tracemalloc
 
 import pytest
 import uvloop
@@ -64,6 +65,21 @@ async def test_requests_behind_a_last_one_are_not_answered(gateway, api):
 
     assert (reply.status, rest) == (200, b"")
     assert [request.path for request in api.requests] == ["/1"]
+
+
+async def test_a_flood_of_broken_bytes_behind_a_request_is_not_kept(gateway, api):
+    api.raw(0.2, b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n\r\n")
+    tracemalloc.start()
+    async with RawClient(gateway.url) as client:
+        await client.send(get(), b"x", pause=0.05)
+        await client.send(*[b"x" * 200_000] * 40)
+        served = await client.read_reply()
+        await client.read_to_end()
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+
+    assert served.status == 200
+    assert peak < 4_000_000
 
 
 async def test_http_1_0_ends_with_its_answer(gateway, api):
