@@ -19,7 +19,7 @@ from llmproxy.plugin import (
 from llmproxy_access.config import AccessConfig, AccessRoute
 from llmproxy_access.credentials import PLACES, SeveralCredentials, find_key
 from llmproxy_access.keys import KeyRing
-from llmproxy_access.listeners import is_local
+from llmproxy_access.listeners import is_foreign, is_local
 
 
 class AccessPlugin(Plugin[AccessConfig]):
@@ -50,7 +50,9 @@ class AccessPlugin(Plugin[AccessConfig]):
     @hookimpl
     async def pre_route(self, exchange: Exchange) -> Reply | None:
         """Set the caller, or refuse."""
-        if not self._open:
+        if self._open:
+            _refuse_foreign_pages(exchange)
+        else:
             # What a plugin asks for on behalf of a caller who was let in needs no key of its own.
             if exchange.parent is None or exchange.caller is ANONYMOUS:
                 exchange.caller = self._identify(exchange)
@@ -72,6 +74,13 @@ class AccessPlugin(Plugin[AccessConfig]):
         if caller is None:
             raise _refusal("The API key is not known here.")
         return caller
+
+
+def _refuse_foreign_pages(exchange: Exchange) -> None:
+    """Let no web page that somebody on this machine looks at spend the provider's money unseen."""
+    if any(is_foreign(origin) for origin in exchange.request.headers.get_all("origin")):
+        message = "Without keys, web pages of other machines are not served; configure keys."
+        raise GatewayError(403, "foreign_origin", message)
 
 
 def _refusal(message: str) -> GatewayError:

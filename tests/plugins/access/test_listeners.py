@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy_access.listeners import is_local
+from llmproxy_access.listeners import is_foreign, is_local
 
 
 @pytest.mark.parametrize(
@@ -27,3 +27,23 @@ def test_a_local_address_is_told(address: str) -> None:
 )
 def test_any_other_is_not(address: str) -> None:
     assert not is_local(address)
+
+
+@pytest.mark.parametrize(
+    ("origin", "foreign"),
+    [
+        ("https://evil.example", True),
+        ("http://localhost.evil.example:8080", True),
+        ("http://10.0.0.1", True),
+        ("http://[", True),
+        ("http://", True),
+        ("null", True),
+        ("http://localhost:3000", False),
+        ("http://127.0.0.1", False),
+        ("http://[::1]:8080", False),
+        ("vscode-webview://abc", False),
+        ("", False),
+    ],
+)
+def test_a_web_page_of_another_machine_is_foreign(origin: str, foreign: bool) -> None:
+    assert is_foreign(origin) is foreign

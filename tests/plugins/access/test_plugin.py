@@ -134,6 +134,21 @@ async def test_open_asks_nobody() -> None:
     assert exchange.caller is ANONYMOUS
 
 
+async def test_open_serves_no_web_page_of_another_machine() -> None:
+    plugin = AccessPlugin("access", AccessConfig(mode="open"))
+    foreign = exchange_with(("Origin", "https://evil.example"))
+    own = exchange_with(("Origin", "http://localhost:3000"))
+
+    assert await plugin.pre_route(own) is None
+    assert (await refused(plugin, foreign)).code == "foreign_origin"
+
+
+async def test_keys_let_any_page_in_that_has_one(plugin: AccessPlugin) -> None:
+    page = exchange_with(("x-api-key", CANARY), ("Origin", "https://app.example"))
+
+    assert await plugin.pre_route(page) is None
+
+
 async def test_open_starts_on_local_listeners_and_says_so() -> None:
     log = Log()
     runtime: Any = SimpleNamespace(listeners=("127.0.0.1:80", "unix:/x"), log=log)
