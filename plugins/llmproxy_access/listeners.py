@@ -20,7 +20,9 @@ def is_foreign(origin: str) -> bool:
     """
     try:
         parts = urlsplit(origin)
-        return origin == "null" or (parts.scheme in {"http", "https"} and not _is_loopback(parts.hostname or ""))
+        return origin == "null" or (
+            parts.scheme in {"http", "https"} and not _is_loopback(parts.hostname or "")
+        )
     except ValueError:
         return True
 
