@@ -91,6 +91,7 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
                 autoping=True,
                 timeout=ClientWSTimeout(ws_close=CLOSE_WAIT),
                 ssl=upstream.dialer.context or True,
+                server_hostname=upstream.dialer.server_name if upstream.dialer.secure else None,
                 proxy=upstream.dialer.proxy_url,
             )
     except WSServerHandshakeError as fault:

@@ -1,9 +1,11 @@
 """WebSockets through the gateway: messages both ways, refusals, closes."""
 
 import asyncio
+import ssl
 from contextlib import asynccontextmanager
 
 import pytest
+import trustme
 from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
 
 from llmproxy.plugin import Event, GatewayError, Plugin, Reply, hookimpl
@@ -87,27 +89,33 @@ class Far:
         return socket
 
 
-@pytest.fixture
-async def far():
+@asynccontextmanager
+async def serving(tls=None):
     upstream = Far()
     app = web.Application()
     app.router.add_get("/{path:.*}", upstream.serve)
     runner = web.AppRunner(app, shutdown_timeout=0.1)
     await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    upstream.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
+    upstream.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
     yield upstream
     await runner.cleanup()
 
 
+@pytest.fixture
+async def far():
+    async with serving() as upstream:
+        yield upstream
+
+
 @asynccontextmanager
-async def gateway_to(url, **route):
+async def gateway_to(url, upstream=None, **route):
     Sockets.calls = []
     config = {
         "server": {"drain_pause": "10ms"},
         "plugins": {"sockets": {"use": Sockets}},
         "pipeline": ["sockets"],
-        "upstreams": {"api": {"base_url": url, "dialect": "http", "proxy": None}},
+        "upstreams": {"api": {"base_url": url, "dialect": "http", "proxy": None, **(upstream or {})}},
         "routes": [{"name": "all", "upstream": "api", **route}],
     }
     async with running_gateway(config) as gateway, ClientSession() as session:
@@ -176,6 +184,22 @@ async def test_a_redirect_is_not_followed_with_the_upstreams_credentials(far):
 
     assert refusal.value.status == 502
     assert far.paths == ["/moved"]
+
+
+async def test_the_upstreams_certificate_is_checked_for_the_name_that_is_configured(tmp_path):
+    authority = trustme.CA()
+    authority.cert_pem.write_to_path(tmp_path / "ca.pem")
+    context = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
+    authority.issue_cert("api.example").configure_cert(context)
+    tls = {"ca": str(tmp_path / "ca.pem"), "server_name": "api.example"}
+    async with (
+        serving(context) as far,
+        gateway_to(far.url, {"tls": tls}) as (gateway, session),
+        session.ws_connect(f"{gateway.url}/x") as socket,
+    ):
+        await socket.send_str("hello")
+
+        assert await socket.receive_str() == "hello"
 
 
 async def test_an_upstream_that_is_not_there_is_told():
