@@ -246,18 +246,30 @@ class Exchange:
         Raises:
             BadRequest: larger than the route's `max_body` (413), too slow (408), or broken for its dialect (400).
         """
+        if not self.take_body():
+            self._open(await self._read())
+        return self._body or b""
+
+    def take_body(self) -> bool:
+        """Read the body if all of it is here; False if it is still coming, or is too large (`body` tells).
+
+        Raises:
+            BadRequest: broken for its dialect (400).
+        """
         if self._body is None:
             data = self.upload
-            if isinstance(data, bytes) and len(data) <= self.route.max_body:
-                self.upload = None
-            else:
-                data = await self._read()
-            try:
-                self.set_body(data)
-            except BadRequest:
-                self.upload = data  # whoever asks again is told the same
-                raise
-        return self._body or b""
+            if isinstance(data, Body) or (data is not None and len(data) > self.route.max_body):
+                return False
+            self.upload = None
+            self._open(data or b"")
+        return True
+
+    def _open(self, data: bytes) -> None:
+        try:
+            self.set_body(data)
+        except BadRequest:
+            self.upload = data  # whoever asks again is told the same
+            raise
 
     async def _read(self) -> bytes:
         upload, self.upload = self.upload, None

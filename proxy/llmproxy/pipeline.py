@@ -93,12 +93,17 @@ class Pipeline:
                 exchange.outcome.result = "answered"
                 exchange.outcome.answered_by = step.plugin
                 return await self._replies.respond(exchange, reply, step.place)
-        await _resolve(self.route, exchange)
+        route = self.route
+        if route.models is not None and not exchange.take_body() and _must_read(route, exchange):
+            await exchange.body()
+        _resolve(route, exchange)
         if self._lookup and not exchange.upgraded:
             reply = await self._look_up(exchange)
             if reply is not None:
                 return await self._replies.respond(exchange, reply, len(self.plugins))
         reply = await self._around(exchange)
+        if self._replies.idle and not exchange.usage_added:
+            return reply
         if self._replies.keeps and not exchange.upgraded:
             self._replies.keep(exchange, reply, store=True)
         return await self._replies.respond(exchange, reply, len(self.plugins))
@@ -181,22 +186,21 @@ class Pipeline:
         _log.error("plugin_failed", plugin=step.plugin, hook=hook, route=self.route.name, exc_info=fault)
 
 
-async def _resolve(route: Route, exchange: Exchange) -> None:
+def _must_read(route: Route, exchange: Exchange) -> bool:
+    """Whether routing needs a body that is still coming."""
+    return not isinstance(exchange.upload, Body) or route.face is None or route.face.reads_body(exchange)
+
+
+def _resolve(route: Route, exchange: Exchange) -> None:
     """Find the endpoints that may answer: by the model's name where there is one, else the route's own."""
     if route.handler is not None:
         return
     endpoints: Sequence[Endpoint] | None = route.defaults
-    if route.models is not None:
-        if not isinstance(exchange.upload, Body) or route.face is None or route.face.reads_body(exchange):
-            await exchange.body()
-        if exchange.model is not None:
-            endpoints = exchange.endpoints or route.models.resolve(exchange.model)
-            if endpoints is None:
-                raise BadRequest(
-                    "model_not_found",
-                    f"The model {exchange.model[:200]!r} is not served here.",
-                    status=404,
-                )
+    if route.models is not None and exchange.model is not None:
+        endpoints = exchange.endpoints or route.models.resolve(exchange.model)
+        if endpoints is None:
+            message = f"The model {exchange.model[:200]!r} is not served here."
+            raise BadRequest("model_not_found", message, status=404)
     if not endpoints and route.models is not None and exchange.model is None:
         raise BadRequest("model_required", "The request must name a model.")
     if not endpoints:

@@ -57,6 +57,8 @@ class Replies:
         self._fault = fault
         #: Whether anybody needs a copy.
         self.keeps = bool(store) or wanted
+        #: Whether no plugin has anything to do with a reply.
+        self.idle = not (response or stream or self.keeps)
 
     async def respond(self, exchange: Exchange, reply: Reply, below: int) -> Reply:
         """Pass a reply through the transforms of the plugins listed above place `below`."""
