@@ -10,7 +10,7 @@ import asyncio
 from collections.abc import Sequence
 from typing import Final
 
-from llmproxy.plugin import Attempt, Exchange, Metrics, UpstreamError, Usage
+from llmproxy.plugin import Attempt, CounterChild, Exchange, Metrics, UpstreamError, Usage
 
 #: The disjoint kinds of tokens, as `Usage` holds them.
 BUCKETS: Final = Usage.__struct_fields__
@@ -119,13 +119,17 @@ class RouteMeters:
             self._first_byte.observe(outcome.first_byte_at - started)
         if outcome.client_gone:
             self._families.gone.labels(self._route).inc()
-        for attempt in exchange.attempts:
-            if attempt.first_output_at is not None:
-                self._first_output.observe(attempt.first_output_at - started)
-                break
+        if exchange.streamed:
+            self._output(exchange)
         if exchange.usage is not None:
             model = exchange.model if exchange.model in self._models else OTHER_MODEL
             self._of_model(model or OTHER_MODEL).count(exchange.usage)
+
+    def _output(self, exchange: Exchange) -> None:
+        for attempt in exchange.attempts:
+            if attempt.first_output_at is not None:
+                self._first_output.observe(attempt.first_output_at - exchange.started)
+                return
 
     def _ending(self, result: str, hundreds: int) -> Ending:
         ending = self._endings.get((result, hundreds))
@@ -147,6 +151,7 @@ class Meters:
         self._families = Families(metrics, seconds)
         self._per_model = per_model
         self._routes: dict[str, RouteMeters] = {}
+        self._answered: dict[tuple[str, int], CounterChild] = {}
 
     def route(self, exchange: Exchange) -> RouteMeters:
         """Return the metrics of the exchange's route."""
@@ -159,7 +164,15 @@ class Meters:
 
     def attempt(self, attempt: Attempt) -> None:
         """Count an attempt that has ended."""
-        self._families.attempts.labels(attempt.endpoint.upstream, outcome_of(attempt)).inc()
+        if attempt.error is not None or attempt.status is None:
+            self._families.attempts.labels(attempt.endpoint.upstream, outcome_of(attempt)).inc()
+            return
+        ended = attempt.endpoint.upstream, attempt.status // 100
+        child = self._answered.get(ended)
+        if child is None:
+            child = self._families.attempts.labels(ended[0], outcome_of(attempt))
+            self._answered[ended] = child
+        child.inc()
 
 
 def outcome_of(attempt: Attempt) -> str:

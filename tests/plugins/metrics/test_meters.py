@@ -79,6 +79,7 @@ def test_durations_are_told_by_route_and_result(meters, metrics):
 
 def test_the_first_output_is_that_of_the_attempt_that_had_one(meters, metrics):
     exchange = make_exchange()
+    exchange.streamed = True
     exchange.attempts = [
         Attempt(1, Endpoint("a"), 100.0),
         Attempt(2, Endpoint("b"), 100.1, first_output_at=100.9),
