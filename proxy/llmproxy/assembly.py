@@ -43,9 +43,9 @@ class Assembly:
         self.policies = {name: plugin.on_error for name, plugin in config.plugins.items()}
         plugins = [self._make(name, plugin) for name, plugin in config.plugins.items()]
         plugins += self._dialect_plugins(plugins)
-        self.table = HookTable(plugins)
-        for plugin, hook in self.table.methods("register"):
-            _register(plugin, hook, self.registered)
+        self.table = self._registered(plugins, plugins)
+        if faces := self._client_plugins():
+            self.table = self._registered([*plugins, *faces], faces)
         self.upstreams: dict[str, Upstream] = {}
         self._check_upstreams()
 
@@ -53,6 +53,24 @@ class Assembly:
         path = f"plugins.{name}"
         kind = load(config.use, f"{path}.use", self._installed)
         return kind(name, decode_struct(kind.Config, config.config, path))
+
+    def _registered(self, plugins: Sequence[Plugin[Any]], new: Sequence[Plugin[Any]]) -> HookTable:
+        """Check the plugins and let the new ones register."""
+        table = HookTable(plugins)
+        for plugin, hook in table.methods("register"):
+            if plugin in new:
+                _register(plugin, hook, self.registered)
+        return table
+
+    def _client_plugins(self) -> list[Plugin[Any]]:
+        """Load what callers of the upstreams' wire formats are answered by, where no plugin brought it."""
+        used = {upstream.dialect for upstream in self.config.upstreams.values()}
+        wires = {face.wire for name, face in self.registered.upstream_faces.items() if name in used}
+        spoken = {face.wire for face in self.registered.client_faces.values()}
+        missing = sorted((wires - spoken - {HttpApi.wire}) & self._installed.keys())
+        return [
+            self._make(wire, PluginConfig(use=wire)) for wire in missing if wire not in self.config.plugins
+        ]
 
     def _dialect_plugins(self, plugins: Sequence[Plugin[Any]]) -> list[Plugin[Any]]:
         """Load the plugins of dialects that upstreams name and the configuration does not list."""
@@ -175,6 +193,7 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
             raise ConfigErrors([ConfigError(path, f"{settings.strategy!r} is not known (known: {known})")])
     if config.kind_of(settings) == "model":
         route.models = ModelTable.for_route(config, settings)
+        route.listed = settings.models is not None
         route.face = _client_face(assembly, settings)
     return route, settings.plugins
 

@@ -22,6 +22,8 @@ if TYPE_CHECKING:
     from llmproxy.route import Route
     from llmproxy.runtime import Clock
 
+_BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
+
 _log = structlog.get_logger("llmproxy")
 
 
@@ -201,6 +203,9 @@ def _resolve(route: Route, exchange: Exchange) -> None:
         if endpoints is None:
             message = f"The model {exchange.model[:200]!r} is not served here."
             raise BadRequest("model_not_found", message, status=404)
+    if route.listed and exchange.model is None and exchange.request.method not in _BODILESS:
+        # What cannot be read might name any model: a route that lists its own is no way around the list.
+        raise BadRequest("model_required", "The request must name one of this route's models, as JSON.")
     if not endpoints and route.models is not None and exchange.model is None:
         raise BadRequest("model_required", "The request must name a model.")
     if not endpoints:

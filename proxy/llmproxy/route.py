@@ -50,4 +50,6 @@ class Route:
     idle_timeout: float = 60.0
     meter_usage: bool = True
     lossy: str = "warn"
+    #: Whether the route serves the models that it lists and no others, so that a request without one says nothing.
+    listed: bool = False
     pipeline: Pipeline = field(default_factory=lambda: cast("Pipeline", None))

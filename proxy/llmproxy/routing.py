@@ -239,11 +239,17 @@ class ModelTable:
 
     @classmethod
     def for_route(cls, config: settings.Config, route: settings.RouteConfig) -> ModelTable:
-        """Make a route's table: its own models over the global ones, every upstream that serves models."""
-        upstreams = [name for name, upstream in config.upstreams.items() if upstream.dialect != "http"]
-        # A route that writes its models out serves those; otherwise its upstreams take any name.
-        defaults = route.upstreams if route.models is None else ()
-        return cls({**config.models, **(route.models or {})}, upstreams, defaults)
+        """Make a route's table. What a caller can reach through a route is what the route names, and no more.
+
+        A route that writes `models` serves those alone. One that names upstreams serves what leads to them, and takes
+        any other name for one of theirs. One that names neither serves all that is configured.
+        """
+        if route.models is not None:
+            return cls(route.models)
+        reachable = route.upstreams or tuple(config.upstreams)
+        upstreams = [name for name in reachable if _serves_models(config, name)]
+        models = {name: model for name, model in config.models.items() if model.upstream in reachable}
+        return cls(models, upstreams, route.upstreams)
 
     def resolve(self, name: str) -> tuple[Endpoint, ...] | None:
         """Return the targets of a model name, best first; None when it means nothing here."""
@@ -270,3 +276,7 @@ class ModelTable:
     def names(self) -> tuple[str, ...]:
         """Return the public names that are written out, in the config's order."""
         return tuple(self._exact)
+
+
+def _serves_models(config: settings.Config, upstream: str) -> bool:
+    return upstream in config.upstreams and config.upstreams[upstream].dialect != "http"

@@ -161,3 +161,24 @@ def test_the_longest_path_shapes_the_error_then_a_marker():
     assert faces.choose("/v1/chat", Headers.of({"x-theirs": "1"})) is short
     assert faces.choose("/other", Headers.of({"x-theirs": "1"})) is marked
     assert faces.choose("/other", Headers()) is None
+
+
+def test_a_dialect_spoken_upstream_only_brings_the_face_of_its_callers() -> None:
+    config = decode(
+        {
+            "upstreams": {"demo": {"base_url": "http://demo.invalid", "dialect": "demo"}},
+            "plugins": {"demo": {}},
+            "routes": [{"name": "r", "match": {"path": "/v1/*"}, "upstream": "demo"}],
+        },
+        environ={},
+        read_file=_no_file,
+    )
+
+    assembly = Assembly(config)
+
+    assert assembly.registered.client_faces["openai"].wire == "openai"
+    assert [plugin.name for plugin in assembly.table.plugins] == ["demo", "openai"]
+
+
+def _no_file(path: str) -> str:
+    raise FileNotFoundError(path)

@@ -263,22 +263,33 @@ def test_only_written_out_names_are_listed() -> None:
     assert ModelTable(MODELS).names() == ("fast", "gpt-4.1", "demo/echo")
 
 
-def test_a_routes_models_shadow_the_global_ones() -> None:
+def test_a_caller_reaches_through_a_route_what_the_route_names_and_no_more() -> None:
     config = Config(
         models={"a": ModelConfig(upstream="one"), "b": ModelConfig(upstream="one")},
         upstreams={
             "one": UpstreamConfig(base_url="https://h"),
+            "two": UpstreamConfig(base_url="https://h"),
             "api": UpstreamConfig(base_url="https://h", dialect="http"),
         },
     )
-    route = RouteConfig(name="r", models={"a": ModelConfig(upstream="two")})
 
-    table = ModelTable.for_route(config, route)
+    def resolve(route: RouteConfig, name: str) -> tuple[Endpoint, ...] | None:
+        return ModelTable.for_route(config, route).resolve(name)
 
-    assert table.resolve("a") == (Endpoint("two", "a"),)
-    assert table.resolve("b") == (Endpoint("one", "b"),)
-    assert table.resolve("one/x") == (Endpoint("one", "x"),)
-    assert table.resolve("api/x") is None
+    listed = RouteConfig(name="listed", upstream="two", models={"a": ModelConfig(upstream="two")})
+    bound = RouteConfig(name="bound", upstream="two")
+    free = RouteConfig(name="free")
+
+    assert resolve(listed, "a") == (Endpoint("two", "a"),)
+    assert [resolve(listed, name) for name in ("b", "one/x", "two/x", "x")] == [None] * 4
+    assert resolve(bound, "two/x") == (Endpoint("two", "x"),)
+    assert [resolve(bound, name) for name in ("b", "one/x")] == [
+        (Endpoint("two", "b"),),
+        (Endpoint("two", "one/x"),),
+    ]
+    assert resolve(free, "b") == (Endpoint("one", "b"),)
+    assert resolve(free, "one/x") == (Endpoint("one", "x"),)
+    assert [resolve(free, name) for name in ("api/x", "x")] == [None] * 2
 
 
 def test_the_built_in_route_serves_the_demo_model() -> None:
