@@ -180,10 +180,13 @@ async def serve(
 
 
 def _settle_memory() -> None:
-    """Take what serves out of the collector's sight, and let it look less often: exchanges make no cycles."""
+    """Take what serves out of the collector's sight, and let it look less often.
+
+    Not much less: with 20,000 a second wave of 9,000 streams grew the process by 14 %, with 2,000 by 2 %.
+    """
     gc.collect()
     gc.freeze()
-    gc.set_threshold(20_000, 20, 20)
+    gc.set_threshold(2_000, 10, 10)
 
 
 def main(worker: Worker, read: Read, announce: Callable[[], None]) -> int:
