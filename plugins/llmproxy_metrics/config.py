@@ -6,31 +6,13 @@ import math
 
 import msgspec
 
-from llmproxy.plugin import ConfigError
+from llmproxy.plugin import DEFAULT_SECONDS, ConfigError
 
 
 class MetricsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
     """How finely durations are told apart, and whether tokens are told by model."""
 
-    buckets: tuple[float, ...] = (
-        0.001,
-        0.0025,
-        0.005,
-        0.01,
-        0.025,
-        0.05,
-        0.1,
-        0.25,
-        0.5,
-        1,
-        2.5,
-        5,
-        10,
-        30,
-        60,
-        120,
-        300,
-    )
+    buckets: tuple[float, ...] = DEFAULT_SECONDS
     per_model: bool = False
 
     def __post_init__(self) -> None:

@@ -41,6 +41,7 @@ from llmproxy.jsonscan import (
 from llmproxy.log import LogSink
 from llmproxy.messages import ClientRequest, Headers, Reply, Spellings, StoredReply, UpstreamRequest
 from llmproxy.metrics import (
+    DEFAULT_SECONDS,
     Counter,
     CounterChild,
     Gauge,
@@ -58,6 +59,7 @@ from llmproxy.units import Duration, Size
 
 __all__ = [
     "ANONYMOUS",
+    "DEFAULT_SECONDS",
     "AdminRequest",
     "Attempt",
     "BadRequest",
