@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import base64
-from collections.abc import AsyncIterator, Iterable, Iterator, Sequence
+from collections.abc import AsyncIterator, Iterable, Iterator
 from typing import Any
 
 import orjson
@@ -12,15 +12,14 @@ import orjson
 from llmproxy.plugin import (
     BadRequest,
     Body,
-    ByteFilter,
     Endpoint,
     Exchange,
     GatewayError,
     Headers,
     Reply,
     StateKey,
-    StreamDecoder,
     Tap,
+    Untranslated,
     UpstreamRequest,
     Usage,
     patch,
@@ -60,7 +59,7 @@ class Progress:
 _PROGRESS = StateKey[Progress]("demo.progress")
 
 
-class DemoUpstream:
+class DemoUpstream(Untranslated):
     """The model `echo`: OpenAI's API without a network."""
 
     wire = "openai"
@@ -79,18 +78,6 @@ class DemoUpstream:
     def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
         """Return what the model noted on this exchange."""
         return exchange.state.get(_PROGRESS)
-
-    def stream_filter(self, exchange: Exchange) -> ByteFilter | None:
-        """Return None: nothing was asked for that the caller did not."""
-        return None
-
-    def decode_reply(self, exchange: Exchange, reply: Reply, body: bytes) -> Sequence[Any]:
-        """Refuse: this version answers in OpenAI's dialect alone."""
-        raise _no_translation()
-
-    def stream_decoder(self, exchange: Exchange) -> StreamDecoder:
-        """Refuse likewise."""
-        raise _no_translation()
 
     async def send(self, exchange: Exchange, request: UpstreamRequest) -> Reply:
         """Answer like a provider, errors included."""

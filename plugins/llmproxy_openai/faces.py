@@ -2,20 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
+from urllib.parse import unquote
 
 from llmproxy.plugin import (
+    BadRequest,
     ByteFilter,
+    Claim,
     Edit,
     Endpoint,
     Exchange,
     GatewayError,
     MessageEdit,
     Reply,
-    StreamDecoder,
-    StreamEncoder,
     Tap,
+    Untranslated,
+    UntranslatedClient,
     UpstreamRequest,
 )
 from llmproxy_openai import conversation, encoding, errors, reading
@@ -23,11 +25,19 @@ from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.taps import JsonTap, StreamTap
 
 
-class OpenAIClient:
+class OpenAIClient(UntranslatedClient):
     """How callers speak it."""
 
     wire = "openai"
-    paths: Sequence[str] = ("/v1/", "/openai/")
+    claims: Sequence[Claim] = (
+        Claim("/v1/*"),
+        Claim("/openai/*"),
+        Claim("/chat/completions"),
+        Claim("/completions"),
+        Claim("/responses"),
+        Claim("/embeddings"),
+    )
+    loss_names: Mapping[str, str] = {}
     # Other vendors' SDKs are made by the same generator and send x-stainless-* too, so those tell nothing.
     markers: Sequence[str] = ("openai-organization", "openai-project", "openai-beta")
 
@@ -51,21 +61,21 @@ class OpenAIClient:
         """Shape an error that ends a stream."""
         return errors.error_event(error)
 
-    def models(self, names: Sequence[str]) -> Reply:
-        """List the models that may be used."""
-        models = [{"id": name, "object": "model", "created": 0, "owned_by": "llmproxy"} for name in names]
-        return Reply.json({"object": "list", "data": models})
+    def models(self, exchange: Exchange, names: Sequence[str]) -> Reply | None:
+        """List the models that may be used, or describe one of them."""
+        _, found, rest = exchange.request.path.rstrip("/").rpartition("/models")
+        if not found:
+            return None
+        if not rest:
+            return Reply.json({"object": "list", "data": [_model(name) for name in names]})
+        name = unquote(rest[1:])
+        if name not in names:
+            message = f"The model {name[:200]!r} is not served here."
+            return self.error(BadRequest("model_not_found", message, status=404))
+        return Reply.json(_model(name))
 
-    def encode_reply(self, exchange: Exchange, items: Sequence[Any]) -> Reply:
-        """Refuse: this version passes on, it does not translate."""
-        raise _no_translation()
 
-    def stream_encoder(self, exchange: Exchange) -> StreamEncoder:
-        """Refuse likewise."""
-        raise _no_translation()
-
-
-class OpenAIUpstream:
+class OpenAIUpstream(Untranslated):
     """How providers speak it."""
 
     wire = "openai"
@@ -94,17 +104,6 @@ class OpenAIUpstream:
         """Take back the usage event that the caller did not ask for."""
         return UsageEventFilter() if exchange.usage_added else None
 
-    def decode_reply(self, exchange: Exchange, reply: Reply, body: bytes) -> Sequence[Any]:
-        """Refuse: this version passes on, it does not translate."""
-        raise _no_translation()
 
-    def stream_decoder(self, exchange: Exchange) -> StreamDecoder:
-        """Refuse likewise."""
-        raise _no_translation()
-
-
-def _no_translation() -> GatewayError:
-    message = (
-        "This route's callers and its upstream speak different dialects, and the answer cannot be translated."
-    )
-    return GatewayError(501, "no_translation", message)
+def _model(name: str) -> dict[str, str | int]:
+    return {"id": name, "object": "model", "created": 0, "owned_by": "llmproxy"}

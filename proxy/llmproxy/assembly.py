@@ -12,9 +12,10 @@ from llmproxy.config import Config, PluginConfig, decode_struct, merge_fragment
 from llmproxy.dialects import LocalUpstream
 from llmproxy.errors import ConfigError, ConfigErrors, StartError
 from llmproxy.exchange import Endpoint
+from llmproxy.faces import Faces
 from llmproxy.http_api import HttpApi
 from llmproxy.pipeline import Pipeline
-from llmproxy.registry import HookTable, Plugin, Registrations, Registry, available, load
+from llmproxy.registry import DIALECT_GROUP, HookTable, Plugin, Registrations, Registry, available, load
 from llmproxy.route import Route, Target
 from llmproxy.routing import ModelTable
 from llmproxy.settings import Match, PluginRef, RouteConfig
@@ -23,8 +24,7 @@ from llmproxy.upstream import Upstream
 
 if TYPE_CHECKING:
     from llmproxy.config import StoreConfig
-    from llmproxy.dialects import ClientFace, UpstreamFace
-    from llmproxy.messages import Headers
+    from llmproxy.dialects import UpstreamFace
     from llmproxy.runtime import Process
 
 
@@ -43,10 +43,10 @@ class Assembly:
         self.policies = {name: plugin.on_error for name, plugin in config.plugins.items()}
         plugins = [self._make(name, plugin) for name, plugin in config.plugins.items()]
         plugins += self._dialect_plugins(plugins)
-        self.table = self._registered(plugins, plugins)
-        if faces := self._client_plugins():
-            self.table = self._registered([*plugins, *faces], faces)
+        self.table = self._registered(plugins)
+        self.faces = Faces(self.registered.client_faces)
         self.upstreams: dict[str, Upstream] = {}
+        self._faces: dict[str, UpstreamFace] = {}
         self._check_upstreams()
 
     def _make(self, name: str, config: PluginConfig) -> Plugin[Any]:
@@ -54,31 +54,20 @@ class Assembly:
         kind = load(config.use, f"{path}.use", self._installed)
         return kind(name, decode_struct(kind.Config, config.config, path))
 
-    def _registered(self, plugins: Sequence[Plugin[Any]], new: Sequence[Plugin[Any]]) -> HookTable:
-        """Check the plugins and let the new ones register."""
+    def _registered(self, plugins: Sequence[Plugin[Any]]) -> HookTable:
+        """Check the plugins and let them register."""
         table = HookTable(plugins)
         for plugin, hook in table.methods("register"):
-            if plugin in new:
-                _register(plugin, hook, self.registered)
+            _register(plugin, hook, self.registered)
         return table
 
-    def _client_plugins(self) -> list[Plugin[Any]]:
-        """Load what callers of the upstreams' wire formats are answered by, where no plugin brought it."""
-        used = {upstream.dialect for upstream in self.config.upstreams.values()}
-        wires = {face.wire for name, face in self.registered.upstream_faces.items() if name in used}
-        spoken = {face.wire for face in self.registered.client_faces.values()}
-        missing = sorted((wires - spoken - {HttpApi.wire}) & self._installed.keys())
-        return [
-            self._make(wire, PluginConfig(use=wire)) for wire in missing if wire not in self.config.plugins
-        ]
-
     def _dialect_plugins(self, plugins: Sequence[Plugin[Any]]) -> list[Plugin[Any]]:
-        """Load the plugins of dialects that upstreams name and the configuration does not list."""
+        """Load the dialects that upstreams name, and those that callers of a model may speak; no file need list them."""
         given = {plugin.name for plugin in plugins} | {use.use for use in self.config.plugins.values()}
-        wanted = {upstream.dialect for upstream in self.config.upstreams.values()} - {"http"} - given
-        return [
-            self._make(name, PluginConfig(use=name)) for name in sorted(wanted) if name in self._installed
-        ]
+        named = {upstream.dialect for upstream in self.config.upstreams.values()} - {HttpApi.wire}
+        spoken = available(DIALECT_GROUP).keys() if named else set()
+        wanted = (named | spoken) & self._installed.keys()
+        return [self._make(name, PluginConfig(use=name)) for name in sorted(wanted - given)]
 
     def _check_upstreams(self) -> None:
         known = sorted(self.registered.upstream_faces)
@@ -119,7 +108,10 @@ class Assembly:
 
     def face_of(self, upstream: str) -> UpstreamFace:
         """Return an upstream's face."""
-        return self.registered.upstream_faces[self.config.upstreams[upstream].dialect]
+        if upstream not in self._faces:
+            config = self.config.upstreams[upstream]
+            self._faces[upstream] = self.registered.upstream_faces[config.dialect].for_upstream(config)
+        return self._faces[upstream]
 
 
 def _register(plugin: Plugin[Any], hook: Callable[..., Any], into: Registrations) -> None:
@@ -131,25 +123,6 @@ def _register(plugin: Plugin[Any], hook: Callable[..., Any], into: Registrations
         raise StartError(
             f"plugin {plugin.name!r}: register failed: {type(fault).__name__}: {fault}"
         ) from fault
-
-
-class Faces:
-    """Chooses the client face that shapes an error before any route is known."""
-
-    def __init__(self, faces: Mapping[str, ClientFace]) -> None:
-        paths = [(path, face) for face in faces.values() for path in face.paths]
-        self._paths = sorted(paths, key=lambda pair: -len(pair[0]))
-        self._markers = [(marker.lower(), face) for face in faces.values() for marker in face.markers]
-
-    def choose(self, path: str, headers: Headers | None) -> ClientFace | None:
-        """Return the face of the longest matching path, else of a marker header, else None."""
-        for prefix, face in self._paths:
-            if path.startswith(prefix):
-                return face
-        for marker, face in self._markers:
-            if headers is not None and marker in headers:
-                return face
-        return None
 
 
 def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str]) -> list[Route]:
@@ -194,7 +167,7 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
     if config.kind_of(settings) == "model":
         route.models = ModelTable.for_route(config, settings)
         route.listed = settings.models is not None
-        route.face = _client_face(assembly, settings)
+        _set_faces(assembly, route, settings)
     return route, settings.plugins
 
 
@@ -206,14 +179,18 @@ def _target(assembly: Assembly, name: str, settings: RouteConfig) -> Target:
     return Target(assembly.upstreams[name], face, timeouts, local)
 
 
-def _client_face(assembly: Assembly, settings: RouteConfig) -> ClientFace | None:
-    """Return the face of the route's path, else the one that speaks its upstream's wire format."""
-    literal = settings.match.path.split("{")[0].removesuffix("*")
-    face = Faces(assembly.registered.client_faces).choose(literal, None)
-    if face is not None or settings.upstream is None:
-        return face
-    wire = assembly.face_of(settings.upstream).wire
-    return next((f for f in assembly.registered.client_faces.values() if f.wire == wire), None)
+def _set_faces(assembly: Assembly, route: Route, settings: RouteConfig) -> None:
+    """Say whose callers a route serves: its path may pin them; else each request tells, or the upstream does."""
+    faces = assembly.faces
+    path = settings.match.path
+    pinned = None if "*" in path or "{" in path else faces.pinned(path)
+    if pinned is not None:
+        route.face = pinned
+        return
+    route.faces = faces
+    if settings.upstream is not None:
+        wire = assembly.face_of(settings.upstream).wire
+        route.face = next((f for f in assembly.registered.client_faces.values() if f.wire == wire), None)
 
 
 def _plugins_of(

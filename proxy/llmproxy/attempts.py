@@ -11,7 +11,6 @@ from llmproxy.dialects import Tap
 from llmproxy.errors import GatewayError, UpstreamError
 from llmproxy.exchange import Attempt, Exchange
 from llmproxy.inflate import Inflated
-from llmproxy.lanes import Canonical, Lane
 from llmproxy.messages import Reply, UpstreamRequest
 
 if TYPE_CHECKING:
@@ -49,7 +48,12 @@ class Attempts:
         reply: Reply | None = None
         try:
             reply = await self._send(exchange, target, attempt)
-            return self._received(exchange, target, attempt, reply)
+            self._received(exchange, target, attempt, reply)
+            if attempt.translated:
+                from llmproxy.translation import incoming  # noqa: PLC0415  # few gateways translate
+
+                return await incoming(exchange, target.face, attempt, reply)
+            return reply
         except BaseException as fault:
             self._close(exchange, attempt, fault)
             if reply is not None and isinstance(reply.body, Body):
@@ -59,7 +63,14 @@ class Attempts:
     async def _send(self, exchange: Exchange, target: Target, attempt: Attempt) -> Reply:
         face = target.face
         upload = exchange.upload
-        if isinstance(upload, Body):
+        if not face.native(exchange):
+            from llmproxy.translation import outgoing  # noqa: PLC0415  # few gateways translate
+
+            wire = await outgoing(exchange, attempt.endpoint, face)
+            if isinstance(wire, Reply):
+                return wire
+            attempt.translated, request = True, wire
+        elif isinstance(upload, Body):
             # A body that nobody read streams through; it can be sent once.
             exchange.upload = None
             request = face.encode(exchange, attempt.endpoint, b"")
@@ -73,11 +84,7 @@ class Attempts:
             except GatewayError:
                 raise
             except Exception as fault:
-                self._fault(step, "transform_request", fault)
-                if not step.open:
-                    raise GatewayError(
-                        502, "plugin_failed", "The gateway failed to send this request."
-                    ) from fault
+                self._spoilt(step, fault)
         if not exchange.deadline:
             exchange.deadline = attempt.started + target.timeouts.total
         if exchange.upgraded:
@@ -88,6 +95,12 @@ class Attempts:
         if target.local is not None:
             return await self._send_here(target.local, exchange, request, target)
         return await target.upstream.send(request, target.timeouts, exchange.deadline)
+
+    def _spoilt(self, step: Step, fault: Exception) -> None:
+        """Tell of a plugin that failed to change a request; go on without it if it may fail open."""
+        self._fault(step, "transform_request", fault)
+        if not step.open:
+            raise GatewayError(502, "plugin_failed", "The gateway failed to send this request.") from fault
 
     async def _send_here(
         self, face: LocalUpstream, exchange: Exchange, request: UpstreamRequest, target: Target
@@ -101,7 +114,7 @@ class Attempts:
             message = f"The upstream exceeded its total timeout of {target.timeouts.total:g} s."
             raise UpstreamError("upstream_timeout", message, phase="total", sent=True, status=504) from None
 
-    def _received(self, exchange: Exchange, target: Target, attempt: Attempt, reply: Reply) -> Reply:
+    def _received(self, exchange: Exchange, target: Target, attempt: Attempt, reply: Reply) -> None:
         attempt.status = reply.status
         attempt.headers_at = self._clock.now()
         body = reply.body
@@ -111,10 +124,6 @@ class Attempts:
             self._read_whole(exchange, attempt, tap, body)
         else:
             self._observe(exchange, attempt, reply, tap)
-        face = exchange.client_face
-        if face is not None and face.wire != target.face.wire and not exchange.upgraded:
-            self._translate(exchange, target, reply)
-        return reply
 
     def _read_whole(self, exchange: Exchange, attempt: Attempt, tap: Tap | None, body: bytes) -> None:
         """Read a reply that came in one piece, and settle its attempt."""
@@ -141,19 +150,6 @@ class Attempts:
             if body:
                 reader.feed(body)
             reader.end()
-
-    def _translate(self, exchange: Exchange, target: Target, reply: Reply) -> None:
-        """Take the canonical lane: the caller's dialect is not the upstream's."""
-        face = exchange.client_face
-        if face is None:
-            return
-        if isinstance(reply.body, Body):
-            reply.headers.remove("content-length")
-            machine = Canonical(target.face.stream_decoder(exchange), face.stream_encoder(exchange))
-            reply.body = Lane(reply.body, [machine])
-            return
-        translated = face.encode_reply(exchange, target.face.decode_reply(exchange, reply, reply.body))
-        reply.status, reply.headers, reply.body = translated.status, translated.headers, translated.body
 
     def first_output(self, attempt: Attempt) -> None:
         """Stamp the first piece of real output."""

@@ -7,13 +7,26 @@ decoder and the client face's encoder meet in canonical items.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, NamedTuple, Protocol, cast, runtime_checkable
+
+from llmproxy.errors import BadRequest
+from llmproxy.refusals import read_error
 
 if TYPE_CHECKING:
+    from llmproxy.canonical import (
+        Answer,
+        CountAnswer,
+        EmbedAnswer,
+        GenerateRequest,
+        Losses,
+        ModelRequest,
+        StreamEvent,
+    )
     from llmproxy.errors import GatewayError
     from llmproxy.exchange import Edit, Endpoint, Exchange, MessageEdit, Usage
     from llmproxy.messages import Reply, UpstreamRequest
+    from llmproxy.settings import UpstreamConfig
 
 
 @runtime_checkable
@@ -39,35 +52,68 @@ class Tap(Protocol):
 
 
 class StreamDecoder(Protocol):
-    """Upstream bytes to canonical items, incrementally; sans-io."""
+    """Upstream bytes to canonical events, incrementally; sans-io."""
 
-    def feed(self, data: bytes) -> Iterable[Any]:
-        """Take bytes cut anywhere; return the items they complete."""
+    def feed(self, data: bytes) -> Iterable[StreamEvent]:
+        """Take bytes cut anywhere; return the events they complete.
 
-    def close(self) -> Iterable[Any]:
-        """Return what was held back. Raise if the stream ended in the middle."""
+        Raises:
+            ValueError: the bytes are not of this dialect.
+        """
+
+    def close(self) -> Iterable[StreamEvent]:
+        """Return what was held back.
+
+        Raises:
+            TruncatedStream: the stream ended in the middle.
+        """
 
 
 class StreamEncoder(Protocol):
-    """Canonical items to the caller's bytes, incrementally; sans-io."""
+    """Canonical events to the caller's bytes, incrementally; sans-io."""
 
-    def feed(self, item: Any) -> Iterable[bytes]:
-        """Return the wire pieces of one item."""
+    def feed(self, event: StreamEvent) -> Iterable[bytes]:
+        """Return the wire pieces of one event."""
 
     def close(self) -> Iterable[bytes]:
-        """Return the dialect's end marker."""
+        """Return what still has to be said of a whole stream, and the dialect's end marker."""
+
+
+class Memory(Protocol):
+    """What a translation keeps between calls, for one tenant on one route; bounded, so anything may be gone."""
+
+    async def get(self, kind: str, name: str) -> bytes | None:
+        """Return what was kept under that name, or None."""
+
+    async def put(self, kind: str, name: str, value: bytes) -> None:
+        """Keep a value."""
+
+    async def drop(self, kind: str, name: str) -> bool:
+        """Forget a value; whether it was there."""
+
+
+class Claim(NamedTuple):
+    """A path whose callers speak a dialect: `*` stands for any text; `header`, if given, must be there too.
+
+    Paths count wherever a route mounts them: `/team/v1/messages` is claimed by `/v1/messages`.
+    """
+
+    path: str
+    header: str = ""
 
 
 class ClientFace(Protocol):
     """How callers speak a dialect.
 
-    `paths` are literal path prefixes (`/v1/chat/completions`, `/v1/`), `markers` header names that only this dialect's
-    SDKs send; together they say whose shape an early error takes: the longest matching path, then a marker.
+    `claims` say which requests are spoken so: the longest path wins, one with a header before one without. `markers`
+    are header names that only this dialect's SDKs send, for requests whose path nobody claims. `loss_names` says how
+    callers name what canonical fields hold, for reports of what was lost.
     """
 
     wire: str
-    paths: Sequence[str]
+    claims: Sequence[Claim]
     markers: Sequence[str]
+    loss_names: Mapping[str, str]
 
     def reads_body(self, exchange: Exchange) -> bool:
         """Whether routing needs this request's body; False lets it stream through unread."""
@@ -84,20 +130,48 @@ class ClientFace(Protocol):
     def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
         """Return the wire bytes of an error event that ends a stream honestly."""
 
-    def models(self, names: Sequence[str]) -> Reply:
-        """Answer a listing of the models that may be used."""
+    def models(self, exchange: Exchange, names: Sequence[str]) -> Reply | None:
+        """Answer a call for the models that may be used, or for one of them; None where it is another call."""
 
-    def encode_reply(self, exchange: Exchange, items: Sequence[Any]) -> Reply:
-        """Shape a whole canonical answer."""
+    def decode_request(self, exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
+        """Read the whole request; report what the canonical form cannot hold.
+
+        Raises:
+            BadRequest: it is broken, or asks for what cannot be translated (a stored conversation, a batch).
+        """
+
+    async def recall(self, exchange: Exchange, request: GenerateRequest, memory: Memory) -> GenerateRequest:
+        """Put back what callers refer to and do not send: an earlier conversation.
+
+        Raises:
+            BadRequest: what they refer to is not here.
+        """
+
+    async def remember(
+        self, exchange: Exchange, request: GenerateRequest, answer: Answer, memory: Memory
+    ) -> None:
+        """Keep what `recall` will be asked for, if the caller wants it kept; called once for each whole answer."""
+
+    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+        """Shape a whole answer of the kind that was asked for."""
 
     def stream_encoder(self, exchange: Exchange) -> StreamEncoder:
-        """Return a fresh encoder for one stream."""
+        """Return a fresh encoder for one stream; its content type is `stream_type`."""
+
+    def stream_type(self, exchange: Exchange) -> bytes:
+        """Return the content type of a streamed answer to this request."""
 
 
 class UpstreamFace(Protocol):
     """How providers speak a dialect."""
 
     wire: str
+
+    def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
+        """Return the face for one upstream, its provider's peculiarities known."""
+
+    def native(self, exchange: Exchange) -> bool:
+        """Whether the caller's request is one that this upstream takes as it is."""
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request. `body` is what the caller sent, after edits."""
@@ -111,11 +185,32 @@ class UpstreamFace(Protocol):
     def stream_filter(self, exchange: Exchange) -> ByteFilter | None:
         """Return what takes back out of a stream what `encode` asked for and the caller did not."""
 
-    def decode_reply(self, exchange: Exchange, reply: Reply, body: bytes) -> Sequence[Any]:
-        """Read a whole answer into canonical items."""
+    def encode_request(
+        self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses
+    ) -> UpstreamRequest | None:
+        """Write a canonical request; report what this dialect cannot carry. None: it has no such call at all.
 
-    def stream_decoder(self, exchange: Exchange) -> StreamDecoder:
-        """Return a fresh decoder for one stream."""
+        `endpoint.model`, or else the request's own model, is the name to write.
+
+        Raises:
+            BadRequest: the request means something that this dialect cannot do.
+        """
+
+    def decode_answer(
+        self, exchange: Exchange, reply: Reply, body: bytes
+    ) -> Answer | EmbedAnswer | CountAnswer:
+        """Read a whole good answer.
+
+        Raises:
+            GatewayError: it says in a good status that it failed.
+            ValueError: it is not of this dialect.
+        """
+
+    def decode_error(self, exchange: Exchange, reply: Reply, body: bytes) -> GatewayError:
+        """Read an answer whose status is 400 or more."""
+
+    def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
+        """Return a fresh decoder for a streamed answer; None where this one is no stream."""
 
 
 @runtime_checkable
@@ -134,3 +229,76 @@ class ByteFilter(Protocol):
 
     def close(self) -> bytes:
         """Return what was held back."""
+
+
+class Untranslated:
+    """What an upstream face inherits that only passes on: its wire format has no canonical form."""
+
+    wire = ""
+
+    def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
+        """Return the same face: no provider is peculiar."""
+        return cast("UpstreamFace", self)
+
+    def native(self, exchange: Exchange) -> bool:
+        """Whether the caller speaks this wire format."""
+        return exchange.client_face is None or exchange.client_face.wire == self.wire
+
+    def stream_filter(self, exchange: Exchange) -> ByteFilter | None:
+        """Nothing was added, nothing is taken out."""
+        return None
+
+    def encode_request(
+        self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses
+    ) -> UpstreamRequest | None:
+        """There is no such call."""
+        return None
+
+    def decode_answer(
+        self, exchange: Exchange, reply: Reply, body: bytes
+    ) -> Answer | EmbedAnswer | CountAnswer:
+        """Refuse: nothing was translated on the way there."""
+        raise ValueError("the upstream's dialect is not translated")
+
+    def decode_error(self, exchange: Exchange, reply: Reply, body: bytes) -> GatewayError:
+        """Read an error of any shape."""
+        return read_error(reply.status, body, reply.headers)
+
+    def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
+        """There is none."""
+        return None
+
+
+class UntranslatedClient:
+    """What a client face inherits whose callers only reach upstreams that speak as they do."""
+
+    def decode_request(self, exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
+        """Refuse: there is no canonical form of it."""
+        raise no_translation()
+
+    async def recall(self, exchange: Exchange, request: GenerateRequest, memory: Memory) -> GenerateRequest:
+        """Everything was sent."""
+        return request
+
+    async def remember(
+        self, exchange: Exchange, request: GenerateRequest, answer: Answer, memory: Memory
+    ) -> None:
+        """Nothing will be asked for."""
+
+    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+        """Refuse likewise."""
+        raise no_translation()
+
+    def stream_encoder(self, exchange: Exchange) -> StreamEncoder:
+        """Refuse likewise."""
+        raise no_translation()
+
+    def stream_type(self, exchange: Exchange) -> bytes:
+        """Return the content type of server-sent events."""
+        return b"text/event-stream"
+
+
+def no_translation() -> GatewayError:
+    """Return what callers are told of a request that only its own dialect can carry."""
+    message = "This request cannot be translated for the model's provider, which speaks another dialect."
+    return BadRequest("no_translation", message)

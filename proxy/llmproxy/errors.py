@@ -53,6 +53,33 @@ class UpstreamError(GatewayError):
         self.sent = sent
 
 
+class ProviderError(GatewayError):
+    """What a provider refused or failed with, read out of its dialect.
+
+    `kind` is one of `invalid_request`, `authentication`, `permission`, `not_found`, `too_large`, `rate_limit`, `quota`,
+    `overloaded`, `timeout`, `server`: each dialect has its own word for it. `type` and `code` are the provider's own
+    words, `param` the field it complains about, under the provider's name for it. `headers` hold what tells the caller
+    when to come back.
+    """
+
+    def __init__(
+        self,
+        status: int,
+        code: str,
+        message: str,
+        *,
+        kind: str,
+        type: str = "",  # the wire's own word
+        param: str | None = None,
+        retry_after: float | None = None,
+        headers: Sequence[tuple[str, str]] = (),
+    ) -> None:
+        super().__init__(status, code, message, retry_after=retry_after, headers=headers)
+        self.kind = kind
+        self.type = type
+        self.param = param
+
+
 class UpstreamTimeout(UpstreamError):
     """One of the five timeouts ran out; `phase` names which."""
 

@@ -15,6 +15,7 @@ from llmproxy.jsonscan import Member, patch
 from llmproxy.messages import ClientRequest, StoredReply
 
 if TYPE_CHECKING:
+    from llmproxy.canonical import Loss
     from llmproxy.dialects import ClientFace
     from llmproxy.registry import Plugin
     from llmproxy.route import Route
@@ -110,6 +111,8 @@ class Attempt:
     error: BaseException | None = None
     usage: Usage | None = None
     complete: bool = False
+    #: Whether the caller's dialect had to be put into the upstream's.
+    translated: bool = False
     #: The reply's body while it comes, so that it is given up with the exchange if nobody took it.
     body: Body | None = field(default=None, repr=False)
 
@@ -193,6 +196,8 @@ class Exchange:
     deadline: float = 0.0
     usage: Usage | None = None
     usage_added: bool = False
+    #: What the last attempt's translation could not carry; empty where nothing was translated.
+    losses: Sequence[Loss] = ()
     parent: Exchange | None = None
     #: Whether the caller asked for a WebSocket.
     upgraded: bool = False

@@ -107,7 +107,7 @@ def explain(
         found = find_route(Router(routes), request)
         exchange = Exchange(request, found.route, "explained", 0.0)
         exchange.params = dict(found.params)
-        exchange.client_face = found.route.face
+        exchange.client_face = found.route.face_of(request)
         _tell_route(told, assembly, exchange, len(body))
         _read(exchange, body)
         told.model, told.streamed = exchange.model, exchange.streamed
@@ -152,7 +152,7 @@ def _read(exchange: Exchange, body: bytes) -> None:
     if len(body) > route.max_body:
         message = f"The request's body is larger than {route.max_body} bytes."
         raise GatewayError(413, "body_too_large", message)
-    if route.models is not None and route.face is not None:
+    if route.models is not None and exchange.client_face is not None:
         exchange.set_body(body)
 
 

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from llmproxy.assembly import Assembly, Faces, build_routes
+from llmproxy.assembly import Assembly, build_routes
 from llmproxy.body import OPEN, Body
 from llmproxy.errors import GatewayError, StartError
 from llmproxy.exchange import Exchange
@@ -19,6 +19,7 @@ from llmproxy.messages import ClientRequest, Headers, Reply
 from llmproxy.problems import problem
 from llmproxy.routing import Match, Router
 from llmproxy.runtime import ChildRequest, Process, Runtime, Services
+from llmproxy.settings import StoreConfig
 from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
@@ -31,6 +32,9 @@ if TYPE_CHECKING:
 #: target may be: whoever asks, key or not, decides what stands there.
 _REMEMBERED = 4096
 _LONGEST = 512
+
+#: Where translations keep what callers refer to, unless the configuration names a store.
+_MEMORY = "memory://?size=64MiB"
 
 _log = structlog.get_logger("llmproxy")
 
@@ -48,11 +52,11 @@ class Generation:
         self.active = 0
         self.router: Router[Route] = Router(())
         self._known: dict[tuple[str, str, str], Match[Route]] = {}
-        self.faces = Faces({})
         self._stack = AsyncExitStack()
         self._runtimes: list[Runtime] = []
         self._idle: asyncio.Event | None = None
         self._stores: dict[str, Store] = {}
+        self._memory: Store | None = None
 
     @property
     def config(self) -> Config:
@@ -103,7 +107,11 @@ class Generation:
         for upstream in self.assembly.upstreams.values():
             self._stack.callback(upstream.close)
         self.router = Router(routes)
-        self.faces = Faces(self.assembly.registered.client_faces)
+        for route in routes:
+            route.open_memory = self.open_memory
+        if self.process.shared.holds(_MEMORY):
+            # What the generation before kept outlives it, though nobody has asked this one yet.
+            await self.open_memory()
 
     async def _enter(self, hook: Callable[..., Any], runtime: Runtime) -> None:
         manager = hook(runtime)
@@ -122,6 +130,15 @@ class Generation:
                 self.process.shared.use(("store", settings.url), make)
             )
         return self._stores[name]
+
+    async def open_memory(self) -> Store:
+        """Return the store of what translations keep: the one that the configuration names, else this worker's own."""
+        if self.config.memory is not None:
+            return await self.open_store(self.config.memory)
+        if self._memory is None:
+            make = self.assembly.opener(StoreConfig(url=_MEMORY))
+            self._memory = await self._stack.enter_async_context(self.process.shared.use(_MEMORY, make))
+        return self._memory
 
     def open_stores(self) -> list[Store]:
         """Return the stores that plugins of this generation use."""
@@ -145,7 +162,7 @@ class Generation:
 
     def shape(self, error: GatewayError, path: str, headers: Headers | None = None) -> Reply:
         """Return an error for a caller whose route is not known, by the face that its path or headers suggest."""
-        face = self.faces.choose(path, headers)
+        face = self.assembly.faces.choose(path, headers)
         return problem(error) if face is None else face.error(error)
 
     async def call(self, request: ChildRequest, parent: Exchange | None) -> Reply:
@@ -157,7 +174,7 @@ class Generation:
         name = f"{parent.id}.{len(parent.attempts)}" if parent else "child"
         exchange = Exchange(asked, match.route, name, self.process.clock.now())
         exchange.params = dict(match.params)
-        exchange.client_face = match.route.face
+        exchange.client_face = match.route.face_of(asked)
         exchange.upload = request.body
         exchange.parent = parent
         if parent is not None:

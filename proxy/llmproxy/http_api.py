@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from llmproxy.client import connection_fields
-from llmproxy.errors import GatewayError
+from llmproxy.dialects import Untranslated
 from llmproxy.messages import HOP_BY_HOP, Headers, Reply, Spellings, UpstreamRequest
 
 if TYPE_CHECKING:
-    from llmproxy.dialects import ByteFilter, StreamDecoder, Tap
+    from llmproxy.dialects import Tap
     from llmproxy.exchange import Endpoint, Exchange
 
 # What the gateway writes itself, or must not pass on as the caller's word.
@@ -30,7 +29,7 @@ _passes = Spellings(
 )
 
 
-class HttpApi:
+class HttpApi(Untranslated):
     """The upstream face named `http`."""
 
     wire = "http"
@@ -67,15 +66,3 @@ class HttpApi:
     def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
         """There is nothing to read in an answer of unknown meaning."""
         return None
-
-    def stream_filter(self, exchange: Exchange) -> ByteFilter | None:
-        """Nothing was added, nothing is taken out."""
-        return None
-
-    def decode_reply(self, exchange: Exchange, reply: Reply, body: bytes) -> Sequence[Any]:
-        """Refuse: an HTTP API has no canonical form."""
-        raise GatewayError(502, "no_translation", "An ordinary HTTP API cannot answer a model request.")
-
-    def stream_decoder(self, exchange: Exchange) -> StreamDecoder:
-        """Refuse: an HTTP API has no canonical form."""
-        raise GatewayError(502, "no_translation", "An ordinary HTTP API cannot answer a model request.")

@@ -14,7 +14,7 @@ from llmproxy.body import OPEN, Body
 from llmproxy.sse import Event, Framer, parse
 
 if TYPE_CHECKING:
-    from llmproxy.dialects import ByteFilter, StreamDecoder, StreamEncoder
+    from llmproxy.dialects import ByteFilter
     from llmproxy.hooks import EventTransform
 
 
@@ -45,27 +45,6 @@ class Framed:
         for transform in self._transforms[start:]:
             events = [changed for event in events for changed in transform.feed(event)]
         return events
-
-
-class Canonical:
-    """Translates a stream: the upstream face's decoder, then the client face's encoder."""
-
-    __slots__ = ("_decoder", "_encoder")
-
-    def __init__(self, decoder: StreamDecoder, encoder: StreamEncoder) -> None:
-        self._decoder = decoder
-        self._encoder = encoder
-
-    def feed(self, data: bytes) -> bytes:
-        """Return the translation of what these bytes complete."""
-        encode = self._encoder.feed
-        return b"".join(piece for item in self._decoder.feed(data) for piece in encode(item))
-
-    def close(self) -> bytes:
-        """Return the translated rest and the caller's end marker; raise if the stream is not whole."""
-        encode = self._encoder.feed
-        rest = [piece for item in self._decoder.close() for piece in encode(item)]
-        return b"".join([*rest, *self._encoder.close()])
 
 
 class Lane(Body):

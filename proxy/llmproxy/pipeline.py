@@ -96,13 +96,14 @@ class Pipeline:
                 exchange.outcome.answered_by = step.plugin
                 return await self._replies.respond(exchange, reply, step.place)
         route = self.route
-        if route.models is not None and not exchange.take_body() and _must_read(route, exchange):
-            await exchange.body()
-        _resolve(route, exchange)
-        if self._lookup and not exchange.upgraded:
-            reply = await self._look_up(exchange)
-            if reply is not None:
-                return await self._replies.respond(exchange, reply, len(self.plugins))
+        if route.models is not None and not exchange.take_body():
+            await _read_if_needed(exchange)
+        reply = _listing(route, exchange) if exchange.model is None else None
+        if reply is None:
+            _resolve(route, exchange)
+            reply = await self._look_up(exchange) if self._lookup and not exchange.upgraded else None
+        if reply is not None:
+            return await self._replies.respond(exchange, reply, len(self.plugins))
         reply = await self._around(exchange)
         if self._replies.idle and not exchange.usage_added:
             return reply
@@ -164,11 +165,7 @@ class Pipeline:
         exchange.outcome.error = error.code
         if not exchange.outcome.result:
             exchange.outcome.result = "upstream_error" if exchange.attempts else "refused"
-        return await self._replies.respond_to_error(exchange, self.shape(error))
-
-    def shape(self, error: GatewayError) -> Reply:
-        """Return the error as this route's callers expect it."""
-        return self.route.face.error(error) if self.route.face is not None else problem(error)
+        return await self._replies.respond_to_error(exchange, shape(exchange, error))
 
     async def finish(self, exchange: Exchange) -> None:
         """Run `post_response`; the caller makes sure that this happens exactly once."""
@@ -188,9 +185,23 @@ class Pipeline:
         _log.error("plugin_failed", plugin=step.plugin, hook=hook, route=self.route.name, exc_info=fault)
 
 
-def _must_read(route: Route, exchange: Exchange) -> bool:
-    """Whether routing needs a body that is still coming."""
-    return not isinstance(exchange.upload, Body) or route.face is None or route.face.reads_body(exchange)
+async def _read_if_needed(exchange: Exchange) -> None:
+    """Read a body that is still coming where routing needs it."""
+    face = exchange.client_face
+    if not isinstance(exchange.upload, Body) or face is None or face.reads_body(exchange):
+        await exchange.body()
+
+
+def _listing(route: Route, exchange: Exchange) -> Reply | None:
+    """Answer a call for the models served here, where the configuration names any; else the upstream lists its own."""
+    face = exchange.client_face
+    if exchange.request.method != "GET" or route.models is None or face is None or exchange.upgraded:
+        return None
+    names = route.models.names()
+    reply = face.models(exchange, names) if names else None
+    if reply is not None:
+        exchange.outcome.result = "answered"
+    return reply
 
 
 def _resolve(route: Route, exchange: Exchange) -> None:
@@ -214,3 +225,9 @@ def _resolve(route: Route, exchange: Exchange) -> None:
         endpoints = route.strategy(exchange, endpoints)
     exchange.endpoints = endpoints
     exchange.endpoint = endpoints[0]
+
+
+def shape(exchange: Exchange, error: GatewayError) -> Reply:
+    """Return an error as the caller's dialect says it."""
+    face = exchange.client_face
+    return problem(error) if face is None else face.error(error)

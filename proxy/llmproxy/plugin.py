@@ -5,14 +5,27 @@ from __future__ import annotations
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.dialects import (
     ByteFilter,
+    Claim,
     ClientFace,
     LocalUpstream,
+    Memory,
     StreamDecoder,
     StreamEncoder,
     Tap,
+    Untranslated,
+    UntranslatedClient,
     UpstreamFace,
+    no_translation,
 )
-from llmproxy.errors import BadRequest, ConfigError, GatewayError, StartError, UpstreamError, UpstreamTimeout
+from llmproxy.errors import (
+    BadRequest,
+    ConfigError,
+    GatewayError,
+    ProviderError,
+    StartError,
+    UpstreamError,
+    UpstreamTimeout,
+)
 from llmproxy.exchange import (
     ANONYMOUS,
     Attempt,
@@ -51,8 +64,10 @@ from llmproxy.metrics import (
     Metrics,
 )
 from llmproxy.references import Secret
+from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error
 from llmproxy.registry import AdminRequest, Embedder, NoConfig, Plugin, Registry, Strategy
 from llmproxy.runtime import ChildRequest, Clock, Runtime
+from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, Framer
 from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.units import Duration, Size
@@ -60,6 +75,7 @@ from llmproxy.units import Duration, Size
 __all__ = [
     "ANONYMOUS",
     "DEFAULT_SECONDS",
+    "STATUS_OF_KIND",
     "AdminRequest",
     "Attempt",
     "BadRequest",
@@ -70,6 +86,7 @@ __all__ = [
     "CallNext",
     "Caller",
     "ChildRequest",
+    "Claim",
     "ClientFace",
     "ClientRequest",
     "Clock",
@@ -95,12 +112,14 @@ __all__ = [
     "LocalUpstream",
     "LogSink",
     "Member",
+    "Memory",
     "MessageEdit",
     "Metrics",
     "NoConfig",
     "NotAnObject",
     "Outcome",
     "Plugin",
+    "ProviderError",
     "Recording",
     "Registry",
     "Reply",
@@ -120,14 +139,20 @@ __all__ = [
     "StreamEncoder",
     "Tap",
     "TooComplex",
+    "Untranslated",
+    "UntranslatedClient",
+    "UpstreamConfig",
     "UpstreamError",
     "UpstreamFace",
     "UpstreamRequest",
     "UpstreamTimeout",
     "Usage",
+    "error_of",
     "hookimpl",
     "insert_member",
     "insertion",
+    "no_translation",
     "patch",
+    "read_error",
     "scan",
 ]

@@ -24,6 +24,8 @@ if TYPE_CHECKING:
 
 #: The entry-point groups that third parties use.
 PLUGIN_GROUP = "llmproxy.plugins"
+#: Plugins that bring a client face and are there for callers without being listed; their names in PLUGIN_GROUP.
+DIALECT_GROUP = "llmproxy.dialects"
 COMMAND_GROUP = "llmproxy.commands"
 
 C = TypeVar("C", bound=msgspec.Struct)
@@ -167,9 +169,9 @@ class Registry:
         table[name] = value
 
 
-def available() -> dict[str, importlib.metadata.EntryPoint]:
+def available(group: str = PLUGIN_GROUP) -> dict[str, importlib.metadata.EntryPoint]:
     """Return the entry points of all installed plugins, by name; read anew each time, which takes some 30 ms."""
-    return {point.name: point for point in importlib.metadata.entry_points(group=PLUGIN_GROUP)}
+    return {point.name: point for point in importlib.metadata.entry_points(group=group)}
 
 
 def load(

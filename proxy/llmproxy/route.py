@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -10,9 +10,12 @@ if TYPE_CHECKING:
     from llmproxy.config import Match, Timeouts
     from llmproxy.dialects import ClientFace, LocalUpstream, UpstreamFace
     from llmproxy.exchange import Endpoint
+    from llmproxy.faces import Faces
+    from llmproxy.messages import ClientRequest
     from llmproxy.pipeline import Pipeline
     from llmproxy.registry import Handler, Strategy
     from llmproxy.routing import ModelTable
+    from llmproxy.stores import Store
     from llmproxy.upstream import Upstream
 
 
@@ -33,7 +36,8 @@ class Target:
 class Route:
     """One route of one generation.
 
-    A model route has a `face` and a table of `models`; an HTTP route has neither; a plugin's own route has a `handler`.
+    A model route has a table of `models`, and a `face` or `faces` that tell its callers' dialect, `face` where nothing
+    else does; an HTTP route has none of them; a plugin's own route has a `handler`.
     `defaults` are the endpoints where no model name decides.
     """
 
@@ -41,6 +45,7 @@ class Route:
     match: Match
     options: Mapping[str, Any] = field(default_factory=dict)
     face: ClientFace | None = None
+    faces: Faces | None = None
     models: ModelTable | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
     defaults: tuple[Endpoint, ...] = ()
@@ -52,4 +57,11 @@ class Route:
     lossy: str = "warn"
     #: Whether the route serves the models that it lists and no others, so that a request without one says nothing.
     listed: bool = False
+    #: Opens the store in which translations keep what callers refer to.
+    open_memory: Callable[[], Awaitable[Store]] = field(default=lambda: cast("Awaitable[Store]", None))
     pipeline: Pipeline = field(default_factory=lambda: cast("Pipeline", None))
+
+    def face_of(self, request: ClientRequest) -> ClientFace | None:
+        """Return the face of a request's caller."""
+        faces = self.faces
+        return self.face if faces is None else faces.choose(request.path, request.headers, self.face)

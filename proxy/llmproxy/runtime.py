@@ -114,6 +114,10 @@ class SharedPool:
                 if self._entries.get(key) is entry:
                     del self._entries[key]
 
+    def holds(self, key: object) -> bool:
+        """Whether somebody holds the thing called `key`."""
+        return key in self._entries
+
 
 class Gate(Protocol):
     """What the runtime needs of the generation that it belongs to."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
-from typing import Annotated, Any, ClassVar, Final, Literal
+from typing import Annotated, Any, Final, Literal
 from urllib.parse import urlsplit
 
 import msgspec
@@ -13,7 +13,9 @@ from llmproxy.addresses import Address, parse_address
 from llmproxy.errors import ConfigError
 from llmproxy.keypaths import join_key
 from llmproxy.patterns import compile_path
+from llmproxy.quirks import Quirks
 from llmproxy.references import Secret, quoted
+from llmproxy.sections import Section
 from llmproxy.units import Duration, Size
 
 OnError = Literal["open", "closed"]
@@ -67,17 +69,6 @@ def _is_host_pattern(host: str) -> bool:
     if labels.startswith("[") and labels.endswith("]"):
         return labels == host
     return bool(labels) and not any(character in "*:/@ ?#" for character in labels)
-
-
-class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What every section is: frozen, by keyword, closed to unknown keys."""
-
-    kept_when_broken: ClassVar[bool] = True  # crosschecks.py still looks at the sections beside a broken one
-
-    @classmethod
-    def from_shorthand(cls, tree: object) -> object:
-        """Turn the short ways of writing a section into its mapping."""
-        return tree
 
 
 class TlsConfig(Section, frozen=True):
@@ -235,6 +226,7 @@ class UpstreamConfig(Section, frozen=True):
 
     base_url: str
     dialect: str = "openai"
+    quirks: Quirks = Quirks()
     api_key: Secret | None = None
     headers: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
@@ -360,6 +352,7 @@ class Config(Section, frozen=True, rename={"listeners": "listen"}):
     server: ServerSettings = ServerSettings()
     log: LogConfig = LogConfig()
     stores: dict[str, StoreConfig] = {}
+    memory: str | None = None
     upstreams: dict[str, UpstreamConfig] = {}
     models: dict[str, ModelConfig] = {}
     plugins: dict[str, PluginConfig] = {}

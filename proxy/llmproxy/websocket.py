@@ -27,6 +27,7 @@ from aiohttp.http_writer import StreamWriter
 from llmproxy.body import Body
 from llmproxy.errors import GatewayError, UpstreamError, UpstreamTimeout
 from llmproxy.messages import Reply, Spellings, UpstreamRequest
+from llmproxy.pipeline import shape
 from llmproxy.sse import Event
 from llmproxy.tasks import spawn
 
@@ -98,7 +99,7 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
         await session.close()
         status = fault.status if fault.status >= 400 else 502
         refusal = GatewayError(status, "upgrade_refused", "The upstream refused the upgrade.")
-        return exchange.route.pipeline.shape(refusal)
+        return shape(exchange, refusal)
     except TimeoutError:
         await session.close()
         raise UpstreamTimeout("headers", timeouts.connect + timeouts.headers, sent=True) from None

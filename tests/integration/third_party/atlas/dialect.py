@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 from llmproxy.plugin import (
     BadRequest,
+    Claim,
     Edit,
     Endpoint,
     Exchange,
@@ -16,6 +16,8 @@ from llmproxy.plugin import (
     MessageEdit,
     Reply,
     Tap,
+    Untranslated,
+    UntranslatedClient,
     UpstreamRequest,
     Usage,
     patch,
@@ -43,9 +45,10 @@ class AtlasTap:
         self.terminal = False
 
 
-class AtlasClient:
+class AtlasClient(UntranslatedClient):
     wire = "atlas"
-    paths = ("/atlas/",)
+    claims = (Claim("/atlas/*"),)
+    loss_names: Mapping[str, str] = {}
     markers = ("x-atlas-sdk",)
 
     def reads_body(self, exchange: Exchange) -> bool:
@@ -69,17 +72,11 @@ class AtlasClient:
     def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
         return b"data: error\n\n"
 
-    def models(self, names: Sequence[str]) -> Reply:
-        return Reply.json(list(names))
-
-    def encode_reply(self, exchange: Exchange, items: Sequence[Any]) -> Reply:
-        raise GatewayError(501, "no_translation", "Atlas is not translated.")
-
-    def stream_encoder(self, exchange: Exchange) -> Any:
-        raise GatewayError(501, "no_translation", "Atlas is not translated.")
+    def models(self, exchange: Exchange, names: Sequence[str]) -> Reply | None:
+        return None if not exchange.request.path.endswith("/models") else Reply.json(list(names))
 
 
-class AtlasUpstream:
+class AtlasUpstream(Untranslated):
     wire = "atlas"
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
@@ -94,12 +91,3 @@ class AtlasUpstream:
 
     def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
         return AtlasTap()
-
-    def stream_filter(self, exchange: Exchange) -> None:
-        return None
-
-    def decode_reply(self, exchange: Exchange, reply: Reply, body: bytes) -> Sequence[Any]:
-        raise GatewayError(501, "no_translation", "Atlas is not translated.")
-
-    def stream_decoder(self, exchange: Exchange) -> Any:
-        raise GatewayError(501, "no_translation", "Atlas is not translated.")

@@ -1,0 +1,5 @@
+"""Google's Gemini API."""
+
+from llmproxy_gemini.plugin import GeminiPlugin
+
+__all__ = ["GeminiPlugin"]

@@ -1,0 +1,16 @@
+"""Registers the dialect."""
+
+from __future__ import annotations
+
+from llmproxy.plugin import Plugin, Registry, hookimpl
+from llmproxy_gemini.config import GeminiConfig
+
+
+class GeminiPlugin(Plugin[GeminiConfig]):
+    """The dialect `gemini`: how callers speak it, how providers do."""
+
+    Config = GeminiConfig
+
+    @hookimpl
+    def register(self, registry: Registry) -> None:
+        """Offer both faces."""

@@ -1,0 +1,36 @@
+"""In what a provider departs from the dialect that it speaks: data, so that it needs no code of its own."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from llmproxy.sections import Section
+
+
+class Quirks(Section, frozen=True):
+    """What a translation for one provider must mind; the defaults suit an unknown server of OpenAI's dialect."""
+
+    #: The field of the answer's bound.
+    max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
+    #: How usage comes at a stream's end: when `stream_options` asks, unasked, or not at all.
+    stream_usage: Literal["asked", "always", "never"] = "asked"
+    #: The role of instructions.
+    system_role: Literal["system", "developer"] = "system"
+    #: Whether the Responses API is there, beside chat completions.
+    responses: bool = False
+    #: Whether embeddings are there.
+    embeddings: bool = True
+    #: What a forced tool call is called.
+    required: Literal["required", "any"] = "required"
+    #: How ids of tool calls must look: as they come, or nine letters and digits (Mistral).
+    tool_ids: Literal["any", "nine"] = "any"
+    #: How much thought is asked for: `reasoning_effort`, `thinking: {type: enabled}`, `reasoning: {effort}`, or not.
+    thinking: Literal["reasoning_effort", "thinking", "reasoning", "none"] = "reasoning_effort"
+    #: The member of an assistant's message that carries its thoughts back, or none where they are refused.
+    reasoning_field: Literal["reasoning_content", "reasoning", "reasoning_details", "none"] = "none"
+    #: The strongest form of answer: by schema, any JSON, or text only.
+    format: Literal["json_schema", "json_object", "none"] = "json_schema"
+    #: Whether the completion tokens told of leave out those of reasoning.
+    reasoning_apart: bool = False
+    #: Request fields that are refused and so left out, told of as losses.
+    refused: tuple[str, ...] = ()

@@ -1,0 +1,18 @@
+"""What every section of the configuration is."""
+
+from __future__ import annotations
+
+from typing import ClassVar
+
+import msgspec
+
+
+class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """What every section is: frozen, by keyword, closed to unknown keys."""
+
+    kept_when_broken: ClassVar[bool] = True  # crosschecks.py still looks at the sections beside a broken one
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """Turn the short ways of writing a section into its mapping."""
+        return tree

@@ -1,0 +1,294 @@
+"""The canonical lane: a caller's request in another dialect's words, and the answer back in the caller's.
+
+Imported with the first request that needs it: a gateway that only passes on never does.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final
+
+import structlog
+
+from llmproxy.body import Body, BodyTooLarge
+from llmproxy.canonical import (
+    Answer,
+    Collector,
+    CountRequest,
+    Failed,
+    GenerateRequest,
+    Losses,
+    ModelRequest,
+    events_of,
+)
+from llmproxy.errors import BadRequest, GatewayError, UpstreamError
+from llmproxy.exchange import StateKey
+from llmproxy.inflate import Inflate
+from llmproxy.lanes import Lane, run_whole
+from llmproxy.memory import StoreMemory
+from llmproxy.messages import Headers, Reply, UpstreamRequest
+from llmproxy.signatures import keep_signatures, put_back_signatures
+from llmproxy.tasks import spawn
+
+if TYPE_CHECKING:
+    from llmproxy.canonical import StreamEvent
+    from llmproxy.dialects import ByteFilter, ClientFace, StreamDecoder, StreamEncoder, UpstreamFace
+    from llmproxy.exchange import Attempt, Endpoint, Exchange
+
+#: Bytes of a whole answer that are read to be translated.
+MOST: Final = 64 * 1024 * 1024
+
+#: Names in the header that tells of losses; all of them stand in the log.
+_TOLD: Final = 16
+
+# What describes the provider's bytes, its connection or its site, and not the answer.
+_OF_THE_BODY: Final = frozenset(
+    b"""
+    content-type content-length content-encoding content-disposition content-language content-location content-md5
+    content-range transfer-encoding connection keep-alive trailer te upgrade etag last-modified vary accept-ranges
+    set-cookie digest alt-svc strict-transport-security
+    """.split()
+)
+
+_log = structlog.get_logger("llmproxy")
+
+
+class Asked:
+    """One caller's request in the canonical form, and what that form could not hold."""
+
+    __slots__ = ("body", "losses", "request")
+
+    def __init__(self, body: bytes, request: ModelRequest, losses: Losses) -> None:
+        self.body = body
+        self.request = request
+        self.losses = losses
+
+
+_ASKED = StateKey[Asked]("translation.asked")
+
+
+async def request_of(exchange: Exchange) -> Asked:
+    """Read the caller's request into the canonical form, once for all attempts at the same body."""
+    client = _client(exchange)
+    body = await exchange.body()
+    asked = exchange.state.get(_ASKED)
+    if asked is None or asked.body is not body:
+        losses = Losses(client.loss_names)
+        request = client.decode_request(exchange, body, losses)
+        if isinstance(request, GenerateRequest):
+            memory = StoreMemory(await exchange.route.open_memory(), exchange)
+            request = await client.recall(exchange, request, memory)
+            request = await put_back_signatures(request, memory)
+        asked = exchange.state[_ASKED] = Asked(body, request, losses)
+    return asked
+
+
+async def outgoing(exchange: Exchange, endpoint: Endpoint, face: UpstreamFace) -> UpstreamRequest | Reply:
+    """Return the caller's request as the upstream's dialect says it, or the answer if it need not be asked.
+
+    Raises:
+        BadRequest: it cannot be said, or not without a loss that the route refuses.
+    """
+    if exchange.upgraded:
+        raise BadRequest("no_translation", "A WebSocket can only be carried in the upstream's own dialect.")
+    asked = await request_of(exchange)
+    losses = Losses(_client(exchange).loss_names)
+    wire = face.encode_request(exchange, endpoint, asked.request, losses)
+    for loss in asked.losses:
+        losses.add(loss.field, loss.why)
+    if wire is None and isinstance(asked.request, CountRequest):
+        return _count_here(exchange, endpoint, asked.request)
+    if wire is None:
+        kind = type(asked.request).__name__.removesuffix("Request").lower()
+        message = f"The provider behind this model has no call that could serve this request ({kind})."
+        raise BadRequest("not_supported_by_provider", message)
+    exchange.losses = tuple(losses)
+    if exchange.losses and exchange.route.lossy == "refuse":
+        told = "; ".join(f"{loss.field}: {loss.why}" for loss in exchange.losses[:_TOLD])
+        raise BadRequest("lossy_translation", f"This route refuses to lose parts of a request. {told}")
+    return wire
+
+
+async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, reply: Reply) -> Reply:
+    """Return the upstream's reply as the caller's dialect says it."""
+    client = _client(exchange)
+    if reply.status >= 400:
+        error = face.decode_error(exchange, reply, await _whole(reply))
+        return _finished(exchange, client.error(error), reply)
+    decoder = face.stream_decoder(exchange, reply)
+    if decoder is not None and exchange.streamed:
+        return _stream(exchange, client, decoder, attempt, reply)
+    body = await _whole(reply)
+    try:
+        answer = face.decode_answer(exchange, reply, body) if decoder is None else _collected(decoder, body)
+    except GatewayError:
+        raise
+    except Exception as fault:  # whatever is odd in it, the caller must not get half an answer
+        raise _unreadable() from fault
+    if isinstance(answer, Answer):
+        await _remember(exchange, client, answer)
+        if exchange.streamed:
+            return _finished(exchange, _as_stream(exchange, client, answer), reply)
+    return _finished(exchange, client.encode_answer(exchange, answer), reply)
+
+
+def tell_losses(exchange: Exchange, reply: Reply) -> None:
+    """Tell of what got lost: in a header where the route warns, in the log in any case."""
+    if not exchange.losses:
+        return
+    if exchange.route.lossy == "warn":
+        names = [loss.field for loss in exchange.losses]
+        more = [f"and {len(names) - _TOLD} more"] if len(names) > _TOLD else []
+        text = ", ".join([*names[:_TOLD], *more])
+        reply.headers.set("x-llmproxy-losses", text.encode("ascii", "replace").decode())
+    _log.info(
+        "translation_losses",
+        exchange=exchange.id,
+        route=exchange.route.name,
+        losses={loss.field: loss.why for loss in exchange.losses},
+    )
+
+
+def _count_here(exchange: Exchange, endpoint: Endpoint, request: CountRequest) -> Reply:
+    """Answer a counting call whose provider has none: with the gateway's own count, marked as an estimate."""
+    from llmproxy.tokens import count_request  # noqa: PLC0415  # a tokenizer is only loaded where one is asked
+
+    answer = count_request(request.request, endpoint.model or request.model)
+    reply = _client(exchange).encode_answer(exchange, answer)
+    reply.headers.set("x-llmproxy-token-count", "estimate" if answer.estimated else "exact")
+    return reply
+
+
+def _client(exchange: Exchange) -> ClientFace:
+    face = exchange.client_face
+    if face is None:
+        raise BadRequest(
+            "no_translation", "This path speaks no dialect that could be translated.", status=404
+        )
+    return face
+
+
+def _finished(exchange: Exchange, translated: Reply, reply: Reply) -> Reply:
+    """Bring over what the provider told beside the answer, and tell of losses."""
+    own = translated.headers.index
+    kept = [
+        pair
+        for pair in reply.headers.raw
+        if (name := pair[0].lower()) not in _OF_THE_BODY and name not in own
+    ]
+    translated.headers = Headers([*translated.headers.raw, *kept])
+    tell_losses(exchange, translated)
+    return translated
+
+
+async def _whole(reply: Reply) -> bytes:
+    coding = reply.headers.index.get(b"content-encoding", b"identity")
+    body = reply.body
+    try:
+        data = await body.read(MOST) if isinstance(body, Body) else body
+    except BodyTooLarge:
+        message = f"The provider's answer is larger than {MOST} bytes."
+        raise UpstreamError("upstream_too_large", message, phase="body", sent=True) from None
+    if coding != b"identity":
+        data = run_whole([Inflate(coding)], data)
+    return data
+
+
+def _collected(decoder: StreamDecoder, body: bytes) -> Answer:
+    """Read a stream that nobody asked for into the whole answer that somebody did."""
+    collector = Collector()
+    for event in [*decoder.feed(body), *decoder.close()]:
+        collector.feed(event)
+    if collector.failed is not None:
+        raise collector.failed.error
+    return collector.answer
+
+
+def _as_stream(exchange: Exchange, client: ClientFace, answer: Answer) -> Reply:
+    """Tell a whole answer as the stream that was asked for."""
+    encoder = client.stream_encoder(exchange)
+    pieces = [piece for event in events_of(answer) for piece in encoder.feed(event)]
+    headers = Headers([(b"Content-Type", client.stream_type(exchange)), (b"Cache-Control", b"no-cache")])
+    return Reply(200, headers, b"".join([*pieces, *encoder.close()]))
+
+
+def _stream(
+    exchange: Exchange, client: ClientFace, decoder: StreamDecoder, attempt: Attempt, reply: Reply
+) -> Reply:
+    def ended(answer: Answer | None, failed: GatewayError | None) -> None:
+        if failed is not None:
+            attempt.error = failed
+            exchange.outcome.result, exchange.outcome.error = "upstream_error", failed.code
+        elif answer is not None:
+            _ = spawn(_remember(exchange, client, answer), name="remember")
+
+    machines: list[ByteFilter] = [Canonical(decoder, client.stream_encoder(exchange), ended)]
+    coding = reply.headers.index.get(b"content-encoding", b"identity")
+    if coding != b"identity":
+        machines.insert(0, Inflate(coding))
+    translated = Reply(reply.status, Headers([(b"Content-Type", client.stream_type(exchange))]))
+    translated = _finished(exchange, translated, reply)
+    if isinstance(reply.body, Body):
+        translated.body = Lane(reply.body, machines)
+    else:
+        translated.body = run_whole(machines, reply.body)
+    return translated
+
+
+async def _remember(exchange: Exchange, client: ClientFace, answer: Answer) -> None:
+    asked = exchange.state.get(_ASKED)
+    if asked is not None and isinstance(asked.request, GenerateRequest):
+        memory = StoreMemory(await exchange.route.open_memory(), exchange)
+        await keep_signatures(answer, memory)
+        await client.remember(exchange, asked.request, answer, memory)
+
+
+def _unreadable() -> UpstreamError:
+    message = "The provider's answer could not be read as its dialect."
+    return UpstreamError("upstream_bad_answer", message, phase="body", sent=True)
+
+
+class Canonical:
+    """Translates a stream: the upstream face's decoder, then the client face's encoder.
+
+    `ended` is told once: the whole answer, or the error that the provider ended its stream with.
+    """
+
+    __slots__ = ("_collector", "_decoder", "_encoder", "_ended")
+
+    def __init__(
+        self,
+        decoder: StreamDecoder,
+        encoder: StreamEncoder,
+        ended: Callable[[Answer | None, GatewayError | None], None],
+    ) -> None:
+        self._decoder = decoder
+        self._encoder = encoder
+        self._ended = ended
+        self._collector = Collector()
+
+    def feed(self, data: bytes) -> bytes:
+        """Return the translation of what these bytes complete."""
+        out: list[bytes] = []
+        for event in self._decoder.feed(data):
+            self._take(event, out)
+        return b"".join(out)
+
+    def close(self) -> bytes:
+        """Return the translated rest and the caller's end marker; raise if the stream is not whole."""
+        out: list[bytes] = []
+        if self._collector.failed is None:
+            for event in self._decoder.close():
+                self._take(event, out)
+        out += self._encoder.close()
+        if self._collector.failed is None:
+            self._ended(self._collector.answer, None)
+        return b"".join(out)
+
+    def _take(self, event: StreamEvent, out: list[bytes]) -> None:
+        if self._collector.failed is not None:
+            return  # nothing that follows an error is part of the answer
+        self._collector.feed(event)
+        out += self._encoder.feed(event)
+        if type(event) is Failed:
+            self._ended(None, event.error)
