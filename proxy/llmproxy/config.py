@@ -20,6 +20,7 @@ from llmproxy.errors import ConfigError, ConfigErrors
 from llmproxy.formats import Format, Tree, format_of, parse
 from llmproxy.keypaths import join_key
 from llmproxy.references import Interpolation, ReadFile, Resolved, Secret
+from llmproxy.sections import Section
 from llmproxy.settings import (
     Admin,
     Config,
@@ -32,7 +33,6 @@ from llmproxy.settings import (
     PluginRef,
     PoolSettings,
     RouteConfig,
-    Section,
     ServerSettings,
     StoreConfig,
     TimeoutOverrides,
