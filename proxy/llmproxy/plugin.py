@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
+from llmproxy.carried import carried_headers
 from llmproxy.dialects import (
     ByteFilter,
     Claim,
@@ -68,7 +69,7 @@ from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error
 from llmproxy.registry import AdminRequest, Embedder, NoConfig, Plugin, Registry, Strategy
 from llmproxy.runtime import ChildRequest, Clock, Runtime
 from llmproxy.settings import UpstreamConfig
-from llmproxy.sse import Event, Framer
+from llmproxy.sse import Event, Framer, parse
 from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.units import Duration, Size
 
@@ -147,11 +148,13 @@ __all__ = [
     "UpstreamRequest",
     "UpstreamTimeout",
     "Usage",
+    "carried_headers",
     "error_of",
     "hookimpl",
     "insert_member",
     "insertion",
     "no_translation",
+    "parse",
     "patch",
     "read_error",
     "scan",

@@ -23,30 +23,20 @@ from llmproxy.canonical import (
     Reasoning,
     Text,
     ToolCall,
+    pack_signature,
+    unpack_signature,
 )
 
 if TYPE_CHECKING:
     from llmproxy.dialects import Memory
 
-_PACKED: Final = "llmproxy:"
+__all__ = ["keep_signatures", "pack_signature", "put_back_signatures", "unpack_signature"]
+
 _KIND: Final = "signed"
 _RECENT: Final = 64
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(tuple[Block, ...])
-
-
-def pack_signature(signature: str, origin: str) -> str:
-    """Return a signature as it travels in a dialect other than its origin's."""
-    return f"{_PACKED}{origin}:{signature}"
-
-
-def unpack_signature(signature: str, dialect: str) -> tuple[str, str]:
-    """Return a signature and its origin: as packed, or `dialect` if it is that dialect's own."""
-    if not signature.startswith(_PACKED):
-        return signature, dialect
-    origin, _, own = signature.removeprefix(_PACKED).partition(":")
-    return own, origin
 
 
 async def keep_signatures(answer: Answer, memory: Memory) -> None:

@@ -45,6 +45,7 @@ from llmproxy.canonical.events import (
     StreamEvent,
 )
 from llmproxy.canonical.losses import Loss, Losses
+from llmproxy.canonical.packing import pack_signature, unpack_signature
 from llmproxy.canonical.requests import (
     CountRequest,
     EmbedRequest,
@@ -110,4 +111,6 @@ __all__ = [
     "TruncatedStream",
     "Video",
     "events_of",
+    "pack_signature",
+    "unpack_signature",
 ]

@@ -1,0 +1,56 @@
+"""Which of a caller's header fields go on with a request that was put into another dialect."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llmproxy.messages import HOP_BY_HOP, ClientRequest, Headers, RawHeader, Spellings
+
+# The caller's credentials, what describes the caller's own bytes or program, and what the core writes itself.
+_LEFT_OUT: Final = HOP_BY_HOP | frozenset(
+    b"""
+    authorization x-api-key api-key x-goog-api-key cookie accept accept-encoding user-agent host expect
+    digest want-digest range if-match if-none-match if-modified-since if-unmodified-since if-range x-app
+    """.split()
+)
+
+# What belongs to the body as it came, or to one dialect, whose words mean nothing to another provider.
+_FAMILIES: Final = (
+    b"content-",
+    b"sec-",
+    b"x-stainless-",
+    b"anthropic-",
+    b"openai-",
+    b"x-goog-",
+    b"x-amz-",
+    b"x-amzn-",
+    b"amz-sdk-",
+)
+
+
+class _Carried(Spellings):
+    """Remembers the judgement of each spelling, as its parent does."""
+
+    def __missing__(self, name: bytes) -> bool:
+        plain = name.lower().replace(b"_", b"-")
+        passes = plain not in self._left_out and not plain.startswith(_FAMILIES)
+        if len(self) < self.MOST:
+            self[name] = passes
+        return passes
+
+
+_passes: Final = _Carried(_LEFT_OUT)
+
+
+def carried_headers(request: ClientRequest) -> Headers:
+    """Return the fields that travel on to a provider of another dialect, spelled and ordered as they came.
+
+    Left out are credentials, what holds for one connection, what describes the caller's body, its program or its
+    dialect. The upstream face adds its own.
+    """
+    kept: list[RawHeader] = [pair for pair in request.headers.raw if _passes[pair[0]]]
+    named = request.headers.index.get(b"connection")
+    if named is not None:
+        gone = {name.strip().lower() for name in named.split(b",")}
+        kept = [pair for pair in kept if pair[0].lower() not in gone]
+    return Headers(kept)
