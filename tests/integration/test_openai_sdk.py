@@ -436,7 +436,7 @@ FAILING: list[Call] = [
     lambda client: client.chat.completions.create(model="fast", messages=MESSAGES),
     lambda client: client.chat.completions.create(model="fast", messages=MESSAGES, stream=True),
     lambda client: client.responses.create(model="fast", input="x"),
-    lambda client: client.models.retrieve("gpt-4o-mini-2024-07-18"),
+    lambda client: client.files.retrieve("file-1"),
 ]
 
 
@@ -465,10 +465,24 @@ async def test_the_sdk_retries_as_the_provider_says(tmp_path: Path) -> None:
             async with AsyncOpenAI(
                 base_url=f"{gateway.url}/v1", api_key="sk-of-the-caller", max_retries=1
             ) as client:
-                page = await client.models.list()
+                page = await client.files.list()
 
     assert page.data == []
     assert len(upstream.requests) == 2
+
+
+async def test_the_models_listed_are_those_that_the_gateway_serves(tmp_path: Path) -> None:
+    async with FakeUpstream() as upstream:
+        with gateway_for(tmp_path, upstream.url) as gateway:
+            async with sdk(gateway.url, "sk-of-the-caller") as client:
+                listed = [model.id async for model in client.models.list()]
+                found = await client.models.retrieve("fast")
+                with pytest.raises(openai.NotFoundError):
+                    await client.models.retrieve("gpt-4o-mini-2024-07-18")
+
+    assert listed == ["fast"]
+    assert found.id == "fast"
+    assert upstream.requests == []
 
 
 async def test_a_wrong_key_is_an_authentication_error_that_shows_no_key(tmp_path: Path) -> None:

@@ -2,11 +2,12 @@
 
 import pytest
 
-from llmproxy.assembly import Assembly, Faces, build_routes
+from llmproxy.assembly import Assembly, build_routes
 from llmproxy.config import decode
 from llmproxy.errors import ConfigErrors, StartError
-from llmproxy.messages import Headers
+from llmproxy.messages import ClientRequest, Headers
 from llmproxy.plugin import Plugin, hookimpl
+from llmproxy.registry import DIALECT_GROUP, available
 from llmproxy.testing import make_process
 from llmproxy.testing.classes import with_names
 
@@ -40,11 +41,22 @@ class Offering(Plugin):
         raise NotImplementedError
 
 
-async def test_a_dialect_brings_its_plugin():
+async def test_a_dialect_brings_its_plugin_and_those_that_callers_of_a_model_may_speak():
     assembly = assembled({"upstreams": {"ai": AI}, "routes": []})
 
-    assert [plugin.name for plugin in assembly.table.plugins] == ["openai"]
+    assert [plugin.name for plugin in assembly.table.plugins] == sorted(available(DIALECT_GROUP))
     assert assembly.face_of("ai").wire == "openai"
+
+
+async def test_without_an_upstream_of_a_model_no_dialect_is_loaded():
+    assert assembled({"upstreams": {"api": API}, "routes": []}).table.plugins == []
+
+
+async def test_a_dialect_that_is_configured_is_loaded_once():
+    tree = {"plugins": {"mine": {"use": "openai"}}, "upstreams": {"ai": AI}, "routes": []}
+    names = [plugin.name for plugin in assembled(tree).table.plugins]
+
+    assert names == ["mine", *sorted(available(DIALECT_GROUP).keys() - {"openai"})]
 
 
 async def test_an_unknown_dialect_is_told_with_the_known_ones():
@@ -129,9 +141,10 @@ async def test_a_model_route_reads_its_models_and_has_a_face():
     }
     made = routes(tree)
 
-    assert (made["chat"].face.wire, made["chat"].max_body, made["chat"].idle_timeout) == ("openai", 1024, 7)
+    assert (made["chat"].max_body, made["chat"].idle_timeout) == (1024, 7)
+    assert made["chat"].face_of(ClientRequest("POST", "/v1/chat/completions", Headers())).wire == "openai"
     assert made["chat"].targets["ai"].timeouts.idle == 7
-    assert (made["plain"].face, made["plain"].models) == (None, None)
+    assert (made["plain"].face, made["plain"].faces, made["plain"].models) == (None, None, None)
 
 
 async def test_a_key_goes_to_its_upstream_only_and_is_shown_nowhere():
@@ -143,24 +156,6 @@ async def test_a_key_goes_to_its_upstream_only_and_is_shown_nowhere():
     assert (b"Accept-Encoding", b"identity") in assembly.upstreams["ai"].fixed
     assert b"authorization" not in assembly.upstreams["api"].owned
     assert "sk-upstream" not in repr(assembly.upstreams["ai"]) + repr(assembly.config)
-
-
-class Face:
-    """A client face of which only the place in the table counts."""
-
-    def __init__(self, paths=(), markers=()):
-        self.paths = paths
-        self.markers = markers
-
-
-def test_the_longest_path_shapes_the_error_then_a_marker():
-    short, long, marked = Face(["/v1/"]), Face(["/v1/messages"]), Face(markers=["X-Theirs"])
-    faces = Faces({"short": short, "long": long, "marked": marked})
-
-    assert faces.choose("/v1/messages/1", None) is long
-    assert faces.choose("/v1/chat", Headers.of({"x-theirs": "1"})) is short
-    assert faces.choose("/other", Headers.of({"x-theirs": "1"})) is marked
-    assert faces.choose("/other", Headers()) is None
 
 
 def test_a_dialect_spoken_upstream_only_brings_the_face_of_its_callers() -> None:
@@ -177,7 +172,7 @@ def test_a_dialect_spoken_upstream_only_brings_the_face_of_its_callers() -> None
     assembly = Assembly(config)
 
     assert assembly.registered.client_faces["openai"].wire == "openai"
-    assert [plugin.name for plugin in assembly.table.plugins] == ["demo", "openai"]
+    assert {"demo", "openai"} <= {plugin.name for plugin in assembly.table.plugins}
 
 
 def _no_file(path: str) -> str:

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.errors import GatewayError
+from llmproxy.canonical import GenerateRequest, Losses
 from llmproxy.exchange import Endpoint, Exchange
 from llmproxy.http_api import HttpApi
 from llmproxy.messages import HOP_BY_HOP, ClientRequest, Headers, Reply
@@ -117,7 +117,11 @@ def test_nothing_is_read_of_an_answer():
 def test_nothing_is_translated():
     face, exchange = HttpApi(), make_exchange()
 
-    with pytest.raises(GatewayError, match="cannot answer a model request"):
-        face.decode_reply(exchange, Reply(200), b"")
-    with pytest.raises(GatewayError, match="cannot answer a model request"):
-        face.stream_decoder(exchange)
+    assert face.encode_request(exchange, Endpoint("main"), GenerateRequest(model="m"), Losses()) is None
+    assert face.stream_decoder(exchange, Reply(200)) is None
+    with pytest.raises(ValueError, match="not translated"):
+        face.decode_answer(exchange, Reply(200), b"")
+
+
+def test_every_request_without_a_dialect_goes_through_as_it_is():
+    assert HttpApi().native(make_exchange())

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.body import ENDED, FAILED, HOLD_LIMIT, Body
-from llmproxy.lanes import Canonical, Framed, Lane, flush, run_whole
+from llmproxy.lanes import Framed, Lane, flush, run_whole
 from llmproxy.sse import Event
 
 PARTS = [b"\n", b"\r", b"\r\n", b"\n\n", b"data: a", b"data", b": c", b"x", b"\xef\xbb\xbf", b"id:7"]
@@ -107,46 +107,6 @@ def test_an_event_without_an_end_is_not_gathered_for_ever():
 
     with pytest.raises(ValueError, match="longer than 10 bytes"):
         framed.feed(b"data: " + b"a" * 10)
-
-
-class Decoder:
-    """Bytes to numbers; a stream that does not end in a dot is not whole."""
-
-    def __init__(self):
-        self.last = b""
-
-    def feed(self, data):
-        self.last = data or self.last
-        return list(data.strip(b"."))
-
-    def close(self):
-        if not self.last.endswith(b"."):
-            raise ValueError("not whole")
-        return [0]
-
-
-class Encoder:
-    def feed(self, item):
-        return [b"<", str(item).encode(), b">"]
-
-    def close(self):
-        return [b"done"]
-
-
-def test_a_translation_is_decoded_then_encoded_to_the_callers_end():
-    machine = Canonical(Decoder(), Encoder())
-
-    assert machine.feed(b"\x01\x02") == b"<1><2>"
-    assert machine.feed(b".") == b""
-    assert machine.close() == b"<0>done"
-
-
-def test_a_translation_of_half_a_stream_has_no_end():
-    machine = Canonical(Decoder(), Encoder())
-    machine.feed(b"\x01")
-
-    with pytest.raises(ValueError, match="not whole"):
-        machine.close()
 
 
 class Doubling:

@@ -1,5 +1,6 @@
 import pytest
 
+from llmproxy.messages import ClientRequest, Headers
 from llmproxy.route import Route, Target
 from llmproxy.settings import Match
 
@@ -13,8 +14,26 @@ def test_a_bare_route_takes_what_any_route_may():
         "warn",
         True,
     )
-    assert (route.face, route.models, route.strategy, route.handler) == (None, None, None, None)
+    assert (route.face, route.faces, route.models, route.strategy, route.handler) == (None,) * 5
     assert (route.options, route.targets, route.defaults) == ({}, {}, ())
+
+
+class Choosing:
+    """Chooses a face by the path alone."""
+
+    def choose(self, path, headers, default):
+        return path if path == "/claimed" else default
+
+
+def test_the_face_is_the_routes_own_where_its_path_pins_it():
+    assert Route("r", Match(), face="mine").face_of(ClientRequest("GET", "/claimed", Headers())) == "mine"
+
+
+def test_else_each_request_tells_its_face_or_the_routes_own_is_taken():
+    route = Route("r", Match(), face="mine", faces=Choosing())
+
+    assert route.face_of(ClientRequest("GET", "/claimed?q=1", Headers())) == "/claimed"
+    assert route.face_of(ClientRequest("GET", "/other", Headers())) == "mine"
 
 
 def test_routes_share_nothing():

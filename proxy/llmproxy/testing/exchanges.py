@@ -128,7 +128,7 @@ class Serving:
                 f"no route takes {request.method} {request.path}: {found}"
             )
         exchange.route = found.route
-        exchange.client_face = found.route.face
+        exchange.client_face = found.route.face_of(request)
         exchange.params = dict(found.params)
         exchange.started = self.generation.process.clock.now()
         self.generation.active += 1
