@@ -27,6 +27,12 @@ from llmproxy.errors import (
     UpstreamError,
     UpstreamTimeout,
 )
+from llmproxy.eventstream import (
+    BrokenEventStream,
+    EventHeader,
+    EventStreamDecoder,
+    EventStreamMessage,
+)
 from llmproxy.exchange import (
     ANONYMOUS,
     Attempt,
@@ -64,12 +70,13 @@ from llmproxy.metrics import (
     HistogramChild,
     Metrics,
 )
+from llmproxy.ndjson import LineFramer, encode_line
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error
 from llmproxy.registry import AdminRequest, Embedder, NoConfig, Plugin, Registry, Strategy
 from llmproxy.runtime import ChildRequest, Clock, Runtime
 from llmproxy.settings import UpstreamConfig
-from llmproxy.sse import Event, Framer, parse
+from llmproxy.sse import Event, EventTooLarge, Framer, parse
 from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.units import Duration, Size
 
@@ -82,6 +89,7 @@ __all__ = [
     "BadRequest",
     "Body",
     "BodyTooLarge",
+    "BrokenEventStream",
     "BrokenJson",
     "ByteFilter",
     "CallNext",
@@ -100,6 +108,10 @@ __all__ = [
     "Embedder",
     "Endpoint",
     "Event",
+    "EventHeader",
+    "EventStreamDecoder",
+    "EventStreamMessage",
+    "EventTooLarge",
     "EventTransform",
     "Exchange",
     "Framer",
@@ -110,6 +122,7 @@ __all__ = [
     "Histogram",
     "HistogramChild",
     "JsonFault",
+    "LineFramer",
     "LocalUpstream",
     "LogSink",
     "Member",
@@ -149,6 +162,7 @@ __all__ = [
     "UpstreamTimeout",
     "Usage",
     "carried_headers",
+    "encode_line",
     "error_of",
     "hookimpl",
     "insert_member",
