@@ -16,24 +16,26 @@ import orjson
 
 SHARED = Path(__file__).parents[3] / "shared"
 _TOOL = SHARED / "tools" / "replay_upstream.py"
-_RECORDINGS = SHARED / "data" / "wire"
+RECORDINGS = SHARED / "data" / "wire"
 
-PRESENT = _TOOL.is_file() and _RECORDINGS.is_dir()
+PRESENT = _TOOL.is_file() and RECORDINGS.is_dir()
 
 
 @contextmanager
-def replaying() -> Iterator[str]:
+def replaying(*, chunking: str = "event") -> Iterator[str]:
     """Serve every recording by its handle; give the address, without a slash."""
     port = _free_port()
     command = [
         sys.executable,
         str(_TOOL),
         "serve",
-        str(_RECORDINGS),
+        str(RECORDINGS),
         "--port",
         str(port),
         "--match",
         "handle",
+        "--chunking",
+        chunking,
     ]
     process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
     try:
@@ -48,7 +50,7 @@ def replaying() -> Iterator[str]:
 def recordings(dialect: str) -> list[dict[str, Any]]:
     """Return the recorded exchanges of one dialect, of all providers."""
     found = []
-    for path in sorted(_RECORDINGS.glob("*.jsonl")):
+    for path in sorted(RECORDINGS.glob("*.jsonl")):
         with path.open("rb") as lines:
             found += [record for record in map(orjson.loads, lines) if record["dialect"] == dialect]
     return found
