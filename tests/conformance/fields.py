@@ -88,31 +88,37 @@ def _after(before: list[Any], value: Any) -> Any:
 def _variants(node: Node, path: str, depth: int) -> Iterator[tuple[str, Any, Any]]:
     """Yield each field at or below a node: its path, a value with it, and one without (None: the node itself is it)."""
     if node.kind == "union":
-        seen = False
-        for member in node.members:
-            if member.kind in {"object", "array"} or not seen:
-                seen = seen or member.kind not in {"object", "array"}
-                yield from _variants(member, path, depth)
-        return
-    if node.kind == "array":
+        for member in _arms(node):
+            yield from _variants(member, path, depth)
+    elif node.kind == "array":
         for inner, present, absent in _variants(node.members[0], path + "[]", depth):
             yield inner, [present], None if absent is None else [absent]
-        return
-    if node.kind != "object":
+    elif node.kind == "object":
+        yield path, minimal(node), None
+        if depth > 0:
+            for name, field, required in node.fields:
+                yield from _of_field(node, name, field, path, depth, required=required)
+    else:
         yield path, node.values[0], None
-        return
-    yield path, minimal(node), None
-    if depth <= 0:
-        return
-    for name, field, required in node.fields:
-        for inner, present, absent in _variants(field, f"{path}.{name}", depth - 1):
-            held = {**minimal(node), name: present}
-            if absent is not None:
-                yield inner, held, {**minimal(node), name: absent}
-            elif not required:
-                yield inner, held, {key: value for key, value in held.items() if key != name}
-            elif field.kind not in {"object", "array", "union"} and len(field.values) > 1:
-                yield inner, held, {**held, name: field.values[1]}
+
+
+def _arms(node: Node) -> list[Node]:
+    """Return the members worth trying: all that have an inside, one of the plain values."""
+    plain = [member for member in node.members if member.kind == "scalar"]
+    return [*(member for member in node.members if member.kind != "scalar"), *plain[:1]]
+
+
+def _of_field(
+    node: Node, name: str, field: Node, path: str, depth: int, *, required: bool
+) -> Iterator[tuple[str, Any, Any]]:
+    for inner, present, absent in _variants(field, f"{path}.{name}", depth - 1):
+        held = {**minimal(node), name: present}
+        if absent is not None:
+            yield inner, held, {**minimal(node), name: absent}
+        elif not required:
+            yield inner, held, {key: value for key, value in held.items() if key != name}
+        elif field.kind == "scalar" and len(field.values) > 1:
+            yield inner, held, {**held, name: field.values[1]}
 
 
 def minimal(node: Node) -> Any:
