@@ -92,7 +92,7 @@ async def outgoing(exchange: Exchange, endpoint: Endpoint, face: UpstreamFace) -
     if exchange.upgraded:
         raise BadRequest("no_translation", "A WebSocket can only be carried in the upstream's own dialect.")
     asked = await request_of(exchange)
-    losses = Losses(_client(exchange).loss_names)
+    losses = Losses(asked.losses.names)
     wire = face.encode_request(exchange, endpoint, asked.request, losses)
     for loss in asked.losses:
         losses.add(loss.field, loss.why)

@@ -26,14 +26,15 @@ class Losses:
     """Collects losses, each field once, in the order found.
 
     Decoders report under the caller's own paths. Encoders know the canonical names only (`top_k`, `tools.strict`,
-    `image.detail`); `names` says what the caller calls them.
+    `image.detail`); `names` says what the caller calls them, which a decoder may set where its dialect has more than
+    one kind of request.
     """
 
-    __slots__ = ("_found", "_names")
+    __slots__ = ("_found", "names")
 
     def __init__(self, names: Mapping[str, str] | None = None) -> None:
         self._found: dict[str, Loss] = {}
-        self._names = names or {}
+        self.names = names or {}
 
     def add(self, field: str, why: str) -> None:
         """Report a field under the name that the caller gave it."""
@@ -42,7 +43,7 @@ class Losses:
 
     def lose(self, canonical: str, why: str = "the provider's dialect has no place for it") -> None:
         """Report a canonical field under the name that the caller knows it by."""
-        self.add(self._names.get(canonical, canonical), why)
+        self.add(self.names.get(canonical, canonical), why)
 
     def __iter__(self) -> Iterator[Loss]:
         return iter(self._found.values())
