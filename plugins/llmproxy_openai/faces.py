@@ -1,8 +1,15 @@
-"""The dialect's two faces."""
+"""The dialect's two faces.
+
+What is translated is imported where it happens: a gateway that only passes on never loads it. Responses have a package
+of their own, chat completions and embeddings another.
+"""
+
+# ruff: noqa: PLC0415  # the imports inside the methods are the point
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote
 
 from llmproxy.plugin import (
@@ -13,19 +20,31 @@ from llmproxy.plugin import (
     Endpoint,
     Exchange,
     GatewayError,
+    Memory,
     MessageEdit,
+    Quirks,
     Reply,
+    StreamDecoder,
+    StreamEncoder,
     Tap,
     Untranslated,
-    UntranslatedClient,
+    UpstreamConfig,
+    UpstreamFace,
     UpstreamRequest,
 )
 from llmproxy_openai import conversation, encoding, errors, reading
+from llmproxy_openai.calls import LOSS_NAMES, is_responses
 from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.taps import JsonTap, StreamTap
 
+if TYPE_CHECKING:
+    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, GenerateRequest, Losses, ModelRequest
 
-class OpenAIClient(UntranslatedClient):
+#: An unknown server.
+_ANY: Final = Quirks()
+
+
+class OpenAIClient:
     """How callers speak it."""
 
     wire = "openai"
@@ -37,7 +56,7 @@ class OpenAIClient(UntranslatedClient):
         Claim("/responses"),
         Claim("/embeddings"),
     )
-    loss_names: Mapping[str, str] = {}
+    loss_names: Mapping[str, str] = LOSS_NAMES
     # Other vendors' SDKs are made by the same generator and send x-stainless-* too, so those tell nothing.
     markers: Sequence[str] = ("openai-organization", "openai-project", "openai-beta")
 
@@ -74,11 +93,76 @@ class OpenAIClient(UntranslatedClient):
             return self.error(BadRequest("model_not_found", message, status=404))
         return Reply.json(_model(name))
 
+    def decode_request(self, exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
+        """Read the whole request of a call that can be translated; refuse others."""
+        if is_responses(exchange.request.path):
+            from llmproxy_openai import responses
+
+            return responses.decode_request(exchange, body, losses)
+        from llmproxy_openai.chat import client
+
+        return client.decode_request(exchange, body, losses)
+
+    async def recall(self, exchange: Exchange, request: GenerateRequest, memory: Memory) -> GenerateRequest:
+        """Put back the conversation that a Responses call refers to; a chat call brings all of it."""
+        if is_responses(exchange.request.path):
+            from llmproxy_openai import responses
+
+            return await responses.recall(exchange, request, memory)
+        return request
+
+    async def remember(
+        self, exchange: Exchange, request: GenerateRequest, answer: Answer, memory: Memory
+    ) -> None:
+        """Keep what a later Responses call may refer to."""
+        if is_responses(exchange.request.path):
+            from llmproxy_openai import responses
+
+            await responses.remember(exchange, request, answer, memory)
+
+    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+        """Shape a whole answer."""
+        if is_responses(exchange.request.path):
+            from llmproxy_openai import responses
+
+            return responses.encode_answer(exchange, answer)
+        from llmproxy_openai.chat import client
+
+        return client.encode_answer(exchange, answer)
+
+    def stream_encoder(self, exchange: Exchange) -> StreamEncoder:
+        """Return what writes chat chunks, or Responses events."""
+        if is_responses(exchange.request.path):
+            from llmproxy_openai import responses
+
+            return responses.stream_encoder(exchange)
+        from llmproxy_openai.chat import client
+
+        return client.stream_encoder(exchange)
+
+    def stream_type(self, exchange: Exchange) -> bytes:
+        """Return the content type of server-sent events."""
+        return b"text/event-stream; charset=utf-8"
+
 
 class OpenAIUpstream(Untranslated):
-    """How providers speak it."""
+    """How providers speak it; `quirks` are the ways of one of them."""
 
     wire = "openai"
+
+    def __init__(self, quirks: Quirks = _ANY) -> None:
+        self.quirks = quirks
+
+    def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
+        """Return the face of one provider."""
+        return type(self)(config.quirks)
+
+    def native(self, exchange: Exchange) -> bool:
+        """Say whether the caller's bytes are such as this provider takes: not all of them have the Responses API."""
+        face = exchange.client_face
+        if face is None or face.wire != "openai":
+            return face is None
+        return self.quirks.responses or exchange.upgraded or not is_responses(exchange.request.path)
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""
@@ -103,6 +187,40 @@ class OpenAIUpstream(Untranslated):
     def stream_filter(self, exchange: Exchange) -> ByteFilter | None:
         """Take back the usage event that the caller did not ask for."""
         return UsageEventFilter() if exchange.usage_added else None
+
+    def encode_request(
+        self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses
+    ) -> UpstreamRequest | None:
+        """Write a chat completion's request, or one for embeddings; nobody counts tokens here."""
+        from llmproxy_openai.chat import upstream
+
+        return upstream.encode_request(exchange, endpoint, request, losses, self.quirks)
+
+    def decode_answer(
+        self, exchange: Exchange, reply: Reply, body: bytes
+    ) -> Answer | EmbedAnswer | CountAnswer:
+        """Read a chat completion, or embeddings."""
+        from llmproxy_openai.chat import upstream
+
+        return upstream.decode_answer(body)
+
+    def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
+        """Return what reads chat chunks."""
+        if not reply.is_event_stream:
+            return None
+        from llmproxy_openai.chat.chunks import ChunkDecoder
+
+        return ChunkDecoder()
+
+
+class ResponsesUpstream(OpenAIUpstream):
+    """How providers speak the Responses API alone: what is registered, and gone once an upstream is known."""
+
+    def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
+        """Return the face of one provider."""
+        from llmproxy_openai.responses.upstream import ResponsesUpstream as Face
+
+        return Face().for_upstream(config)
 
 
 def _model(name: str) -> dict[str, str | int]:

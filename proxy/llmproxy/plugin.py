@@ -71,6 +71,7 @@ from llmproxy.metrics import (
     Metrics,
 )
 from llmproxy.ndjson import LineFramer, encode_line
+from llmproxy.quirks import Quirks
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error
 from llmproxy.registry import AdminRequest, Embedder, NoConfig, Plugin, Registry, Strategy
@@ -134,6 +135,7 @@ __all__ = [
     "Outcome",
     "Plugin",
     "ProviderError",
+    "Quirks",
     "Recording",
     "Registry",
     "Reply",

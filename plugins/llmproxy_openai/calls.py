@@ -1,0 +1,64 @@
+"""Which call a path is, and how callers of chat completions name what canonical fields hold."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from typing import Final, Literal
+
+Call = Literal["chat", "embeddings", "responses", ""]
+
+_PARTS: Final = "messages[].content[]"
+_FUNCTION: Final = "tools[].function"
+_SCHEMA: Final = "response_format.json_schema"
+
+#: Canonical names that callers know by another.
+LOSS_NAMES: Final[Mapping[str, str]] = {
+    "system": "messages",
+    "system.cache": f"{_PARTS}.cache_control",
+    "messages.name": "messages[].name",
+    "messages.system": "messages[].role",
+    "content.cache": f"{_PARTS}.cache_control",
+    "content.image": f"{_PARTS}.image_url",
+    "content.audio": f"{_PARTS}.input_audio",
+    "content.video": f"{_PARTS}.video_url",
+    "content.document": f"{_PARTS}.file",
+    "content.citations": "messages[].annotations",
+    "content.refusal": "messages[].refusal",
+    "content.foreign": "messages[].tool_calls[].custom",
+    "image.detail": f"{_PARTS}.image_url.detail",
+    "document.title": f"{_PARTS}.file.filename",
+    "document.context": f"{_PARTS}.file",
+    "document.cite": f"{_PARTS}.file",
+    "reasoning": "messages[].reasoning_content",
+    "reasoning.signature": "messages[].reasoning_details[].signature",
+    "tool_call.signature": "messages[].tool_calls[].extra_content",
+    "tool_result.is_error": "messages[].content",
+    "tool_result.content": _PARTS,
+    "tools.strict": f"{_FUNCTION}.strict",
+    "tools.cache": "tools[].cache_control",
+    "tools.hosted": "tools[].type",
+    "tool_choice.names": "tool_choice.allowed_tools",
+    "format": "response_format",
+    "format.name": f"{_SCHEMA}.name",
+    "format.description": f"{_SCHEMA}.description",
+    "format.strict": f"{_SCHEMA}.strict",
+    "thinking": "reasoning_effort",
+    "thinking.effort": "reasoning_effort",
+    "thinking.budget": "thinking.budget_tokens",
+    "thinking.show": "reasoning.exclude",
+    "include_usage": "stream_options.include_usage",
+}
+
+
+def is_responses(path: str) -> bool:
+    """Say whether a path is one of the Responses API's."""
+    return path.endswith("/responses") or "/responses/" in path
+
+
+def call_of(path: str) -> Call:
+    """Return which of the calls that can be translated a path is."""
+    if path.endswith("/chat/completions"):
+        return "chat"
+    if path.endswith("/embeddings"):
+        return "embeddings"
+    return "responses" if is_responses(path) else ""
