@@ -34,3 +34,6 @@ class Quirks(Section, frozen=True):
     reasoning_apart: bool = False
     #: Request fields that are refused and so left out, told of as losses.
     refused: tuple[str, ...] = ()
+    #: What is taken beyond OpenAI's own fields: `top_k`, `min_p`, `random_seed` (in place of `seed`), `cache_control` and
+    #: `prompt_cache_breakpoint` (on parts and tools), `extra_content` (Gemini's signatures), `video_url`.
+    extras: tuple[str, ...] = ()
