@@ -34,7 +34,7 @@ _REMEMBERED = 4096
 _LONGEST = 512
 
 #: Where translations keep what callers refer to, unless the configuration names a store.
-_MEMORY = "memory://?size=64MiB"
+_MEMORY = "memory://?max_bytes=64MiB"
 
 _log = structlog.get_logger("llmproxy")
 
