@@ -52,7 +52,8 @@ class Attempts:
             if attempt.translated:
                 from llmproxy.translation import incoming  # noqa: PLC0415  # few gateways translate
 
-                return await incoming(exchange, target.face, attempt, reply)
+                reply = await incoming(exchange, target.face, attempt, reply)
+                self._close_translated(exchange, attempt, reply)
             return reply
         except BaseException as fault:
             self._close(exchange, attempt, fault)
@@ -134,7 +135,15 @@ class Attempts:
             attempt.usage = tap.usage
             if tap.first_output:
                 attempt.first_output_at = attempt.headers_at
-        self._close(exchange, attempt, None)
+        if not attempt.translated:
+            self._close(exchange, attempt, None)
+
+    def _close_translated(self, exchange: Exchange, attempt: Attempt, reply: Reply) -> None:
+        """Settle an attempt when its translation is whole: that may fail where the bytes came well."""
+        if isinstance(reply.body, Body):
+            reply.body.observe(_Translated(self, exchange, attempt))
+        else:
+            self._close(exchange, attempt, None)
 
     def _observe(self, exchange: Exchange, attempt: Attempt, reply: Reply, tap: Tap | None) -> None:
         """Read a reply as it passes, or one that came compressed though nobody asked for it."""
@@ -160,8 +169,9 @@ class Attempts:
         if attempt.ended is not None:
             return
         attempt.ended = self._clock.now()
-        attempt.error = fault
-        attempt.complete = fault is None
+        if fault is not None:
+            attempt.error = fault
+        attempt.complete = attempt.error is None
         if attempt.usage is not None:
             exchange.usage = attempt.usage
         for step in self._done:
@@ -178,7 +188,8 @@ class Attempts:
             attempt.usage = tap.usage
             if fault is None and attempt.first_output_at is None and tap.first_output:
                 self.first_output(attempt)
-        self._close(exchange, attempt, fault)
+        if fault is not None or not attempt.translated:
+            self._close(exchange, attempt, fault)
 
 
 class Watch:
@@ -214,6 +225,28 @@ class Watch:
         if self._tap is not None:
             self._tap.fail(error)
         self._attempts.conclude(self._exchange, self._attempt, self._tap, error)
+
+
+class _Translated:
+    """The observer of a translated stream: settles its attempt at the end."""
+
+    __slots__ = ("_attempt", "_attempts", "_exchange")
+
+    def __init__(self, attempts: Attempts, exchange: Exchange, attempt: Attempt) -> None:
+        self._attempts = attempts
+        self._exchange = exchange
+        self._attempt = attempt
+
+    def feed(self, data: bytes) -> None:
+        """Nothing is read here."""
+
+    def end(self) -> None:
+        """The translation is whole, or ended with the provider's own error, which the attempt knows."""
+        self._attempts._close(self._exchange, self._attempt, None)  # the class is half of Attempts
+
+    def fail(self, error: BaseException) -> None:
+        """It broke off."""
+        self._attempts._close(self._exchange, self._attempt, error)
 
 
 def _ignore(data: bytes) -> None:

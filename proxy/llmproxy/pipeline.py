@@ -164,7 +164,8 @@ class Pipeline:
         """Shape an error in the caller's dialect and pass it through all transforms."""
         exchange.outcome.error = error.code
         if not exchange.outcome.result:
-            exchange.outcome.result = "upstream_error" if exchange.attempts else "refused"
+            refused = not exchange.attempts or isinstance(error, BadRequest)
+            exchange.outcome.result = "refused" if refused else "upstream_error"
         return await self._replies.respond_to_error(exchange, shape(exchange, error))
 
     async def finish(self, exchange: Exchange) -> None:

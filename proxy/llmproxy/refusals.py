@@ -6,6 +6,7 @@ message, status, details}} and the same in a list, {detail}, {message}, {code, e
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 
@@ -194,7 +195,8 @@ def _retry_delay(told: Mapping[str, Any]) -> float | None:
         delay = detail.get("retryDelay") if isinstance(detail, dict) else None
         if isinstance(delay, str) and delay.endswith(_DURATION):
             try:
-                return max(0.0, float(delay.removesuffix(_DURATION)))
+                seconds = float(delay.removesuffix(_DURATION))
             except ValueError:
                 return None
+            return max(0.0, seconds) if math.isfinite(seconds) else None
     return None

@@ -151,7 +151,8 @@ class Replies:
     def _kept(self, exchange: Exchange, reply: StoredReply, *, store: bool) -> None:
         if self._wanted:
             exchange.outcome.reply = reply
-        if store:
+        # A stream that its provider ended with an error is whole and yet no answer.
+        if store and not exchange.outcome.error:
             _ = spawn(self._store_all(exchange, reply), name="cache-store")
 
     async def _store_all(self, exchange: Exchange, reply: StoredReply) -> None:

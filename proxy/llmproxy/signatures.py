@@ -56,12 +56,19 @@ async def put_back_signatures(request: GenerateRequest, memory: Memory) -> Gener
     for place in places[-_RECENT:]:
         names = _names(messages[place].content)
         kept = await memory.get(_KIND, names[0]) if names else None
-        if kept is not None:
-            blocks = _decoder.decode(kept)
+        blocks = _read(kept) if kept is not None else ()
+        if blocks:
             messages[place] = msgspec.structs.replace(
                 messages[place], content=_merged(messages[place].content, blocks)
             )
     return msgspec.structs.replace(request, messages=tuple(messages)) if places else request
+
+
+def _read(kept: bytes) -> tuple[Block, ...]:
+    try:
+        return _decoder.decode(kept)
+    except msgspec.MsgspecError:
+        return ()  # written by another version: as good as forgotten
 
 
 def _names(content: tuple[Block, ...]) -> list[str]:
@@ -98,7 +105,7 @@ def _bones(choice: Choice) -> tuple[Block, ...]:
 def _merged(content: tuple[Block, ...], kept: tuple[Block, ...]) -> tuple[Block, ...]:
     signed = {block.id: block.signature for block in kept if isinstance(block, ToolCall)}
     texts = iter([block.signature for block in kept if isinstance(block, Text)])
-    thoughts = tuple(block for block in kept if isinstance(block, Reasoning))
+    thoughts = any(isinstance(block, Reasoning) for block in kept)
     merged: list[Block] = []
     for block in content:
         if isinstance(block, Reasoning) and thoughts:
@@ -109,4 +116,24 @@ def _merged(content: tuple[Block, ...], kept: tuple[Block, ...]) -> tuple[Block,
             merged.append(msgspec.structs.replace(block, signature=signature))
         else:
             merged.append(block)
-    return (*thoughts, *merged)
+    return _in_order(merged, kept) if thoughts else tuple(merged)
+
+
+def _in_order(content: list[Block], kept: tuple[Block, ...]) -> tuple[Block, ...]:
+    """Put each thought where it stood: before the same text or call."""
+    ordered: list[Block] = []
+    rest = content[:]
+    for block in kept:
+        if isinstance(block, Reasoning):
+            ordered.append(block)
+            continue
+        at = next((at for at, other in enumerate(rest) if _same(block, other)), -1)
+        ordered += rest[: at + 1]
+        del rest[: at + 1]
+    return (*ordered, *rest)
+
+
+def _same(kept: Block, given: Block) -> bool:
+    if isinstance(kept, ToolCall):
+        return isinstance(given, ToolCall) and given.id == kept.id
+    return isinstance(kept, Text) and isinstance(given, Text)

@@ -6,6 +6,7 @@ Imported with the first request that needs it: a gateway that only passes on nev
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 import structlog
@@ -75,12 +76,20 @@ async def request_of(exchange: Exchange) -> Asked:
     if asked is None or asked.body is not body:
         losses = Losses(client.loss_names)
         request = client.decode_request(exchange, body, losses)
-        if isinstance(request, GenerateRequest):
-            memory = StoreMemory(await exchange.route.open_memory(), exchange)
-            request = await client.recall(exchange, request, memory)
-            request = await put_back_signatures(request, memory)
+        if isinstance(request, GenerateRequest | CountRequest):
+            request = await _recalled(exchange, client, request)
         asked = exchange.state[_ASKED] = Asked(body, request, losses)
     return asked
+
+
+async def _recalled(
+    exchange: Exchange, client: ClientFace, request: GenerateRequest | CountRequest
+) -> ModelRequest:
+    """Put back what was kept of earlier turns; a count is of the same conversation."""
+    memory = StoreMemory(await exchange.route.open_memory(), exchange)
+    talk = request.request if isinstance(request, CountRequest) else request
+    talk = await put_back_signatures(await client.recall(exchange, talk, memory), memory)
+    return CountRequest(request=talk) if isinstance(request, CountRequest) else talk
 
 
 async def outgoing(exchange: Exchange, endpoint: Endpoint, face: UpstreamFace) -> UpstreamRequest | Reply:
@@ -91,6 +100,7 @@ async def outgoing(exchange: Exchange, endpoint: Endpoint, face: UpstreamFace) -
     """
     if exchange.upgraded:
         raise BadRequest("no_translation", "A WebSocket can only be carried in the upstream's own dialect.")
+    exchange.losses = ()
     asked = await request_of(exchange)
     losses = Losses(asked.losses.names)
     wire = face.encode_request(exchange, endpoint, asked.request, losses)
@@ -189,18 +199,22 @@ async def _whole(reply: Reply) -> bytes:
     except BodyTooLarge:
         message = f"The provider's answer is larger than {MOST} bytes."
         raise UpstreamError("upstream_too_large", message, phase="body", sent=True) from None
-    if coding != b"identity":
-        data = run_whole([Inflate(coding)], data)
-    return data
+    if coding == b"identity":
+        return data
+    try:
+        return run_whole([Inflate(coding)], data)
+    except ValueError as fault:
+        raise _unreadable() from fault
 
 
 def _collected(decoder: StreamDecoder, body: bytes) -> Answer:
     """Read a stream that nobody asked for into the whole answer that somebody did."""
     collector = Collector()
-    for event in [*decoder.feed(body), *decoder.close()]:
-        collector.feed(event)
-    if collector.failed is not None:
-        raise collector.failed.error
+    for told in (partial(decoder.feed, body), decoder.close):
+        for event in told():
+            collector.feed(event)
+        if collector.failed is not None:
+            raise collector.failed.error
     return collector.answer
 
 
@@ -230,17 +244,26 @@ def _stream(
     translated = _finished(exchange, translated, reply)
     if isinstance(reply.body, Body):
         translated.body = Lane(reply.body, machines)
-    else:
+        return translated
+    try:
         translated.body = run_whole(machines, reply.body)
+    except GatewayError:
+        raise
+    except Exception as fault:  # nothing of it has left yet, so it need not begin
+        raise _unreadable() from fault
     return translated
 
 
 async def _remember(exchange: Exchange, client: ClientFace, answer: Answer) -> None:
     asked = exchange.state.get(_ASKED)
-    if asked is not None and isinstance(asked.request, GenerateRequest):
+    if asked is None or not isinstance(asked.request, GenerateRequest):
+        return
+    try:
         memory = StoreMemory(await exchange.route.open_memory(), exchange)
         await keep_signatures(answer, memory)
         await client.remember(exchange, asked.request, answer, memory)
+    except Exception:  # the caller shall not lose an answer because it could not be kept
+        _log.exception("not_remembered", exchange=exchange.id, route=exchange.route.name)
 
 
 def _unreadable() -> UpstreamError:

@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterator, Mapping
 from typing import Final
 
 import msgspec
 
-#: Losses told of one request; a hostile body shall not make a report without end.
+#: Losses told of one request, and characters of a field's name; a hostile body shall not make a report without end.
 MOST: Final = 64
+LONGEST: Final = 160
+
+# What ends a line, or a name in the header that lists them: callers choose their fields' names.
+_ODD: Final = re.compile(r"[^!-+\--~\u00a1-\uffff]")
 
 
 class Loss(msgspec.Struct, frozen=True, gc=False):
@@ -38,6 +43,7 @@ class Losses:
 
     def add(self, field: str, why: str) -> None:
         """Report a field under the name that the caller gave it."""
+        field = told_name(field)
         if field not in self._found and len(self._found) < MOST:
             self._found[field] = Loss(field, why)
 
@@ -52,4 +58,9 @@ class Losses:
         return len(self._found)
 
     def __contains__(self, field: str) -> bool:
-        return field in self._found
+        return told_name(field) in self._found
+
+
+def told_name(field: str) -> str:
+    """Return a field's name as it can be told anywhere: of bounded length, in one line, without commas."""
+    return _ODD.sub("?", field if len(field) <= LONGEST else f"{field[:LONGEST]}...")

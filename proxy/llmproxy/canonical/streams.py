@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-from collections import deque
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import msgspec
@@ -34,11 +33,9 @@ def events_of(answer: Answer) -> Iterator[StreamEvent]:
     yield Started(answer.id, answer.model, answer.created, None, answer.service_tier, answer.fingerprint)
     index = 0
     for place, choice in enumerate(answer.choices):
-        logprobs = choice.logprobs
-        for block in choice.content:
-            yield from _told(index, block, place, logprobs if isinstance(block, Text) else None)
-            if isinstance(block, Text):
-                logprobs = None
+        scored = next((at for at, block in enumerate(choice.content) if isinstance(block, Text | Refusal)), 0)
+        for at, block in enumerate(choice.content):
+            yield from _told(index, block, place, choice.logprobs if at == scored else None)
             index += 1
         if choice.finish is not None:
             yield Finished(choice.finish, choice.stop_sequence, choice.detail, choice.explanation, place)
@@ -87,7 +84,7 @@ class _Open:
         self.pieces: list[str] = []
         self.signature = ""
         self.citations: list[Citation] = []
-        self.logprobs: dict[str, list[Any]] = {}
+        self.logprobs: dict[str, Any] = {}
 
     def take(self, event: Delta | Signed | Cited) -> None:
         """Take what one event tells of it."""
@@ -97,9 +94,8 @@ class _Open:
             self.citations.append(event.citation)
         else:
             self.pieces.append(event.text)
-            for key, tokens in (event.logprobs or {}).items():
-                if isinstance(tokens, list):
-                    self.logprobs.setdefault(key, []).extend(tokens)
+            if event.logprobs:
+                _add_logprobs(self.logprobs, event.logprobs)
 
     def whole(self) -> Block:
         """Return the block with what was told of it."""
@@ -121,6 +117,17 @@ class _Open:
                 block, text=block.text + text, signature=block.signature + self.signature
             )
         return msgspec.structs.replace(block, text=block.text + text) if isinstance(block, Refusal) else block
+
+
+def _add_logprobs(known: dict[str, Any], more: Mapping[str, Any]) -> None:
+    """Append each kind's tokens; a kind that has none yet may be null, as OpenAI writes it."""
+    for kind, tokens in more.items():
+        if isinstance(tokens, list):
+            if known.get(kind) is None:
+                known[kind] = []
+            known[kind] += tokens
+        else:
+            known.setdefault(kind, None)
 
 
 class Collector:
@@ -173,8 +180,7 @@ class Collector:
         ]
         logprobs: dict[str, Any] = {}
         for block in blocks:
-            for key, tokens in block.logprobs.items():
-                logprobs.setdefault(key, []).extend(tokens)
+            _add_logprobs(logprobs, block.logprobs)
         finished = self._finished.get(place)
         content = tuple(block.whole() for block in blocks)
         if finished is None:
@@ -199,7 +205,7 @@ class Sequencer:
     def __init__(self) -> None:
         self._names: dict[int, int] = {}
         self._open: int | None = None
-        self._waiting: dict[int, deque[StreamEvent]] = {}
+        self._waiting: dict[int, list[BlockStarted | Delta | Signed | Cited | BlockEnded]] = {}
 
     def feed(self, event: StreamEvent) -> list[StreamEvent]:
         """Return what may be told now."""
@@ -233,7 +239,7 @@ class Sequencer:
             return []
         if self._open is None:
             return [self._begin(event)]
-        self._waiting[event.index] = deque([event])
+        self._waiting[event.index] = [event]
         return []
 
     def _begin(self, event: BlockStarted) -> StreamEvent:
@@ -249,7 +255,13 @@ class Sequencer:
         out: list[StreamEvent] = [BlockEnded(self._names[event.index])]
         self._open = None
         while self._open is None and self._waiting:
-            index = next(iter(self._waiting))
-            for waited in self._waiting.pop(index):
-                out += self.feed(waited)
+            # Not by way of feed, which comes back here at each end: any number of blocks may wait.
+            for waited in self._waiting.pop(next(iter(self._waiting))):
+                if isinstance(waited, BlockStarted):
+                    out.append(self._begin(waited))
+                elif isinstance(waited, BlockEnded):
+                    out.append(BlockEnded(self._names[waited.index]))
+                    self._open = None
+                else:
+                    out += self._more(waited)
         return out
