@@ -45,6 +45,8 @@ from llmproxy.exchange import (
     StateKey,
     Usage,
 )
+from llmproxy.fetching import Fetched, UnreachableUrl, fetch_public
+from llmproxy.fetchpolicy import FetchingConfig, FetchPolicy
 from llmproxy.hooks import CallNext, EventTransform, hookimpl
 from llmproxy.jsonscan import (
     BrokenJson,
@@ -115,6 +117,9 @@ __all__ = [
     "EventTooLarge",
     "EventTransform",
     "Exchange",
+    "FetchPolicy",
+    "Fetched",
+    "FetchingConfig",
     "Framer",
     "GatewayError",
     "Gauge",
@@ -155,6 +160,7 @@ __all__ = [
     "StreamEncoder",
     "Tap",
     "TooComplex",
+    "UnreachableUrl",
     "Untranslated",
     "UntranslatedClient",
     "UpstreamConfig",
@@ -166,6 +172,7 @@ __all__ = [
     "carried_headers",
     "encode_line",
     "error_of",
+    "fetch_public",
     "hookimpl",
     "insert_member",
     "insertion",
