@@ -19,6 +19,7 @@ from llmproxy.decode import BROKEN, Decoder, decode_struct
 from llmproxy.errors import ConfigError, ConfigErrors
 from llmproxy.formats import Format, Tree, format_of, parse
 from llmproxy.keypaths import join_key
+from llmproxy.providers.filling import fill_upstreams
 from llmproxy.references import Interpolation, ReadFile, Resolved, Secret
 from llmproxy.sections import Section
 from llmproxy.settings import (
@@ -83,16 +84,11 @@ models:
   demo/echo: {upstream: demo, model: echo}
 routes:
   - name: models
-    match: {path: /v1/*}
+    match: {path: /*}
     plugins: [demo]
 upstreams:
   demo: {dialect: demo, base_url: "http://demo.invalid"}
 """
-_PROVIDERS: Final = {
-    "OPENAI_API_KEY": """\
-  openai: {base_url: "https://api.openai.com/v1", api_key: "${env:OPENAI_API_KEY}"}
-""",
-}
 
 
 def decode(tree: Tree, *, environ: Mapping[str, str], read_file: ReadFile) -> Config:
@@ -102,7 +98,8 @@ def decode(tree: Tree, *, environ: Mapping[str, str], read_file: ReadFile) -> Co
     """
     interpolation = Interpolation(environ, read_file)
     decoder = Decoder()
-    config = decoder.struct(Config, interpolation.replace(tree), "")
+    filled = fill_upstreams(interpolation.replace(tree), interpolation, environ)
+    config = decoder.struct(Config, filled, "")
     errors = interpolation.errors + decoder.errors
     if config is not BROKEN:
         errors += cross_check(cast(Config, config))
@@ -119,7 +116,8 @@ def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, st
     """
     interpolation = Interpolation(environ, _refuse_file)
     decoder = Decoder()
-    added = decoder.struct(Fragment, interpolation.replace(fragment), "")
+    filled = fill_upstreams(interpolation.replace(fragment), interpolation, environ)
+    added = decoder.struct(Fragment, filled, "")
     errors = interpolation.errors + decoder.errors
     if errors:
         raise ConfigErrors(_first_of_each(errors))
@@ -141,7 +139,9 @@ def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, st
 
 def default_text(environ: Mapping[str, str]) -> str:
     """Return, as YAML, what `serve` runs without a file: the demo model, the providers whose keys are set."""
-    return _DEFAULT + "".join(section for variable, section in _PROVIDERS.items() if environ.get(variable))
+    from llmproxy.providers.table import named  # noqa: PLC0415  # a file that names no provider loads no table
+
+    return _DEFAULT + "".join(f"  {provider.name}: {{}}\n" for provider in named(environ))
 
 
 def default_config(environ: Mapping[str, str]) -> Config:

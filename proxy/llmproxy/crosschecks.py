@@ -9,6 +9,7 @@ from llmproxy.decode import BROKEN
 from llmproxy.errors import ConfigError
 from llmproxy.keypaths import join_key
 from llmproxy.references import quoted
+from llmproxy.routing import ModelTable
 from llmproxy.settings import Config, Match, ModelConfig, PluginRef, RouteConfig
 from llmproxy.suggestions import unknown_name
 
@@ -17,7 +18,7 @@ ItemT = TypeVar("ItemT")
 
 def cross_check(config: Config) -> Iterator[ConfigError]:
     """Yield every mistake between sections; broken parts were told before and are passed over."""
-    yield from _check_models("models", config.models, config.upstreams)
+    yield from _check_models("models", config.models, config)
     yield from _check_plugins("pipeline", config.pipeline, config.plugins, ())
     yield from _check_listeners(config)
     prefix = [ref.name for _, ref in _sound(config.pipeline)]
@@ -31,7 +32,7 @@ def _check_route(
 ) -> Iterator[ConfigError]:
     yield from _check_upstreams(path, route, config)
     if route.models is not None:
-        yield from _check_models(f"{path}.models", route.models, config.upstreams)
+        yield from _check_models(f"{path}.models", route.models, config)
         if _serves_plain_http(route, config):
             yield ConfigError(f"{path}.models", f"upstream {quoted(route.upstreams[0])} serves no models")
     yield from _check_plugins(f"{path}.plugins", route.plugins, config.plugins, prefix)
@@ -55,15 +56,32 @@ def _serves_plain_http(route: RouteConfig, config: Config) -> bool:
     return any(upstream is not BROKEN and upstream.dialect == "http" for upstream in upstreams)
 
 
-def _check_models(
-    path: str, models: Mapping[str, ModelConfig], upstreams: Collection[str]
-) -> Iterator[ConfigError]:
+def _check_models(path: str, models: Mapping[str, ModelConfig], config: Config) -> Iterator[ConfigError]:
+    upstreams = config.upstreams
+    sound = {name: model for name, model in {**config.models, **models}.items() if model is not BROKEN}
+    taken = any(route.upstreams for _, route in _sound(config.routes) if route.models is None)
+    defaults = ("any",) if taken and models is config.models else ()
+    table = ModelTable(sound, upstreams, defaults)
     for name, model in models.items():
         here = join_key(path, name)
         if name.count("*") > 1:
             yield ConfigError(here, f'{quoted(name)} holds more than one "*"')
-        if model is not BROKEN and model.upstream not in upstreams:
+        if model is BROKEN:
+            continue
+        if model.upstream is not None and model.upstream not in upstreams:
             yield unknown_name(f"{here}.upstream", "upstream", model.upstream, upstreams)
+        if model.alias is not None:
+            yield from _check_alias(f"{here}.alias", name, model.alias, table)
+
+
+def _check_alias(path: str, name: str, alias: str, table: ModelTable) -> Iterator[ConfigError]:
+    if "*" in alias and "*" not in name:
+        yield ConfigError(path, f'holds a "*" that stands for nothing, as {quoted(name)} has none')
+    elif "*" not in name and table.resolve(alias) is None:
+        if alias in table.names():
+            yield ConfigError(path, f"{quoted(alias)} leads back here, or through too many names")
+        else:
+            yield unknown_name(path, "model", alias, table.names())
 
 
 def _check_plugins(

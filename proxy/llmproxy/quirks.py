@@ -10,6 +10,8 @@ from llmproxy.sections import Section
 class Quirks(Section, frozen=True):
     """What a translation for one provider must mind; the defaults suit an unknown server of OpenAI's dialect."""
 
+    #: Where chat completions are asked for, relative to the base URL.
+    chat_path: str = "/chat/completions"
     #: The field of the answer's bound.
     max_tokens: Literal["max_tokens", "max_completion_tokens"] = "max_tokens"
     #: How usage comes at a stream's end: when `stream_options` asks, unasked, or not at all.

@@ -59,6 +59,9 @@ class BadPath:
 _REMEMBERED: Final = 1024
 _LONGEST: Final = 256
 
+#: Names that may lead to one another before a model is reached.
+MOST_ALIASES: Final = 8
+
 BAD_PATH: Final = BadPath()
 
 
@@ -216,7 +219,8 @@ class ModelTable:
     """What model names mean on one route.
 
     In this order: a name of the table, `upstream/model`, the table's wildcards by the length of what they
-    spell out, the route's own upstreams with the name unchanged.
+    spell out, the route's own upstreams with the name unchanged. A name that leads to another name means what that
+    one means to `universe`, or here.
     """
 
     def __init__(
@@ -224,18 +228,16 @@ class ModelTable:
         models: Mapping[str, settings.ModelConfig],
         upstreams: Collection[str] = (),
         defaults: Sequence[str] = (),
+        universe: ModelTable | None = None,
     ) -> None:
-        self._exact = {
-            name: (Endpoint(model.upstream, model.model or name),)
-            for name, model in models.items()
-            if "*" not in name
-        }
+        self._exact = {name: model for name, model in models.items() if "*" not in name}
         wildcards = [(name.partition("*"), model) for name, model in models.items() if "*" in name]
         wildcards.sort(key=lambda entry: -len(entry[0][0] + entry[0][2]))
         self._wildcards = [(before, after, model) for (before, _, after), model in wildcards]
         self._upstreams = frozenset(upstreams)
         self._known: dict[str, tuple[Endpoint, ...] | None] = {}
         self._defaults = tuple(defaults)
+        self._universe = universe or self
 
     @classmethod
     def for_route(cls, config: settings.Config, route: settings.RouteConfig) -> ModelTable:
@@ -244,12 +246,16 @@ class ModelTable:
         A route that writes `models` serves those alone. One that names upstreams serves what leads to them, and takes
         any other name for one of theirs. One that names neither serves all that is configured.
         """
+        everything = [name for name in config.upstreams if _serves_models(config, name)]
         if route.models is not None:
-            return cls(route.models)
+            return cls(route.models, universe=cls({**config.models, **route.models}, everything))
         reachable = route.upstreams or tuple(config.upstreams)
-        upstreams = [name for name in reachable if _serves_models(config, name)]
-        models = {name: model for name, model in config.models.items() if model.upstream in reachable}
-        return cls(models, upstreams, route.upstreams)
+        upstreams = [name for name in everything if name in reachable]
+        universe = cls(config.models, everything, route.upstreams)
+        models = {
+            name: model for name, model in config.models.items() if universe.leads(name, model, reachable)
+        }
+        return cls(models, upstreams, route.upstreams, universe)
 
     def resolve(self, name: str) -> tuple[Endpoint, ...] | None:
         """Return the targets of a model name, best first; None when it means nothing here."""
@@ -261,21 +267,40 @@ class ModelTable:
                 self._known[name] = found
             return found
 
-    def _resolve(self, name: str) -> tuple[Endpoint, ...] | None:
-        if targets := self._exact.get(name):
-            return targets
-        upstream, _, model = name.partition("/")
-        if model and upstream in self._upstreams:
-            return (Endpoint(upstream, model),)
-        for before, after, target in self._wildcards:
-            long_enough = len(name) >= len(before) + len(after)
-            if long_enough and name.startswith(before) and name.endswith(after):
-                return (Endpoint(target.upstream, target.model or name),)
+    def leads(self, name: str, model: settings.ModelConfig, upstreams: Collection[str]) -> bool:
+        """Whether a name of the table, or every name that its wildcard takes, leads to these upstreams alone."""
+        targets = self._follow(model, name, "*" if "*" in name else None, 0)
+        return targets is not None and all(target.upstream in upstreams for target in targets)
+
+    def _resolve(self, name: str, depth: int = 0) -> tuple[Endpoint, ...] | None:
+        if (model := self._exact.get(name)) is not None:
+            return self._follow(model, name, None, depth)
+        upstream, _, rest = name.partition("/")
+        if rest and upstream in self._upstreams:
+            return (Endpoint(upstream, rest),)
+        for before, after, model in self._wildcards:
+            end = len(name) - len(after)
+            if end >= len(before) and name.startswith(before) and name.endswith(after):
+                return self._follow(model, name, name[len(before) : end], depth)
         return tuple(Endpoint(upstream, name) for upstream in self._defaults) or None
+
+    def _follow(
+        self, model: settings.ModelConfig, name: str, star: str | None, depth: int
+    ) -> tuple[Endpoint, ...] | None:
+        """Return where an entry leads; `star` is what stands for its name's wildcard."""
+        if model.upstream is not None:
+            return (Endpoint(model.upstream, name if model.model is None else _starred(model.model, star)),)
+        if model.alias is None or depth == MOST_ALIASES:
+            return None
+        return self._universe._resolve(_starred(model.alias, star), depth + 1)
 
     def names(self) -> tuple[str, ...]:
         """Return the public names that are written out, in the config's order."""
         return tuple(self._exact)
+
+
+def _starred(name: str, star: str | None) -> str:
+    return name if star is None else name.replace("*", star)
 
 
 def _serves_models(config: settings.Config, upstream: str) -> bool:

@@ -7,6 +7,7 @@ from typing import Any, Final
 
 import msgspec
 
+from llmproxy.providers.table import by_name
 from llmproxy.references import Secret
 from llmproxy.settings import Config
 
@@ -69,11 +70,27 @@ def _add_shorthands(top: Schema, definitions: dict[str, Schema]) -> None:
     text: Schema = {"type": "string"}
     definitions["Listener"] = {"anyOf": [text, definitions["Listener"]]}
     definitions["StoreConfig"] = {"anyOf": [text, definitions["StoreConfig"]]}
+    definitions["ModelConfig"] = {"anyOf": [text, definitions["ModelConfig"]]}
+    definitions["UpstreamConfig"] = _upstream_schema(definitions["UpstreamConfig"])
     options = {"type": ["object", "null"]}
     with_options = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": options}
     definitions["PluginRef"] = {"anyOf": [text, with_options]}
     listener = {"$ref": "#/$defs/Listener"}
     top["properties"]["listen"] = {"anyOf": [listener, {"type": "array", "items": listener, "minItems": 1}]}
+
+
+def _upstream_schema(section: Schema) -> Schema:
+    """Describe an upstream: a provider's name, or a section that may name one and then needs nothing more."""
+    provider: Schema = {
+        "description": "A provider, whose address, dialect, quirks and key variable count where nothing is written.",
+        "anyOf": [{"enum": sorted(by_name())}, {"$ref": "#/$defs/Reference"}],
+    }
+    own = {
+        **section,
+        "properties": {**section["properties"], "provider": {"anyOf": [provider, {"type": "null"}]}},
+    }
+    del own["required"]  # a section without a base URL is of the provider that it is named after
+    return {"anyOf": [provider, {"type": "null"}, own]}
 
 
 def _instance_schema(instance: Schema, own: Schema) -> Schema:

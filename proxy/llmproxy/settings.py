@@ -4,29 +4,50 @@ from __future__ import annotations
 
 import re
 from ipaddress import ip_network
-from typing import Annotated, Any, Final, Literal
-from urllib.parse import urlsplit
-
-import msgspec
+from typing import Any, Final, Literal
 
 from llmproxy.addresses import Address, parse_address
 from llmproxy.errors import ConfigError
-from llmproxy.keypaths import join_key
+from llmproxy.fetchpolicy import FetchingConfig
 from llmproxy.patterns import compile_path
-from llmproxy.quirks import Quirks
 from llmproxy.references import Secret, quoted
 from llmproxy.sections import Section
 from llmproxy.units import Duration, Size
+from llmproxy.upstreamsettings import (
+    PoolSettings,
+    Positive,
+    TimeoutOverrides,
+    Timeouts,
+    UpstreamConfig,
+    UpstreamTls,
+)
+
+__all__ = [
+    "Admin",
+    "Config",
+    "Fragment",
+    "Listener",
+    "LogConfig",
+    "Match",
+    "ModelConfig",
+    "PluginConfig",
+    "PluginRef",
+    "PoolSettings",
+    "RouteConfig",
+    "Section",
+    "ServerSettings",
+    "StoreConfig",
+    "TimeoutOverrides",
+    "Timeouts",
+    "TlsConfig",
+    "UpstreamConfig",
+    "UpstreamTls",
+]
 
 OnError = Literal["open", "closed"]
-Count = Annotated[int, msgspec.Meta(ge=0)]
-Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 KiB: Final = 2**10
 MiB: Final = 2**20
-
-_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
-_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
 def _with_use(name: str, plugin: object) -> object:
@@ -40,28 +61,6 @@ def _checked(path: str, parse: Any, text: str) -> Any:
         return parse(text)
     except ValueError as error:
         raise ConfigError(path, str(error)) from None
-
-
-def _refuse_zero(timeouts: msgspec.Struct) -> None:
-    for name, value in msgspec.structs.asdict(timeouts).items():
-        if value == 0:
-            raise ConfigError(name, "a timeout of 0s would fail every attempt")
-
-
-def _check_url(path: str, url: str, *, userinfo: bool) -> None:
-    if re.search(r"[\x00-\x20\x7f]", url):
-        raise ConfigError(path, "holds a space or a control character")
-    try:
-        parts = urlsplit(url)
-        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
-    except ValueError:
-        raise ConfigError(path, "not a URL") from None
-    if not usable:  # the text is not repeated: it may hold a credential
-        raise ConfigError(path, 'not a URL with a host, as in "https://api.example.com/v1"')
-    if not userinfo and "@" in parts.netloc:
-        raise ConfigError(path, "holds a user name or password; use api_key or headers")
-    if parts.query or parts.fragment:
-        raise ConfigError(path, "holds a query or a fragment")
 
 
 def _is_host_pattern(host: str) -> bool:
@@ -167,92 +166,28 @@ class StoreConfig(Section, frozen=True):
         return {"url": tree} if isinstance(tree, str) else tree
 
 
-class Timeouts(Section, frozen=True):
-    """The five timeouts of an attempt, one meaning each."""
-
-    connect: Duration = 5.0
-    headers: Duration = 120.0
-    first_token: Duration = 120.0
-    idle: Duration = 60.0
-    total: Duration = 600.0
-
-    def __post_init__(self) -> None:
-        _refuse_zero(self)
-
-
-class TimeoutOverrides(Section, frozen=True):
-    """A route's own timeouts; what it leaves out stays the upstream's."""
-
-    connect: Duration | None = None
-    headers: Duration | None = None
-    first_token: Duration | None = None
-    idle: Duration | None = None
-    total: Duration | None = None
-
-    def __post_init__(self) -> None:
-        _refuse_zero(self)
-
-    def over(self, timeouts: Timeouts) -> Timeouts:
-        """Return the upstream's timeouts with this route's on top."""
-        own = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
-        return msgspec.structs.replace(timeouts, **own)
-
-
-class PoolSettings(Section, frozen=True):
-    """Connections to one upstream, for each worker."""
-
-    max_connections: Positive = 16384
-    max_waiting: Count = 4096
-    keepalive: Duration = 60.0
-
-
-class UpstreamTls(Section, frozen=True):
-    """How an upstream's certificate is judged, and which one is shown to it."""
-
-    ca: str | None = None
-    certificate: str | None = None
-    key: str | None = None
-    verify: bool = True
-    server_name: str | None = None
-
-    def __post_init__(self) -> None:
-        if (self.certificate is None) != (self.key is None):
-            missing, given = ("key", "certificate") if self.key is None else ("certificate", "key")
-            raise ConfigError(missing, f"missing; {given} is of no use without it")
-
-
-class UpstreamConfig(Section, frozen=True):
-    """An API to send requests to."""
-
-    base_url: str
-    dialect: str = "openai"
-    quirks: Quirks = Quirks()
-    api_key: Secret | None = None
-    headers: dict[str, str] = {}
-    timeouts: Timeouts = Timeouts()
-    pool: PoolSettings = PoolSettings()
-    tls: UpstreamTls | None = None
-    proxy: str | None = "env"
-    dns_ttl: Duration = 30.0
-
-    def __post_init__(self) -> None:
-        _check_url("base_url", self.base_url, userinfo=False)
-        if self.proxy is not None and self.proxy != "env":
-            _check_url("proxy", self.proxy, userinfo=True)
-        for name, value in self.headers.items():
-            if not _HEADER_NAME.fullmatch(name):
-                raise ConfigError("headers", f"{quoted(name)} is not a header name")
-            if _CONTROL.search(value):
-                raise ConfigError(
-                    join_key("headers", name), "holds a line break or another control character"
-                )
-
-
 class ModelConfig(Section, frozen=True):
-    """Where a public model name leads; without `model` the upstream sees the public name."""
+    """Where a public model name leads: to an upstream, which sees `model` or the public name, or to another name.
 
-    upstream: str
+    In a name with a `*`, a `*` in `model` or `alias` stands for the same text.
+    """
+
+    upstream: str | None = None
     model: str | None = None
+    alias: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.alias is None and self.upstream is None:
+            raise ConfigError(
+                "upstream", "missing; a model leads to an upstream, or to another name by alias"
+            )
+        if self.alias is not None and (self.upstream is not None or self.model is not None):
+            raise ConfigError("alias", "stands beside upstream or model; the name it leads to has its own")
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`fast: groq/llama-3.3-70b-versatile` is another name for a model."""
+        return {"alias": tree} if isinstance(tree, str) else tree
 
 
 class PluginConfig(Section, frozen=True):
@@ -353,6 +288,7 @@ class Config(Section, frozen=True, rename={"listeners": "listen"}):
     log: LogConfig = LogConfig()
     stores: dict[str, StoreConfig] = {}
     memory: str | None = None
+    fetching: FetchingConfig = FetchingConfig()
     upstreams: dict[str, UpstreamConfig] = {}
     models: dict[str, ModelConfig] = {}
     plugins: dict[str, PluginConfig] = {}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
+import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -39,7 +40,8 @@ class Upstream:
         self.config = config
         url = urlsplit(config.base_url)
         self._origin = f"{url.scheme}://{url.netloc}"
-        self.base_path = url.path.rstrip("/")
+        # Documents and environments write base URLs with and without slashes where they are joined.
+        self.base_path = re.sub("//+", "/", url.path).rstrip("/")
         self.dialer = Dialer(config, environ)
         self.pool = Pool(self.dialer.open, config.pool)
         fixed = [(b"Host", url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"))]

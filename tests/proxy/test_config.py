@@ -100,7 +100,7 @@ def test_all_mistakes_come_in_one_go_and_each_once() -> None:
         "admin.token: a secret is not written out; write it as ${env:NAME} or ${file:PATH}",
         "upstreams.main.dialekt: unknown key \"dialekt\"; did you mean 'dialect'?",
         "upstreams.broken.base_url: missing; it has no default",
-        "models.m.upstream: missing; it has no default",
+        "models.m.upstream: missing; a model leads to an upstream, or to another name by alias",
         'plugins.cache.on_error: expected "open" or "closed", got "maybe"',
         "pipeline[0]: expected a plugin's name, or {name: options}",
         "routes[0].upstreem: unknown key \"upstreem\"; did you mean 'upstream'?",
@@ -133,6 +133,43 @@ def test_the_effective_configuration_reads_back_the_same(text: str) -> None:
     assert decode(effective(config), environ=ENVIRON, read_file=read_file) == config
 
 
+PROVIDERS = """
+upstreams:
+  groq:
+  fast: groq
+  deep: {provider: deepseek, dialect: anthropic, timeouts: {total: 5m}}
+  azure: {}
+models: {small: fast/llama-3.1-8b-instant}
+"""
+
+
+def test_a_provider_is_one_line() -> None:
+    environ = {
+        "GROQ_API_KEY": "q-value",
+        "DEEPSEEK_API_KEY": "d-value",
+        "AZURE_API_KEY": "z-value",
+        "AZURE_OPENAI_ENDPOINT": "https://mine.openai.azure.com",
+    }
+    config = read(PROVIDERS, **environ)
+    tree = effective(config)
+
+    assert config.upstreams["fast"].base_url == "https://api.groq.com/openai/v1"
+    assert config.upstreams["deep"].base_url == "https://api.deepseek.com/anthropic/v1"
+    assert config.upstreams["groq"].api_key == Secret("q-value")
+    assert tree["upstreams"]["azure"]["base_url"] == "${env:AZURE_OPENAI_ENDPOINT}/openai/v1"
+    assert tree["upstreams"]["azure"]["api_key"] == "${env:AZURE_API_KEY}"
+    assert b"-value" not in orjson.dumps(tree)
+    assert decode(tree, environ=environ, read_file=read_file) == config
+
+
+def test_a_fragment_may_name_a_provider() -> None:
+    merged = merge_fragment(
+        read(EXAMPLE, **ENVIRON), {"upstreams": {"groq": {}}}, environ={"GROQ_API_KEY": "sk"}
+    )
+
+    assert merged.upstreams["groq"].provider == "groq"
+
+
 def test_no_secret_is_in_the_repr_of_a_configuration() -> None:
     assert "-value" not in repr(read(EXAMPLE, **ENVIRON))
 
@@ -143,7 +180,7 @@ def test_without_a_file_the_demo_model_is_served() -> None:
     assert set(config.upstreams) == {"demo"}
     assert config.upstreams["demo"].dialect == "demo"
     assert [listener.address for listener in config.listeners] == ["127.0.0.1:8080"]
-    assert config.routes[0].match.path == "/v1/*"
+    assert config.routes[0].match.path == "/*"
 
 
 @pytest.mark.parametrize(
@@ -155,6 +192,19 @@ def test_a_provider_is_served_when_its_key_is_set(environ: dict[str, str], there
     assert ("openai" in upstreams) is there
     if there:
         assert upstreams["openai"].api_key.reveal() == "sk-1"
+
+
+def test_every_key_that_is_set_brings_its_provider() -> None:
+    environ = {"GOOGLE_API_KEY": "g", "ANTHROPIC_API_KEY": "a", "GROQ_API_KEY": "q", "GITHUB_TOKEN": "t"}
+
+    upstreams = default_config(environ).upstreams
+
+    assert {name: upstream.dialect for name, upstream in upstreams.items()} == {
+        "demo": "demo",
+        "anthropic": "anthropic",
+        "gemini": "gemini",
+        "groq": "openai",
+    }
 
 
 def test_the_built_in_configuration_reads_no_file() -> None:

@@ -43,6 +43,22 @@ def test_a_sound_configuration_passes() -> None:
             'routes[0].models.m.upstream: unknown upstream "x" (known: api, main)',
         ),
         (
+            {"models": {"a": "a"}},
+            'models.a.alias: "a" leads back here',
+        ),
+        (
+            {"models": {"fast": "main/*"}},
+            'models.fast.alias: holds a "*" that stands for nothing',
+        ),
+        (
+            {"models": {"fast": "main/m", "f": "fst"}, "routes": []},
+            "models.f.alias: unknown model \"fst\"; did you mean 'fast'?",
+        ),
+        (
+            {"routes": [{"name": "a", "models": {"m": "maim/x"}}]},
+            'routes[0].models.m.alias: unknown model "maim/x"',
+        ),
+        (
             {"routes": [{"name": "a", "upstream": "api", "models": {"m": {"upstream": "main"}}}]},
             'routes[0].models: upstream "api" serves no models',
         ),

@@ -292,6 +292,58 @@ def test_a_caller_reaches_through_a_route_what_the_route_names_and_no_more() -> 
     assert [resolve(free, name) for name in ("api/x", "x")] == [None] * 2
 
 
+ALIASES = {
+    "fast": ModelConfig(alias="groq/llama-3.1-8b-instant"),
+    "best": ModelConfig(alias="fast"),
+    "mini": ModelConfig(upstream="openai", model="gpt-4o-mini"),
+    "small": ModelConfig(alias="mini"),
+    "plain": ModelConfig(alias="gpt-4o"),
+    "claude-*": ModelConfig(alias="anthropic/claude-*"),
+    "llama-*-latest": ModelConfig(upstream="groq", model="meta/llama-*"),
+    "round": ModelConfig(alias="trip"),
+    "trip": ModelConfig(alias="round"),
+}
+
+
+@pytest.mark.parametrize(
+    ("name", "target"),
+    [
+        ("fast", Endpoint("groq", "llama-3.1-8b-instant")),
+        ("best", Endpoint("groq", "llama-3.1-8b-instant")),
+        ("small", Endpoint("openai", "gpt-4o-mini")),
+        ("plain", Endpoint("main", "gpt-4o")),
+        ("claude-", Endpoint("anthropic", "claude-")),
+        ("claude-opus-5", Endpoint("anthropic", "claude-opus-5")),
+        ("llama-4-latest", Endpoint("groq", "meta/llama-4")),
+    ],
+)
+def test_a_name_may_lead_to_another_name(name: str, target: Endpoint) -> None:
+    assert ModelTable(ALIASES, {"groq", "anthropic", "openai"}, ["main"]).resolve(name) == (target,)
+
+
+def test_names_that_lead_round_in_a_circle_lead_nowhere() -> None:
+    assert ModelTable(ALIASES, (), ["main"]).resolve("round") is None
+
+
+def test_a_name_that_leads_to_another_reaches_no_more_than_its_route() -> None:
+    groq, openai = (UpstreamConfig(base_url="https://h") for _ in range(2))
+    config = Config(
+        models={"fast": ModelConfig(alias="groq/x"), "gpt-*": ModelConfig(alias="openai/gpt-*")},
+        upstreams={"groq": groq, "openai": openai},
+    )
+
+    def resolve(route: RouteConfig, name: str) -> tuple[Endpoint, ...] | None:
+        return ModelTable.for_route(config, route).resolve(name)
+
+    bound = RouteConfig(name="bound", upstream="openai")
+    listed = RouteConfig(name="listed", models={"quick": ModelConfig(alias="fast")})
+
+    assert resolve(bound, "fast") == (Endpoint("openai", "fast"),)
+    assert resolve(bound, "gpt-5") == (Endpoint("openai", "gpt-5"),)
+    assert resolve(listed, "quick") == (Endpoint("groq", "x"),)
+    assert resolve(listed, "fast") is None
+
+
 def test_the_built_in_route_serves_the_demo_model() -> None:
     config = default_config({})
 

@@ -49,6 +49,14 @@ def test_what_the_gateway_prints_fits_its_schema() -> None:
         {"plugins": {"cache": {"ttl": "5m", "entries": "${env:N}", "key": "${env:K}", "on_error": "open"}}},
         {"plugins": {"cache": {"use": "other", "free": 1}}},
         {"pipeline": ["cache", {"cache": {"ttl": 1}}, {"cache": None}]},
+        {
+            "upstreams": {
+                "groq": None,
+                "x": "groq",
+                "y": {"provider": "mistral", "quirks": {"format": "none"}},
+            }
+        },
+        {"models": {"fast": "groq/m", "slow": {"alias": "fast"}, "m": {"upstream": "groq"}}},
     ],
 )
 def test_what_can_be_decoded_fits(tree: dict[str, Any]) -> None:
@@ -64,6 +72,8 @@ def test_what_can_be_decoded_fits(tree: dict[str, Any]) -> None:
         {"server": {"body_timeout": -1}},
         {"log": {"level": "loud"}},
         {"upstreams": {"a": {"base_url": "https://h", "api_key": "sk-literal"}}},
+        {"upstreams": {"a": "grok2"}},
+        {"upstreams": {"a": {"provider": "mistrall"}}},
         {"plugins": {"cache": {"tll": "5m"}}},
         {"plugins": {"fast": {"use": "cache", "tll": "5m"}}},
         {"pipeline": [{"a": {}, "b": {}}]},

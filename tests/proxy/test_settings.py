@@ -6,22 +6,20 @@ import pytest
 
 from llmproxy.decode import decode_struct
 from llmproxy.errors import ConfigErrors
-from llmproxy.references import Resolved, Secret
+from llmproxy.references import Secret
 from llmproxy.settings import (
     Admin,
     Config,
     Listener,
     Match,
+    ModelConfig,
     PluginConfig,
     PluginRef,
     RouteConfig,
     Section,
     StoreConfig,
-    TimeoutOverrides,
-    Timeouts,
     TlsConfig,
     UpstreamConfig,
-    UpstreamTls,
 )
 
 
@@ -77,27 +75,8 @@ def test_an_admin_listener_for_other_machines_has_a_token() -> None:
         (Admin, {"listen": "nowhere"}, 'listen: "nowhere" is not an address'),
         (TlsConfig, {"certificate": "c", "key": "k", "client_auth": "required"}, "client_ca: missing"),
         (StoreConfig, "nothing", "url: no scheme"),
-        (Timeouts, {"idle": 0}, "idle: a timeout of 0s"),
-        (TimeoutOverrides, {"idle": "0s"}, "idle: a timeout of 0s"),
-        (UpstreamTls, {"key": "k"}, "certificate: missing; key is of no use"),
-        (UpstreamTls, {"certificate": "k"}, "key: missing; certificate is of no use"),
-        (UpstreamConfig, {"base_url": "ftp://h"}, "base_url: not a URL with a host"),
-        (UpstreamConfig, {"base_url": "https:///v1"}, "base_url: not a URL with a host"),
-        (UpstreamConfig, {"base_url": "https://h:99999"}, "base_url: not a URL"),
-        (UpstreamConfig, {"base_url": "https://h/a b"}, "base_url: holds a space"),
-        (UpstreamConfig, {"base_url": "https://u:p@h"}, "base_url: holds a user name or password"),
-        (UpstreamConfig, {"base_url": "https://h?x=1"}, "base_url: holds a query"),
-        (UpstreamConfig, {"base_url": "https://h", "proxy": "socks5://h"}, "proxy: not a URL with a host"),
-        (
-            UpstreamConfig,
-            {"base_url": "https://h", "headers": {"a b": "x"}},
-            'headers: "a b" is not a header name',
-        ),
-        (
-            UpstreamConfig,
-            {"base_url": "https://h", "headers": {"a": "x\ny"}},
-            "headers.a: holds a line break",
-        ),
+        (ModelConfig, {"model": "x"}, "upstream: missing; a model leads to an upstream, or to another name"),
+        (ModelConfig, {"alias": "x", "model": "y"}, "alias: stands beside upstream or model"),
         (Match, {"path": "v1"}, 'path: "v1" is not a path'),
         (Match, {"host": "h:80"}, 'host: "h:80" is not a host'),
         (Match, {"host": "a.*.b"}, 'host: "a.*.b" is not a host'),
@@ -106,7 +85,6 @@ def test_an_admin_listener_for_other_machines_has_a_token() -> None:
         (Match, {"methods": []}, "methods: empty"),
         (Match, {"methods": [5]}, "methods[0]: expected str"),
         (Listener, {"address": "h:1", "trusted_proxies": [5]}, "trusted_proxies[0]: expected str"),
-        (UpstreamConfig, {"base_url": "https://h", "headers": {"a": 5}}, "headers.a: expected str"),
         (RouteConfig, {"name": "a", "upstream": "b", "targets": ["c"]}, "targets: stands beside upstream"),
         (PluginRef, {"a": {}, "b": {}}, ": expected a plugin's name, or {name: options}"),
         (PluginRef, 5, ": expected a plugin's name, or {name: options}"),
@@ -123,8 +101,6 @@ def test_a_section_that_makes_no_sense_says_why(type_: type[Section], tree: obje
     ("type_", "tree"),
     [
         (TlsConfig, {"certificate": "c", "key": "k", "client_ca": "ca", "client_auth": "required"}),
-        (UpstreamTls, {"certificate": "c", "key": "k"}),
-        (UpstreamConfig, {"base_url": "https://h:8443/v1", "headers": {"a": "x", "b": "y"}}),
         (Match, {"methods": ["GET", "POST"]}),
     ],
 )
@@ -132,30 +108,9 @@ def test_a_section_that_makes_sense_is_taken(type_: type[Section], tree: object)
     assert isinstance(decode_struct(type_, tree), type_)
 
 
-@pytest.mark.parametrize("base_url", ["https://user:sk-1@host/v1", "sk-1", "https://h:sk-1/"])
-def test_a_wrong_url_is_never_repeated(base_url: str) -> None:
-    assert "sk-1" not in mistake(UpstreamConfig, {"base_url": base_url})
-
-
-def test_an_upstreams_proxy_may_carry_a_password_and_may_be_none() -> None:
-    proxy = Resolved("http://u:pw@proxy:3128", "http://u:${env:PW}@proxy:3128")
-
-    upstream = decode_struct(UpstreamConfig, {"base_url": "https://h", "proxy": proxy})
-
-    assert upstream.proxy == "http://u:pw@proxy:3128"
-    assert "pw@" not in repr(upstream)
-    assert decode_struct(UpstreamConfig, {"base_url": "https://h", "proxy": None}).proxy is None
-
-
 @pytest.mark.parametrize("host", ["example.com", "*.example.com", "[::1]", "localhost"])
 def test_a_host_may_be_a_name_a_wildcard_or_an_address(host: str) -> None:
     assert Match(host=host).host == host
-
-
-def test_a_route_overrides_only_the_timeouts_it_names() -> None:
-    own = decode_struct(TimeoutOverrides, {"total": "5m", "idle": "2s"})
-
-    assert own.over(Timeouts(connect=1.0)) == Timeouts(connect=1.0, idle=2.0, total=300.0)
 
 
 @pytest.mark.parametrize(
@@ -179,6 +134,15 @@ def test_an_instance_is_of_the_plugin_it_is_named_after_unless_it_says_otherwise
         "metrics": PluginConfig(use="metrics"),
         "cache": PluginConfig(use="cache", config={"ttl": 3}),
         "fast": PluginConfig(use="cache", on_error="open", config={"config": 1}),
+    }
+
+
+def test_a_model_is_written_as_the_name_that_it_leads_to() -> None:
+    tree = {"fast": "groq/m", "slow": {"alias": "fast"}}
+
+    assert decode_struct(Config, {"models": tree}).models == {
+        "fast": ModelConfig(alias="groq/m"),
+        "slow": ModelConfig(alias="fast"),
     }
 
 

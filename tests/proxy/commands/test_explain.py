@@ -113,7 +113,7 @@ def test_without_a_file_the_built_in_configuration_is_explained(tmp_path: Path) 
 def test_a_refusal_is_part_of_the_answer(tmp_path: Path) -> None:
     run = explain(tmp_path, b"GET /nowhere HTTP/1.1\n\n")
 
-    assert run.stdout.splitlines()[-1] == "refused   404 unknown_route: No route matches GET /nowhere."
+    assert run.stdout.splitlines()[-1] == "refused   404 no_upstream: Nothing on this route can answer this request."
     assert run.exit_code == 0
 
 

@@ -1,0 +1,92 @@
+"""The table of providers: one row each, from `providers.json`."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from functools import cache
+from importlib.resources import files
+from types import MappingProxyType
+from typing import Any, Final, Literal
+
+import msgspec
+
+_REQUIRED: Final = re.compile(r"\$\{env:([A-Za-z_][A-Za-z0-9_]*)\}")
+
+
+class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """A provider: what an upstream of it needs beside a key.
+
+    Attributes:
+        name: what configurations and model names call it.
+        title: what people call it.
+        base_url: where its API is, for its own `dialect`; may refer to the environment, and is empty where each
+            account has an address of its own.
+        dialect: what it speaks best.
+        also: base URLs by other dialects that it speaks.
+        keys: variables of the environment that may hold its key; the first that is set counts.
+        key: whether there must be one; servers on one's own machine mostly want none.
+        by_key: whether a key that is set is enough to serve it where no configuration is given. Not so for a
+            variable that says nothing of models, or that belongs to another row.
+        names: other names for it, those that other tools use among them.
+        prices: its name in genai-prices, or several, each with what follows a model's name there.
+        quirks: in what it departs from its dialect (`llmproxy.quirks`).
+        docs: where it documents its API.
+    """
+
+    name: str
+    title: str
+    docs: str
+    keys: tuple[str, ...]
+    base_url: str = ""
+    dialect: str = "openai"
+    also: dict[str, str] = {}
+    key: Literal["needed", "optional"] = "needed"
+    by_key: bool = True
+    names: tuple[str, ...] = ()
+    prices: str | dict[str, str] = ""
+    quirks: dict[str, Any] = {}
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """What genai-prices calls it, with the suffix of model names."""
+        if isinstance(self.prices, dict):
+            return self.prices
+        return {self.prices: ""} if self.prices else {}
+
+    def address(self, dialect: str) -> str | None:
+        """Return the base URL for a dialect, or None where it has none that is the same for all accounts."""
+        return (self.base_url or None) if dialect == self.dialect else self.also.get(dialect)
+
+    def key_variable(self, environ: Mapping[str, str]) -> str | None:
+        """Return the variable that holds the key, or None if none is set."""
+        return next((name for name in self.keys if environ.get(name, "").strip()), None)
+
+    def is_complete(self, environ: Mapping[str, str]) -> bool:
+        """Whether the environment has all that an upstream of it needs."""
+        if not self.base_url or not all(environ.get(name) for name in _REQUIRED.findall(self.base_url)):
+            return False
+        return self.key == "optional" or self.key_variable(environ) is not None
+
+
+@cache
+def providers() -> tuple[Provider, ...]:
+    """Return all providers, by name."""
+    data = files(__package__).joinpath("providers.json").read_bytes()
+    return msgspec.json.decode(data, type=tuple[Provider, ...])
+
+
+@cache
+def by_name() -> Mapping[str, Provider]:
+    """Return the providers by every name that they go by."""
+    return MappingProxyType({name: row for row in providers() for name in (row.name, *row.names)})
+
+
+def find_provider(name: str) -> Provider | None:
+    """Return the provider of a name, however its letters are cased."""
+    return by_name().get(name.lower())
+
+
+def named(environ: Mapping[str, str]) -> tuple[Provider, ...]:
+    """Return the providers that the environment holds a key for."""
+    return tuple(row for row in providers() if row.by_key and row.is_complete(environ))

@@ -1,0 +1,126 @@
+"""How an upstream is reached: the sections of the configuration below `upstreams`."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated, Final
+from urllib.parse import urlsplit
+
+import msgspec
+
+from llmproxy.errors import ConfigError
+from llmproxy.keypaths import join_key
+from llmproxy.quirks import Quirks
+from llmproxy.references import Secret, quoted
+from llmproxy.sections import Section
+from llmproxy.units import Duration
+
+Count = Annotated[int, msgspec.Meta(ge=0)]
+Positive = Annotated[int, msgspec.Meta(ge=1)]
+
+_HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+_CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
+
+
+def _refuse_zero(timeouts: msgspec.Struct) -> None:
+    for name, value in msgspec.structs.asdict(timeouts).items():
+        if value == 0:
+            raise ConfigError(name, "a timeout of 0s would fail every attempt")
+
+
+def _check_url(path: str, url: str, *, userinfo: bool) -> None:
+    if re.search(r"[\x00-\x20\x7f]", url):
+        raise ConfigError(path, "holds a space or a control character")
+    try:
+        parts = urlsplit(url)
+        usable = parts.scheme in {"http", "https"} and bool(parts.hostname) and parts.port != 0
+    except ValueError:
+        raise ConfigError(path, "not a URL") from None
+    if not usable:  # the text is not repeated: it may hold a credential
+        raise ConfigError(path, 'not a URL with a host, as in "https://api.example.com/v1"')
+    if not userinfo and "@" in parts.netloc:
+        raise ConfigError(path, "holds a user name or password; use api_key or headers")
+    if parts.query or parts.fragment:
+        raise ConfigError(path, "holds a query or a fragment")
+
+
+class Timeouts(Section, frozen=True):
+    """The five timeouts of an attempt, one meaning each."""
+
+    connect: Duration = 5.0
+    headers: Duration = 120.0
+    first_token: Duration = 120.0
+    idle: Duration = 60.0
+    total: Duration = 600.0
+
+    def __post_init__(self) -> None:
+        _refuse_zero(self)
+
+
+class TimeoutOverrides(Section, frozen=True):
+    """A route's own timeouts; what it leaves out stays the upstream's."""
+
+    connect: Duration | None = None
+    headers: Duration | None = None
+    first_token: Duration | None = None
+    idle: Duration | None = None
+    total: Duration | None = None
+
+    def __post_init__(self) -> None:
+        _refuse_zero(self)
+
+    def over(self, timeouts: Timeouts) -> Timeouts:
+        """Return the upstream's timeouts with this route's on top."""
+        own = {name: value for name, value in msgspec.structs.asdict(self).items() if value is not None}
+        return msgspec.structs.replace(timeouts, **own)
+
+
+class PoolSettings(Section, frozen=True):
+    """Connections to one upstream, for each worker."""
+
+    max_connections: Positive = 16384
+    max_waiting: Count = 4096
+    keepalive: Duration = 60.0
+
+
+class UpstreamTls(Section, frozen=True):
+    """How an upstream's certificate is judged, and which one is shown to it."""
+
+    ca: str | None = None
+    certificate: str | None = None
+    key: str | None = None
+    verify: bool = True
+    server_name: str | None = None
+
+    def __post_init__(self) -> None:
+        if (self.certificate is None) != (self.key is None):
+            missing, given = ("key", "certificate") if self.key is None else ("certificate", "key")
+            raise ConfigError(missing, f"missing; {given} is of no use without it")
+
+
+class UpstreamConfig(Section, frozen=True):
+    """An API to send requests to; with a `provider`, what is left out comes from the table of providers."""
+
+    base_url: str
+    provider: str | None = None
+    dialect: str = "openai"
+    quirks: Quirks = Quirks()
+    api_key: Secret | None = None
+    headers: dict[str, str] = {}
+    timeouts: Timeouts = Timeouts()
+    pool: PoolSettings = PoolSettings()
+    tls: UpstreamTls | None = None
+    proxy: str | None = "env"
+    dns_ttl: Duration = 30.0
+
+    def __post_init__(self) -> None:
+        _check_url("base_url", self.base_url, userinfo=False)
+        if self.proxy is not None and self.proxy != "env":
+            _check_url("proxy", self.proxy, userinfo=True)
+        for name, value in self.headers.items():
+            if not _HEADER_NAME.fullmatch(name):
+                raise ConfigError("headers", f"{quoted(name)} is not a header name")
+            if _CONTROL.search(value):
+                raise ConfigError(
+                    join_key("headers", name), "holds a line break or another control character"
+                )

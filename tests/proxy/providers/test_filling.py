@@ -1,0 +1,114 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmproxy.providers.filling import fill_upstreams
+from llmproxy.references import Interpolation
+
+ENVIRON = {"GROQ_API_KEY": "sk", "MISTRAL_API_KEY": "sk", "DEEPSEEK_API_KEY": "sk"}
+
+
+def filled(section: object, name: str = "it", **environ: str) -> tuple[Any, list[str]]:
+    interpolation = Interpolation(ENVIRON | environ, str)
+    tree = fill_upstreams({"upstreams": {name: section}}, interpolation, ENVIRON | environ)
+    assert isinstance(tree, dict)
+    return tree["upstreams"][name], [str(error) for error in interpolation.errors]
+
+
+@pytest.mark.parametrize(
+    ("name", "section"),
+    [
+        ("groq", None),
+        ("groq", {}),
+        ("it", "groq"),
+        ("it", {"provider": "groq"}),
+        ("groq", {"dialect": "openai"}),
+    ],
+)
+def test_a_provider_is_named_in_five_ways(name: str, section: object) -> None:
+    upstream, mistakes = filled(section, name)
+
+    assert mistakes == []
+    assert upstream["provider"] == "groq"
+    assert upstream["base_url"] == "https://api.groq.com/openai/v1"
+    assert upstream["dialect"] == "openai"
+    assert (upstream["api_key"], upstream["api_key"].reference) == ("sk", "${env:GROQ_API_KEY}")
+    assert upstream["quirks"]["max_tokens"] == "max_completion_tokens"
+
+
+def test_what_is_written_stays() -> None:
+    written = {"provider": "mistral", "base_url": "http://h", "api_key": "k", "quirks": {"tool_ids": "any"}}
+
+    upstream, mistakes = filled(written)
+
+    assert mistakes == []
+    assert (upstream["base_url"], upstream["api_key"]) == ("http://h", "k")
+    assert upstream["quirks"]["tool_ids"] == "any"
+    assert upstream["quirks"]["required"] == "any"
+
+
+def test_no_key_is_one_too() -> None:
+    assert filled({"provider": "groq", "api_key": None})[0]["api_key"] is None
+
+
+def test_another_dialect_of_the_provider_has_its_own_address_and_no_quirks() -> None:
+    upstream, mistakes = filled({"provider": "deepseek", "dialect": "anthropic"})
+
+    assert mistakes == []
+    assert upstream["base_url"] == "https://api.deepseek.com/anthropic/v1"
+    assert "quirks" not in upstream
+
+
+def test_another_name_of_a_provider_is_its_own_name_afterwards() -> None:
+    assert filled("google", GEMINI_API_KEY="g")[0]["provider"] == "gemini"
+
+
+def test_a_server_of_ones_own_needs_no_key_and_takes_one() -> None:
+    assert "api_key" not in filled("vllm")[0]
+    assert filled("vllm", VLLM_API_KEY="v")[0]["api_key"] == "v"
+
+
+@pytest.mark.parametrize(
+    ("name", "section", "path"),
+    [
+        ("it", "grog", "upstreams.it"),
+        ("grog", None, "upstreams.grog"),
+        ("it", {"provider": "grog"}, "upstreams.it.provider"),
+    ],
+)
+def test_a_provider_that_is_not_known_is_told_with_the_nearest(name: str, section: object, path: str) -> None:
+    told = f"{path}: unknown provider \"grog\" (llmproxy providers lists them); did you mean 'groq'?"
+
+    assert filled(section, name)[1] == [told]
+
+
+@pytest.mark.parametrize(
+    ("section", "mistake"),
+    [
+        ({"provider": "xai"}, 'upstreams.it.api_key: environment variable "XAI_API_KEY" is not set'),
+        (
+            {"provider": "modal", "api_key": None},
+            "upstreams.it.base_url: missing; an account of Modal has no known address",
+        ),
+        (
+            {"provider": "groq", "dialect": "gemini"},
+            'upstreams.it.base_url: missing; dialect "gemini" of Groq has no known address',
+        ),
+    ],
+)
+def test_a_provider_that_cannot_be_filled_in_says_why(section: object, mistake: str) -> None:
+    assert filled(section)[1] == [mistake]
+
+
+@pytest.mark.parametrize(
+    "section", [{"base_url": "https://h"}, {"timeouts": {}}, 5, [], {"provider": 5}, {"provider": None}]
+)
+def test_what_names_no_provider_stays_as_it_is(section: object) -> None:
+    assert filled(section) == (section, [])
+
+
+@pytest.mark.parametrize("tree", [None, [], {}, {"upstreams": 5}, {"upstreams": None}])
+def test_a_tree_without_upstreams_stays_as_it_is(tree: object) -> None:
+    assert fill_upstreams(tree, Interpolation({}, str), {}) == tree
