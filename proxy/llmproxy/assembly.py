@@ -154,6 +154,7 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
     config = assembly.config
     route = Route(settings.name, settings.match, meter_usage=settings.meter_usage, lossy=settings.lossy)
     route.max_body = settings.max_body if settings.max_body is not None else config.server.max_body
+    route.fetching = config.fetching
     route.idle_timeout = settings.timeouts.idle if settings.timeouts and settings.timeouts.idle else 60.0
     route.targets = {name: _target(assembly, name, settings) for name in config.upstreams}
     names = settings.targets or ((settings.upstream,) if settings.upstream else ())

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
         CountAnswer,
         EmbedAnswer,
         GenerateRequest,
+        Link,
         Losses,
         ModelRequest,
         StreamEvent,
@@ -185,6 +186,12 @@ class UpstreamFace(Protocol):
     def stream_filter(self, exchange: Exchange) -> ByteFilter | None:
         """Return what takes back out of a stream what `encode` asked for and the caller did not."""
 
+    def fetches(self, link: Link, kind: str) -> bool:
+        """Whether a link must be replaced by its bytes before `encode_request`: this dialect takes no such URL.
+
+        `kind` is image, audio, video or document.
+        """
+
     def encode_request(
         self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses
     ) -> UpstreamRequest | None:
@@ -247,6 +254,10 @@ class Untranslated:
     def stream_filter(self, exchange: Exchange) -> ByteFilter | None:
         """Nothing was added, nothing is taken out."""
         return None
+
+    def fetches(self, link: Link, kind: str) -> bool:
+        """Leave every link as it is."""
+        return False
 
     def encode_request(
         self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses

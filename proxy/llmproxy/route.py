@@ -6,6 +6,8 @@ from collections.abc import Awaitable, Callable, Mapping
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
+from llmproxy.fetchpolicy import FetchingConfig
+
 if TYPE_CHECKING:
     from llmproxy.config import Match, Timeouts
     from llmproxy.dialects import ClientFace, LocalUpstream, UpstreamFace
@@ -55,6 +57,8 @@ class Route:
     idle_timeout: float = 60.0
     meter_usage: bool = True
     lossy: str = "warn"
+    #: What may be fetched for a caller whose provider takes no URLs.
+    fetching: FetchingConfig = field(default_factory=FetchingConfig)
     #: Whether the route serves the models that it lists and no others, so that a request without one says nothing.
     listed: bool = False
     #: Opens the store in which translations keep what callers refer to.

@@ -26,6 +26,7 @@ from llmproxy.errors import BadRequest, GatewayError, UpstreamError
 from llmproxy.exchange import StateKey
 from llmproxy.inflate import Inflate
 from llmproxy.lanes import Lane, run_whole
+from llmproxy.links import Fetches, with_bytes
 from llmproxy.memory import StoreMemory
 from llmproxy.messages import Headers, Reply, UpstreamRequest
 from llmproxy.signatures import keep_signatures, put_back_signatures
@@ -57,10 +58,11 @@ _log = structlog.get_logger("llmproxy")
 class Asked:
     """One caller's request in the canonical form, and what that form could not hold."""
 
-    __slots__ = ("body", "losses", "request")
+    __slots__ = ("body", "fetched", "losses", "request")
 
     def __init__(self, body: bytes, request: ModelRequest, losses: Losses) -> None:
         self.body = body
+        self.fetched: Fetches = {}
         self.request = request
         self.losses = losses
 
@@ -103,7 +105,8 @@ async def outgoing(exchange: Exchange, endpoint: Endpoint, face: UpstreamFace) -
     exchange.losses = ()
     asked = await request_of(exchange)
     losses = Losses(asked.losses.names)
-    wire = face.encode_request(exchange, endpoint, asked.request, losses)
+    request = await with_bytes(asked.request, face, exchange.route, asked.fetched)
+    wire = face.encode_request(exchange, endpoint, request, losses)
     for loss in asked.losses:
         losses.add(loss.field, loss.why)
     if wire is None and isinstance(asked.request, CountRequest):
