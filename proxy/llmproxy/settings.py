@@ -1,0 +1,321 @@
+"""The configuration's typed sections; what each key means and what it is when left out."""
+
+from __future__ import annotations
+
+import re
+from ipaddress import ip_network
+from typing import Any, Final, Literal
+
+from llmproxy.addresses import Address, parse_address
+from llmproxy.errors import ConfigError
+from llmproxy.fetchpolicy import FetchingConfig
+from llmproxy.patterns import compile_path
+from llmproxy.references import Secret, quoted
+from llmproxy.sections import Section
+from llmproxy.units import Duration, Size
+from llmproxy.upstreamsettings import (
+    PoolSettings,
+    Positive,
+    TimeoutOverrides,
+    Timeouts,
+    UpstreamConfig,
+    UpstreamTls,
+)
+
+__all__ = [
+    "Admin",
+    "Config",
+    "Fragment",
+    "Listener",
+    "LogConfig",
+    "Match",
+    "ModelConfig",
+    "PluginConfig",
+    "PluginRef",
+    "PoolSettings",
+    "RouteConfig",
+    "Section",
+    "ServerSettings",
+    "StoreConfig",
+    "TimeoutOverrides",
+    "Timeouts",
+    "TlsConfig",
+    "UpstreamConfig",
+    "UpstreamTls",
+]
+
+OnError = Literal["open", "closed"]
+
+KiB: Final = 2**10
+MiB: Final = 2**20
+
+
+def _with_use(name: str, plugin: object) -> object:
+    if plugin is None:
+        return {"use": name}
+    return {"use": name} | plugin if isinstance(plugin, dict) else plugin
+
+
+def _checked(path: str, parse: Any, text: str) -> Any:
+    try:
+        return parse(text)
+    except ValueError as error:
+        raise ConfigError(path, str(error)) from None
+
+
+def _is_host_pattern(host: str) -> bool:
+    labels = host.removeprefix("*.")
+    if labels.startswith("[") and labels.endswith("]"):
+        return labels == host
+    return bool(labels) and not any(character in "*:/@ ?#" for character in labels)
+
+
+class TlsConfig(Section, frozen=True):
+    """A listener's certificate, and whether its clients need one."""
+
+    certificate: str
+    key: str
+    client_ca: str | None = None
+    client_auth: Literal["none", "optional", "required"] = "none"
+
+    def __post_init__(self) -> None:
+        if self.client_auth != "none" and self.client_ca is None:
+            raise ConfigError("client_ca", f'missing; client_auth "{self.client_auth}" needs it')
+
+
+class Listener(Section, frozen=True):
+    """One address to take requests on, TCP or Unix."""
+
+    address: str
+    tls: TlsConfig | None = None
+    trusted_proxies: tuple[str, ...] = ()
+
+    def __post_init__(self) -> None:
+        _checked("address", parse_address, self.address)
+        for index, network in enumerate(self.trusted_proxies):
+            try:
+                ip_network(network)
+            except ValueError:
+                message = f'{quoted(network)} is not a network such as "10.0.0.0/8"'
+                raise ConfigError(f"trusted_proxies[{index}]", message) from None
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`listen: 127.0.0.1:8080` is an address."""
+        return {"address": tree} if isinstance(tree, str) else tree
+
+    @property
+    def host(self) -> str:
+        """The host, without brackets; empty for a Unix socket."""
+        return parse_address(self.address).host
+
+    @property
+    def port(self) -> int:
+        """The port; 0 asks the system for one."""
+        return parse_address(self.address).port
+
+    @property
+    def path(self) -> str | None:
+        """The Unix socket's path, or None for TCP."""
+        return parse_address(self.address).path
+
+
+class Admin(Section, frozen=True):
+    """The listener of admin routes, pages and metrics."""
+
+    listen: str = "127.0.0.1:9901"
+    token: Secret | None = None
+
+    def __post_init__(self) -> None:
+        if self.address is not None and not self.address.is_loopback and self.token is None:
+            raise ConfigError("token", f"missing; {quoted(self.listen)} can be reached from other machines")
+
+    @property
+    def address(self) -> Address | None:
+        """Where to listen, or None for "off"."""
+        return None if self.listen == "off" else _checked("listen", parse_address, self.listen)
+
+
+class ServerSettings(Section, frozen=True):
+    """Limits of the client side, the same for all listeners."""
+
+    max_body: Size = 32 * MiB
+    max_header_size: Size = 16 * KiB
+    header_timeout: Duration = 10.0
+    body_timeout: Duration = 60.0
+    keepalive_timeout: Duration = 75.0
+    write_timeout: Duration = 60.0
+    drain_timeout: Duration = 30.0
+    drain_pause: Duration = 0.5
+    backlog: Positive = 4096
+    request_id_header: str = "x-request-id"
+
+
+class StoreConfig(Section, frozen=True):
+    """A store by its URL, e.g. `memory://`, `lmdb:///var/lib/llmproxy?size=1GiB`, `redis://host:6379/0`."""
+
+    url: str
+
+    def __post_init__(self) -> None:
+        if not re.match(r"[a-z][a-z0-9+.-]*:", self.url):  # not repeated: it may hold a password
+            raise ConfigError("url", 'no scheme, as in "redis://127.0.0.1:6379/0"')
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`main: redis://127.0.0.1` is a URL."""
+        return {"url": tree} if isinstance(tree, str) else tree
+
+
+class ModelConfig(Section, frozen=True):
+    """Where a public model name leads: to an upstream, which sees `model` or the public name, or to another name.
+
+    In a name with a `*`, a `*` in `model` or `alias` stands for the same text.
+    """
+
+    upstream: str | None = None
+    model: str | None = None
+    alias: str | None = None
+
+    def __post_init__(self) -> None:
+        if self.alias is None and self.upstream is None:
+            raise ConfigError(
+                "upstream", "missing; a model leads to an upstream, or to another name by alias"
+            )
+        if self.alias is not None and (self.upstream is not None or self.model is not None):
+            raise ConfigError("alias", "stands beside upstream or model; the name it leads to has its own")
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`fast: groq/llama-3.3-70b-versatile` is another name for a model."""
+        return {"alias": tree} if isinstance(tree, str) else tree
+
+
+class PluginConfig(Section, frozen=True):
+    """A named instance of a plugin; `config` is what the plugin's own struct decodes."""
+
+    use: str
+    config: dict[str, Any] = {}
+    on_error: OnError | None = None
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """Keys other than `use` and `on_error` are the plugin's own."""
+        if not isinstance(tree, dict):
+            return tree
+        own = {key: value for key, value in tree.items() if key in {"use", "on_error"}}
+        return own | {"config": {key: value for key, value in tree.items() if key not in own}}
+
+
+class PluginRef(Section, frozen=True):
+    """A plugin instance in a route's list, with the route's options for it."""
+
+    name: str
+    options: dict[str, Any] = {}
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`- cache` is a name; `- cache: {ttl: 5m}` a name with its options."""
+        if isinstance(tree, str):
+            return {"name": tree}
+        if isinstance(tree, dict) and len(tree) == 1:
+            [(name, options)] = tree.items()
+            return {"name": name, "options": {} if options is None else options}
+        raise ValueError("expected a plugin's name, or {name: options}")
+
+
+class Match(Section, frozen=True):
+    """Which requests a route takes. All conditions must hold."""
+
+    path: str = "/*"
+    host: str | None = None
+    methods: tuple[str, ...] | None = None
+    headers: dict[str, str] = {}
+    query: dict[str, str] = {}
+
+    def __post_init__(self) -> None:
+        _checked("path", compile_path, self.path)
+        if self.host is not None and not _is_host_pattern(self.host):
+            message = f'{quoted(self.host)} is not a host such as "api.example.com" or "*.example.com"'
+            raise ConfigError("host", message + " (no port)")
+        for index, method in enumerate(self.methods or ()):
+            if not method.isalpha() or method != method.upper():
+                raise ConfigError(
+                    f"methods[{index}]", f"{quoted(method)} is not a method such as GET or POST"
+                )
+        if self.methods == ():
+            raise ConfigError("methods", "empty, so the route would never match; leave it out for any method")
+
+
+class RouteConfig(Section, frozen=True):
+    """A route: what it matches, the plugins it passes, where it leads."""
+
+    name: str
+    match: Match = Match()
+    plugins: tuple[PluginRef, ...] = ()
+    upstream: str | None = None
+    targets: tuple[str, ...] = ()
+    strategy: str | None = None
+    models: dict[str, ModelConfig] | None = None
+    timeouts: TimeoutOverrides | None = None
+    max_body: Size | None = None
+    lossy: Literal["allow", "warn", "refuse"] = "warn"
+    meter_usage: bool = True
+
+    def __post_init__(self) -> None:
+        if self.upstream is not None and self.targets:
+            raise ConfigError("targets", "stands beside upstream; write one of them")
+
+    @property
+    def upstreams(self) -> tuple[str, ...]:
+        """The route's own upstreams, in order: `targets`, or the one `upstream`."""
+        return self.targets or (() if self.upstream is None else (self.upstream,))
+
+
+class LogConfig(Section, frozen=True):
+    """What is logged and how; `auto` is console on a terminal, JSON elsewhere."""
+
+    level: Literal["debug", "info", "warning", "error"] = "info"
+    format: Literal["json", "console", "auto"] = "auto"
+
+
+class Config(Section, frozen=True, rename={"listeners": "listen"}):
+    """The whole configuration."""
+
+    version: Literal[1] = 1
+    listeners: tuple[Listener, ...] = (Listener(address="127.0.0.1:8080"),)
+    admin: Admin = Admin()
+    server: ServerSettings = ServerSettings()
+    log: LogConfig = LogConfig()
+    stores: dict[str, StoreConfig] = {}
+    memory: str | None = None
+    fetching: FetchingConfig = FetchingConfig()
+    upstreams: dict[str, UpstreamConfig] = {}
+    models: dict[str, ModelConfig] = {}
+    plugins: dict[str, PluginConfig] = {}
+    pipeline: tuple[PluginRef, ...] = ()
+    routes: tuple[RouteConfig, ...] = ()
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """One listener needs no list; an instance without `use` is of the plugin it is named after."""
+        if not isinstance(tree, dict):
+            return tree
+        changed = dict(tree)
+        if isinstance(tree.get("listen"), str | dict):
+            changed["listen"] = [tree["listen"]]
+        if isinstance(plugins := tree.get("plugins"), dict):
+            changed["plugins"] = {name: _with_use(name, plugin) for name, plugin in plugins.items()}
+        return changed
+
+    def kind_of(self, route: RouteConfig) -> Literal["http", "model"]:
+        """Say whether a route serves a plain HTTP API or language models."""
+        dialects = {self.upstreams[name].dialect for name in route.upstreams if name in self.upstreams}
+        return "http" if "http" in dialects else "model"
+
+
+class Fragment(Section, frozen=True):
+    """What a plugin may add to the configuration from elsewhere."""
+
+    upstreams: dict[str, UpstreamConfig] = {}
+    models: dict[str, ModelConfig] = {}
+    routes: tuple[RouteConfig, ...] = ()
