@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llmproxy.plugin import Plugin, Registry, hookimpl
 from llmproxy_anthropic.config import AnthropicConfig
+from llmproxy_anthropic.faces import AnthropicClient, AnthropicUpstream
 
 
 class AnthropicPlugin(Plugin[AnthropicConfig]):
@@ -13,4 +14,5 @@ class AnthropicPlugin(Plugin[AnthropicConfig]):
 
     @hookimpl
     def register(self, registry: Registry) -> None:
-        """Offer both faces."""
+        """Offer the faces."""
+        registry.dialect("anthropic", client=AnthropicClient(), upstream=AnthropicUpstream())

@@ -1,0 +1,99 @@
+"""Errors as Anthropic words them."""
+
+from __future__ import annotations
+
+import math
+from typing import Final
+
+import orjson
+
+from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply, UpstreamError
+
+_TYPE_OF_KIND: Final = {
+    "invalid_request": "invalid_request_error",
+    "authentication": "authentication_error",
+    "permission": "permission_error",
+    "not_found": "not_found_error",
+    "too_large": "request_too_large",
+    "rate_limit": "rate_limit_error",
+    "quota": "billing_error",
+    "overloaded": "overloaded_error",
+    "timeout": "timeout_error",
+    "server": "api_error",
+}
+_TYPE_OF_STATUS: Final = {
+    401: "authentication_error",
+    402: "billing_error",
+    403: "permission_error",
+    404: "not_found_error",
+    408: "timeout_error",
+    409: "conflict_error",
+    413: "request_too_large",
+    429: "rate_limit_error",
+    503: "overloaded_error",
+    504: "timeout_error",
+    529: "overloaded_error",
+}
+# The words of Anthropic's own for which no kind stands.
+_OWN: Final = frozenset({"conflict_error", "memory_precondition_failed_error", "memory_path_conflict_error"})
+_OVERLOADED: Final = 529
+_TRIED_AGAIN: Final = (429, 503, 529)
+
+
+class BadField(BadRequest):
+    """A member of the request's body is not as it must be; the message names it."""
+
+    def __init__(self, code: str, message: str, param: str | None = None, *, status: int = 400) -> None:
+        super().__init__(code, message, status=status)
+        self.param = param
+
+
+def type_of(error: GatewayError) -> str:
+    """Return Anthropic's word for the error."""
+    if isinstance(error, ProviderError):
+        return error.type if error.type in _OWN else _TYPE_OF_KIND.get(error.kind, "api_error")
+    fallback = "api_error" if error.status >= 500 else "invalid_request_error"
+    return _TYPE_OF_STATUS.get(error.status, fallback)
+
+
+def describe(error: GatewayError) -> dict[str, object]:
+    """Return the object that Anthropic's SDKs read an error from."""
+    names = {name.lower(): value for name, value in error.headers}
+    return {
+        "type": "error",
+        "error": {"type": type_of(error), "message": error.message},
+        "request_id": names.get("request-id"),
+    }
+
+
+def error_reply(error: GatewayError) -> Reply:
+    """Shape an error that is the whole answer."""
+    headers: dict[str, str] = {}
+    if error.retry_after is not None:
+        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+        if error.retry_after % 1:
+            headers["retry-after-ms"] = str(math.ceil(error.retry_after * 1000))
+    if (again := _worth_another_try(error)) is not None:
+        headers["x-should-retry"] = "true" if again else "false"
+    headers.update({name.lower(): value for name, value in error.headers})
+    return Reply.json(describe(error), _status(error), headers)
+
+
+def error_event(error: GatewayError) -> bytes:
+    """Shape an error that ends a stream."""
+    return b"event: error\ndata: " + orjson.dumps(describe(error)) + b"\n\n"
+
+
+def _status(error: GatewayError) -> int:
+    if isinstance(error, ProviderError) and error.kind == "overloaded" and error.status == 503:
+        return _OVERLOADED  # the SDKs know an overloaded provider by this one
+    return error.status
+
+
+def _worth_another_try(error: GatewayError) -> bool | None:
+    """Say what the gateway knows of its own refusals; a provider's and a broken attempt's are for the SDK to judge."""
+    if isinstance(error, ProviderError | UpstreamError):
+        return None
+    if error.status in _TRIED_AGAIN:
+        return True
+    return False if 400 <= error.status < 500 and error.status not in (408, 409) else None

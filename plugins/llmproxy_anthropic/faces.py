@@ -1,0 +1,144 @@
+"""The dialect's two faces. What translates is imported with the first request that needs it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import (
+    Claim,
+    Edit,
+    Endpoint,
+    Exchange,
+    GatewayError,
+    MessageEdit,
+    Reply,
+    StateKey,
+    StreamDecoder,
+    StreamEncoder,
+    Tap,
+    Untranslated,
+    UntranslatedClient,
+    UpstreamRequest,
+)
+from llmproxy_anthropic import conversation, errors, listing, passing, reading
+from llmproxy_anthropic.names import LOSS_NAMES
+from llmproxy_anthropic.taps import JsonTap, StreamTap
+
+if TYPE_CHECKING:
+    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Losses, ModelRequest
+
+_VERSION: Final = "anthropic-version"
+#: Input tokens of a request that was translated, estimated for the first event of a stream.
+_ESTIMATE: Final = StateKey[int]("anthropic.estimate")
+
+
+class AnthropicClient(UntranslatedClient):
+    """How callers speak it."""
+
+    wire = "anthropic"
+    claims: Sequence[Claim] = (
+        Claim("/v1/messages"),
+        Claim("/v1/messages/*"),
+        Claim("/anthropic/*"),
+        Claim("/v1/models", _VERSION),
+        Claim("/v1/models/*", _VERSION),
+        Claim("/v1/*", _VERSION),
+    )
+    markers: Sequence[str] = (_VERSION, "anthropic-beta")
+    loss_names: Mapping[str, str] = LOSS_NAMES
+
+    def reads_body(self, exchange: Exchange) -> bool:
+        """Say whether the body must be read before the request can be routed."""
+        return reading.reads_body(exchange.request)
+
+    def open(self, exchange: Exchange, body: bytes) -> None:
+        """Read the model's name and whether a stream is wanted."""
+        reading.read(exchange, body)
+
+    def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
+        """Turn message edits into byte ranges."""
+        return conversation.edits(body, messages)
+
+    def error(self, error: GatewayError) -> Reply:
+        """Shape an error."""
+        return errors.error_reply(error)
+
+    def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
+        """Shape an error that ends a stream."""
+        return errors.error_event(error)
+
+    def models(self, exchange: Exchange, names: Sequence[str]) -> Reply | None:
+        """List the models that may be used, or describe one of them."""
+        return listing.models_reply(exchange.request, names)
+
+    def decode_request(self, exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
+        """Read the whole request."""
+        from llmproxy_anthropic.decoding import decode_request, estimate  # noqa: PLC0415  # few translate
+
+        request = decode_request(exchange.request, body, losses)
+        if exchange.streamed:
+            exchange.state[_ESTIMATE] = estimate(request)
+        return request
+
+    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+        """Shape a whole answer."""
+        from llmproxy_anthropic.answers import encode_answer  # noqa: PLC0415  # likewise
+
+        return Reply.json(encode_answer(answer, exchange.model or "", exchange.id))
+
+    def stream_encoder(self, exchange: Exchange) -> StreamEncoder:
+        """Return a fresh encoder for one stream."""
+        from llmproxy_anthropic.telling import MessageEncoder  # noqa: PLC0415  # likewise
+
+        return MessageEncoder(exchange.model or "", exchange.id, exchange.state.get(_ESTIMATE) or 0)
+
+
+class AnthropicUpstream(Untranslated):
+    """How providers speak it."""
+
+    wire = "anthropic"
+
+    def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
+        """Make one attempt's wire request."""
+        return passing.passed(exchange, endpoint, body)
+
+    def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
+        """Return the header field that carries the provider's key; an OAuth token is a bearer's."""
+        key = api_key.encode()
+        if key.startswith(b"sk-ant-oat"):
+            return [(b"Authorization", b"Bearer " + key)]
+        return [(b"x-api-key", key)]
+
+    def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
+        """Read what may tell usage: a good answer to a POST, as JSON or as events."""
+        if exchange.request.method != "POST" or reply.status >= 300:
+            return None
+        kind = reply.headers.index.get(b"content-type", b"")
+        if kind[:16] == b"application/json":
+            return JsonTap()
+        return StreamTap() if reply.is_event_stream else None
+
+    def encode_request(
+        self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses
+    ) -> UpstreamRequest | None:
+        """Write a canonical request; there are no embeddings."""
+        from llmproxy_anthropic.encoding import encode_request  # noqa: PLC0415  # likewise
+
+        return encode_request(exchange.request, endpoint.model or request.model, request, losses)
+
+    def decode_answer(
+        self, exchange: Exchange, reply: Reply, body: bytes
+    ) -> Answer | EmbedAnswer | CountAnswer:
+        """Read a whole good answer."""
+        from llmproxy_anthropic.answers import decode_answer  # noqa: PLC0415  # likewise
+
+        return decode_answer(body)
+
+    def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
+        """Return a fresh decoder for a streamed answer."""
+        if not reply.is_event_stream:
+            return None
+        from llmproxy_anthropic.streams import MessageDecoder  # noqa: PLC0415  # likewise
+
+        return MessageDecoder()

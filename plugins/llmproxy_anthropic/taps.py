@@ -1,0 +1,113 @@
+"""Reads answers as they pass: first output, usage, the end marker, from bytes cut anywhere.
+
+Theory of operation. Usage is told twice: in the first event, and as it has grown in the last but one. So a stream's
+head is kept until its first output, and from then on no more than its tail; nothing is parsed in between. Names of
+events and keys are looked for with their quotes, which inside a string would be escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+from llmproxy.plugin import Usage
+from llmproxy_anthropic.usage import first_usage, last_usage, read_usage, usage_of_body
+
+#: Bytes kept of a stream's end: `message_delta` with its usage, container and edits needs less than half.
+TAIL: Final = 16 * 1024
+#: Bytes kept of a whole JSON answer's end, if it is longer, and of a head without any output.
+LONG_TAIL: Final = 1024 * 1024
+
+_OUTPUT: Final = re.compile(
+    rb'"type" ?: ?"content_block_delta"|"content_block" ?: ?\{ ?"type" ?: ?"(?!text"|thinking")[a-z0-9_]+"'
+)
+_OUTPUT_LONGEST: Final = 160
+_END: Final = re.compile(rb'"type" ?: ?"message_stop"')
+_FAILED: Final = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
+
+
+class JsonTap:
+    """Reads a whole JSON answer."""
+
+    __slots__ = ("_pieces", "_size", "first_output", "terminal", "usage")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.first_output = False
+        self.terminal = False
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Keep one piece; of a long answer, the tail."""
+        self.first_output = True
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > 2 * LONG_TAIL:
+            self._pieces = [b"".join(self._pieces)[-LONG_TAIL:]]
+            self._size = LONG_TAIL + 1
+
+    def end(self) -> None:
+        """Look for usage."""
+        self.terminal = True
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = []
+        if self._size <= LONG_TAIL:
+            self.usage = usage_of_body(body)
+        else:
+            self.usage = read_usage(last_usage(body[-LONG_TAIL:]))
+
+    def fail(self, error: BaseException) -> None:
+        """Forget what came: half an answer tells no usage."""
+        self._pieces = []
+
+
+class StreamTap:
+    """Reads an event stream."""
+
+    __slots__ = ("_carry", "_pieces", "_size", "_started", "first_output", "terminal", "usage")
+
+    def __init__(self) -> None:
+        self.first_output = False
+        self.terminal = False
+        self.usage: Usage | None = None
+        self._started: dict[str, Any] | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self._carry = b""
+
+    def feed(self, data: bytes) -> None:
+        """Read one piece."""
+        self._pieces.append(data)
+        self._size += len(data)
+        if not self.first_output:
+            self._await_output(data)
+        elif self._size > 4 * TAIL:
+            self._pieces = [b"".join(self._pieces)[-TAIL:]]
+            self._size = TAIL
+
+    def end(self) -> None:
+        """Find what head and tail tell."""
+        self._conclude()
+
+    def fail(self, error: BaseException) -> None:
+        """Find it likewise: usage may have come before the break."""
+        self._conclude()
+
+    def _conclude(self) -> None:
+        rest = b"".join(self._pieces)
+        self._pieces = []
+        if not self.first_output:
+            self._started = first_usage(rest)
+        tail = rest[-TAIL:]
+        self.usage = read_usage(self._started, last_usage(tail))
+        self.terminal = _END.search(tail) is not None or _FAILED.search(tail) is not None
+
+    def _await_output(self, data: bytes) -> None:
+        window = self._carry + data
+        self.first_output = _OUTPUT.search(window) is not None or self._size > LONG_TAIL
+        if self.first_output:
+            head = b"".join(self._pieces)
+            self._started, self._carry = first_usage(head), b""
+        else:
+            self._carry = window[-_OUTPUT_LONGEST:]
