@@ -11,6 +11,8 @@ from llmproxy.registry import DIALECT_GROUP, available
 from llmproxy.testing import make_process
 from llmproxy.testing.classes import with_names
 
+from .toy_dialects import ToyPlugin
+
 API = {"base_url": "http://127.0.0.1:9/base", "dialect": "http", "proxy": None}
 AI = {"base_url": "http://127.0.0.1:9/v1", "dialect": "openai", "proxy": None, "api_key": "${env:KEY}"}
 
@@ -145,6 +147,31 @@ async def test_a_model_route_reads_its_models_and_has_a_face():
     assert made["chat"].face_of(ClientRequest("POST", "/v1/chat/completions", Headers())).wire == "openai"
     assert made["chat"].targets["ai"].timeouts.idle == 7
     assert (made["plain"].face, made["plain"].faces, made["plain"].models) == (None, None, None)
+
+
+async def test_a_path_that_only_one_dialect_claims_decides_for_all_its_callers():
+    tree = {
+        "plugins": {"toy": {"use": ToyPlugin}},
+        "upstreams": {"dots": {**AI, "dialect": "dots"}},
+        "routes": [
+            {"name": "one", "match": {"path": "/toy/ask"}, "upstream": "dots"},
+            {"name": "any", "match": {"path": "/v9/*"}, "upstream": "dots"},
+        ],
+    }
+    made = routes(tree)
+
+    assert (made["one"].face.wire, made["one"].faces) == ("toy", None)
+    assert made["any"].face_of(ClientRequest("POST", "/v9/toy/ask", Headers())).wire == "toy"
+    assert made["any"].face_of(ClientRequest("POST", "/v9/other", Headers())) is None
+
+
+async def test_where_nothing_tells_the_callers_dialect_it_is_the_upstreams_own():
+    tree = {
+        "upstreams": {"ai": AI},
+        "routes": [{"name": "r", "match": {"path": "/odd/*"}, "upstream": "ai"}],
+    }
+
+    assert routes(tree)["r"].face_of(ClientRequest("POST", "/odd/call", Headers())).wire == "openai"
 
 
 async def test_a_key_goes_to_its_upstream_only_and_is_shown_nowhere():

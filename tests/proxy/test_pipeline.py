@@ -10,6 +10,8 @@ from llmproxy.http_api import HttpApi
 from llmproxy.plugin import Plugin, Reply, hookimpl
 from llmproxy.testing import FakeUpstream, make_exchange, make_process, run_route, running_route
 
+from .toy_dialects import ToyPlugin
+
 
 def plugin(**hooks):
     return type("Made", (Plugin,), {name: hookimpl(hook) for name, hook in hooks.items()})
@@ -165,3 +167,34 @@ async def test_a_model_route_without_a_model_says_so():
     served = await run_route([plugin()], make_exchange("GET", "/"), config={"routes": [{"name": "none"}]})
 
     assert (served.reply.status, served.json()["code"]) == (400, "model_required")
+
+
+@pytest.fixture
+def listing():
+    """Make a route that serves two models."""
+    served = {"models": {"fast": {"upstream": "upstream"}, "slow": {"upstream": "upstream"}}}
+    return {
+        "plugins": {"toy": {"use": ToyPlugin}},
+        "routes": [{"name": "r", "match": {"path": "/toy/*"}, **served}],
+    }
+
+
+async def test_the_models_of_a_route_are_listed_by_the_gateway(api, listing):
+    async with running_route({}, upstream=api, dialect="dots", config=listing) as serving:
+        served = await serving.serve(make_exchange("GET", "/toy/models"))
+        other = await serving.serve(make_exchange("GET", "/toy/else"))
+
+    assert served.json() == ["fast", "slow"]
+    assert served.exchange.outcome.result == "answered"
+    assert other.reply.status == 400
+    assert api.requests == []
+
+
+async def test_where_no_model_is_named_the_upstream_lists_its_own(api, listing):
+    route = {"name": "r", "match": {"path": "/toy/*"}, "upstream": "upstream"}
+    async with running_route(
+        {}, upstream=api, dialect="dots", config={**listing, "routes": [route]}
+    ) as serving:
+        served = await serving.serve(make_exchange("GET", "/toy/models"))
+
+    assert served.exchange.attempts
