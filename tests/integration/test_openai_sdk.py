@@ -33,7 +33,7 @@ admin: {{listen: 127.0.0.1:0}}
 server: {{drain_pause: 1ms}}
 log: {{level: warning}}
 upstreams:
-  main: {{base_url: "{url}/v1", api_key: "${{env:KEY_OF_UPSTREAM}}"}}
+  main: {{provider: openai, base_url: "{url}/v1", api_key: "${{env:KEY_OF_UPSTREAM}}"}}
 models:
   fast: {{upstream: main, model: "gpt-4o-mini-2024-07-18"}}
 plugins:
