@@ -1,0 +1,85 @@
+"""The caller's side: requests in, answers out."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
+
+import orjson
+
+from llmproxy.canonical import Answer, EmbedAnswer, Started
+from llmproxy.plugin import Reply, StateKey, no_translation
+from llmproxy_openai.calls import call_of
+from llmproxy_openai.chat.answers import encode_answer as write_answer
+from llmproxy_openai.chat.decoding import decode_chat
+from llmproxy_openai.chat.streams import ChunkEncoder
+from llmproxy_openai.embeddings import decode_embeddings, encode_embeddings
+from llmproxy_openai.errors import BadField
+
+if TYPE_CHECKING:
+    from llmproxy.canonical import CountAnswer, Losses, ModelRequest
+    from llmproxy.plugin import Exchange
+
+
+class Manner(NamedTuple):
+    """How a caller wants its answer written."""
+
+    include_usage: bool = False
+    #: Whether it knows one function call only, as it was before there were tools.
+    legacy: bool = False
+    #: Whether vectors shall be base64.
+    packed: bool = False
+
+
+_MANNER: Final = StateKey[Manner]("openai.manner")
+_PLAINLY: Final = Manner()
+
+
+def decode_request(exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
+    """Read a request for chat or embeddings."""
+    call = call_of(exchange.request.path)
+    if call not in ("chat", "embeddings") or exchange.request.method != "POST":
+        raise no_translation()
+    asked = _parsed(body)
+    if call == "embeddings":
+        wanted = decode_embeddings(asked, losses)
+        exchange.state[_MANNER] = Manner(packed=wanted.encoding == "base64")
+        return wanted
+    request = decode_chat(asked, losses)
+    legacy = "tools" not in asked and "functions" in asked
+    exchange.state[_MANNER] = Manner(request.include_usage, legacy)
+    return request
+
+
+def _parsed(body: bytes) -> dict[str, Any]:
+    try:
+        asked = orjson.loads(body)
+    except orjson.JSONDecodeError as fault:
+        raise BadField("invalid_json", f"The request's body is not JSON: {fault}.") from None
+    if type(asked) is not dict:
+        raise BadField("invalid_json", "The request's body must be a JSON object.")
+    return asked
+
+
+def encode_answer(exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+    """Shape a whole answer."""
+    manner = exchange.state.get(_MANNER) or _PLAINLY
+    if isinstance(answer, EmbedAnswer):
+        return Reply.json(encode_embeddings(answer, exchange.model or "", packed=manner.packed))
+    if not isinstance(answer, Answer):
+        raise no_translation()
+    told = _told(exchange)
+    body = write_answer(answer, name=told.id, model=told.model, created=told.created, legacy=manner.legacy)
+    return Reply.json(body)
+
+
+def stream_encoder(exchange: Exchange) -> ChunkEncoder:
+    """Return what writes a streamed answer."""
+    manner = exchange.state.get(_MANNER) or _PLAINLY
+    return ChunkEncoder(_told(exchange), include_usage=manner.include_usage, legacy=manner.legacy)
+
+
+def _told(exchange: Exchange) -> Started:
+    """Return what is said of an answer of which its provider says nothing."""
+    now = int(datetime.now(UTC).timestamp())
+    return Started(f"chatcmpl-{exchange.id}", exchange.model or "", now)

@@ -1,0 +1,109 @@
+"""Thoughts in messages: `reasoning_content` or `reasoning` as text, `reasoning_details` with what proves them.
+
+The details are OpenRouter's: a list of items {type: reasoning.text | reasoning.summary | reasoning.encrypted}, each with
+the `format` of the provider that made it. What this writes, a server of that kind reads, and the other way about.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Any, Final
+
+import msgspec
+
+from llmproxy.canonical import Reasoning, pack_signature, unpack_signature
+
+_FORMATS: Final = {
+    "anthropic": "anthropic-claude-v1",
+    "openai": "openai-responses-v1",
+    "gemini": "google-gemini-v1",
+    "xai": "xai-responses-v1",
+}
+_ORIGINS: Final = {form: origin for origin, form in _FORMATS.items()}
+
+
+def read_reasoning(message: dict[str, Any]) -> list[Reasoning]:
+    """Return the thoughts of a message or of a piece of one; what is no thought is passed over."""
+    details = message.get("reasoning_details")
+    blocks = read_details(details) if type(details) is list else []
+    if any(block.text for block in blocks):
+        return blocks
+    said = message.get("reasoning_content") or message.get("reasoning")
+    return [Reasoning(said), *blocks] if type(said) is str and said else blocks
+
+
+def read_details(details: list[Any]) -> list[Reasoning]:
+    """Read `reasoning_details`; items of one index and id are one thought."""
+    blocks: list[Reasoning] = []
+    last: object = None
+    for item in details:
+        if type(item) is not dict:
+            continue
+        block = read_detail(item)
+        place = (item.get("index"), item.get("id"))
+        if blocks and place == last and place != (None, None) and _fit(blocks[-1], block):
+            blocks[-1] = _joined(blocks[-1], block)
+        elif block.text or block.signature or block.redacted:
+            blocks.append(block)
+        last = place
+    return blocks
+
+
+def read_detail(item: dict[str, Any]) -> Reasoning:
+    """Read one item."""
+    origin = _ORIGINS.get(_text(item, "format"), "")
+    name = _text(item, "id")
+    if item.get("type") == "reasoning.encrypted":
+        data, origin = unpack_signature(_text(item, "data"), origin)
+        return Reasoning(redacted=data, origin=origin, id=name)
+    if item.get("type") == "reasoning.summary":
+        return Reasoning(_text(item, "summary"), origin=origin, summary=True, id=name)
+    signature, origin = unpack_signature(_text(item, "signature"), origin)
+    return Reasoning(_text(item, "text"), signature, origin=origin, id=name)
+
+
+def _fit(first: Reasoning, second: Reasoning) -> bool:
+    return first.origin == second.origin and not first.redacted
+
+
+def _joined(first: Reasoning, second: Reasoning) -> Reasoning:
+    return msgspec.structs.replace(
+        first,
+        text=first.text + second.text,
+        signature=first.signature + second.signature,
+        redacted=second.redacted,
+    )
+
+
+def _text(item: dict[str, Any], key: str) -> str:
+    value = item.get(key)
+    return value if type(value) is str else ""
+
+
+def is_proven(block: Reasoning) -> bool:
+    """Say whether a thought holds more than its text."""
+    return bool(block.signature or block.redacted or block.id)
+
+
+def write_detail(block: Reasoning, index: int) -> list[dict[str, Any]]:
+    """Write one thought as items."""
+    form, told = _FORMATS.get(block.origin, "unknown"), {"id": block.id} if block.id else {}
+    items: list[dict[str, Any]] = []
+    if block.summary:
+        items.append({"type": "reasoning.summary", "summary": block.text})
+    elif block.text or block.signature:
+        items.append({"type": "reasoning.text", "text": block.text})
+        if block.signature:
+            items[0]["signature"] = _packed(block.signature, block.origin)
+    if block.redacted:
+        items.append({"type": "reasoning.encrypted", "data": _packed(block.redacted, block.origin)})
+    return [{**item, **told, "format": form, "index": index} for item in items]
+
+
+def _packed(signature: str, origin: str) -> str:
+    return signature if origin in _FORMATS or not origin else pack_signature(signature, origin)
+
+
+def write_details(blocks: Iterable[Reasoning]) -> list[dict[str, Any]]:
+    """Write thoughts as `reasoning_details`."""
+    return [item for index, block in enumerate(blocks) for item in write_detail(block, index)]
