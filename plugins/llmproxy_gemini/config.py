@@ -6,4 +6,4 @@ import msgspec
 
 
 class GeminiConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """Nothing to set."""
+    """Nothing to configure: addresses and keys belong to upstreams."""

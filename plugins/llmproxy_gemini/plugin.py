@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from llmproxy.plugin import Plugin, Registry, hookimpl
+from llmproxy_gemini.client import GeminiClient
 from llmproxy_gemini.config import GeminiConfig
+from llmproxy_gemini.upstream import GeminiUpstream
 
 
 class GeminiPlugin(Plugin[GeminiConfig]):
@@ -14,3 +16,4 @@ class GeminiPlugin(Plugin[GeminiConfig]):
     @hookimpl
     def register(self, registry: Registry) -> None:
         """Offer both faces."""
+        registry.dialect("gemini", client=GeminiClient(), upstream=GeminiUpstream())

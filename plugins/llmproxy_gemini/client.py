@@ -1,0 +1,167 @@
+"""How callers speak it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import (
+    Claim,
+    Edit,
+    Exchange,
+    GatewayError,
+    Memory,
+    MessageEdit,
+    Reply,
+    StreamEncoder,
+    no_translation,
+)
+from llmproxy_gemini import errors
+from llmproxy_gemini.models import listing
+from llmproxy_gemini.paths import VERBS, call_of, streams_events
+
+if TYPE_CHECKING:
+    from llmproxy.canonical import (
+        Answer,
+        CountAnswer,
+        EmbedAnswer,
+        GenerateRequest,
+        Losses,
+        ModelRequest,
+    )
+
+_CONFIG: Final = "generationConfig."
+_PART: Final = "contents[].parts[]."
+_FUNCTION: Final = "tools[].functionDeclarations[]."
+
+#: What callers call the fields of the canonical form.
+LOSS_NAMES: Final[Mapping[str, str]] = {
+    "system": "systemInstruction",
+    "tool_choice": "toolConfig.functionCallingConfig",
+    "tool_choice.names": "toolConfig.functionCallingConfig.allowedFunctionNames",
+    "max_tokens": _CONFIG + "maxOutputTokens",
+    "temperature": _CONFIG + "temperature",
+    "top_p": _CONFIG + "topP",
+    "top_k": _CONFIG + "topK",
+    "stop": _CONFIG + "stopSequences",
+    "seed": _CONFIG + "seed",
+    "frequency_penalty": _CONFIG + "frequencyPenalty",
+    "presence_penalty": _CONFIG + "presencePenalty",
+    "logprobs": _CONFIG + "responseLogprobs",
+    "top_logprobs": _CONFIG + "logprobs",
+    "n": _CONFIG + "candidateCount",
+    "format": _CONFIG + "responseMimeType",
+    "modalities": _CONFIG + "responseModalities",
+    "thinking": _CONFIG + "thinkingConfig",
+    "thinking.effort": _CONFIG + "thinkingConfig.thinkingLevel",
+    "thinking.budget": _CONFIG + "thinkingConfig.thinkingBudget",
+    "thinking.show": _CONFIG + "thinkingConfig.includeThoughts",
+    "metadata": "labels",
+    "service_tier": "serviceTier",
+    "tools.hosted": "tools[]",
+    "content.image": _PART + "inlineData",
+    "content.audio": _PART + "inlineData",
+    "content.video": _PART + "inlineData",
+    "content.document": _PART + "inlineData",
+    "content.foreign": _PART + "executableCode",
+    "document.title": _PART + "inlineData.displayName",
+    "reasoning": _PART + "thought",
+    "reasoning.signature": _PART + "thoughtSignature",
+    "tool_call.signature": _PART + "thoughtSignature",
+    "tool_result.is_error": _PART + "functionResponse.response.error",
+    "tool_result.content": _PART + "functionResponse.parts",
+    "tools.strict": _FUNCTION + "parameters",
+    "dimensions": "outputDimensionality",
+    "task": "taskType",
+    "title": "title",
+}
+
+
+def _claims() -> tuple[Claim, ...]:
+    """Return the paths of Gemini and of Vertex; what else stands under /v1 is other dialects'."""
+    calls = [Claim(f"/*:{verb}") for verb in sorted(VERBS)]
+    # Shorter than what OpenAI's callers claim, who find its endpoints under /v1beta/openai/.
+    rest = [Claim("/v1beta*"), Claim("/v1alpha*")]
+    keyed = [Claim(f"/v1/{name}", "x-goog-api-key") for name in ("models", "models/*", "files*", "batches*")]
+    vertex = [
+        Claim("/v1/publishers/google/*"),
+        Claim("/v1/projects/*/publishers/google/*"),
+        Claim("/v1/cachedContents*"),
+        Claim("/v1/projects/*/cachedContents*"),
+    ]
+    return (*calls, *rest, *keyed, *vertex)
+
+
+class GeminiClient:
+    """How callers speak it."""
+
+    wire = "gemini"
+    claims: Sequence[Claim] = _claims()
+    markers: Sequence[str] = ("x-goog-api-client", "x-goog-api-key")
+    loss_names: Mapping[str, str] = LOSS_NAMES
+
+    def reads_body(self, exchange: Exchange) -> bool:
+        """Say whether the body must be here before the request can be routed: where a model is called."""
+        return exchange.request.method == "POST" and call_of(exchange.request.path) is not None
+
+    def open(self, exchange: Exchange, body: bytes) -> None:
+        """Read the model's name and whether a stream is wanted, both from the path."""
+        call = call_of(exchange.request.path) if exchange.request.method == "POST" else None
+        exchange.model = None if call is None else call.model
+        exchange.streamed = call is not None and call.verb == "streamGenerateContent"
+
+    def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
+        """Turn message edits into byte ranges."""
+        from llmproxy_gemini.conversation import edits  # noqa: PLC0415  # few gateways edit
+
+        return edits(body, messages)
+
+    def error(self, error: GatewayError) -> Reply:
+        """Shape an error."""
+        return errors.error_reply(error)
+
+    def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
+        """Shape an error that ends a stream."""
+        chunk = errors.error_chunk(error)
+        if streams_events(exchange.request.query):
+            return b"data: " + chunk + b"\r\n\r\n"
+        return b",\r\n" + chunk + b"\n]\n"
+
+    def models(self, exchange: Exchange, names: Sequence[str]) -> Reply | None:
+        """List the models that may be used, or describe one of them."""
+        return listing(exchange.request.path, names)
+
+    def decode_request(self, exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
+        """Read the whole request."""
+        call = call_of(exchange.request.path)
+        if call is None:
+            raise no_translation()
+        from llmproxy_gemini.calls import decode_call  # noqa: PLC0415  # few gateways translate
+
+        return decode_call(exchange, call, body, losses)
+
+    async def recall(self, exchange: Exchange, request: GenerateRequest, memory: Memory) -> GenerateRequest:
+        """Everything was sent."""
+        return request
+
+    async def remember(
+        self, exchange: Exchange, request: GenerateRequest, answer: Answer, memory: Memory
+    ) -> None:
+        """Nothing will be asked for."""
+
+    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+        """Shape a whole answer."""
+        from llmproxy_gemini.calls import encode_answer  # noqa: PLC0415  # few gateways translate
+
+        call = call_of(exchange.request.path)
+        return encode_answer(answer, single=call is not None and call.verb == "embedContent")
+
+    def stream_encoder(self, exchange: Exchange) -> StreamEncoder:
+        """Return a fresh encoder: of events, or of one JSON array where no events were asked for."""
+        from llmproxy_gemini.chunks import ChunkEncoder  # noqa: PLC0415  # few gateways translate
+
+        return ChunkEncoder(events=streams_events(exchange.request.query))
+
+    def stream_type(self, exchange: Exchange) -> bytes:
+        """Return the content type of a streamed answer."""
+        return b"text/event-stream" if streams_events(exchange.request.query) else b"application/json"

@@ -1,0 +1,118 @@
+"""Makes an attempt's wire request on the raw path: the caller's bytes, changed only where they must be."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+import orjson
+
+from llmproxy.plugin import (
+    Endpoint,
+    Exchange,
+    Headers,
+    JsonFault,
+    Spellings,
+    UpstreamRequest,
+    patch,
+    scan,
+)
+from llmproxy_gemini.paths import after_version, call_of, resource_name, target, without_secrets, written
+
+# The caller's credentials, what holds for one connection (RFC 9110 §7.6.1), and what the core writes itself.
+_LEFT_OUT: Final = frozenset(
+    b"""
+    authorization x-api-key api-key x-goog-api-key cookie
+    connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer
+    transfer-encoding upgrade
+    host content-length accept-encoding expect
+    """.split()
+)
+
+_SPACE: Final = b" \t\r\n"
+_KEYS: Final = frozenset({"model", "requests", "generateContentRequest", "generate_content_request"})
+_list_of_raw: Final = msgspec.json.Decoder(list[msgspec.Raw])
+_passes: Final = Spellings(_LEFT_OUT)
+
+Patch = tuple[int, int, bytes]
+
+
+def encode(exchange: Exchange, endpoint: Endpoint, body: bytes, *, publisher: str = "") -> UpstreamRequest:
+    """Return the request to send; an unchanged body is the very same object.
+
+    Its target is relative to the upstream's base URL, whose path stands for the caller's version. `publisher` is
+    what Vertex wants before the name of a model, where the base URL does not end in it.
+    """
+    request = exchange.request
+    model = endpoint.model if endpoint.model != exchange.model else None
+    call = call_of(request.path)
+    if call is None:
+        path = "/" + after_version(request.path)
+    else:
+        parent = (call.parent or publisher) if publisher else ""
+        path = target(call.verb, call.inside if model is None else written(model), parent)
+    if model is not None and call is not None and b'"model"' in body:
+        body = renamed(body, resource_name(model))
+    query = without_secrets(request.query)
+    headers = passed_headers(exchange)
+    return UpstreamRequest(request.method, f"{path}?{query}" if query else path, headers, body)
+
+
+def passed_headers(exchange: Exchange) -> Headers:
+    """Return the headers that travel on, spelled and ordered as they came."""
+    fields = exchange.request.headers
+    kept = [pair for pair in fields.raw if _passes[pair[0]]]
+    named = fields.index.get(b"connection")
+    if named is not None and named.lower() not in (b"keep-alive", b"close"):
+        gone = {name.strip().lower() for name in named.split(b",")}
+        kept = [pair for pair in kept if pair[0].lower() not in gone]
+    length = fields.index.get(b"content-length")
+    if length is not None and not exchange.has_body:
+        # An upload streams through, as long as its caller said: some servers take no chunked request.
+        kept.append((b"Content-Length", length))
+    return Headers(kept)
+
+
+def renamed(body: bytes, name: str) -> bytes:
+    """Return a body whose inner mentions of the model say `name`: Google refuses one that the path contradicts.
+
+    Counting and embedding calls repeat it, once a request. What cannot be read goes on as it is: whether it is right
+    is for the provider to say.
+    """
+    try:
+        return patch(body, sorted(_mentions(body, 0, orjson.dumps(name))))
+    except (JsonFault, msgspec.DecodeError):
+        return body
+
+
+def _mentions(body: bytes, offset: int, name: bytes) -> list[Patch]:
+    """Return the changes in an object that stands at `offset`."""
+    changes: list[Patch] = []
+    for key, member in scan(body, _KEYS).items():
+        value = body[member.value_start : member.value_end]
+        at = offset + member.value_start
+        if key == "model" and value[:1] == b'"':
+            changes.append((at, at + len(value), name))
+        elif key == "requests" and value[:1] == b"[":
+            for start, end in elements(value):
+                if value[start : start + 1] == b"{":
+                    changes += _mentions(value[start:end], at + start, name)
+        elif value[:1] == b"{":
+            changes += _mentions(value, at, name)
+    return changes
+
+
+def elements(array: bytes) -> list[tuple[int, int]]:
+    """Return where each element of a JSON array starts and ends, without the space around it."""
+    places = []
+    at = 1
+    for raw in _list_of_raw.decode(array):
+        while array[at] in _SPACE:
+            at += 1
+        end = at + len(memoryview(raw))
+        places.append((at, end))
+        at = end
+        while array[at] in _SPACE:
+            at += 1
+        at += 1
+    return places

@@ -1,0 +1,172 @@
+"""Reads answers as they pass: first output, usage, the end, from bytes cut anywhere.
+
+Theory of operation. Every chunk of a stream is a whole answer in itself, with the usage so far after its candidates.
+Events are parsed only until the first one with output. From then on the tap keeps no more than the stream's tail, in
+which the last usage stands, and looks for a reason to end: in a string its quotes would be escaped.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import Any, Final
+
+import orjson
+
+from llmproxy.plugin import Usage
+from llmproxy_gemini.usage import last_usage, usage_of_body
+
+#: Bytes kept of a stream's end; a usage object with all its details needs a quarter.
+TAIL: Final = 4 * 1024
+#: Bytes kept of a whole JSON answer.
+LONG_TAIL: Final = 1024 * 1024
+#: An event that outgrows this is output, whatever it says.
+_MAX_EVENT: Final = 1024 * 1024
+
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n|\r\r")
+# Why an answer ended, why a prompt was not answered; an error in place of a chunk.
+_ENDS: Final = (b'"finishReason"', b'"blockReason"')
+_FAILED: Final = re.compile(rb'(?:data: ?|[\[,]\s*)\{\s*"error"')
+_LONGEST_END: Final = max(map(len, _ENDS)) - 1
+
+
+class JsonTap:
+    """Reads a whole JSON answer."""
+
+    __slots__ = ("_pieces", "_size", "first_output", "terminal", "usage")
+
+    def __init__(self) -> None:
+        self._pieces: list[bytes] = []
+        self._size = 0
+        self.first_output = False
+        self.terminal = False
+        self.usage: Usage | None = None
+
+    def feed(self, data: bytes) -> None:
+        """Keep one piece; of a long answer, the tail."""
+        self.first_output = True
+        self._pieces.append(data)
+        self._size += len(data)
+        if self._size > 2 * LONG_TAIL:
+            self._pieces = [b"".join(self._pieces)[-LONG_TAIL:]]
+            self._size = LONG_TAIL + 1
+
+    def end(self) -> None:
+        """Look for usage."""
+        self.terminal = True
+        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
+        self._pieces = []
+        self.usage = usage_of_body(body) if self._size <= LONG_TAIL else last_usage(body[-LONG_TAIL:])
+
+    def fail(self, error: BaseException) -> None:
+        """Forget what came: half an answer tells no usage."""
+        self._pieces = []
+
+
+class StreamTap:
+    """Reads a stream: events, or with `array` the elements of one JSON array, whose first bytes are output."""
+
+    __slots__ = (
+        "_array",
+        "_carry",
+        "_earlier",
+        "_event",
+        "_pieces",
+        "_searched",
+        "_size",
+        "first_output",
+        "terminal",
+        "usage",
+    )
+
+    def __init__(self, *, array: bool = False) -> None:
+        self.first_output = False
+        self.terminal = False
+        self.usage: Usage | None = None
+        self._array = array
+        self._carry = b""
+        self._earlier: Usage | None = None
+        self._event = b""
+        self._pieces: list[bytes] = []
+        self._searched = 0
+        self._size = 0
+
+    def feed(self, data: bytes) -> None:
+        """Read one piece."""
+        self._pieces.append(data)
+        self._size += len(data)
+        if not self.first_output:
+            self._await_output(data)
+        if not self.terminal:
+            self._await_end(data)
+        if self._size > 2 * TAIL:
+            self._trim()
+
+    def end(self) -> None:
+        """Find the last usage; an array that was not closed is not whole."""
+        tail = self._conclude()
+        if self._array:
+            self.terminal = self.terminal and tail.rstrip().endswith(b"]")
+
+    def fail(self, error: BaseException) -> None:
+        """Find the last usage: it may have come before the break."""
+        self._conclude()
+
+    def _conclude(self) -> bytes:
+        tail = b"".join(self._pieces)
+        self._pieces = []
+        self.usage = last_usage(tail) or self._earlier
+        self.terminal = self.terminal or _FAILED.search(tail) is not None
+        return tail
+
+    def _await_end(self, data: bytes) -> None:
+        window = self._carry + data
+        self.terminal = any(mark in window for mark in _ENDS)
+        self._carry = window[-_LONGEST_END:]
+
+    def _await_output(self, data: bytes) -> None:
+        """Parse whole events until one holds output."""
+        if self._array:
+            self.first_output = True
+            return
+        self._event = data = self._event + data if self._event else data
+        start = 0
+        while not self.first_output and (end := _BLANK_LINE.search(data, self._searched)):
+            self.first_output = _holds_output(data[start : end.end()])
+            start = self._searched = end.end()
+        self._event = b"" if self.first_output else data[start:]
+        self._searched = max(0, len(self._event) - 3)
+        if len(self._event) > _MAX_EVENT:
+            self.first_output, self._event = True, b""
+
+    def _trim(self) -> None:
+        whole = b"".join(self._pieces)
+        tail = whole[-TAIL:]
+        if b'"usageMetadata"' not in tail:
+            self._earlier = last_usage(whole) or self._earlier
+        self._pieces, self._size = [tail], TAIL
+
+
+def event_data(event: bytes) -> bytes:
+    """Return the data of one event, its lines joined."""
+    lines = (line for line in event.splitlines() if line.startswith(b"data:"))
+    return b"\n".join(line[5:] for line in lines)
+
+
+def _holds_output(event: bytes) -> bool:
+    try:
+        chunk = orjson.loads(event_data(event))
+    except orjson.JSONDecodeError:
+        return False
+    return isinstance(chunk, dict) and has_output(chunk)
+
+
+def has_output(chunk: dict[str, Any]) -> bool:
+    """Say whether a chunk brings something of the answer: text, a thought, a call, media."""
+    candidates = chunk.get("candidates")
+    for candidate in candidates if isinstance(candidates, list) else ():
+        content = candidate.get("content") if isinstance(candidate, dict) else None
+        parts = content.get("parts") if isinstance(content, dict) else None
+        for part in parts if isinstance(parts, list) else ():
+            if isinstance(part, dict) and any(part.get(key) for key in part if key != "thought"):
+                return True
+    return False

@@ -1,0 +1,101 @@
+"""How providers speak it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
+
+from llmproxy.plugin import (
+    Endpoint,
+    Exchange,
+    GatewayError,
+    Reply,
+    StreamDecoder,
+    Tap,
+    Untranslated,
+    UpstreamConfig,
+    UpstreamFace,
+    UpstreamRequest,
+    read_error,
+)
+from llmproxy_gemini import passing
+from llmproxy_gemini.paths import streams_events
+from llmproxy_gemini.taps import JsonTap, StreamTap
+
+if TYPE_CHECKING:
+    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Losses, ModelRequest
+
+# What a key looks like that is an OAuth access token or a signed assertion and not an API key.
+_TOKENS: Final = ("ya29.", "eyJ")
+
+
+class GeminiUpstream(Untranslated):
+    """How providers speak it: the Gemini API, or Vertex if `vertex`.
+
+    `publisher` is what Vertex wants before a model's name, where the base URL does not end in it.
+    """
+
+    wire = "gemini"
+
+    def __init__(self, *, vertex: bool = False, publisher: str = "") -> None:
+        self.vertex = vertex
+        self.publisher = publisher
+
+    def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
+        """Return the face for one upstream: Vertex is told by its host."""
+        url = urlsplit(config.base_url)
+        if not (url.hostname or "").endswith("aiplatform.googleapis.com"):
+            return self
+        return GeminiUpstream(
+            vertex=True, publisher="" if "/publishers/" in url.path else "publishers/google/"
+        )
+
+    def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
+        """Make one attempt's wire request."""
+        return passing.encode(exchange, endpoint, body, publisher=self.publisher)
+
+    def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
+        """Return the header field that carries the provider's key."""
+        if api_key.startswith(_TOKENS):
+            return [(b"Authorization", b"Bearer " + api_key.encode())]
+        return [(b"x-goog-api-key", api_key.encode())]
+
+    def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
+        """Read what may tell usage: a good answer to a POST."""
+        if exchange.request.method != "POST" or reply.status >= 300:
+            return None
+        if reply.is_event_stream:
+            return StreamTap()
+        if reply.headers.index.get(b"content-type", b"")[:16] != b"application/json":
+            return None
+        as_array = exchange.streamed and self.native(exchange)
+        as_array = as_array and not streams_events(exchange.request.query)
+        return StreamTap(array=True) if as_array else JsonTap()
+
+    def encode_request(
+        self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses
+    ) -> UpstreamRequest | None:
+        """Write a canonical request."""
+        from llmproxy_gemini.calls import encode_call  # noqa: PLC0415  # few gateways translate
+
+        return encode_call(exchange, endpoint, request, losses, vertex=self.vertex, publisher=self.publisher)
+
+    def decode_answer(
+        self, exchange: Exchange, reply: Reply, body: bytes
+    ) -> Answer | EmbedAnswer | CountAnswer:
+        """Read a whole good answer."""
+        from llmproxy_gemini.calls import decode_answer  # noqa: PLC0415  # few gateways translate
+
+        return decode_answer(body)
+
+    def decode_error(self, exchange: Exchange, reply: Reply, body: bytes) -> GatewayError:
+        """Read an answer whose status is 400 or more."""
+        return read_error(reply.status, body, reply.headers)
+
+    def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
+        """Return a fresh decoder of events; a JSON array is read as a whole."""
+        if not reply.is_event_stream:
+            return None
+        from llmproxy_gemini.streams import ChunkDecoder  # noqa: PLC0415  # few gateways translate
+
+        return ChunkDecoder()
