@@ -1,7 +1,8 @@
 """Fill the generated blocks of README.md from the code they describe.
 
 usage: docs.py --check | --write
-A block stands between `<!-- begin:NAME -->` and `<!-- end:NAME -->`. NAME is `hooks`, `cli` or `exit-codes`.
+A block stands between `<!-- begin:NAME -->` and `<!-- end:NAME -->`. NAME is `hooks`, `cli`, `exit-codes` or
+`providers`.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ import click
 
 from llmproxy import cli
 from llmproxy.hooks import Hooks
+from llmproxy.providers.table import Provider, providers
 
 README = Path(__file__).parents[1] / "README.md"
 BLOCK = re.compile(r"(<!-- begin:([a-z-]+) -->\n).*?(<!-- end:\2 -->)", re.DOTALL)
@@ -71,7 +73,24 @@ def _meaning(code: enum.Enum) -> str:
     return _one_line(code.name.replace("_", " ").lower())
 
 
-GENERATORS: dict[str, Callable[[], str]] = {"hooks": hook_table, "cli": cli_help, "exit-codes": exit_codes}
+def provider_table() -> str:
+    rows = [_provider_row(row) for row in providers()]
+    return "\n".join(["| provider | name | key variable | speaks |", "|---|---|---|---|", *rows])
+
+
+def _provider_row(row: Provider) -> str:
+    names = ", ".join(f"`{name}`" for name in (row.name, *row.names))
+    keys = ", ".join(f"`{key}`" for key in row.keys)
+    speaks = ", ".join((row.dialect, *row.also))
+    return f"| [{row.title}]({row.docs}) | {names} | {keys if row.key == 'needed' else 'none needed'} | {speaks} |"
+
+
+GENERATORS: dict[str, Callable[[], str]] = {
+    "hooks": hook_table,
+    "cli": cli_help,
+    "exit-codes": exit_codes,
+    "providers": provider_table,
+}
 
 
 def fill(text: str) -> str:

@@ -120,6 +120,33 @@ def plugins(as_json: bool) -> None:
 
 
 @main.command()
+@_json
+def providers(as_json: bool) -> None:
+    """List the providers that an upstream may name, and whether their keys are set here.
+
+    `upstreams: {NAME: {}}` in a configuration is enough to use one; with no configuration, a key that is set is.
+    """
+    from llmproxy.commands.providers import providers as run
+
+    click.echo(run(as_json=as_json))
+
+
+@main.command()
+@click.argument("pattern", required=False)
+@click.option("--provider", metavar="NAME", help="Models of this provider only.")
+@_json
+def models(pattern: str | None, provider: str | None, as_json: bool) -> None:
+    """List the models that are known, with their context windows and prices.
+
+    PATTERN is a part of the name, or has a * for any text. Prices are dollars for a million tokens; a + says that
+    longer prompts cost more. A provider may serve models that are not listed: their names work all the same.
+    """
+    from llmproxy.commands.models import models as run
+
+    click.echo(run(pattern, provider, as_json=as_json))
+
+
+@main.command()
 @click.argument("name", required=False)
 def hooks(name: str | None) -> None:
     """List the hooks, or print one hook's contract."""

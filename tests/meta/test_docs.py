@@ -19,7 +19,7 @@ def test_the_generated_blocks_are_current() -> None:
     assert SCRIPT["fill"](README) == README, "run .ci/docs.py --write"
 
 
-@pytest.mark.parametrize("name", ["hooks", "cli", "exit-codes"])
+@pytest.mark.parametrize("name", ["hooks", "cli", "exit-codes", "providers"])
 def test_the_readme_has_every_generated_block(name: str) -> None:
     assert README.count(f"<!-- begin:{name} -->") == 1
 

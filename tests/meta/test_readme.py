@@ -68,6 +68,16 @@ def test_the_configuration_it_shows_passes_check(tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
 
 
+def test_the_providers_it_shows_pass_check(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(block("check: providers"))
+    keys = ("GROQ_API_KEY", "ANTHROPIC_API_KEY", "MISTRAL_API_KEY", "DEEPSEEK_API_KEY")
+
+    run = CliRunner().invoke(main, ["check", str(path)], env={key: f"example-{key.lower()}" for key in keys})
+
+    assert run.exit_code == 0, run.output
+
+
 def test_the_plugin_it_shows_is_one(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     module = ModuleType("readme_plugin")
     exec(compile(block("check: plugin"), "README.md", "exec"), vars(module))

@@ -66,7 +66,8 @@ def test_a_model_is_found_by_what_means_it() -> None:
     catalogue = Catalogue([old, new], {"p": [(":x", chain), ("", chain[1:])]})
 
     assert catalogue.find("p", "NEW-20251211:x") is new
-    assert catalogue.find("p", "new-2025-12-11") is None
+    assert catalogue.find("p", "new-2025-12-12") is None
+    assert catalogue.find("p", "new-2025-12-11") is new
     assert catalogue.find("p", "Other") is old
     assert catalogue.find("q", "old") is None
     assert catalogue.find("p", "o" * 300) is None
