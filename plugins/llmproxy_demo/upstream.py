@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import base64
 from collections.abc import AsyncIterator, Iterable, Iterator
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
@@ -18,6 +18,7 @@ from llmproxy.plugin import (
     Headers,
     Reply,
     StateKey,
+    StreamDecoder,
     Tap,
     Untranslated,
     UpstreamRequest,
@@ -25,8 +26,12 @@ from llmproxy.plugin import (
     patch,
 )
 from llmproxy_demo import chat, responses, words
-from llmproxy_demo.answers import Answer, answer_messages, answer_text
+from llmproxy_demo.answers import Answer as Echo
+from llmproxy_demo.answers import answer_messages, answer_text
 from llmproxy_demo.directives import Directives
+
+if TYPE_CHECKING:
+    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Losses, ModelRequest
 
 MODEL = "echo"
 _DIMENSIONS = 64
@@ -79,6 +84,28 @@ class DemoUpstream(Untranslated):
         """Return what the model noted on this exchange."""
         return exchange.state.get(_PROGRESS)
 
+    def encode_request(
+        self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses
+    ) -> UpstreamRequest | None:
+        """Write a canonical request as the model reads it."""
+        from llmproxy_demo import translation  # noqa: PLC0415  # only callers of other dialects need it
+
+        return translation.encode(request, endpoint.model or request.model, losses)
+
+    def decode_answer(
+        self, exchange: Exchange, reply: Reply, body: bytes
+    ) -> Answer | EmbedAnswer | CountAnswer:
+        """Read the model's whole answer."""
+        from llmproxy_demo import translation  # noqa: PLC0415  # likewise
+
+        return translation.decode(body)
+
+    def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
+        """Return what reads the model's stream."""
+        from llmproxy_demo.translation import EchoDecoder  # noqa: PLC0415  # likewise
+
+        return EchoDecoder() if reply.is_event_stream else None
+
     async def send(self, exchange: Exchange, request: UpstreamRequest) -> Reply:
         """Answer like a provider, errors included."""
         progress = exchange.state[_PROGRESS] = Progress()
@@ -112,7 +139,7 @@ async def _answer(path: str, asked: dict[str, Any], body: bytes, progress: Progr
 Parts = tuple[Iterable[bytes], Iterable[bytes], Iterable[bytes]]
 
 
-async def _say(answer: Answer, asked: dict[str, Any], parts: Parts, shape: Any, progress: Progress) -> Reply:
+async def _say(answer: Echo, asked: dict[str, Any], parts: Parts, shape: Any, progress: Progress) -> Reply:
     """Give the answer whole or as a stream, and misbehave as told."""
     directives = answer.directives
     await _before(directives)
@@ -130,7 +157,7 @@ async def _say(answer: Answer, asked: dict[str, Any], parts: Parts, shape: Any, 
     return Reply(200, Headers.of({"Content-Type": "application/json"}), data)
 
 
-async def _paced(answer: Answer, parts: Parts, progress: Progress) -> AsyncIterator[bytes]:
+async def _paced(answer: Echo, parts: Parts, progress: Progress) -> AsyncIterator[bytes]:
     """Yield a stream's events, slow, stalled or cut as told."""
     directives = answer.directives
     opening, said, closing = parts
@@ -182,14 +209,14 @@ def _cut() -> ConnectionResetError:
     return ConnectionResetError("the demo model was told to cut its answer")
 
 
-def _chat_events(answer: Answer, asked: dict[str, Any]) -> Parts:
+def _chat_events(answer: Echo, asked: dict[str, Any]) -> Parts:
     options = asked.get("stream_options")
     include_usage = isinstance(options, dict) and options.get("include_usage") is True
     said = (chat.word(answer, piece) for piece in answer.pieces)
     return [chat.opening(answer)], said, chat.closing(answer, include_usage=include_usage)
 
 
-def _response_events(answer: Answer) -> Parts:
+def _response_events(answer: Echo) -> Parts:
     events = responses.Events(answer)
     return events.opening(), map(events.word, answer.pieces), events.closing()
 
@@ -256,7 +283,3 @@ def _refusal(error: GatewayError) -> Reply:
 
 def _code(status: int) -> str:
     return {401: "invalid_api_key", 404: "not_found", 429: "rate_limit_exceeded"}.get(status, "told_to_fail")
-
-
-def _no_translation() -> GatewayError:
-    return GatewayError(501, "no_translation", "The demo model answers callers of OpenAI's dialect only.")

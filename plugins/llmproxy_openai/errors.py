@@ -6,10 +6,21 @@ import math
 
 import orjson
 
-from llmproxy.plugin import BadRequest, GatewayError, Reply
+from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply
 
 # OpenAI calls most refusals invalid_request_error, a wrong key among them; the code tells them apart.
 _TYPES = {403: "permission_error", 429: "rate_limit_error"}
+
+#: OpenAI's type and code for what another provider refused; where there is no code, the provider's own stays.
+_OF_KIND = {
+    "authentication": ("invalid_request_error", "invalid_api_key"),
+    "permission": ("permission_error", None),
+    "rate_limit": ("rate_limit_error", "rate_limit_exceeded"),
+    "quota": ("insufficient_quota", "insufficient_quota"),
+    "overloaded": ("server_error", None),
+    "timeout": ("server_error", None),
+    "server": ("server_error", None),
+}
 
 
 class BadField(BadRequest):
@@ -22,9 +33,15 @@ class BadField(BadRequest):
 
 def describe(error: GatewayError) -> dict[str, str | None]:
     """Return the object that OpenAI's SDKs read an error from."""
-    kind = "server_error" if error.status >= 500 else _TYPES.get(error.status, "invalid_request_error")
-    param = error.param if isinstance(error, BadField) else None
-    return {"message": error.message, "type": kind, "param": param, "code": error.code}
+    kind: str | None
+    kind, code = (
+        "server_error" if error.status >= 500 else _TYPES.get(error.status, "invalid_request_error"),
+        None,
+    )
+    if isinstance(error, ProviderError):
+        kind, code = _OF_KIND.get(error.kind, ("invalid_request_error", None))
+    param = error.param if isinstance(error, BadField | ProviderError) else None
+    return {"message": error.message, "type": kind, "param": param, "code": code or error.code}
 
 
 def error_reply(error: GatewayError) -> Reply:

@@ -9,12 +9,12 @@ from typing import Any
 import orjson
 import pytest
 
+from llmproxy.canonical import Answer, Choice, GenerateRequest, Losses, Message, Text
 from llmproxy.plugin import (
     Body,
     ClientRequest,
     Endpoint,
     Exchange,
-    GatewayError,
     Headers,
     Member,
     Reply,
@@ -251,13 +251,24 @@ def test_the_endpoints_model_is_put_into_the_body() -> None:
     assert (request.method, request.target, len(request.headers)) == ("POST", CHAT, 0)
 
 
-async def test_nothing_is_sent_filtered_or_translated() -> None:
+async def test_nothing_is_sent_or_filtered() -> None:
     exchange = exchange_for(CHAT)
 
     assert face.credentials("key") == []
     assert face.stream_filter(exchange) is None
     assert face.tap(exchange, Reply(200)) is None
-    with pytest.raises(GatewayError, match="OpenAI"):
-        face.decode_reply(exchange, Reply(200), b"")
-    with pytest.raises(GatewayError, match="OpenAI"):
-        face.stream_decoder(exchange)
+
+
+async def test_callers_of_another_dialect_are_translated() -> None:
+    exchange = exchange_for("/v1/messages")
+    asked = GenerateRequest(model="fast", messages=(Message("user", (Text("hello there"),)),))
+
+    wire = face.encode_request(exchange, Endpoint("demo", "echo"), asked, Losses())
+    assert wire is not None
+    reply = await face.send(exchange, wire)
+    assert isinstance(reply.body, bytes)
+    answer = face.decode_answer(exchange, reply, reply.body)
+
+    assert isinstance(answer, Answer)
+    assert answer.choices == (Choice(content=(Text("hello there"),), finish="stop"),)
+    assert face.stream_decoder(exchange, reply) is None

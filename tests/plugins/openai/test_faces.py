@@ -1,12 +1,24 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any
 
 import orjson
 import pytest
 
-from llmproxy.plugin import ClientFace, Endpoint, GatewayError, Headers, MessageEdit, Reply, UpstreamFace
-from llmproxy_openai.faces import OpenAIClient, OpenAIUpstream
+from llmproxy.canonical import Answer, Choice, GenerateRequest, Losses, Message, Text
+from llmproxy.plugin import (
+    ClientFace,
+    Endpoint,
+    GatewayError,
+    Headers,
+    MessageEdit,
+    Quirks,
+    Reply,
+    UpstreamConfig,
+    UpstreamFace,
+)
+from llmproxy_openai.faces import OpenAIClient, OpenAIUpstream, ResponsesUpstream
 from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.taps import JsonTap, StreamTap
 
@@ -21,8 +33,11 @@ def reply(kind: str, status: int = 200) -> Reply:
     return Reply(status, Headers.of({"Content-Type": kind}))
 
 
-def test_models_are_listed_as_openai_lists_them() -> None:
-    listing = orjson.loads(client.models(["a", "b/c"]).body)  # type: ignore[arg-type]
+def test_models_are_listed_as_openai_lists_them(exchange_for: MakeExchange) -> None:
+    reply = client.models(exchange_for("/v1/models", method="GET"), ["a", "b/c"])
+    assert reply is not None
+    assert isinstance(reply.body, bytes)
+    listing = orjson.loads(reply.body)
 
     assert listing["object"] == "list"
     assert [model["id"] for model in listing["data"]] == ["a", "b/c"]
@@ -73,16 +88,105 @@ def test_the_client_face_reads_edits_and_shapes(exchange_for: MakeExchange) -> N
     assert client.stream_error(exchange, GatewayError(502, "x", "X.")).startswith(b"event: error\n")
 
 
-def test_nothing_is_translated(exchange_for: MakeExchange) -> None:
-    exchange = exchange_for(body={"model": "m"})
-    attempts = [
-        lambda: client.encode_reply(exchange, []),
-        lambda: client.stream_encoder(exchange),
-        lambda: upstream.decode_reply(exchange, reply("application/json"), b""),
-        lambda: upstream.stream_decoder(exchange),
-    ]
+def test_one_model_is_described_or_not_found(exchange_for: MakeExchange) -> None:
+    known = client.models(exchange_for("/v1/models/b%2Fc", method="GET"), ["a", "b/c"])
+    unknown = client.models(exchange_for("/v1/models/x", method="GET"), ["a", "b/c"])
 
-    for attempt in attempts:
-        with pytest.raises(GatewayError) as caught:
-            attempt()
-        assert caught.value.code == "no_translation"
+    assert known is not None
+    assert isinstance(known.body, bytes)
+    assert orjson.loads(known.body)["id"] == "b/c"
+    assert unknown is not None
+    assert unknown.status == 404
+    assert client.models(exchange_for(body={}), ["a"]) is None
+
+
+CHAT = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+
+
+async def test_a_chat_call_is_translated_and_remembers_nothing(exchange_for: MakeExchange) -> None:
+    exchange = exchange_for(body=CHAT)
+    request = client.decode_request(exchange, orjson.dumps(CHAT), Losses(client.loss_names))
+    assert isinstance(request, GenerateRequest)
+
+    answer = Answer(choices=(Choice(content=(Text("yes"),), finish="stop"),))
+    memory: Any = None
+    await client.remember(exchange, request, answer, memory)
+
+    assert await client.recall(exchange, request, memory) is request
+    body = client.encode_answer(exchange, answer).body
+    assert isinstance(body, bytes)
+    assert orjson.loads(body)["choices"][0]["message"]["content"] == "yes"
+    assert b"".join(client.stream_encoder(exchange).close()) == b"data: [DONE]\n\n"
+    assert client.stream_type(exchange).startswith(b"text/event-stream")
+
+
+async def test_responses_calls_go_to_their_own_package(exchange_for: MakeExchange) -> None:
+    asked = {"model": "m", "input": "hi", "store": False}
+    exchange = exchange_for("/v1/responses", asked)
+    request = client.decode_request(exchange, orjson.dumps(asked), Losses())
+
+    assert isinstance(request, GenerateRequest)
+    assert request.messages == (Message("user", (Text("hi"),)),)
+    answer = Answer(choices=(Choice(content=(Text("yes"),), finish="stop"),))
+    body = client.encode_answer(exchange, answer).body
+    assert isinstance(body, bytes)
+    assert orjson.loads(body)["object"] == "response"
+
+
+@pytest.mark.parametrize(
+    ("path", "responses", "native"),
+    [
+        ("/v1/chat/completions", False, True),
+        ("/v1/responses", False, False),
+        ("/v1/responses", True, True),
+        ("/v1/responses/resp_1/input_items", False, False),
+        ("/v1/audio/speech", False, True),
+    ],
+)
+def test_callers_of_the_same_dialect_pass_unless_the_provider_lacks_the_call(
+    exchange_for: MakeExchange, path: str, responses: bool, native: bool
+) -> None:
+    config = UpstreamConfig("http://127.0.0.1", quirks=Quirks(responses=responses))
+    face = upstream.for_upstream(config)
+
+    assert face.native(exchange_for(path, {})) is native
+
+
+def test_callers_of_other_dialects_are_translated(exchange_for: MakeExchange) -> None:
+    exchange = exchange_for(body=CHAT)
+    exchange.client_face = None
+    assert upstream.native(exchange)
+
+    exchange.client_face = SimpleNamespace(wire="anthropic")  # type: ignore[assignment]
+    asked = GenerateRequest(model="m", messages=(Message("user", (Text("hi"),)),))
+    wire = upstream.encode_request(exchange, Endpoint("main", "own"), asked, Losses())
+
+    assert not upstream.native(exchange)
+    assert wire is not None
+    assert wire.target == "/chat/completions"
+    assert orjson.loads(wire.body) == {"model": "own", "messages": CHAT["messages"]}  # type: ignore[arg-type]
+
+
+def test_a_websocket_stays_raw(exchange_for: MakeExchange) -> None:
+    exchange = exchange_for("/v1/responses", {})
+    exchange.upgraded = True
+
+    assert upstream.native(exchange)
+
+
+def test_answers_are_read_whole_or_as_events(exchange_for: MakeExchange) -> None:
+    exchange = exchange_for(body=CHAT)
+    body = orjson.dumps({"choices": [{"message": {"content": "yes"}, "finish_reason": "stop"}]})
+
+    assert upstream.stream_decoder(exchange, reply("application/json")) is None
+    assert upstream.stream_decoder(exchange, reply("text/event-stream")) is not None
+    assert upstream.decode_answer(exchange, reply("application/json"), body) == Answer(
+        choices=(Choice(content=(Text("yes"),), finish="stop", detail="stop"),)
+    )
+
+
+def test_an_upstream_of_responses_alone_has_a_face_of_its_own() -> None:
+    face = ResponsesUpstream().for_upstream(UpstreamConfig("http://127.0.0.1"))
+
+    assert type(face).__module__ == "llmproxy_openai.responses.upstream"
+    assert face.wire == "openai"
