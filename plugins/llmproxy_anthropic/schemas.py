@@ -59,7 +59,9 @@ def taken(schema: dict[str, Any], depth: int = 0) -> dict[str, Any]:
             out[key] = _each(value, depth)
         elif key in _TABLES:
             out[key] = (
-                {name: _taken(each, depth) for name, each in value.items()} if _is(value, dict) else value
+                {name: _taken(each, depth) for name, each in value.items()}
+                if isinstance(value, dict)
+                else value
             )
         else:
             out[key] = _taken(value, depth) if key == "items" else value
@@ -78,14 +80,10 @@ def _each(value: Any, depth: int) -> Any:
     return [_taken(each, depth) for each in value] if isinstance(value, list) else value
 
 
-def _is(value: Any, kind: type) -> bool:
-    return isinstance(value, kind)
-
-
 def _refused(key: str, value: Any) -> bool:
     if key == "minItems":
         return value not in (0, 1)
-    return key == "format" and value not in _FORMATS
+    return key == "format" and not (isinstance(value, str) and value in _FORMATS)
 
 
 def _is_object(schema: dict[str, Any]) -> bool:
