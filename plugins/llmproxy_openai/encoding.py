@@ -9,6 +9,7 @@ from llmproxy.plugin import (
     Endpoint,
     Exchange,
     Headers,
+    Quirks,
     Spellings,
     UpstreamRequest,
     insert_member,
@@ -31,8 +32,11 @@ _LEFT_OUT = frozenset(
 
 _passes = Spellings(_LEFT_OUT)
 
+_USUAL = Quirks()
+_CHAT = _USUAL.chat_path
 
-def encode(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
+
+def encode(exchange: Exchange, endpoint: Endpoint, body: bytes, quirks: Quirks = _USUAL) -> UpstreamRequest:
     """Return the request to send; an unchanged body is the very same object.
 
     Its target is relative to the upstream's base URL, whose path stands for the caller's `/v1`.
@@ -41,7 +45,8 @@ def encode(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamReque
     exchange.usage_added = False
     if exchange.model is not None or exchange.members:
         if exchange.streamed and exchange.route.meter_usage and request.path.endswith("/completions"):
-            exchange.usage_added = not _asks_usage(exchange, body)
+            # Who tells usage unasked may refuse to be asked.
+            exchange.usage_added = quirks.stream_usage == "asked" and not _asks_usage(exchange, body)
         if exchange.usage_added or (endpoint.model is not None and endpoint.model != exchange.model):
             body = _patched(exchange, endpoint, body)
     headers = passed_headers(request)
@@ -49,7 +54,10 @@ def encode(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamReque
     if length is not None and not exchange.has_body:
         # An upload streams through, as long as its caller said: some servers take no chunked request.
         headers.raw.append((b"Content-Length", length))
-    return UpstreamRequest(request.method, upstream_target(request), headers, body)
+    target = upstream_target(request)
+    if quirks.chat_path is not _CHAT and target.startswith(_CHAT):
+        target = quirks.chat_path + target[len(_CHAT) :]
+    return UpstreamRequest(request.method, target, headers, body)
 
 
 def upstream_target(request: ClientRequest) -> str:

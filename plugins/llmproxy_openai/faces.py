@@ -166,7 +166,7 @@ class OpenAIUpstream(Untranslated):
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""
-        return encoding.encode(exchange, endpoint, body)
+        return encoding.encode(exchange, endpoint, body, self.quirks)
 
     def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
         """Return the header field that carries the provider's key."""

@@ -26,8 +26,11 @@ class Quirks(Section, frozen=True):
     required: Literal["required", "any"] = "required"
     #: How ids of tool calls must look: as they come, or nine letters and digits (Mistral).
     tool_ids: Literal["any", "nine"] = "any"
-    #: How much thought is asked for: `reasoning_effort`, `thinking: {type: enabled}`, `reasoning: {effort}`, or not.
-    thinking: Literal["reasoning_effort", "thinking", "reasoning", "none"] = "reasoning_effort"
+    #: How much thought is asked for: `reasoning_effort`, `thinking: {type: enabled}`, both of them,
+    #: `reasoning: {effort}`, or not.
+    thinking: Literal["reasoning_effort", "thinking", "thinking_and_effort", "reasoning", "none"] = (
+        "reasoning_effort"
+    )
     #: The member of an assistant's message that carries its thoughts back, or none where they are refused.
     reasoning_field: Literal["reasoning_content", "reasoning", "reasoning_details", "none"] = "none"
     #: The strongest form of answer: by schema, any JSON, or text only.
@@ -36,6 +39,6 @@ class Quirks(Section, frozen=True):
     reasoning_apart: bool = False
     #: Request fields that are refused and so left out, told of as losses.
     refused: tuple[str, ...] = ()
-    #: What is taken beyond OpenAI's own fields: `top_k`, `min_p`, `random_seed` (in place of `seed`), `cache_control` and
-    #: `prompt_cache_breakpoint` (on parts and tools), `extra_content` (Gemini's signatures), `video_url`.
+    #: What is taken beyond OpenAI's own fields: `top_k`, `min_p`, `random_seed` (in place of `seed`), `cache_control`
+    #: and `prompt_cache_breakpoint` (on parts and tools), `extra_content` (Gemini's signatures), `video_url`.
     extras: tuple[str, ...] = ()

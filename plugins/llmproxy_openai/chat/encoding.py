@@ -125,6 +125,8 @@ def _write_thinking(thinking: Thinking, body: dict[str, Any], quirks: Quirks, lo
         _write_effort(thinking, body, losses)
     elif quirks.thinking == "thinking":
         _write_switch(thinking, body, losses)
+    elif quirks.thinking == "thinking_and_effort":
+        _write_switch_and_effort(thinking, body, losses)
     elif quirks.thinking == "reasoning":
         _write_routed(thinking, body, losses)
     elif thinking.effort or thinking.budget is not None or thinking.enabled is not None:
@@ -153,6 +155,17 @@ def _write_switch(thinking: Thinking, body: dict[str, Any], losses: Losses) -> N
         losses.lose("thinking.effort", "told as thinking switched on")
     if thinking.budget:
         losses.lose("thinking.budget", "told as thinking switched on")
+
+
+def _write_switch_and_effort(thinking: Thinking, body: dict[str, Any], losses: Losses) -> None:
+    """Write a switch, and an effort where one is asked for."""
+    if thinking.effort in ("", "none"):
+        _write_switch(thinking, body, losses)
+        return
+    body["thinking"] = {"type": "enabled"}
+    body["reasoning_effort"] = thinking.effort
+    if thinking.budget is not None:
+        losses.lose("thinking.budget", "the effort stands for it")
 
 
 def _write_routed(thinking: Thinking, body: dict[str, Any], losses: Losses) -> None:

@@ -24,7 +24,7 @@ def encode_request(
     """Write a request; None where this provider has no such call."""
     model = endpoint.model or request.model
     if isinstance(request, GenerateRequest):
-        target, body = "/chat/completions", encode_chat(request, model, quirks, losses)
+        target, body = quirks.chat_path, encode_chat(request, model, quirks, losses)
     elif isinstance(request, EmbedRequest) and quirks.embeddings:
         target, body = "/embeddings", write_embeddings(request, model, quirks, losses)
     else:

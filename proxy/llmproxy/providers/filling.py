@@ -82,7 +82,7 @@ def _of_provider(
         given["api_key"] = f"${{env:{variable or row.keys[0]}}}"
     given = {key: value for key, value in given.items() if key not in section}
     quirks = section.get("quirks", {})
-    if dialect == row.dialect == "openai" and isinstance(quirks, dict):
+    if isinstance(quirks, dict) and row.dialect == "openai" and dialect in {"openai", "openai-responses"}:
         given["quirks"] = {**row.quirks, **quirks}
     added = interpolation.replace(given, path)
     assert isinstance(added, dict)

@@ -56,7 +56,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
 
     def address(self, dialect: str) -> str | None:
         """Return the base URL for a dialect, or None where it has none that is the same for all accounts."""
-        return (self.base_url or None) if dialect == self.dialect else self.also.get(dialect)
+        beside_chat = dialect == "openai-responses" and self.quirks.get("responses")
+        return (self.base_url or None) if dialect == self.dialect or beside_chat else self.also.get(dialect)
 
     def key_variable(self, environ: Mapping[str, str]) -> str | None:
         """Return the variable that holds the key, or None if none is set."""

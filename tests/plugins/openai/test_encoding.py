@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from llmproxy.plugin import ClientRequest, Endpoint, Exchange, Headers
+from llmproxy.plugin import ClientRequest, Endpoint, Exchange, Headers, Quirks
 from llmproxy_openai.encoding import encode, passed_headers, upstream_target
 
 if TYPE_CHECKING:
@@ -204,3 +204,20 @@ def test_a_body_at_hand_is_measured_when_it_is_sent(exchange_for: MakeExchange) 
     exchange = exchange_for(body=b"{}", headers={"Content-Length": "2"})
 
     assert "content-length" not in encode(exchange, SAME, b"{}").headers.index
+
+
+def test_who_tells_usage_unasked_is_not_asked(exchange_for: MakeExchange) -> None:
+    body = b'{"model":"m","stream":true,"messages":[]}'
+    exchange = exchange_for(body=body)
+
+    request = encode(exchange, SAME, body, Quirks(stream_usage="always"))
+
+    assert request.body is body
+    assert exchange.usage_added is False
+
+
+@pytest.mark.parametrize(
+    ("path", "target"), [("/v1/chat/completions?a=b", "/chat?a=b"), ("/v1/completions", "/completions")]
+)
+def test_a_provider_may_have_chat_elsewhere(exchange_for: MakeExchange, path: str, target: str) -> None:
+    assert encode(exchange_for(path, body={}), SAME, b"{}", Quirks(chat_path="/chat")).target == target

@@ -61,6 +61,15 @@ def test_another_dialect_of_the_provider_has_its_own_address_and_no_quirks() -> 
     assert "quirks" not in upstream
 
 
+def test_the_responses_api_is_where_chat_is() -> None:
+    upstream, mistakes = filled({"provider": "groq", "dialect": "openai-responses"})
+
+    assert mistakes == []
+    assert upstream["base_url"] == "https://api.groq.com/openai/v1"
+    assert upstream["quirks"]["responses"] is True
+    assert filled({"provider": "mistral", "dialect": "openai-responses"})[1] != []
+
+
 def test_another_name_of_a_provider_is_its_own_name_afterwards() -> None:
     assert filled("google", GEMINI_API_KEY="g")[0]["provider"] == "gemini"
 
