@@ -175,7 +175,8 @@ class ChunkEncoder:
         if isinstance(opened.block, Reasoning):
             opened.signature += event.signature
         elif opened.call >= 0 and not self._legacy:
-            item = {"index": opened.call, **extra}
+            # The SDK takes no piece of a call without its function.
+            item = {"index": opened.call, "function": {"arguments": ""}, **extra}
             return [self._lines.delta(opened.choice.index, {"tool_calls": [item]})]
         elif isinstance(opened.block, Text):
             return [self._lines.delta(opened.choice.index, extra)]
