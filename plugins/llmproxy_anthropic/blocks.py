@@ -174,7 +174,7 @@ def _tool_use(block: dict[str, Any], where: str, losses: Losses | None, out: lis
     arguments = "{}" if not given else orjson.dumps(an_object(given, f"{where}.input")).decode()
     out.append(
         ToolCall(
-            id=a_text(block.get("id"), f"{where}.id"),
+            id=a_text_or_nothing(block.get("id"), f"{where}.id"),
             name=a_text(block.get("name"), f"{where}.name"),
             arguments=arguments,
             cache=read_cache(block.get("cache_control"), f"{where}.cache_control"),
@@ -192,7 +192,7 @@ def _tool_result(block: dict[str, Any], where: str, losses: Losses | None, out: 
     is_error = block.get("is_error")
     out.append(
         ToolResult(
-            id=a_text(block.get("tool_use_id"), f"{where}.tool_use_id"),
+            id=a_text_or_nothing(block.get("tool_use_id"), f"{where}.tool_use_id"),
             content=() if content is None else tuple(read_content(content, f"{where}.content", losses)),
             is_error=is_error is True,
             cache=read_cache(block.get("cache_control"), f"{where}.cache_control"),

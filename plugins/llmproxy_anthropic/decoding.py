@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import deque
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
@@ -124,27 +125,35 @@ def _settle(read: Read) -> None:
             break
         read["system"] = (*read.get("system", ()), *messages[opening].content)
         opening += 1
-    names: dict[str, str] = {}
-    read["messages"] = tuple(_named(message, names) for message in messages[opening:])
+    calls = _Calls()
+    read["messages"] = tuple(calls.told(message) for message in messages[opening:])
 
 
-def _named(message: Message, names: dict[str, str]) -> Message:
-    results = False
-    for block in message.content:
+class _Calls:
+    """Puts the names of calls to their results, and ids to calls that have none: some servers' answers are such."""
+
+    def __init__(self) -> None:
+        self._names: dict[str, str] = {}
+        self._nameless: deque[str] = deque()
+
+    def told(self, message: Message) -> Message:
+        """Return the message as it is meant, results first."""
+        if not any(isinstance(block, ToolCall | ToolResult) for block in message.content):
+            return message
+        blocks = [self._block(block) for block in message.content]
+        blocks.sort(key=lambda block: not isinstance(block, ToolResult))
+        return Message(role=message.role, content=tuple(blocks))
+
+    def _block(self, block: Block) -> Block:
         if isinstance(block, ToolCall):
-            names[block.id] = block.name
+            if not block.id:
+                block = msgspec.structs.replace(block, id=f"toolu_{len(self._names) + 1}")
+                self._nameless.append(block.id)
+            self._names[block.id] = block.name
         elif isinstance(block, ToolResult):
-            results = True
-    if not results:
-        return message
-    blocks = [
-        msgspec.structs.replace(block, name=names.get(block.id, ""))
-        if isinstance(block, ToolResult)
-        else block
-        for block in message.content
-    ]
-    blocks.sort(key=lambda block: not isinstance(block, ToolResult))
-    return Message(role=message.role, content=tuple(blocks))
+            name = block.id or (self._nameless.popleft() if self._nameless else "")
+            block = msgspec.structs.replace(block, id=name, name=self._names.get(name, ""))
+        return block
 
 
 def _marked(messages: tuple[Message, ...], mark: CacheMark) -> tuple[Message, ...]:

@@ -207,6 +207,22 @@ def test_results_stand_first_and_know_their_calls_names():
     )
 
 
+def test_calls_without_ids_are_given_some_and_their_results_follow_in_order():
+    def call(name):
+        return {"type": "tool_use", "id": None, "name": name, "input": {}}
+
+    back = [{"type": "tool_result", "tool_use_id": None, "content": each} for each in ("1", "2", "3")]
+    said = [{"role": "assistant", "content": [call("a"), call("b")]}, {"role": "user", "content": back}]
+    request, _ = read(messages=said)
+
+    assert [block.id for block in request.messages[0].content] == ["toolu_1", "toolu_2"]
+    assert [(block.id, block.name) for block in request.messages[1].content] == [
+        ("toolu_1", "a"),
+        ("toolu_2", "b"),
+        ("", ""),
+    ]
+
+
 def test_opening_instructions_are_the_system_and_later_ones_stay_where_they_are():
     first, late = {"role": "system", "content": "a"}, {"role": "system", "content": "b"}
     request, _ = read(system="s", messages=[first, *HELLO, late])

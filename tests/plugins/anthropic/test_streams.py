@@ -216,7 +216,7 @@ def test_a_last_event_without_a_blank_line_is_read():
         START + start([], type="text", text=""),
         START + start(0),
         START + start(0, type=[]),
-        START + start(0, type="tool_use", id=None),
+        START + start(0, type="tool_use", id=3, name="n"),
         START + start(0, type="text", text="") + start(0, type="text", text=""),
         START + piece(0, type="text_delta", text="x"),
         START + start(0, type="text", text="") + piece(0, type="text_delta", text=None),
