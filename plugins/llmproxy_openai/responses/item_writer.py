@@ -25,6 +25,7 @@ from llmproxy.canonical import (
     ToolResult,
     Video,
 )
+from llmproxy.plugin import Quirks
 from llmproxy_openai.responses.citations import write_citation
 from llmproxy_openai.responses.parts import ORIGIN
 from llmproxy_openai.responses.thoughts import summary_of
@@ -46,11 +47,12 @@ _MORE_ITEMS: Final = frozenset(
 class Target:
     """Where items are written to: what the provider takes, and what it does not."""
 
-    __slots__ = ("_marks", "lose")
+    __slots__ = ("_marks", "lose", "thoughts")
 
-    def __init__(self, losses: Losses, extras: tuple[str, ...] = ()) -> None:
+    def __init__(self, losses: Losses, quirks: Quirks) -> None:
         self.lose = losses.lose
-        self._marks = _MARK in extras
+        self.thoughts = quirks.reasoning_field != "none"
+        self._marks = _MARK in quirks.extras
 
     def mark(self, cache: CacheMark | None, part: dict[str, Any] | None = None) -> None:
         """Write a cache mark onto a part where the provider takes them."""
@@ -128,13 +130,13 @@ def _result(block: ToolResult, to: Target) -> dict[str, Any]:
 
 
 def _thought(block: Reasoning, to: Target) -> dict[str, Any]:
-    """A thought goes back only to who can read it: encrypted, or in full where the provider gave it so.
+    """A thought goes back only to who can read it: encrypted, or in full where the provider takes it so.
 
     Its item has no id: items are not stored, and a name would be looked up.
     """
     if block.origin == ORIGIN and (encrypted := block.redacted or block.signature):
         return {"type": "reasoning", "summary": summary_of(block.text), "encrypted_content": encrypted}
-    if block.origin in {"", ORIGIN} and block.text and not block.summary and not block.signature:
+    if to.thoughts and block.text and not block.summary:
         return {
             "type": "reasoning",
             "summary": [],

@@ -17,7 +17,7 @@ from llmproxy.canonical import (
 )
 from llmproxy_openai.responses.citations import read_citation
 from llmproxy_openai.responses.parts import ORIGIN
-from llmproxy_openai.responses.thoughts import GAP, thought_of
+from llmproxy_openai.responses.thoughts import GAP
 
 #: What reading an answer of another shape than its dialect's may raise.
 STRANGE: Final = (AttributeError, IndexError, KeyError, TypeError)
@@ -53,13 +53,22 @@ def call_of(item: dict[str, Any], arguments: str) -> ToolCall:
 
 
 def reasoning_of(item: dict[str, Any]) -> Reasoning | None:
-    """Return the thought of a reasoning item: its summary, or else its text."""
+    """Return the thought of a reasoning item: its summary, or else its text; None where it holds nothing.
+
+    What is encrypted is this provider's own, whatever it looks like: another gateway may have packed it.
+    """
     summary = GAP.join(texts(item, "summary"))
-    return thought_of(
-        summary or "".join(texts(item, "content")),
-        string(item, "encrypted_content"),
+    text = summary or "".join(texts(item, "content"))
+    encrypted = string(item, "encrypted_content")
+    if not text and not encrypted:
+        return None
+    return Reasoning(
+        text=text,
+        signature=encrypted if text else "",
+        redacted="" if text else encrypted,
+        origin=ORIGIN if summary or encrypted else "",
         summary=bool(summary),
-        name=string(item, "id"),
+        id=string(item, "id"),
     )
 
 

@@ -11,7 +11,7 @@ from llmproxy_openai.responses.ids import place_of
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses
 
-_NOTHING: Final[tuple[Any, ...]] = (None, "", [], {})
+_NOTHING: Final[tuple[Any, ...]] = (None, "", [])
 
 NO_PLACE: Final = "no provider of another dialect knows it"
 

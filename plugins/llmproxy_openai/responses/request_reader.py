@@ -126,7 +126,7 @@ def _about(told: dict[str, Any], losses: Losses) -> dict[str, Any]:
     user = text(told.get("user"), "user")
     identifier = text(told.get("safety_identifier"), "safety_identifier")
     if identifier:
-        losses.names = {**LOSS_NAMES, "user": "safety_identifier"}
+        losses.names = {**losses.names, "user": "safety_identifier"}
         if user and user != identifier:
             losses.add("user", "safety_identifier is sent instead")
     flag(told.get("store"), "store")
@@ -218,7 +218,9 @@ def _thinking(told: dict[str, Any], losses: Losses) -> Thinking | None:
     effort = text(how.get("effort"), "reasoning.effort")
     older = text(how.get("generate_summary"), "reasoning.generate_summary")
     show = text(how.get("summary"), "reasoning.summary") or older
-    if older and older != show:
+    if older and older == show:
+        losses.names = {**losses.names, "thinking.show": "reasoning.generate_summary"}
+    elif older:
         losses.add("reasoning.generate_summary", "reasoning.summary is sent instead")
     if not effort and not show:
         return None

@@ -62,7 +62,7 @@ def write_request(request: GenerateRequest, model: str, losses: Losses, quirks: 
     """Return the body; report what it cannot hold."""
     body: dict[str, Any] = {"model": model}
     instructions = _instructions(request.system, losses)
-    items = write_items(request.messages, Target(losses, quirks.extras))
+    items = write_items(request.messages, Target(losses, quirks))
     if items:
         _put(body, "instructions", instructions)
     elif instructions:

@@ -14,20 +14,22 @@ _REDACTED: Final = "/redacted"
 
 
 def thought_of(text: str, encrypted: str, *, summary: bool, name: str = "") -> Reasoning | None:
-    """Return the block of a reasoning item; None where it holds nothing.
+    """Return the block of a reasoning item that a caller brings back; None where it holds nothing.
 
-    A summary is shown, so what proves it is its signature; encrypted thought without one is all there is.
+    What is shown is proved by its signature; encrypted thought without a text is all there is. A text that nothing
+    proves is nobody's.
     """
     if not text and not encrypted:
         return None
     own, origin = unpack_signature(encrypted, ORIGIN)
+    family = origin.removesuffix(_REDACTED) if encrypted else ""
     redacted = origin.endswith(_REDACTED) or not text
     return Reasoning(
         text=text,
         signature="" if redacted else own,
         redacted=own if redacted else "",
-        origin=origin.removesuffix(_REDACTED) if encrypted or summary else "",
-        summary=summary and bool(text),
+        origin=family,
+        summary=summary and bool(text) and family == ORIGIN,
         id=name,
     )
 
