@@ -15,7 +15,18 @@ from llmproxy import __version__
 from llmproxy.cli import ExitCode, main
 
 ROOT = Path(__file__).parents[2]
-COMMANDS = {"serve", "check", "schema", "explain", "plugins", "hooks", "new-plugin", "reload"}
+COMMANDS = {
+    "serve",
+    "check",
+    "schema",
+    "explain",
+    "plugins",
+    "hooks",
+    "new-plugin",
+    "reload",
+    "providers",
+    "models",
+}
 
 
 def test_it_has_the_agreed_commands() -> None:
