@@ -11,6 +11,7 @@ The first load takes a sixth of a second, in a thread; nothing is imported befor
 from __future__ import annotations
 
 import asyncio
+import gc
 import re
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import cache
@@ -170,6 +171,15 @@ async def load() -> Catalogue:
 
 @cache
 def _compiled() -> Catalogue:
-    from llmproxy.providers.compiling import compiled  # noqa: PLC0415  # genai-prices is large; few processes ask
+    # A collection in the midst of it would hold the loop for 50 ms, and so would one that walks the tables later.
+    collects = gc.isenabled()
+    gc.disable()
+    try:
+        from llmproxy.providers.compiling import compiled  # noqa: PLC0415  # large; few processes ask
 
-    return compiled()
+        catalogue = compiled()
+        gc.freeze()
+    finally:
+        if collects:
+            gc.enable()
+    return catalogue
