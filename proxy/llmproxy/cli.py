@@ -165,6 +165,28 @@ def new_plugin(name: str, directory: Path) -> None:
     click.echo(run(name, directory))
 
 
+@main.group(name="import")
+def import_() -> None:
+    """Read another gateway's configuration into this one's."""
+
+
+@import_.command()
+@click.argument("path", type=_FILE, metavar="FILE")
+@click.option("-o", "--output", type=_FILE, metavar="FILE", help="Write here instead of to standard output.")
+def litellm(path: Path, output: Path | None) -> None:
+    """Read the configuration of a LiteLLM proxy.
+
+    Models and keys are carried. What is not is told on standard error, by its path and why. Keys that are written
+    out in FILE are not copied: the configuration refers to variables, and the report names those to be set.
+    """
+    from llmproxy.commands.importing import litellm as run
+
+    text, report = run(path, output)
+    for line in report:
+        click.echo(line, err=True)
+    click.echo(text)
+
+
 @main.command()
 @_config
 @click.option("--admin", metavar="URL", help="Where the admin listener is, instead of where the file says.")

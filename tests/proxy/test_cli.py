@@ -26,6 +26,7 @@ COMMANDS = {
     "reload",
     "providers",
     "models",
+    "import",
 }
 
 
@@ -33,9 +34,12 @@ def test_it_has_the_agreed_commands() -> None:
     assert set(main.commands) == COMMANDS
 
 
-@pytest.mark.parametrize("name", sorted(COMMANDS))
+@pytest.mark.parametrize("name", [*sorted(COMMANDS), "import litellm"])
 def test_every_command_and_option_is_explained(name: str) -> None:
-    command = main.commands[name]
+    command: click.Command = main
+    for word in name.split():
+        assert isinstance(command, click.Group)
+        command = command.commands[word]
 
     assert command.help
     assert [

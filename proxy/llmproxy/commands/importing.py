@@ -1,0 +1,60 @@
+"""`llmproxy import`: another gateway's configuration, in this one's words."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Final
+
+import yaml
+
+from llmproxy.commands.group import ExitCode, Refusal
+from llmproxy.config import format_of, parse
+from llmproxy.control import unreadable
+from llmproxy.errors import StartError
+from llmproxy.importing.litellm import NothingCarried, import_litellm
+from llmproxy.importing.walking import Note
+
+_HEAD: Final = "# Imported from {name}. What it could not carry was told when this was written.\n"
+
+
+def litellm(path: Path, output: Path | None) -> tuple[str, list[str]]:
+    """Return what goes to standard output, and the report's lines; with `output`, write the configuration there.
+
+    Raises:
+        Refusal: the file cannot be read, holds nothing that can be carried, or the other cannot be written.
+    """
+    try:
+        tree = parse(path.read_bytes(), format_of(path.name), path.name)
+    except OSError as fault:
+        raise StartError(unreadable(fault)) from fault
+    try:
+        imported = import_litellm(tree)
+    except NothingCarried as fault:
+        raise Refusal("\n".join([*_lines(path, fault.notes), f"{path.name}: {fault}"])) from None
+    body = yaml.safe_dump(imported.tree, sort_keys=False, allow_unicode=True, width=120)
+    text = _HEAD.format(name=_one_line(path.name)) + body
+    lines = _lines(path, imported.notes)
+    if output is None:
+        return text.rstrip(), lines
+    _write(output, text)
+    return f"wrote {output}\nnext: llmproxy check {output}", lines
+
+
+def _write(output: Path, text: str) -> None:
+    """Write a new file; one that is there already is somebody's."""
+    try:
+        with output.open("x", encoding="utf-8") as file:
+            file.write(text)
+    except FileExistsError:
+        raise Refusal(f"'{output}' is there already", ExitCode.WRONG_USAGE) from None
+    except OSError as fault:
+        raise Refusal(f"cannot write '{output}': {fault.strerror}", ExitCode.WRONG_USAGE) from None
+
+
+def _lines(path: Path, notes: Iterable[Note]) -> list[str]:
+    return [_one_line(f"{note.path or path.name}: {note.text}") for note in notes]
+
+
+def _one_line(text: str) -> str:
+    return "".join(letter if letter.isprintable() else "?" for letter in text)

@@ -1,0 +1,123 @@
+"""Why a key of a LiteLLM file was not carried: said once for each subject."""
+
+from __future__ import annotations
+
+from typing import Final
+
+UNKNOWN: Final = "this importer does not know it"
+
+_ROUTING: Final = "comes with routing: so far a model leads to one place, and each request is tried once"
+_LIMITS: Final = "comes with limits"
+_CACHE: Final = "comes with the cache"
+_BUDGETS: Final = "comes with budgets; prices are in the table of models (llmproxy models)"
+_WATCHING: Final = (
+    "comes with exporters; the access log and Prometheus metrics are plugins (accesslog, metrics)"
+)
+_KEYS: Final = "comes with a key store; keys stand in the configuration so far (llmproxy access hash-key)"
+_REQUEST: Final = "a request goes out as its caller wrote it, with nothing added to it"
+_GUARDS: Final = "comes with guardrails"
+_TOOLS: Final = "comes with tools (MCP)"
+_AWS: Final = "requests are not signed for AWS yet"
+_GOOGLE: Final = "tokens of Google Cloud are not fetched yet"
+_AZURE: Final = "tokens of Entra ID are not fetched; use a key"
+_NEEDLESS: Final = "not needed here"
+
+_SUBJECTS: Final = {
+    _ROUTING: """
+        fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks num_retries
+        max_retries retry_policy model_group_retry_policy retry_after allowed_fails allowed_fails_policy
+        cooldown_time disable_cooldowns routing_strategy routing_strategy_args routing_groups weight order
+        tags enable_tag_filtering tag_filtering_match_any enable_pre_call_checks redis_host redis_port
+        redis_password redis_url redis_db polling_interval default_priority optional_pre_call_checks
+        provider_budget_config assistants_config max_fallbacks enable_weighted_failover
+        deployment_affinity_ttl_seconds background_health_checks health_check_interval health_check_details
+        enable_health_check_routing stream_timeout
+        """,
+    _LIMITS: """
+        rpm tpm max_parallel_requests global_max_parallel_requests default_max_parallel_requests
+        """,
+    _CACHE: """
+        cache cache_params cache_responses cache_kwargs caching caching_groups
+        cache_control_injection_points enable_redis_auth_cache
+        """,
+    _BUDGETS: """
+        max_budget budget_duration max_end_user_budget max_end_user_budget_id default_internal_user_params
+        max_internal_user_budget internal_user_budget_duration proxy_budget_rescheduler_min_time
+        default_soft_budget proxy_budget_rescheduler_max_time disable_reset_budget proxy_batch_write_at
+        cost_discount_config max_ui_session_budget upperbound_key_generate_params
+        default_key_generate_params default_team_params
+        """,
+    _WATCHING: """
+        success_callback failure_callback callbacks service_callbacks callback_settings
+        turn_off_message_logging redact_user_api_key_info redact_messages_in_exceptions
+        default_team_settings alerting alerting_threshold alert_types alert_to_webhook_url alerting_args
+        spend_report_frequency telemetry disable_end_user_cost_tracking
+        disable_end_user_cost_tracking_prometheus_only store_prompts_in_spend_logs disable_spend_logs
+        log_raw_request_response maximum_spend_logs_retention_period maximum_spend_logs_retention_interval
+        prometheus_metrics_config enable_end_user_cost_tracking_prometheus_only
+        custom_prometheus_metadata_labels prometheus_initialize_budget_metrics
+        require_auth_for_metrics_endpoint
+        """,
+    _KEYS: """
+        database_url database_connection_pool_limit database_connection_timeout store_model_in_db
+        allow_requests_on_db_unavailable disable_spend_updates key_management_system key_management_settings
+        key_generation_settings custom_auth custom_key_generate enable_jwt_auth litellm_jwtauth
+        enforce_user_param allowed_routes admin_only_routes user_header_name user_header_mappings custom_sso
+        enable_oauth2_auth disable_adding_master_key_hash_to_db disable_master_key_return salt_key
+        proxy_admin_email ui_access_mode allowed_ips use_x_forwarded_for ui_settings role_permissions
+        supported_db_objects default_user_params enable_jwt_auth_for_admin public_routes
+        infer_model_from_keys
+        """,
+    _REQUEST: """
+        temperature max_tokens max_completion_tokens top_p top_k n seed stop presence_penalty
+        frequency_penalty logit_bias user response_format tools tool_choice functions extra_body
+        reasoning_effort thinking verbosity metadata service_tier modalities prediction logprobs
+        top_logprobs parallel_tool_calls dimensions encoding_format web_search_options initial_prompt_value
+        final_prompt_value roles bos_token eos_token additional_drop_params allowed_openai_params
+        modify_params completion_model default_litellm_params add_function_to_prompt
+        merge_reasoning_content_in_choices keep_alive num_ctx prompt_id prompt_variables
+        forward_client_headers_to_llm_api add_user_information_to_llm_headers
+        configurable_clientside_auth_params enable_json_schema_validation drop_params_list
+        use_chat_completions_api mock_response mock_timeout
+        """,
+    _GUARDS: """
+        guardrails guardrail_settings llmguard_mode banned_keywords_list blocked_user_list
+        prompt_injection_params
+        """,
+    _TOOLS: "mcp_servers mcp_aliases mcp_tools search_tools vector_store_registry vector_stores mcp_internal_ip_ranges",
+    _AWS: """
+        aws_region_name aws_access_key_id aws_secret_access_key aws_session_token aws_role_name
+        aws_session_name aws_profile_name aws_web_identity_token aws_sts_endpoint
+        aws_bedrock_runtime_endpoint s3_bucket_name
+        """,
+    _GOOGLE: "vertex_project vertex_location vertex_credentials vertex_ai_project vertex_ai_location",
+    _AZURE: """
+        azure_ad_token azure_ad_token_provider tenant_id client_id client_secret azure_username
+        azure_password enable_azure_ad_token_refresh azure_scope
+        """,
+    _NEEDLESS: """
+        custom_llm_provider region_name use_in_pass_through use_litellm_proxy force_ipv4 detailed_debug
+        litellm_credential_info enable_preview_features disable_hf_tokenizer_download tokenizer
+        """,
+    "write an upstream of dialect http and a route for each": "pass_through_endpoints",
+    "name the file to import itself: one file is read at a time": "include",
+    "files and fine-tuning go to the upstream that a route names": "files_settings finetune_settings batch_settings",
+}
+
+_WHY: Final = {key: why for why, keys in _SUBJECTS.items() for key in keys.split()}
+
+
+def why(key: str) -> str:
+    """Say why a key was not carried."""
+    if key.startswith(("input_cost", "output_cost", "cache_read_input", "cache_creation_input")):
+        return _BUDGETS
+    if key.startswith(("langfuse", "langsmith", "s3_callback", "gcs_", "datadog", "otel")):
+        return _WATCHING
+    return _WHY.get(key, UNKNOWN)
+
+
+def why_of_a_model(key: str) -> str:
+    """Say why a fact about a model was not carried."""
+    if key in {"supported_environments", "access_groups"}:
+        return "who may use a model is said by routes and their plugins"
+    return "what models can do and cost comes from the table of models (llmproxy models)"
