@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import orjson
 
 from llmproxy.canonical import (
@@ -86,8 +87,8 @@ def _citations(value: Any, where: str, losses: Losses | None) -> tuple[Citation,
     if not value:
         return ()
     found = [read_citation(each) for each in a_list(value, where)]
-    if None in found and losses is not None:
-        losses.add(where, "it is of a kind that no other provider knows")
+    if None in found:
+        _tell(losses, where, "it is of a kind that no other provider knows")
     return tuple(citation for citation in found if citation is not None)
 
 
@@ -140,12 +141,39 @@ def _document(block: dict[str, Any], where: str, losses: Losses | None, out: lis
 
 def _apart(content: Any, where: str, losses: Losses | None) -> tuple[str, list[Block]]:
     """Return a document's text as one, and the pictures in it, which then stand behind it."""
-    blocks = read_content(content, where, losses)
+    blocks = _plainly(read_content(content, where, losses), f"{where}[]", losses)
     text = "\n".join(block.text for block in blocks if isinstance(block, Text))
     pictures: list[Block] = [block for block in blocks if not isinstance(block, Text)]
-    if losses is not None and (pictures or len(blocks) > 1):
-        losses.add(where, "its blocks became one text, its pictures stand behind it")
+    if pictures or len(blocks) > 1:
+        _tell(losses, where, "its blocks became one text, its pictures stand behind it")
     return text, pictures
+
+
+def _plainly(blocks: list[Block], where: str, losses: Losses | None) -> list[Block]:
+    """Take marks and citations off blocks within another, where nobody else has a place for them; tell of each."""
+    plain = []
+    for block in blocks:
+        less: dict[str, Any] = {}
+        if isinstance(block, Text | Image | Document) and block.cache is not None:
+            _tell(losses, f"{where}.cache_control", "a marker within is one on the whole, if it stands last")
+            less["cache"] = None
+        if isinstance(block, Text) and block.citations:
+            _tell(losses, f"{where}.citations", "citations count in answers only")
+            less["citations"] = ()
+        if isinstance(block, Document) and block.cite:
+            _tell(losses, f"{where}.citations", "what tools give is cited nowhere else")
+            less["cite"] = False
+        plain.append(msgspec.structs.replace(block, **less) if less else block)
+    return plain
+
+
+def _tell(losses: Losses | None, where: str, why: str) -> None:
+    if losses is not None:
+        losses.add(where, why)
+
+
+def _last_mark(blocks: list[Block]) -> CacheMark | None:
+    return getattr(blocks[-1], "cache", None) if blocks else None
 
 
 def _cites(block: dict[str, Any], where: str) -> bool:
@@ -164,8 +192,7 @@ def _search_result(block: dict[str, Any], where: str, losses: Losses | None, out
             cache=read_cache(block.get("cache_control"), f"{where}.cache_control"),
         )
     )
-    if losses is not None:
-        losses.add(where, "a search result became a document, its source the document's context")
+    _tell(losses, where, "a search result became a document, its source the document's context")
     tell_rest(block, ("type", "content", "title", "source", "citations", "cache_control"), where, losses)
 
 
@@ -190,12 +217,13 @@ def _tool_use(block: dict[str, Any], where: str, losses: Losses | None, out: lis
 def _tool_result(block: dict[str, Any], where: str, losses: Losses | None, out: list[Block]) -> None:
     content = block.get("content")
     is_error = block.get("is_error")
+    inner = [] if content is None else read_content(content, f"{where}.content", losses)
     out.append(
         ToolResult(
             id=a_text_or_nothing(block.get("tool_use_id"), f"{where}.tool_use_id"),
-            content=() if content is None else tuple(read_content(content, f"{where}.content", losses)),
+            content=tuple(_plainly(inner, f"{where}.content[]", losses)),
             is_error=is_error is True,
-            cache=read_cache(block.get("cache_control"), f"{where}.cache_control"),
+            cache=read_cache(block.get("cache_control"), f"{where}.cache_control") or _last_mark(inner),
         )
     )
     tell_rest(block, ("type", "tool_use_id", "content", "is_error", "cache_control"), where, losses)

@@ -82,7 +82,7 @@ def decode_generate(told: dict[str, Any], losses: Losses) -> GenerateRequest:
     effort, cached = read.pop("effort", ""), read.pop("cached", None)
     if effort:
         read["thinking"] = msgspec.structs.replace(read.get("thinking") or Thinking(), effort=effort)
-    _settle(read)
+    _settle(read, losses)
     if cached is not None:
         read["messages"] = _marked(read["messages"], cached)
     return GenerateRequest(**read)
@@ -116,17 +116,28 @@ def _size(block: Block) -> int:
     return len(getattr(block, "text", ""))
 
 
-def _settle(read: Read) -> None:
+def _settle(read: Read, losses: Losses) -> None:
     """Put instructions that open the conversation before it, and the names of calls to their results."""
     messages: list[Message] = read["messages"]
     opening = 0
     while opening < len(messages) and messages[opening].role == "system":
         if not all(isinstance(block, Text) for block in messages[opening].content):
             break
-        read["system"] = (*read.get("system", ()), *messages[opening].content)
+        moved = [_uncited(block, "messages[].content[]", losses) for block in messages[opening].content]
+        if any(block.cache is not None for block in moved):
+            losses.add("messages[].content[].cache_control", "it went with its text into the instructions")
+        read["system"] = (*read.get("system", ()), *moved)
         opening += 1
     calls = _Calls()
     read["messages"] = tuple(calls.told(message) for message in messages[opening:])
+
+
+def _uncited(block: Block, where: str, losses: Losses) -> Text:
+    """Return a text of the instructions, in which citations mean nothing."""
+    assert isinstance(block, Text)
+    if block.citations:
+        losses.add(f"{where}.citations", "citations count in answers only")
+    return msgspec.structs.replace(block, citations=())
 
 
 class _Calls:
@@ -189,7 +200,7 @@ def _system(value: Any, read: Read, losses: Losses) -> None:
     blocks = read_content(value, "system", losses)
     if not all(isinstance(block, Text) for block in blocks):
         refuse("system[].type", "Input should be 'text'")
-    read["system"] = tuple(blocks)
+    read["system"] = tuple(_uncited(block, "system[]", losses) for block in blocks)
 
 
 def _tools(value: Any, read: Read, losses: Losses) -> None:
@@ -278,6 +289,7 @@ def _stop(value: Any, read: Read, losses: Losses) -> None:
 
 def _cache(value: Any, read: Read, losses: Losses) -> None:
     read["cached"] = read_cache(value, "cache_control")
+    losses.add("cache_control", "it became a marker at the conversation's last block")
 
 
 def _plain(key: str, name: str, reader: Callable[[Any, str], Any]) -> Callable[[Any, Read, Losses], None]:

@@ -130,6 +130,25 @@ def test_pictures_of_a_document_stand_behind_it():
     assert losses == ["b.source.content"]
 
 
+def test_what_stands_within_a_result_is_plain_and_says_so():
+    inner = [
+        {"type": "text", "text": "x", "citations": [PAGE]},
+        {"type": "document", "source": {"type": "url", "url": "u"}, "citations": {"enabled": True}},
+        {"type": "text", "text": "y", "cache_control": MARK},
+    ]
+
+    assert read({"type": "tool_result", "tool_use_id": "i", "content": inner}) == (
+        [
+            ToolResult(
+                id="i",
+                content=(Text(text="x"), Document(source=Link(url="u")), Text(text="y")),
+                cache=CacheMark(ttl="1h"),
+            )
+        ],
+        ["b.content[].citations", "b.content[].cache_control"],
+    )
+
+
 @pytest.mark.parametrize(
     ("told", "field"),
     [

@@ -32,6 +32,7 @@ from llmproxy_anthropic.decoding import decode_generate, decode_request, estimat
 
 from .conftest import asked
 
+WEB = {"type": "web_search_result_location", "url": "u", "cited_text": "q", "encrypted_index": "e"}
 HELLO = [{"role": "user", "content": "Hi"}]
 
 
@@ -223,6 +224,18 @@ def test_calls_without_ids_are_given_some_and_their_results_follow_in_order():
     ]
 
 
+def test_citations_mean_nothing_in_instructions():
+    cited = [{"type": "text", "text": "a", "citations": [WEB], "cache_control": {"type": "ephemeral"}}]
+    request, losses = read(system=cited, messages=[{"role": "system", "content": cited}, *HELLO])
+
+    assert request.system == (Text(text="a", cache=CacheMark()),) * 2
+    assert losses == [
+        "system[].citations",
+        "messages[].content[].citations",
+        "messages[].content[].cache_control",
+    ]
+
+
 def test_opening_instructions_are_the_system_and_later_ones_stay_where_they_are():
     first, late = {"role": "system", "content": "a"}, {"role": "system", "content": "b"}
     request, _ = read(system="s", messages=[first, *HELLO, late])
@@ -246,7 +259,7 @@ def test_a_marker_on_the_request_is_one_on_the_last_block():
     )
 
     assert request.messages[0].content == (Text(text="Hi", cache=CacheMark()),)
-    assert losses == []
+    assert losses == ["cache_control"]
     assert read(cache_control={"type": "ephemeral"}, messages=[])[0].messages == ()
 
 

@@ -46,7 +46,7 @@ def write(block, role="user"):
         Document(source=Inline(media_type="application/pdf", data="eA==")),
         Document(source=Link(url="u")),
         ToolResult(id="i", content=(Text(text="r"),), is_error=True, cache=CacheMark()),
-        ToolResult(id="i", content=(Text(text="r", cache=CacheMark()), Image(source=PNG))),
+        ToolResult(id="i", content=(Text(text="r"), Image(source=PNG))),
         ToolResult(id="i"),
         Foreign(origin="anthropic", value={"type": "container_upload", "file_id": "f"}),
     ],
