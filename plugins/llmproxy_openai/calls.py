@@ -36,7 +36,7 @@ LOSS_NAMES: Final[Mapping[str, str]] = {
     "tool_result.content": _PARTS,
     "tools.strict": f"{_FUNCTION}.strict",
     "tools.cache": "tools[].cache_control",
-    "tools.hosted": "tools[].type",
+    "tools.hosted": "tools[]",
     "tool_choice.names": "tool_choice.allowed_tools",
     "format": "response_format",
     "format.name": f"{_SCHEMA}.name",

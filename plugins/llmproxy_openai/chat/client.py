@@ -45,6 +45,7 @@ def decode_request(exchange: Exchange, body: bytes, losses: Losses) -> ModelRequ
         wanted = decode_embeddings(asked, losses)
         exchange.state[_MANNER] = Manner(packed=wanted.encoding == "base64")
         return wanted
+    losses.names = {**losses.names, **_own_names(asked, body)}
     request = decode_chat(asked, losses)
     legacy = "tools" not in asked and "functions" in asked
     exchange.state[_MANNER] = Manner(request.include_usage, legacy)
@@ -59,6 +60,19 @@ def _parsed(body: bytes) -> dict[str, Any]:
     if type(asked) is not dict:
         raise BadField("invalid_json", "The request's body must be a JSON object.")
     return asked
+
+
+def _own_names(asked: dict[str, Any], body: bytes) -> dict[str, str]:
+    """Return what this caller calls things that have two names."""
+    names = {}
+    if asked.get("safety_identifier"):
+        names["user"] = "safety_identifier"
+    if asked.get("max_completion_tokens") is not None:
+        names["max_tokens"] = "max_completion_tokens"
+    if b'"prompt_cache_breakpoint"' in body:
+        path = "messages[].content[].prompt_cache_breakpoint"
+        names |= {"content.cache": path, "system.cache": path}
+    return names
 
 
 def encode_answer(exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:

@@ -20,7 +20,7 @@ from llmproxy.canonical import (
 )
 from llmproxy_openai.chat import parts
 from llmproxy_openai.chat.reasoning import write_details
-from llmproxy_openai.chat.toolcalls import fitting_id, signed, write_call, write_custom
+from llmproxy_openai.chat.toolcalls import CUSTOM_CALL, fitting_id, signed, write_call, write_custom
 
 if TYPE_CHECKING:
     from llmproxy.canonical import GenerateRequest, Losses
@@ -53,6 +53,8 @@ class Writer:
 
     def _system(self, texts: tuple[Text, ...], name: str) -> None:
         """Write instructions; as one string unless a mark stands between them: many servers take no list there."""
+        for text in texts:
+            self._text_extras(text)
         marks = [text for text in texts if text.cache is not None]
         if marks and self._takes_marks:
             content: Any = [self._text(text) for text in texts]
@@ -180,6 +182,8 @@ class Writer:
                 calls.append(self._call(block))
             elif isinstance(block, Foreign) and (custom := write_custom(block)) is not None:
                 calls.append({**custom, "id": fitting_id(custom["id"], nine=self._nine)})
+                if block.value.keys() - CUSTOM_CALL:
+                    self._losses.lose("content.foreign", "a call has a name and a text here, and no more")
             elif isinstance(block, Image | Audio | Video | Document | ToolResult | Foreign):
                 self._losses.lose(_LOST_OF_ASSISTANT.get(type(block), "content.foreign"))
         return calls

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmproxy.canonical import Reasoning, pack_signature, unpack_signature
+from llmproxy.canonical import Reasoning, unpack_signature
 
 _FORMATS: Final = {
     "anthropic": "anthropic-claude-v1",
@@ -19,6 +19,7 @@ _FORMATS: Final = {
     "gemini": "google-gemini-v1",
     "xai": "xai-responses-v1",
 }
+_UNKNOWN: Final = "unknown"
 _ORIGINS: Final = {form: origin for origin, form in _FORMATS.items()}
 
 
@@ -51,7 +52,8 @@ def read_details(details: list[Any]) -> list[Reasoning]:
 
 def read_detail(item: dict[str, Any]) -> Reasoning:
     """Read one item."""
-    origin = _ORIGINS.get(_text(item, "format"), "")
+    form = _text(item, "format")
+    origin = _ORIGINS.get(form, "" if form == _UNKNOWN else form)
     name = _text(item, "id")
     if item.get("type") == "reasoning.encrypted":
         data, origin = unpack_signature(_text(item, "data"), origin)
@@ -87,21 +89,17 @@ def is_proven(block: Reasoning) -> bool:
 
 def write_detail(block: Reasoning, index: int) -> list[dict[str, Any]]:
     """Write one thought as items."""
-    form, told = _FORMATS.get(block.origin, "unknown"), {"id": block.id} if block.id else {}
+    form, told = _FORMATS.get(block.origin, block.origin or _UNKNOWN), {"id": block.id} if block.id else {}
     items: list[dict[str, Any]] = []
     if block.summary:
         items.append({"type": "reasoning.summary", "summary": block.text})
     elif block.text or block.signature:
         items.append({"type": "reasoning.text", "text": block.text})
         if block.signature:
-            items[0]["signature"] = _packed(block.signature, block.origin)
+            items[0]["signature"] = block.signature
     if block.redacted:
-        items.append({"type": "reasoning.encrypted", "data": _packed(block.redacted, block.origin)})
+        items.append({"type": "reasoning.encrypted", "data": block.redacted})
     return [{**item, **told, "format": form, "index": index} for item in items]
-
-
-def _packed(signature: str, origin: str) -> str:
-    return signature if origin in _FORMATS or not origin else pack_signature(signature, origin)
 
 
 def write_details(blocks: Iterable[Reasoning]) -> list[dict[str, Any]]:

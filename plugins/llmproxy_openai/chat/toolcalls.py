@@ -12,6 +12,8 @@ from llmproxy.canonical import Foreign, ToolCall
 #: OpenAI refuses longer ids.
 _LONGEST_ID: Final = 40
 _NINE: Final = 9
+#: The members of a custom call's item that mean something to a chat completion, or nothing at all.
+CUSTOM_CALL: Final = frozenset({"type", "call_id", "name", "input", "id", "status"})
 
 
 def made_up_id(*parts: object) -> str:

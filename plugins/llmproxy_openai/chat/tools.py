@@ -182,6 +182,8 @@ def _write_custom(tool: HostedTool, losses: Losses) -> dict[str, Any] | None:
         losses.lose("tools.hosted", f"the provider does not run {tool.kind!r}")
         return None
     custom: dict[str, Any] = {key: tool.value[key] for key in ("name", "description") if key in tool.value}
+    if tool.value.keys() - (_CUSTOM | {"type"}):
+        losses.lose("tools.hosted", "such a tool has a name, a description and a format here, and no more")
     form = tool.value.get("format")
     if type(form) is dict and form.get("type") == "grammar":
         custom["format"] = {"type": "grammar", "grammar": {k: v for k, v in form.items() if k != "type"}}
