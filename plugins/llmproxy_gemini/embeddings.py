@@ -105,6 +105,5 @@ def write_vectors(answer: EmbedAnswer, *, single: bool) -> dict[str, Any]:
     vectors = [{"values": list(vector)} for vector in answer.vectors]
     told: dict[str, Any] = {"embedding": vectors[0]} if single and vectors else {"embeddings": vectors}
     if answer.usage is not None:
-        tokens = answer.usage.total
-        told["usageMetadata"] = {"promptTokenCount": tokens, "totalTokenCount": tokens}
+        told["usageMetadata"] = {"promptTokenCount": answer.usage.total}
     return told
