@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from llmproxy.importing.deployments import read_deployment, seconds
+from llmproxy.importing.deployments import read_deployment
 from llmproxy.importing.keyrefs import KeyRefs
+from llmproxy.importing.manner import Manner, is_true, read_manner
 from llmproxy.importing.reasons import why, why_of_a_model
 from llmproxy.importing.walking import Note, Walk
 
@@ -45,16 +46,12 @@ class _Import:
         self._refs = refs
         self._upstreams: dict[str, dict[str, Any]] = {}
         self._models: dict[str, Any] = {}
-        self._log: dict[str, str] = {}
-        self._metrics = False
-        self._lossy: str | None = None
-        self._total: str | None = None
+        self._manner = Manner()
 
     def run(self) -> Imported:
         """Read everything, in the order in which one thing needs another."""
         library, router = self._file.section("litellm_settings"), self._file.section("router_settings")
-        self._library(library)
-        self._router_time(router)
+        self._manner = read_manner(library, router)
         credentials = self._credentials()
         for entry in self._file.sections("model_list"):
             self._entry(entry, credentials)
@@ -66,36 +63,6 @@ class _Import:
         if not self._models:
             raise NothingCarried(self._file.notes)
         return Imported(self._written(access), self._file.notes)
-
-    def _library(self, settings: Walk) -> None:
-        drops = settings.take("drop_params")
-        if drops is not None:
-            self._lossy = "warn" if _is_true(drops) else "refuse"
-        self._total = self._time(settings, "request_timeout")
-        if _is_true(settings.take("set_verbose")):
-            self._log["level"] = "debug"
-        if _is_true(settings.take("json_logs")):
-            self._log["format"] = "json"
-        for key in ("callbacks", "success_callback", "failure_callback", "service_callbacks"):
-            names = settings.take(key)
-            if names is None:
-                continue
-            others = [
-                name for name in (names if isinstance(names, list) else [names]) if name != "prometheus"
-            ]
-            self._metrics = self._metrics or others != names
-            if others:
-                settings.tell(key, why(key))
-
-    def _router_time(self, settings: Walk) -> None:
-        self._total = self._time(settings, "timeout") or self._total
-
-    def _time(self, settings: Walk, key: str) -> str | None:
-        given = settings.take(key)
-        told = seconds(given)
-        if given is not None and told is None:
-            settings.tell(key, "not a number of seconds")
-        return told
 
     def _credentials(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -120,7 +87,7 @@ class _Import:
         if credential is not None and str(credential) not in credentials:
             params.tell("litellm_credential_name", "no credential of this name is in credential_list")
         params.under(credentials.get(str(credential), {}))
-        deployment = read_deployment(params, self._refs, self._total)
+        deployment = read_deployment(params, self._refs, self._manner.total)
         if deployment is None:
             return
         if "*" in deployment.model and "*" not in name:
@@ -148,7 +115,7 @@ class _Import:
         for alias in aliases:
             leads = aliases.take(alias)
             if isinstance(leads, Mapping):
-                if _is_true(leads.get("hidden")):
+                if is_true(leads.get("hidden")):
                     aliases.tell(alias, "carried, and listed with the other models")
                 leads = leads.get("model")
             if alias in self._models:
@@ -193,13 +160,15 @@ class _Import:
                 "listen", f"{_LISTEN}; LiteLLM's own address is on its command line, 0.0.0.0:4000 unless said"
             )
         )
-        plugins: dict[str, Any] = {"metrics": {}, "access": access} if self._metrics else {"access": access}
+        plugins: dict[str, Any] = (
+            {"metrics": {}, "access": access} if self._manner.metrics else {"access": access}
+        )
         route: dict[str, Any] = {"name": "models", "match": {"path": "/*"}}
-        if self._lossy is not None:
-            route["lossy"] = self._lossy
+        if self._manner.lossy is not None:
+            route["lossy"] = self._manner.lossy
         tree = {
             "listen": _LISTEN,
-            "log": self._log,
+            "log": self._manner.log,
             "upstreams": self._upstreams,
             "plugins": plugins,
             "pipeline": list(plugins),
@@ -214,8 +183,3 @@ class NothingCarried(ValueError):
     def __init__(self, notes: list[Note]) -> None:
         super().__init__("no model of it can be served here")
         self.notes = notes
-
-
-def _is_true(value: object) -> bool:
-    """Whether LiteLLM, whose YAML knows more words for it, takes a value for true."""
-    return str(value).lower() in {"true", "yes", "on", "1"}
