@@ -10,7 +10,7 @@ from llmproxy.plugin import Endpoint, Exchange, Reply, StreamDecoder, UpstreamRe
 from llmproxy_openai.faces import OpenAIUpstream
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Losses, ModelRequest
+    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
 
 #: Calls of OpenAI's callers that are put into a response's words.
 _TRANSLATED = ("/chat/completions", "/embeddings")
@@ -25,6 +25,10 @@ class ResponsesUpstream(OpenAIUpstream):
         if face is None or face.wire != self.wire:
             return face is None
         return exchange.upgraded or not exchange.request.path.rstrip("/").endswith(_TRANSLATED)
+
+    def fetches(self, link: Link, kind: str) -> bool:
+        """Have recordings fetched; pictures and files go by their URL."""
+        return kind == "audio"
 
     def encode_request(
         self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses
