@@ -26,7 +26,7 @@ from llmproxy_anthropic.names import LOSS_NAMES
 from llmproxy_anthropic.taps import JsonTap, StreamTap
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Losses, ModelRequest
+    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
 
 _VERSION: Final = "anthropic-version"
 #: Input tokens of a request that was translated, estimated for the first event of a stream.
@@ -118,6 +118,10 @@ class AnthropicUpstream(Untranslated):
         if kind[:16] == b"application/json":
             return JsonTap()
         return StreamTap() if reply.is_event_stream else None
+
+    def fetches(self, link: Link, kind: str) -> bool:
+        """Have what is behind plain http fetched: Anthropic answers 400 to URLs other than https."""
+        return link.url[:5].lower() == "http:"
 
     def encode_request(
         self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses

@@ -23,7 +23,7 @@ from llmproxy_gemini.paths import streams_events
 from llmproxy_gemini.taps import JsonTap, StreamTap
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Losses, ModelRequest
+    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
 
 # What a key looks like that is an OAuth access token or a signed assertion and not an API key.
 _TOKENS: Final = ("ya29.", "eyJ")
@@ -71,6 +71,10 @@ class GeminiUpstream(Untranslated):
         as_array = exchange.streamed and self.native(exchange)
         as_array = as_array and not streams_events(exchange.request.query)
         return StreamTap(array=True) if as_array else JsonTap()
+
+    def fetches(self, link: Link, kind: str) -> bool:
+        """Have what is behind plain http fetched: Google takes https, `gs:` and its own files, as was recorded."""
+        return link.url[:5].lower() == "http:"
 
     def encode_request(
         self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses

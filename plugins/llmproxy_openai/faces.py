@@ -38,7 +38,15 @@ from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.taps import JsonTap, StreamTap
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, GenerateRequest, Losses, ModelRequest
+    from llmproxy.canonical import (
+        Answer,
+        CountAnswer,
+        EmbedAnswer,
+        GenerateRequest,
+        Link,
+        Losses,
+        ModelRequest,
+    )
 
 #: An unknown server.
 _ANY: Final = Quirks()
@@ -187,6 +195,10 @@ class OpenAIUpstream(Untranslated):
     def stream_filter(self, exchange: Exchange) -> ByteFilter | None:
         """Take back the usage event that the caller did not ask for."""
         return UsageEventFilter() if exchange.usage_added else None
+
+    def fetches(self, link: Link, kind: str) -> bool:
+        """Have files and recordings fetched: a chat message takes their bytes alone, of pictures the URL too."""
+        return kind in {"document", "audio"}
 
     def encode_request(
         self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses

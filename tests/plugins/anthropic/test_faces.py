@@ -13,6 +13,7 @@ from llmproxy.canonical import (
     CountAnswer,
     CountRequest,
     EmbedRequest,
+    Link,
     Losses,
     Started,
     Text,
@@ -147,3 +148,8 @@ def test_translation_is_loaded_by_the_first_request_that_needs_it():
 
     loaded = set(run.stdout.split())
     assert not {"llmproxy_anthropic.decoding", "llmproxy_anthropic.encoding", "llmproxy.canonical"} & loaded
+
+
+def test_what_is_behind_plain_http_is_fetched_for_it():
+    assert upstream.fetches(Link("http://a.example/1.png"), "image")
+    assert not upstream.fetches(Link("https://a.example/1.png"), "image")

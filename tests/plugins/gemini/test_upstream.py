@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from llmproxy.canonical import CountAnswer, GenerateRequest, Losses
+from llmproxy.canonical import CountAnswer, GenerateRequest, Link, Losses
 from llmproxy.plugin import Endpoint, Headers, Reply, UpstreamConfig, UpstreamFace
 from llmproxy_gemini.streams import ChunkDecoder
 from llmproxy_gemini.taps import JsonTap, StreamTap
@@ -95,3 +95,12 @@ def test_only_events_are_decoded_as_they_come(exchange_for: MakeExchange) -> Non
 
 def test_its_own_callers_are_native(exchange_for: MakeExchange) -> None:
     assert upstream.native(exchange_for())
+
+
+def test_what_google_does_not_fetch_is_fetched_for_it() -> None:
+    wanted = [
+        upstream.fetches(Link(url), "image")
+        for url in ("http://a.example/1.png", "HTTP://a.example/", "https://a.example/1.png", "gs://bucket/1")
+    ]
+
+    assert wanted == [True, True, False, False]

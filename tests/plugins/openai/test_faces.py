@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 import orjson
 import pytest
 
-from llmproxy.canonical import Answer, Choice, GenerateRequest, Losses, Message, Text
+from llmproxy.canonical import Answer, Choice, GenerateRequest, Link, Losses, Message, Text
 from llmproxy.plugin import (
     ClientFace,
     Endpoint,
@@ -190,3 +190,12 @@ def test_an_upstream_of_responses_alone_has_a_face_of_its_own() -> None:
 
     assert type(face).__module__ == "llmproxy_openai.responses.upstream"
     assert face.wire == "openai"
+
+
+def test_files_and_recordings_are_fetched_for_chat_which_takes_their_bytes_alone() -> None:
+    link = Link("https://a.example/1")
+
+    assert [kind for kind in ("image", "audio", "video", "document") if upstream.fetches(link, kind)] == [
+        "audio",
+        "document",
+    ]
