@@ -22,7 +22,6 @@ from llmproxy.canonical import (
     Video,
 )
 from llmproxy_gemini.media import write_source
-from llmproxy_gemini.parts import wraps
 from llmproxy_gemini.signing import thought_signature
 
 Part = dict[str, Any]
@@ -181,6 +180,6 @@ def _response(said: list[str], *, failed: bool) -> Part:
             value = orjson.loads(text)
         except orjson.JSONDecodeError:
             value = None
-        if isinstance(value, dict) and value and not (len(value) == 1 and wraps(next(iter(value)))):
+        if isinstance(value, dict):
             return value
     return {_ERROR if failed else _OUTPUT: text}

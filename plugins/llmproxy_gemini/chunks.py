@@ -102,7 +102,7 @@ class ChunkEncoder:
             self._finished[event.choice] = event
         elif isinstance(event, Failed):
             self._failed = True
-            return [self._framed(error_chunk(event.error))]
+            return [self._framed(error_chunk(event.error, usageMetadata=self._counts()))]
         return []
 
     def close(self) -> list[bytes]:
@@ -183,10 +183,11 @@ class ChunkEncoder:
         return [] if part is None else [self._chunk([part], told.choice)]
 
     def _last(self) -> dict[str, Any]:
-        started = self._started
-        counted = Answer(usage=self._usage, service_tier=started.service_tier)
         candidates = [self._candidate(self._finished[choice]) for choice in sorted(self._finished)]
-        return {"candidates": candidates, "usageMetadata": write_usage(counted), **self._marks()}
+        return {"candidates": candidates, "usageMetadata": self._counts(), **self._marks()}
+
+    def _counts(self) -> dict[str, Any]:
+        return write_usage(Answer(usage=self._usage, service_tier=self._started.service_tier))
 
     def _candidate(self, end: Finished) -> dict[str, Any]:
         told: dict[str, Any] = {"content": _EMPTY}

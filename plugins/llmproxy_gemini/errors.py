@@ -79,9 +79,9 @@ def error_reply(error: GatewayError) -> Reply:
     return Reply.json({"error": describe(error)}, error.status, headers)
 
 
-def error_chunk(error: GatewayError) -> bytes:
-    """Return an error as it stands in a stream, without the framing."""
-    return orjson.dumps({"error": describe(error)})
+def error_chunk(error: GatewayError, **more: Any) -> bytes:
+    """Return an error as it stands in a stream, without the framing; SDKs look for it at the very start."""
+    return orjson.dumps({"error": describe(error), **more})
 
 
 def _word(error: GatewayError) -> str:

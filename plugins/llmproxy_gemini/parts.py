@@ -170,11 +170,6 @@ def _attached(parts: Iterable[object], losses: Losses, where: str) -> Iterable[B
             yield read_file(told["fileData"], f"{where}.fileData")
 
 
-def wraps(key: str) -> bool:
-    """Say whether an object with this key alone is read as a wrapping."""
-    return key in _WRAPPINGS or key == _ERROR
-
-
 def joined_text(parts: object, losses: Losses, where: str) -> list[Text]:
     """Return the texts of parts that may hold nothing else."""
     found = []

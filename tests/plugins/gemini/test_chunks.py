@@ -208,6 +208,7 @@ def test_an_error_is_the_last_chunk(sse: bool) -> None:
     told = chunks(data) if sse else orjson.loads(data)
     assert len(told) == 2
     assert told[1]["error"]["status"] == "UNAVAILABLE"
+    assert told[1]["usageMetadata"] == {}
 
 
 def test_without_events_the_stream_is_one_array() -> None:

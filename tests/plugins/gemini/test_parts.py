@@ -16,7 +16,7 @@ from llmproxy.canonical import (
     ToolResult,
 )
 from llmproxy_gemini.errors import BadField
-from llmproxy_gemini.parts import Calls, joined_text, made_id, read_part, read_parts, wraps
+from llmproxy_gemini.parts import Calls, joined_text, made_id, read_part, read_parts
 
 
 def block(part: object, losses: Losses | None = None) -> Block | None:
@@ -162,9 +162,3 @@ def test_instructions_are_text_only() -> None:
 
     assert texts == [Text(text="a"), Text(text="b")]
     assert [loss.field for loss in losses] == ["p[].inlineData"]
-
-
-def test_what_would_be_unwrapped_is_known() -> None:
-    assert wraps("output")
-    assert wraps("error")
-    assert not wraps("instructions")
