@@ -1,8 +1,8 @@
 """What a translation costs: CPU time of the gateway a request and an event, above passing the same answer on.
 
 `python -m tests.benchmarks.translation [--rounds 5] [--requests 1600] [--streams 200]` asks, from each client dialect,
-an upstream of each dialect that answers the same text at once, whole and in 50 events. Pairs take turns in each round; the
-median of the rounds counts. The gateway's own user and system time is read before and after.
+an upstream of each dialect that answers the same text at once, whole and in 50 events. Pairs take turns in each round;
+the median of the rounds counts. The gateway's own user and system time is read before and after.
 """
 
 from __future__ import annotations

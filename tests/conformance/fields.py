@@ -94,7 +94,8 @@ def _variants(node: Node, path: str, depth: int) -> Iterator[tuple[str, Any, Any
         for inner, present, absent in _variants(node.members[0], path + "[]", depth):
             yield inner, [present], None if absent is None else [absent]
     elif node.kind == "object":
-        yield path, minimal(node), None
+        if set(minimal(node)) - {"role"}:  # what is empty, or only says whose turn it is, says nothing
+            yield path, minimal(node), None
         if depth > 0:
             for name, field, required in node.fields:
                 yield from _of_field(node, name, field, path, depth, required=required)
@@ -135,8 +136,8 @@ def node_of(hint: Any, name: str = "", seen: tuple[Any, ...] = ()) -> Node | Non
     hint = _bare(hint)
     origin = get_origin(hint)
     if origin is Literal:
-        values = get_args(hint)
-        return Node("scalar", values=values[:2] if len(values) > 1 else values)
+        # The first is mostly the default, which need not be said.
+        return Node("scalar", values=get_args(hint)[::-1][:2])
     if origin in {Union, types.UnionType}:
         members = [node_of(arm, name, seen) for arm in get_args(hint) if arm is not type(None)]
         found = tuple(member for member in members if member is not None)
@@ -164,7 +165,7 @@ def _scalar(hint: type, name: str) -> Node | None:
         values = [member.value for member in hint if "UNSPECIFIED" not in str(member.value)]
         return Node("scalar", values=tuple(values[:2]))
     plain: dict[type, tuple[Any, ...]] = {
-        bool: (True, False),
+        bool: (False, True) if name.startswith("parallel") else (True, False),
         int: (3, 4),
         float: (0.5, 0.25),
         bytes: ("aGVsbG8=", "d29ybGQ="),
