@@ -6,7 +6,7 @@ No hook of a request is run: what a plugin would answer or change is not foresee
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import urlsplit
 
@@ -25,6 +25,7 @@ from llmproxy.units import format_duration
 
 if TYPE_CHECKING:
     from llmproxy.assembly import Assembly
+    from llmproxy.messages import UpstreamRequest
     from llmproxy.registry import Plugin
     from llmproxy.route import Route, Target
 
@@ -35,6 +36,12 @@ REQUEST_HOOKS: Final = tuple(
     hook for hook in vars(Hooks) if hook in HOOKS - {"register", "contribute_config", "lifespan"}
 )
 _CLIPPED: Final = 200
+_CLIPPED_BODY: Final = 4000
+_THEN: Final = {
+    "allow": "the log tells of them",
+    "warn": "the log and the header x-llmproxy-losses tell of them",
+    "refuse": "the request is refused",
+}
 #: Methods whose requests tell the length of an empty body too (RFC 9110 §8.6).
 _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
@@ -60,8 +67,28 @@ class ExplainedEdit:
 
 
 @dataclass(frozen=True, slots=True)
+class ExplainedTranslation:
+    """How a request is put into another dialect: its body there, what gets lost, and what the route does with that.
+
+    `losses` are field names of the caller's with a sentence each; `then` tells what follows from them; `notes` say what
+    is not shown.
+    """
+
+    caller: str
+    provider: str
+    body: str
+    losses: dict[str, str]
+    lossy: str
+    then: str
+    notes: list[str]
+
+
+@dataclass(frozen=True, slots=True)
 class ExplainedAttempt:
-    """One endpoint, and the wire request that it would get; secrets are shown as references."""
+    """One endpoint, and the wire request that it would get; secrets are shown as references.
+
+    `edits` tell what changes in the caller's body; a request that is put into another dialect has a `translation`.
+    """
 
     upstream: str
     model: str | None
@@ -72,6 +99,7 @@ class ExplainedAttempt:
     headers: list[tuple[str, str]]
     body_bytes: int
     edits: list[ExplainedEdit]
+    translation: ExplainedTranslation | None = None
 
 
 @dataclass(slots=True)
@@ -95,7 +123,7 @@ class Explanation:
     refusal: dict[str, Any] | None = None
 
 
-def explain(
+async def explain(
     assembly: Assembly,
     routes: Sequence[Route],
     request: ClientRequest,
@@ -115,7 +143,8 @@ def explain(
         _tell_sight(told, exchange, endpoints)
         for endpoint in endpoints:
             exchange.endpoint = endpoint
-            told.attempts.append(_attempt(exchange, endpoint, body))
+            told.attempts.append(await _attempt(exchange, endpoint, body))
+            _refuse_losses(exchange)
     except GatewayError as error:
         told.refusal = {"status": error.status, "code": error.code, "message": error.message}
     return told
@@ -190,12 +219,52 @@ def _place(endpoint: Endpoint) -> str:
     return endpoint.upstream if endpoint.model is None else f"{endpoint.upstream} ({endpoint.model})"
 
 
-def _attempt(exchange: Exchange, endpoint: Endpoint, body: bytes) -> ExplainedAttempt:
+async def _attempt(exchange: Exchange, endpoint: Endpoint, body: bytes) -> ExplainedAttempt:
     target = exchange.route.targets[endpoint.upstream]
-    wire = target.face.encode(exchange, endpoint, body)
-    sent = wire.body if isinstance(wire.body, bytes) else body
+    if target.face.native(exchange):
+        wire = target.face.encode(exchange, endpoint, body)
+        sent = wire.body if isinstance(wire.body, bytes) else body
+        edits = [
+            ExplainedEdit(edit.start, edit.end, _clip(body[edit.start : edit.end]), _clip(edit.data))
+            for edit in edits_between(body, sent)
+        ]
+        return _shown(target, endpoint, wire, len(sent), edits)
+    from llmproxy.foreseeing import foresee  # noqa: PLC0415  # brings the translation
+
+    foreseen = await foresee(exchange, endpoint, target.face)
+    if foreseen.wire is None:
+        shown, sent = ExplainedAttempt(endpoint.upstream, endpoint.model, "", True, {}, "", [], 0, []), b""
+    else:
+        sent = foreseen.wire.body if isinstance(foreseen.wire.body, bytes) else b""
+        shown = _shown(target, endpoint, foreseen.wire, len(sent), [])
+    return replace(shown, translation=_translation(exchange, target, sent, foreseen.notes))
+
+
+def _translation(exchange: Exchange, target: Target, sent: bytes, notes: list[str]) -> ExplainedTranslation:
+    caller, lossy = exchange.client_face, exchange.route.lossy
+    return ExplainedTranslation(
+        caller="" if caller is None else caller.wire,
+        provider=target.face.wire,
+        body=_clip(sent, _CLIPPED_BODY),
+        losses={loss.field: loss.why for loss in exchange.losses},
+        lossy=lossy,
+        then=_THEN[lossy] if exchange.losses else "nothing gets lost",
+        notes=notes,
+    )
+
+
+def _refuse_losses(exchange: Exchange) -> None:
+    if exchange.losses:
+        from llmproxy.translation import refuse_losses  # noqa: PLC0415  # is here where something got lost
+
+        refuse_losses(exchange)
+
+
+def _shown(
+    target: Target, endpoint: Endpoint, wire: UpstreamRequest, size: int, edits: list[ExplainedEdit]
+) -> ExplainedAttempt:
     base = urlsplit(target.upstream.config.base_url)
-    length = len(sent) if sent or wire.method in _WITH_BODY else -1
+    length = size if size or wire.method in _WITH_BODY else -1
     line, *fields = target.upstream.head(wire, length).decode("latin-1").rstrip().split("\r\n")
     timeouts = msgspec.structs.asdict(target.timeouts)
     return ExplainedAttempt(
@@ -206,11 +275,8 @@ def _attempt(exchange: Exchange, endpoint: Endpoint, body: bytes) -> ExplainedAt
         timeouts={name: format_duration(seconds) for name, seconds in timeouts.items()},
         request_line=line,
         headers=list(_fields(fields, _references(target))),
-        body_bytes=len(sent),
-        edits=[
-            ExplainedEdit(edit.start, edit.end, _clip(body[edit.start : edit.end]), _clip(edit.data))
-            for edit in edits_between(body, sent)
-        ],
+        body_bytes=size,
+        edits=edits,
     )
 
 
@@ -236,6 +302,6 @@ def _fields(lines: Sequence[str], references: Mapping[str, str]) -> Iterator[tup
             yield name, REDACTED if is_sensitive(name) else redact_text(value)
 
 
-def _clip(data: bytes) -> str:
+def _clip(data: bytes, most: int = _CLIPPED) -> str:
     text = data.decode("utf-8", "backslashreplace")
-    return text if len(text) <= _CLIPPED else f"{text[:_CLIPPED]}... ({len(data)} bytes)"
+    return text if len(text) <= most else f"{text[:most]}... ({len(data)} bytes)"

@@ -63,7 +63,7 @@ async def with_bytes(
         return CountRequest(request=counted) if isinstance(counted, GenerateRequest) else request
     if not config.enabled or not isinstance(request, GenerateRequest):
         return request
-    wanted = {link.url: kind for kind, link in _links(request.messages) if face.fetches(link, kind)}
+    wanted = to_fetch(request, face)
     if not wanted:
         return request
     if len(wanted) > MOST:
@@ -74,6 +74,11 @@ async def with_bytes(
     await _fetch_all(missing, config, route.max_body, fetched)
     messages = tuple(_replaced(message, wanted, fetched) for message in request.messages)
     return msgspec.structs.replace(request, messages=messages)
+
+
+def to_fetch(request: GenerateRequest, face: UpstreamFace) -> dict[str, str]:
+    """Return the URLs that `face` wants fetched, with the kind of what each leads to."""
+    return {link.url: kind for kind, link in _links(request.messages) if face.fetches(link, kind)}
 
 
 def _links(messages: Iterable[Message | ToolResult]) -> Iterator[tuple[str, Link]]:

@@ -73,7 +73,7 @@ _ASKED = StateKey[Asked]("translation.asked")
 
 async def request_of(exchange: Exchange) -> Asked:
     """Read the caller's request into the canonical form, once for all attempts at the same body."""
-    client = _client(exchange)
+    client = client_of(exchange)
     body = await exchange.body()
     asked = exchange.state.get(_ASKED)
     if asked is None or asked.body is not body:
@@ -105,27 +105,40 @@ async def outgoing(exchange: Exchange, endpoint: Endpoint, face: UpstreamFace) -
         raise BadRequest("no_translation", "A WebSocket can only be carried in the upstream's own dialect.")
     exchange.losses = ()
     asked = await request_of(exchange)
-    losses = Losses(asked.losses.names)
     request = await with_bytes(asked.request, face, exchange.route, asked.fetched)
-    wire = face.encode_request(exchange, endpoint, request, losses)
-    for loss in asked.losses:
-        losses.add(loss.field, loss.why)
+    wire = written(exchange, endpoint, face, request, asked.losses)
     if wire is None and isinstance(asked.request, CountRequest):
         return await _count_here(exchange, endpoint, asked.request)
     if wire is None:
         kind = type(asked.request).__name__.removesuffix("Request").lower()
         message = f"The provider behind this model has no call that could serve this request ({kind})."
         raise BadRequest("not_supported_by_provider", message)
-    exchange.losses = tuple(losses)
+    refuse_losses(exchange)
+    return wire
+
+
+def written(
+    exchange: Exchange, endpoint: Endpoint, face: UpstreamFace, request: ModelRequest, read: Losses
+) -> UpstreamRequest | None:
+    """Write a canonical request, or return None; what got lost, in reading it too, is the exchange's from here on."""
+    losses = Losses(read.names)
+    wire = face.encode_request(exchange, endpoint, request, losses)
+    for loss in read:
+        losses.add(loss.field, loss.why)
+    exchange.losses = () if wire is None else tuple(losses)
+    return wire
+
+
+def refuse_losses(exchange: Exchange) -> None:
+    """Refuse a request of which parts got lost, where the route says so."""
     if exchange.losses and exchange.route.lossy == "refuse":
         told = "; ".join(f"{loss.field}: {loss.why}" for loss in exchange.losses[:_TOLD])
         raise BadRequest("lossy_translation", f"This route refuses to lose parts of a request. {told}")
-    return wire
 
 
 async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, reply: Reply) -> Reply:
     """Return the upstream's reply as the caller's dialect says it."""
-    client = _client(exchange)
+    client = client_of(exchange)
     if reply.status >= 400:
         error = face.decode_error(exchange, reply, await _whole(reply))
         return _finished(exchange, client.error(error), reply)
@@ -168,12 +181,13 @@ async def _count_here(exchange: Exchange, endpoint: Endpoint, request: CountRequ
     from llmproxy.tokens import count_request  # noqa: PLC0415  # a tokenizer is only loaded where one is asked
 
     answer = await asyncio.to_thread(count_request, request.request, endpoint.model or request.model)
-    reply = _client(exchange).encode_answer(exchange, answer)
+    reply = client_of(exchange).encode_answer(exchange, answer)
     reply.headers.set("x-llmproxy-token-count", "estimate" if answer.estimated else "exact")
     return reply
 
 
-def _client(exchange: Exchange) -> ClientFace:
+def client_of(exchange: Exchange) -> ClientFace:
+    """Return the face of a caller whose request is to be translated."""
     face = exchange.client_face
     if face is None:
         raise BadRequest(

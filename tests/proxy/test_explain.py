@@ -14,6 +14,8 @@ from llmproxy.plugin import Exchange, NoConfig, Plugin, Registry, Reply, hookimp
 from llmproxy.testing import make_process
 from llmproxy.testing.classes import with_names
 
+from .toy_dialects import WHY, ToyPlugin
+
 SECRET = "sk-0123456789abcdefghij"
 CALLERS = "sk-callers-own-key-0123456789"
 
@@ -51,6 +53,7 @@ CONFIG: dict[str, Any] = {
         "guard": {"use": GuardPlugin},
         "last": {"use": LastPlugin},
         "openai": {"use": "llmproxy_openai:OpenAIPlugin"},
+        "toy": {"use": ToyPlugin},
     },
     "pipeline": ["guard"],
     "upstreams": {
@@ -59,12 +62,19 @@ CONFIG: dict[str, Any] = {
             "api_key": "${env:KEY}",
             "headers": {"x-team": "${env:TEAM}"},
         },
+        "claude": {"base_url": "https://claude.test/v1", "dialect": "anthropic", "api_key": "${env:KEY}"},
+        "dots": {"base_url": "http://dots.test", "dialect": "dots", "api_key": "${env:KEY}"},
         "plain": {"base_url": "http://plain.test/base", "dialect": "http", "timeouts": {"connect": "2s"}},
         "other": {"base_url": "http://other.test", "dialect": "http"},
     },
-    "models": {"fast": {"upstream": "main", "model": "gpt-4o-mini"}},
+    "models": {
+        "fast": {"upstream": "main", "model": "gpt-4o-mini"},
+        "wise": {"upstream": "claude", "model": "claude-sonnet-4-5"},
+    },
     "routes": [
         {"name": "models", "match": {"path": "/v1/*"}, "plugins": ["last"]},
+        {"name": "strict", "match": {"path": "/strict/v1/*"}, "lossy": "refuse"},
+        {"name": "toys", "match": {"path": "/toy/*"}, "upstream": "dots", "lossy": "allow"},
         {
             "name": "things",
             "match": {"path": "/things/{id}", "methods": ["GET", "PUT"]},
@@ -86,7 +96,7 @@ async def explained(method: str, target: str, body: Any = None, **headers: str) 
     )
     if raw:
         fields.add("Content-Type", "application/json")
-    return explain(assembly, routes, ClientRequest(method, target, fields, host="gateway"), raw)
+    return await explain(assembly, routes, ClientRequest(method, target, fields, host="gateway"), raw)
 
 
 async def test_it_tells_route_plugins_and_hooks_without_running_any() -> None:
@@ -168,3 +178,57 @@ async def test_a_plugins_own_route_has_no_attempts() -> None:
 
     assert (told.kind, told.params, told.attempts) == ("plugin", {"who": "you"}, [])
     assert told.refusal is None
+
+
+CHAT = {"model": "wise", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9, "seed": 7}
+
+
+async def test_it_shows_a_request_put_into_another_dialect_and_what_gets_lost() -> None:
+    told = await explained("POST", "/v1/chat/completions", CHAT, authorization=f"Bearer {CALLERS}")
+    (attempt,) = told.attempts
+    translation = attempt.translation
+
+    assert told.refusal is None
+    assert attempt.request_line == "POST /v1/messages HTTP/1.1"
+    assert attempt.url == "https://claude.test/v1/messages"
+    assert translation is not None
+    assert (translation.caller, translation.provider) == ("openai", "anthropic")
+    assert orjson.loads(translation.body)["model"] == "claude-sonnet-4-5"
+    assert attempt.body_bytes == len(translation.body)
+    assert attempt.edits == []
+    assert "seed" in translation.losses
+    assert (translation.lossy, translation.then) == (
+        "warn",
+        "the log and the header x-llmproxy-losses tell of them",
+    )
+    assert any("${env:KEY}" in value for _, value in attempt.headers)
+    assert SECRET not in repr(told)
+    assert CALLERS not in repr(told)
+
+
+async def test_it_tells_that_a_route_would_refuse_what_gets_lost() -> None:
+    told = await explained("POST", "/strict/v1/chat/completions", CHAT)
+    whole = await explained("POST", "/strict/v1/chat/completions", {**CHAT, "seed": None})
+
+    assert told.refusal is not None
+    assert (told.refusal["status"], told.refusal["code"]) == (400, "lossy_translation")
+    assert told.attempts[0].translation is not None
+    assert told.attempts[0].translation.then == "the request is refused"
+    assert whole.refusal is None
+    assert whole.attempts[0].translation is not None
+    assert whole.attempts[0].translation.then == "nothing gets lost"
+
+
+async def test_it_tells_what_needs_no_provider_and_what_it_cannot_know() -> None:
+    counted = await explained("POST", "/toy/count", {"model": "m", "say": "hi"})
+    later = await explained("POST", "/toy/ask", {"model": "m", "say": "hi", "after": "a-1", "mood": "good"})
+    refused = await explained("POST", "/toy/embed", {"model": "m", "say": "hi"})
+
+    assert counted.attempts[0].local
+    assert counted.attempts[0].translation is not None
+    assert later.attempts[0].translation is not None
+    assert later.attempts[0].translation.losses == {"mood": WHY}
+    assert later.attempts[0].translation.then == "the log tells of them"
+    assert "earlier answer" in later.attempts[0].translation.notes[0]
+    assert refused.refusal is not None
+    assert refused.refusal["code"] == "not_supported_by_provider"

@@ -15,7 +15,7 @@ from llmproxy.commands.check import assemble
 from llmproxy.commands.group import ExitCode, Refusal
 from llmproxy.commands.inputs import Configuration
 from llmproxy.control import unreadable
-from llmproxy.explain import ExplainedAttempt, Explanation
+from llmproxy.explain import ExplainedAttempt, ExplainedTranslation, Explanation
 from llmproxy.explain import explain as explained
 from llmproxy.messages import ClientRequest, Headers
 
@@ -31,7 +31,7 @@ def explain(request_file: Path, path: Path | None, *, as_json: bool) -> str:
 
 async def _explain(configuration: Configuration, request: ClientRequest, body: bytes) -> Explanation:
     generation, routes = await assemble(configuration.load())
-    return explained(generation.assembly, routes, request, body)
+    return await explained(generation.assembly, routes, request, body)
 
 
 def _read(path: Path) -> tuple[ClientRequest, bytes]:
@@ -120,11 +120,32 @@ def _attempt_lines(number: int, attempt: ExplainedAttempt) -> Iterator[str]:
     model = "" if attempt.model is None else f", model {attempt.model}"
     where = "answered in this process" if attempt.local else attempt.url
     yield f"attempt {number} upstream {attempt.upstream}{model}: {where}"
+    translation = attempt.translation
+    if translation is not None:
+        yield f"          put from {translation.caller} into {translation.provider}"
+    if attempt.request_line:
+        yield from _request_lines(attempt)
+    if translation is not None:
+        yield from _translation_lines(translation)
+
+
+def _translation_lines(translation: ExplainedTranslation) -> Iterator[str]:
+    if translation.body:
+        yield f"          {translation.body}"
+    for note in translation.notes:
+        yield f"          note: {note}"
+    for name, why in translation.losses.items():
+        yield f"          lost: {name}: {why}"
+    if translation.losses:
+        yield f"          lossy {translation.lossy}: {translation.then}"
+
+
+def _request_lines(attempt: ExplainedAttempt) -> Iterator[str]:
     yield f"          timeouts {', '.join(f'{name} {value}' for name, value in attempt.timeouts.items())}"
     yield f"          {attempt.request_line}"
     for name, value in attempt.headers:
         yield f"          {name}: {value}"
-    unchanged = "" if attempt.edits else ", as the caller sent them"
+    unchanged = "" if attempt.edits or attempt.translation else ", as the caller sent them"
     yield f"          {attempt.body_bytes} bytes of body{unchanged}"
     for edit in attempt.edits:
         yield f"          bytes {edit.start}-{edit.end} {edit.old!r} -> {edit.new!r}"

@@ -113,7 +113,10 @@ def test_without_a_file_the_built_in_configuration_is_explained(tmp_path: Path) 
 def test_a_refusal_is_part_of_the_answer(tmp_path: Path) -> None:
     run = explain(tmp_path, b"GET /nowhere HTTP/1.1\n\n")
 
-    assert run.stdout.splitlines()[-1] == "refused   404 no_upstream: Nothing on this route can answer this request."
+    assert (
+        run.stdout.splitlines()[-1]
+        == "refused   404 no_upstream: Nothing on this route can answer this request."
+    )
     assert run.exit_code == 0
 
 
@@ -121,3 +124,28 @@ def test_json_says_the_same(tmp_path: Path) -> None:
     told = orjson.loads(explain(tmp_path, WIRE, "--json").stdout)
 
     assert (told["route"], told["model"], told["attempts"][0]["local"]) == ("models", "demo/echo", True)
+
+
+TRANSLATING = """
+upstreams: {claude: {base_url: "https://claude.test/v1", dialect: anthropic, api_key: "${env:KEY}"}}
+routes: [{name: models, match: {path: "/v1/*"}, upstream: claude}]
+"""
+
+
+def test_a_translation_and_its_losses_are_told(tmp_path: Path) -> None:
+    (tmp_path / "claude.yaml").write_text(TRANSLATING)
+    asked = {"model": "c", "messages": [{"role": "user", "content": "Hi"}], "max_tokens": 9, "seed": 7}
+    (tmp_path / "request").write_bytes(orjson.dumps({"path": "/v1/chat/completions", "body": asked}))
+    command = ["explain", str(tmp_path / "request"), "-c", str(tmp_path / "claude.yaml")]
+    environ = {"KEY": "sk-0123456789abcdef"}
+    run = CliRunner().invoke(main, command, env=environ)
+    tree = orjson.loads(CliRunner().invoke(main, [*command, "--json"], env=environ).stdout)
+    lines = [line.strip() for line in run.stdout.splitlines()]
+
+    assert "put from openai into anthropic" in lines
+    assert "POST /v1/messages HTTP/1.1" in lines
+    assert any(line.startswith("lost: seed: ") for line in lines)
+    assert "lossy warn: the log and the header x-llmproxy-losses tell of them" in lines
+    assert "as the caller sent them" not in run.stdout
+    assert "sk-0123456789abcdef" not in run.stdout
+    assert tree["attempts"][0]["translation"]["losses"].keys() == {"seed"}
