@@ -82,7 +82,7 @@ async def _with_stand_ins(
     if not isinstance(talk, GenerateRequest) or not exchange.route.fetching.enabled:
         return request
     wanted = to_fetch(talk, face)
-    notes += [f"{url} would be fetched; nothing stands in its place" for url in wanted]
+    notes += [f"{url[:200]!r} would be fetched; nothing stands in its place" for url in wanted]
     return await with_bytes(
         request, face, exchange.route, {url: _STAND_INS[kind] for url, kind in wanted.items()}
     )

@@ -14,6 +14,7 @@ from click.testing import CliRunner
 
 from llmproxy.cli import main
 
+from ..integration.process import GatewayProcess
 from .tree import ROOT
 
 README = (ROOT / "README.md").read_text()
@@ -95,6 +96,27 @@ def test_the_sdk_snippet_parses_and_asks_the_default_address() -> None:
     compile(text, "README.md", "exec")
 
     assert 'base_url="http://127.0.0.1:8080/v1"' in text
+
+
+def test_the_store_it_shows_passes_check(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(block("check: memory"))
+    keys = ("ANTHROPIC_API_KEY", "GEMINI_API_KEY")
+
+    run = CliRunner().invoke(main, ["check", str(path)], env={key: f"example-{key.lower()}" for key in keys})
+
+    assert run.exit_code == 0, run.output
+
+
+def test_each_sdk_it_shows_gets_its_answer(capsys: pytest.CaptureFixture[str]) -> None:
+    with GatewayProcess("--listen", "127.0.0.1:0") as gateway:
+        for sdk in ("openai", "anthropic", "gemini"):
+            text = block(f"check: {sdk}")
+            assert "http://127.0.0.1:8080" in text
+            code = compile(text.replace("http://127.0.0.1:8080", gateway.url), "README.md", "exec")
+            exec(code, {"__name__": f"readme_{sdk}"})
+
+            assert capsys.readouterr().out.strip(), sdk
 
 
 def test_every_command_it_names_exists() -> None:
