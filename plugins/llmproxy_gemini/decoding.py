@@ -19,6 +19,7 @@ from llmproxy.canonical import (
     Message,
     Text,
     Tool,
+    ToolCall,
     ToolChoice,
     ToolResult,
 )
@@ -141,6 +142,8 @@ def _turn(content: object, calls: Calls, losses: Losses) -> tuple[Any, tuple[Blo
     else:
         told.pop("role", None)
         blocks = read_parts([told], calls, losses) if told else ()
+    if any(isinstance(block, ToolCall) for block in blocks):
+        return "assistant", blocks  # whatever it is called: none but the model calls
     if role == "user" and any(map(_is_result, blocks)):
         blocks = tuple(sorted(blocks, key=lambda block: not _is_result(block)))
     return role, blocks

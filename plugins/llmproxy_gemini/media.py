@@ -5,10 +5,14 @@ from __future__ import annotations
 from typing import Any, Final
 from urllib.parse import urlsplit
 
-from llmproxy.canonical import Audio, Block, Document, FileRef, Image, Inline, Link, Source, Video
-from llmproxy_gemini.fields import members, word
+import msgspec
+
+from llmproxy.canonical import Audio, Block, Document, FileRef, Image, Inline, Link, Losses, Source, Video
+from llmproxy_gemini.fields import lose_rest, members, word
 
 _DIALECT: Final = "gemini"
+_INLINE: Final = frozenset({"data", "displayName", "mimeType"})
+_FILE: Final = frozenset({"fileUri", "displayName", "mimeType"})
 _UNKNOWN: Final = "application/octet-stream"
 # Addresses that only Google can read.
 _OWN: Final = ("files/", "gs://", "https://generativelanguage.googleapis.com/")
@@ -45,27 +49,37 @@ _OF_SUFFIX: Final = {
 }
 
 
-def read_inline(value: object, where: str) -> Block:
+def read_inline(value: object, where: str, losses: Losses) -> Block:
     """Return the block of an `inlineData`."""
     told = members(value, where)
     media_type = word(told, "mimeType", where) or _UNKNOWN
-    title = word(told, "displayName", where)
-    return _block(media_type, Inline(media_type=media_type, data=word(told, "data", where)), title)
+    lose_rest(told, _INLINE, where, losses)
+    source = Inline(media_type=media_type, data=word(told, "data", where))
+    return _titled(_block(media_type, source), told, where, losses)
 
 
-def read_file(value: object, where: str) -> Block:
+def read_file(value: object, where: str, losses: Losses) -> Block:
     """Return the block of a `fileData`."""
     told = members(value, where)
     uri, media_type = word(told, "fileUri", where), word(told, "mimeType", where)
-    title = word(told, "displayName", where)
+    lose_rest(told, _FILE, where, losses)
     kind = media_type or guessed(uri)
     source: Source = Link(url=uri, media_type=media_type)
     if uri.startswith(_OWN):
         source = FileRef(id=uri, dialect=_DIALECT, media_type=media_type)
-    return _block(kind, source, title)
+    return _titled(_block(kind, source), told, where, losses)
 
 
-def _block(media_type: str, source: Source, title: str) -> Block:
+def _titled(block: Block, told: dict[str, Any], where: str, losses: Losses) -> Block:
+    title = word(told, "displayName", where)
+    if title and isinstance(block, Document):
+        return msgspec.structs.replace(block, title=title)
+    if title:
+        losses.add(f"{where}.displayName", "elsewhere only documents have a name")
+    return block
+
+
+def _block(media_type: str, source: Source) -> Block:
     family = media_type.partition("/")[0].lower()
     if family == "image":
         return Image(source=source)
@@ -73,7 +87,7 @@ def _block(media_type: str, source: Source, title: str) -> Block:
         return Audio(source=source)
     if family == "video":
         return Video(source=source)
-    return Document(source=source, title=title)
+    return Document(source=source)
 
 
 def guessed(url: str) -> str:

@@ -103,18 +103,23 @@ def read_part(part: object, calls: Calls, losses: Losses, where: str = _PART) ->
         return _result(told["functionResponse"], calls, losses, f"{where}.functionResponse")
     for key, read in (("inlineData", read_inline), ("fileData", read_file)):
         if key in told:
-            return read(told[key], f"{where}.{key}")
-    return _text(told, signature, where)
+            return read(told[key], f"{where}.{key}", losses)
+    return _text(told, signature, where, losses)
 
 
-def _text(told: dict[str, Any], signature: str, where: str) -> Block | None:
+def _text(told: dict[str, Any], signature: str, where: str, losses: Losses) -> Block | None:
     said = word(told, "text", where)
     if not (said or signature):
+        if told.get("thought"):
+            losses.add(f"{where}.thought", "an empty thought says nothing")
         return None
     if told.get("thought"):
         return read_thought(said, signature)
     signature, origin = read_signature(signature)
-    return Text(text=said, signature=signature if origin == _DIALECT else "")
+    if not signature or origin != _DIALECT:
+        return Text(text=said)
+    losses.add(f"{where}.thoughtSignature", "only Gemini can read what it signed")
+    return Text(text=said, signature=signature)
 
 
 def read_call(value: object, signature: str, calls: Calls, losses: Losses, where: str) -> ToolCall:
@@ -165,9 +170,9 @@ def _attached(parts: Iterable[object], losses: Losses, where: str) -> Iterable[B
         told = members(part, where)
         lose_rest(told, frozenset({"inlineData", "fileData"}), where, losses)
         if "inlineData" in told:
-            yield read_inline(told["inlineData"], f"{where}.inlineData")
+            yield read_inline(told["inlineData"], f"{where}.inlineData", losses)
         elif "fileData" in told:
-            yield read_file(told["fileData"], f"{where}.fileData")
+            yield read_file(told["fileData"], f"{where}.fileData", losses)
 
 
 def joined_text(parts: object, losses: Losses, where: str) -> list[Text]:

@@ -201,3 +201,9 @@ def test_a_broken_request_is_refused(told: dict[str, Any]) -> None:
         decoded(told)
 
     assert refused.value.status == 400
+
+
+def test_none_but_the_model_calls() -> None:
+    (message,) = decoded({"contents": [{"parts": [{"functionCall": {"name": "f"}}]}]}).messages
+
+    assert message.role == "assistant"

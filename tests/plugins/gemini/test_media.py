@@ -4,7 +4,7 @@ from typing import Any
 
 import pytest
 
-from llmproxy.canonical import Audio, Block, Document, FileRef, Image, Inline, Link, Video
+from llmproxy.canonical import Audio, Block, Document, FileRef, Image, Inline, Link, Losses, Video
 from llmproxy_gemini.errors import BadField
 from llmproxy_gemini.media import guessed, read_file, read_inline, write_source
 
@@ -20,7 +20,7 @@ from llmproxy_gemini.media import guessed, read_file, read_inline, write_source
     ],
 )
 def test_bytes_are_what_their_type_says(media_type: str, kind: type[Block]) -> None:
-    block: Any = read_inline({"mime_type": media_type, "data": "QQ=="}, "x")
+    block: Any = read_inline({"mime_type": media_type, "data": "QQ=="}, "x", Losses())
 
     assert isinstance(block, kind)
     assert block.source == Inline(media_type=media_type, data="QQ==")
@@ -48,7 +48,7 @@ def test_bytes_are_what_their_type_says(media_type: str, kind: type[Block]) -> N
     ],
 )
 def test_files_are_links_unless_only_google_has_them(uri: str, media_type: str, block: Block) -> None:
-    assert read_file({"fileUri": uri, "mimeType": media_type}, "x") == block
+    assert read_file({"fileUri": uri, "mimeType": media_type}, "x", Losses()) == block
 
 
 def test_a_link_is_written_with_a_type_that_is_guessed() -> None:
@@ -72,7 +72,7 @@ def test_bytes_and_own_files_come_back(source: Inline | FileRef) -> None:
 
     assert part is not None
     read = read_inline if "inlineData" in part else read_file
-    block: Any = read(next(iter(part.values())), "x")
+    block: Any = read(next(iter(part.values())), "x", Losses())
     assert block.source == source
 
 
@@ -82,4 +82,14 @@ def test_an_unknown_suffix_is_not_guessed() -> None:
 
 def test_data_must_be_text() -> None:
     with pytest.raises(BadField, match=r"'p\.data'"):
-        read_inline({"data": 1}, "p")
+        read_inline({"data": 1}, "p", Losses())
+
+
+def test_only_documents_have_a_name() -> None:
+    losses = Losses()
+
+    document: Any = read_file({"fileUri": "gs://a", "displayName": "A"}, "x", losses)
+    read_file({"fileUri": "gs://b/a.png", "displayName": "A", "etag": 1}, "x", losses)
+
+    assert document.title == "A"
+    assert [loss.field for loss in losses] == ["x.etag", "x.displayName"]

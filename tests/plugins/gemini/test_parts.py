@@ -162,3 +162,15 @@ def test_instructions_are_text_only() -> None:
 
     assert texts == [Text(text="a"), Text(text="b")]
     assert [loss.field for loss in losses] == ["p[].inlineData"]
+
+
+def test_what_only_gemini_reads_is_reported() -> None:
+    losses = Losses()
+
+    assert block({"thought": True}, losses) is None
+    block({"text": "Hi", "thoughtSignature": "s"}, losses)
+
+    assert [loss.field for loss in losses] == [
+        "contents[].parts[].thought",
+        "contents[].parts[].thoughtSignature",
+    ]
