@@ -19,6 +19,6 @@ def encode_answer(exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer
     choice = answer.choices[0] if answer.choices else Choice()
     value = envelope_of(exchange, asked, answer)
     status = end_of(value, choice)
-    value["output"] = output_of(choice, asked.id, status)
+    value["output"] = output_of(choice, asked.id, status, asked.custom)
     value["usage"] = counts(answer.usage)
     return Reply.json(value)

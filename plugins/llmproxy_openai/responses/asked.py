@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.plugin import Exchange, StateKey
+from llmproxy_openai.responses.custom_tools import custom_names
 from llmproxy_openai.responses.ids import response_id
 
 if TYPE_CHECKING:
@@ -14,13 +15,15 @@ if TYPE_CHECKING:
 class Asked:
     """The request as the caller wrote it, since a response repeats it, and the response's name.
 
-    `instructed` says how many of the system texts are the request's own instructions, which no later response sees.
+    `instructed` says how many of the system texts are the request's own instructions, which no later response sees;
+    `custom` holds the names of custom tools.
     """
 
-    __slots__ = ("encoder", "id", "instructed", "told")
+    __slots__ = ("custom", "encoder", "id", "instructed", "told")
 
     def __init__(self, told: dict[str, Any], instructed: int = 0) -> None:
         self.told = told
+        self.custom = custom_names(told.get("tools"))
         self.instructed = instructed
         self.id = response_id()
         self.encoder: ResponsesEncoder | None = None

@@ -7,7 +7,7 @@ import secrets
 from typing import Final
 
 _RESPONSE: Final = "resp_"
-_ITEM: Final = re.compile(r"(?:rs|msg|fc|ig)_([0-9a-f]{32})_([0-9]{1,6})")
+_ITEM: Final = re.compile(r"(?:rs|msg|fc|ctc|ig)_([0-9a-f]{32})_([0-9]{1,6})")
 
 
 def response_id() -> str:

@@ -8,6 +8,7 @@ import orjson
 
 from llmproxy.canonical import Block, Foreign, Losses, Text, ToolCall, ToolResult
 from llmproxy_openai.errors import BadField
+from llmproxy_openai.responses.custom_tools import arguments_of
 from llmproxy_openai.responses.parts import ORIGIN, read_content, texts_of
 from llmproxy_openai.responses.reading import needed, table, text, unread, unread_answer_marks, wrong
 from llmproxy_openai.responses.thoughts import GAP, thought_of
@@ -81,7 +82,7 @@ def _texts(content: tuple[Block, ...], losses: Losses) -> list[Text]:
 def _call(item: dict[str, Any], turns: Turns, losses: Losses) -> None:
     unread(item, (*_MARKS, "call_id", "name", "arguments"), _PATH, losses)
     unread_answer_marks(item, _PATH, losses)
-    name = needed(item.get("call_id"), f"{_PATH}.call_id")
+    name = text(item.get("call_id"), f"{_PATH}.call_id") or turns.new_id()
     tool = needed(item.get("name"), f"{_PATH}.name")
     arguments = item.get("arguments")
     if isinstance(arguments, dict):
@@ -90,10 +91,21 @@ def _call(item: dict[str, Any], turns: Turns, losses: Losses) -> None:
     turns.model(ToolCall(id=name, name=tool, arguments=text(arguments, f"{_PATH}.arguments") or "{}"))
 
 
+def _custom_call(item: dict[str, Any], turns: Turns, losses: Losses) -> None:
+    unread(item, (*_MARKS, "call_id", "name", "input"), _PATH, losses)
+    unread_answer_marks(item, _PATH, losses)
+    name = needed(item.get("call_id"), f"{_PATH}.call_id")
+    tool = needed(item.get("name"), f"{_PATH}.name")
+    turns.names[name] = tool
+    given = text(item.get("input"), f"{_PATH}.input")
+    turns.model(ToolCall(id=name, name=tool, arguments=arguments_of(given)))
+
+
 def _output(item: dict[str, Any], turns: Turns, losses: Losses) -> None:
     unread(item, (*_MARKS, "call_id", "name", "output"), _PATH, losses)
     unread_answer_marks(item, _PATH, losses)
-    name = needed(item.get("call_id"), f"{_PATH}.call_id")
+    name = text(item.get("call_id"), f"{_PATH}.call_id") or turns.answered_id()
+    needed(name, f"{_PATH}.call_id")
     content = read_content(item.get("output") or "", f"{_PATH}.output", losses)
     tool = text(item.get("name"), f"{_PATH}.name") or turns.names.get(name, "")
     turns.result(ToolResult(id=name, content=content, name=tool))
@@ -134,6 +146,8 @@ _READERS: Final = {
     "message": _message,
     "function_call": _call,
     "function_call_output": _output,
+    "custom_tool_call": _custom_call,
+    "custom_tool_call_output": _output,
     "reasoning": _reasoning,
     "item_reference": _reference,
 }

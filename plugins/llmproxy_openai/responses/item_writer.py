@@ -9,6 +9,7 @@ from llmproxy.canonical import (
     Audio,
     Block,
     CacheMark,
+    Citation,
     Document,
     FileRef,
     Foreign,
@@ -174,9 +175,13 @@ def _text(block: Text, role: str, to: Target) -> dict[str, Any] | None:
         part["annotations"] = [
             write_citation(citation, len(block.text)) for citation in block.citations if citation.url
         ]
-    if any(role != "assistant" or not citation.url for citation in block.citations):
-        to.lose("content.citations", "only sources that are web pages can be sent back")
+    if any(role != "assistant" or not _is_plain(citation) for citation in block.citations):
+        to.lose("content.citations", "of a source only its address, its title and its place can be sent back")
     return part
+
+
+def _is_plain(citation: Citation) -> bool:
+    return bool(citation.url) and not citation.quote and not citation.opaque
 
 
 def _refusal(block: Refusal, role: str, to: Target) -> dict[str, Any]:

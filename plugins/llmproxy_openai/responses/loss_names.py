@@ -9,6 +9,7 @@ LOSS_NAMES: Final[Mapping[str, str]] = {
     "messages": "input",
     "messages.system": "input[].role",
     "system": "instructions",
+    "system.cache": "input[].content[].prompt_cache_breakpoint",
     "tools.strict": "tools[].strict",
     "tools.hosted": "tools[]",
     "tool_choice.names": "tool_choice",

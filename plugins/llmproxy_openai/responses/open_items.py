@@ -7,7 +7,8 @@ from typing import Any
 
 from llmproxy.canonical import Citation, Reasoning, Refusal, Text, ToolCall
 from llmproxy_openai.responses.citations import write_citation
-from llmproxy_openai.responses.output import call_item, message_item, refusal_part, text_part
+from llmproxy_openai.responses.custom_tools import input_of
+from llmproxy_openai.responses.output import call_item, custom_item, message_item, refusal_part, text_part
 from llmproxy_openai.responses.thoughts import encrypted_of, summary_of, thought_item
 
 #: Writes one event: its type and its members.
@@ -136,6 +137,36 @@ class OpenCall:
             self._tell("response.function_call_arguments.delta", {**self._at, "delta": arguments})
         self._tell("response.function_call_arguments.done", {**self._at, "arguments": arguments})
         item = call_item(self.name, self._call, arguments, status)
+        self._tell("response.output_item.done", {"output_index": self.place, "item": item})
+        return item
+
+
+class OpenCustom:
+    """A call of a custom tool; its input is in the arguments, and known when they are whole."""
+
+    __slots__ = ("_at", "_call", "_pieces", "_tell", "name", "place")
+
+    def __init__(self, tell: Tell, name: str, place: int, call: ToolCall) -> None:
+        self._tell = tell
+        self.name = name
+        self.place = place
+        self._call = call
+        self._pieces = [] if call.arguments in ("", "{}") else [call.arguments]
+        self._at = {"item_id": name, "output_index": place}
+        item = custom_item(name, call, "", "in_progress")
+        tell("response.output_item.added", {"output_index": place, "item": item})
+
+    def more(self, text: str, logprobs: dict[str, Any] | None) -> None:
+        """Take a piece of the arguments."""
+        self._pieces.append(text)
+
+    def end(self, status: str) -> dict[str, Any]:
+        """Tell the input and end the call; return it whole."""
+        given = input_of("".join(self._pieces))
+        if given:
+            self._tell("response.custom_tool_call_input.delta", {**self._at, "delta": given})
+        self._tell("response.custom_tool_call_input.done", {**self._at, "input": given})
+        item = custom_item(self.name, self._call, given, status)
         self._tell("response.output_item.done", {"output_index": self.place, "item": item})
         return item
 

@@ -18,13 +18,19 @@ from llmproxy.canonical import (
     ToolCall,
 )
 from llmproxy_openai.responses.citations import write_citation
+from llmproxy_openai.responses.custom_tools import input_of
 from llmproxy_openai.responses.ids import item_id
 from llmproxy_openai.responses.parts import ORIGIN
 from llmproxy_openai.responses.thoughts import encrypted_of, thought_item
 
 
-def output_of(choice: Choice, response: str, status: str) -> list[dict[str, Any]]:
-    """Return the items of an answer; texts that follow one another are the parts of one message."""
+def output_of(
+    choice: Choice, response: str, status: str, custom: frozenset[str] = frozenset()
+) -> list[dict[str, Any]]:
+    """Return the items of an answer; texts that follow one another are the parts of one message.
+
+    `custom` names the tools that take a text as it is.
+    """
     items: list[dict[str, Any]] = []
     logprobs = choice.logprobs or {}
     content: list[dict[str, Any]] | None = None
@@ -35,7 +41,7 @@ def output_of(choice: Choice, response: str, status: str) -> list[dict[str, Any]
                 items.append(message_item(item_id("msg", response, number), content, "completed"))
             content.append(_part(block, logprobs))
             logprobs = {} if isinstance(block, Text) else logprobs
-        elif (item := _item(block, response, number)) is not None:
+        elif (item := _item(block, response, number, custom)) is not None:
             content = None
             items.append(item)
     if items and status != "completed":
@@ -56,6 +62,18 @@ def call_item(name: str, call: ToolCall, arguments: str, status: str) -> dict[st
         "status": status,
         "arguments": arguments,
         "call_id": call.id or f"call_{name}",
+        "name": call.name,
+    }
+
+
+def custom_item(name: str, call: ToolCall, given: str, status: str) -> dict[str, Any]:
+    """Return a call of a custom tool."""
+    return {
+        "id": name,
+        "type": "custom_tool_call",
+        "status": status,
+        "call_id": call.id or f"call_{name}",
+        "input": given,
         "name": call.name,
     }
 
@@ -97,7 +115,10 @@ def _part(block: Text | Refusal, logprobs: dict[str, Any]) -> dict[str, Any]:
     return text_part(block.text, block.citations, logprobs.get("content"))
 
 
-def _item(block: Block, response: str, number: int) -> dict[str, Any] | None:
+def _item(block: Block, response: str, number: int, custom: frozenset[str]) -> dict[str, Any] | None:
+    if isinstance(block, ToolCall) and block.name in custom:
+        name = item_id("ctc", response, number)
+        return custom_item(name, block, input_of(block.arguments), "completed")
     if isinstance(block, ToolCall):
         return call_item(item_id("fc", response, number), block, block.arguments, "completed")
     if isinstance(block, Reasoning):

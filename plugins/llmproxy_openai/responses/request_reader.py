@@ -22,6 +22,7 @@ from llmproxy.canonical import (
 from llmproxy.plugin import Exchange, no_translation
 from llmproxy_openai.errors import BadField
 from llmproxy_openai.responses.asked import Asked, keep_asked
+from llmproxy_openai.responses.custom_tools import read_custom
 from llmproxy_openai.responses.item_reader import read_input
 from llmproxy_openai.responses.loss_names import LOSS_NAMES
 from llmproxy_openai.responses.parts import ORIGIN
@@ -142,6 +143,8 @@ def _tools(told: dict[str, Any], losses: Losses) -> tuple[Tool | HostedTool, ...
 
 def _tool(told: dict[str, Any], losses: Losses) -> Tool | HostedTool:
     kind = needed(told.get("type"), "tools[].type")
+    if kind == "custom":
+        return read_custom(told, losses)
     if kind != "function":
         return HostedTool(origin=ORIGIN, kind=kind, value=told)
     unread(told, ("type", "name", "description", "parameters", "strict"), "tools[]", losses)
@@ -159,7 +162,7 @@ def _choice(told: Any, losses: Losses) -> ToolChoice | None:
     if isinstance(told, str):
         return _mode(told, "tool_choice")
     kind = table(told, "tool_choice").get("type")
-    if kind == "function":
+    if kind in {"function", "custom"}:
         unread(told, ("type", "name"), "tool_choice", losses)
         return ToolChoice(mode="required", names=(needed(told.get("name"), "tool_choice.name"),))
     if kind == "allowed_tools":
@@ -174,7 +177,7 @@ def _allowed(told: dict[str, Any], losses: Losses) -> ToolChoice:
     names = [
         needed(tool.get("name"), "tool_choice.tools[].name")
         for tool in tools
-        if tool.get("type", "function") == "function"
+        if tool.get("type", "function") in {"function", "custom"}
     ]
     if len(names) < len(tools):
         losses.add("tool_choice.tools[]", "only functions of the caller's own can be asked for")

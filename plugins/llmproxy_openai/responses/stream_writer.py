@@ -34,7 +34,7 @@ from llmproxy.plugin import Exchange, GatewayError, Usage
 from llmproxy_openai.responses.asked import asked_of
 from llmproxy_openai.responses.envelope import counts, end, envelope, failure
 from llmproxy_openai.responses.ids import item_id
-from llmproxy_openai.responses.open_items import OpenCall, OpenMessage, OpenThought
+from llmproxy_openai.responses.open_items import OpenCall, OpenCustom, OpenMessage, OpenThought
 from llmproxy_openai.responses.output import whole_item
 
 _PING = b": ping\n\n"
@@ -52,7 +52,7 @@ class ResponsesEncoder:
         self._number = 0
         self._response: dict[str, Any] = {}
         self._output: list[dict[str, Any]] = []
-        self._open: OpenMessage | OpenCall | OpenThought | None = None
+        self._open: OpenMessage | OpenCall | OpenCustom | OpenThought | None = None
         self._in_part = False
         self._finish: FinishReason | None = None
         self._refused = False
@@ -148,7 +148,9 @@ class ResponsesEncoder:
             self._in_part = True
         elif isinstance(block, ToolCall):
             self._end_item("completed")
-            self._open = OpenCall(self._tell, item_id("fc", response, event.index), len(self._output), block)
+            custom = block.name in self._asked.custom
+            name = item_id("ctc" if custom else "fc", response, event.index)
+            self._open = (OpenCustom if custom else OpenCall)(self._tell, name, len(self._output), block)
         elif isinstance(block, Reasoning):
             self._end_item("completed")
             self._open = OpenThought(
@@ -196,4 +198,5 @@ def stream_encoder(exchange: Exchange) -> ResponsesEncoder:
 def stream_error(exchange: Exchange, error: GatewayError) -> bytes | None:
     """Return what ends a stream that was being translated and broke off; None where none was."""
     encoder = asked_of(exchange).encoder
-    return None if encoder is None else encoder.fail(error)
+    passed = exchange.attempts and not exchange.attempts[-1].translated
+    return None if encoder is None or passed else encoder.fail(error)

@@ -8,13 +8,14 @@ from llmproxy.canonical import Block, Message, Text, ToolResult
 
 
 class Turns:
-    """Collects items in their order; `messages` and `system` are what they make."""
+    """Collects items in their order; `messages` and `system` are what they make, `names` those of the calls."""
 
-    __slots__ = ("_blocks", "_messages", "_role", "names", "system")
+    __slots__ = ("_blocks", "_messages", "_nameless", "_role", "names", "system")
 
     def __init__(self) -> None:
         self.system: list[Text] = []
         self.names: dict[str, str] = {}
+        self._nameless: list[str] = []
         self._messages: list[Message] = []
         self._role: Literal["", "user", "assistant"] = ""
         self._blocks: list[Block] = []
@@ -24,6 +25,18 @@ class Turns:
         """The turns so far."""
         self._close()
         return tuple(self._messages)
+
+    def new_id(self) -> str:
+        """Give a call without an id one by its place, which stays the same when the conversation goes on."""
+        number = len(self.names)
+        while (made := f"call_{number}") in self.names:
+            number += 1
+        self._nameless.append(made)
+        return made
+
+    def answered_id(self) -> str:
+        """Return the id of the first call without one that has no result; empty if there is none."""
+        return self._nameless.pop(0) if self._nameless else ""
 
     def model(self, *blocks: Block) -> None:
         """Take what the model said, thought or called."""

@@ -38,6 +38,24 @@ def test_no_arguments_are_an_empty_object(arguments: Any) -> None:
     assert read({**CALL, "arguments": arguments})[0].content == (ToolCall(id="c1", name="look"),)
 
 
+def test_a_custom_tools_call_is_a_functions_with_one_argument() -> None:
+    call = {"type": "custom_tool_call", "call_id": "c", "name": "patch", "input": "*** Begin"}
+    messages = read(call, {"type": "custom_tool_call_output", "call_id": "c", "output": "done"})
+
+    assert messages[0].content == (ToolCall(id="c", name="patch", arguments='{"input":"*** Begin"}'),)
+    assert messages[1].content == (ToolResult(id="c", name="patch", content=(Text(text="done"),)),)
+
+
+def test_calls_without_ids_are_answered_in_their_order() -> None:
+    call, output = {"type": "function_call", "name": "look"}, {"type": "function_call_output", "output": "x"}
+
+    (calls, results) = read(call, {**call, "call_id": ""}, output, output)
+
+    ids = [block.id for block in calls.content if isinstance(block, ToolCall)]
+    assert len(set(ids)) == 2
+    assert [block.id for block in results.content if isinstance(block, ToolResult)] == ids
+
+
 def test_a_result_may_hold_pictures() -> None:
     picture = {"type": "input_image", "image_url": "https://a.test/a.png"}
     (message,) = read({**OUTPUT, "output": [{"type": "input_text", "text": "see"}, picture]})
@@ -81,8 +99,7 @@ def test_thoughts_come_back_with_what_proves_them() -> None:
     ("item", "role"),
     [
         ({"type": "web_search_call", "id": "ws_1"}, "assistant"),
-        ({"type": "custom_tool_call", "call_id": "c", "name": "n", "input": "x"}, "assistant"),
-        ({"type": "custom_tool_call_output", "call_id": "c", "output": "x"}, "user"),
+        ({"type": "shell_call_output", "call_id": "c", "output": []}, "user"),
         ({"type": "mcp_approval_response", "approve": True}, "user"),
         ({"type": "item_reference", "id": "msg_1"}, "assistant"),
     ],
@@ -128,7 +145,6 @@ def test_what_has_no_place_is_reported(item: dict[str, Any], field: str) -> None
         [{"role": "critic", "content": "x"}],
         [{"type": 1}],
         [{"type": "message"}],
-        [{"type": "function_call", "name": "look"}],
         [{"type": "function_call", "call_id": "c"}],
         [{**CALL, "arguments": 1}],
         [{"type": "function_call_output", "output": "x"}],

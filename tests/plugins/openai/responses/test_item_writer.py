@@ -182,6 +182,11 @@ def test_openais_own_pieces_go_back_as_they_are(value: dict[str, Any]) -> None:
         ("user", Audio(source=Inline(media_type="audio/flac", data="")), "content.audio"),
         ("user", Video(source=Link(url="https://a.test")), "content.video"),
         ("assistant", Text(text="a", citations=(Citation(kind="page"),)), "content.citations"),
+        (
+            "assistant",
+            Text(text="a", citations=(Citation(kind="url", url="https://a.test", quote="q"),)),
+            "content.citations",
+        ),
     ],
 )
 def test_what_has_no_place_is_reported(role: str, block: Block, field: str) -> None:

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llmproxy.canonical import Citation, Reasoning, Refusal, Text, ToolCall
-from llmproxy_openai.responses.open_items import OpenCall, OpenMessage, OpenThought
+from llmproxy_openai.responses.open_items import OpenCall, OpenCustom, OpenMessage, OpenThought
 
 Told = list[tuple[str, dict[str, Any]]]
 
@@ -103,6 +103,23 @@ def test_a_call_may_begin_with_its_arguments(told: Told) -> None:
         ]
         == '{"a":1}'
     )
+
+
+@pytest.mark.parametrize("pieces", [['{"input"', ':"*** Begin"}'], ["*** Begin"]])
+def test_a_custom_call_tells_its_input_when_it_is_whole(told: Told, pieces: list[str]) -> None:
+    block = ToolCall(id="c1", name="patch", arguments="")
+    call = OpenCustom(lambda kind, members: told.append((kind, members)), "ctc_1", 0, block)
+    for piece in pieces:
+        call.more(piece, None)
+    item = call.end("completed")
+
+    assert kinds(told) == [
+        "output_item.added",
+        "custom_tool_call_input.delta",
+        "custom_tool_call_input.done",
+        "output_item.done",
+    ]
+    assert (item["input"], told[1][1]["delta"]) == ("*** Begin", "*** Begin")
 
 
 def test_a_thought_tells_one_summary_and_its_proof(told: Told) -> None:

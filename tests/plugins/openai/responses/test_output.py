@@ -82,6 +82,15 @@ def test_a_picture_is_what_its_tool_would_have_made() -> None:
     assert (item["type"], item["result"], item["output_format"]) == ("image_generation_call", "aGk=", "png")
 
 
+def test_a_call_of_a_custom_tool_holds_its_input() -> None:
+    call = ToolCall(id="c1", name="patch", arguments='{"input":"*** Begin"}')
+
+    (item,) = output_of(Choice(content=(call,)), RESPONSE, "completed", frozenset({"patch"}))
+
+    assert (item["type"], item["call_id"], item["input"]) == ("custom_tool_call", "c1", "*** Begin")
+    assert place_of(item["id"]) == (RESPONSE, 0)
+
+
 def test_a_source_spans_its_text() -> None:
     text = Text(text="four", citations=(Citation(kind="url", url="https://a.test"),))
 

@@ -91,6 +91,21 @@ def test_a_whole_request_is_read_without_a_loss() -> None:
     assert not len(losses)
 
 
+def test_a_custom_tool_is_a_function_of_one_text() -> None:
+    losses = Losses()
+    form = {"type": "grammar", "syntax": "lark", "definition": "start: x"}
+    told = {"type": "custom", "name": "patch", "description": "d", "format": form}
+
+    request = read({"tools": [told], "tool_choice": {"type": "custom", "name": "patch"}}, losses)
+
+    (tool,) = request.tools
+    assert isinstance(tool, Tool)
+    assert (tool.name, list((tool.schema or {})["properties"])) == ("patch", ["input"])
+    assert "start: x" in tool.description
+    assert request.tool_choice == ToolChoice(mode="required", names=("patch",))
+    assert [loss.field for loss in losses] == ["tools[].format"]
+
+
 @pytest.mark.parametrize(
     ("told", "choice"),
     [

@@ -3,7 +3,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 import orjson
-import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from openai.types.responses import Response, ResponseStreamEvent
@@ -30,7 +29,7 @@ from llmproxy.canonical import (
     ToolCall,
     events_of,
 )
-from llmproxy.plugin import Exchange, GatewayError, ProviderError, Usage
+from llmproxy.plugin import Attempt, Endpoint, Exchange, GatewayError, ProviderError, Usage
 from llmproxy_openai.responses.answer_writer import encode_answer
 from llmproxy_openai.responses.stream_writer import stream_encoder, stream_error
 
@@ -181,6 +180,20 @@ def test_calls_that_come_at_once_are_told_one_after_another(asked_for: AskedFor)
     assert [event["output_index"] for event in events[2:-1]] == [0] * 4 + [1] * 5
 
 
+def test_a_custom_tool_is_called_as_one(asked_for: AskedFor) -> None:
+    exchange = asked_for(tools=[{"type": "custom", "name": "patch"}])
+    call = ToolCall(id="c1", name="patch", arguments='{"input":"*** Begin"}')
+    answer = Answer(choices=(Choice(content=(call,), finish="tool_calls"),))
+
+    events = told(exchange, list(events_of(answer)))
+    whole = orjson.loads(encode_answer(exchange, answer).body)  # type: ignore[arg-type]
+
+    assert events[-1]["response"]["output"] == whole["output"]
+    assert whole["output"][0]["input"] == "*** Begin"
+    for event in events:
+        ANY_EVENT.validate_python(event)
+
+
 def test_blocks_that_cannot_be_shown_leave_the_open_message_alone(asked_for: AskedFor) -> None:
     hidden = Foreign(origin="anthropic", value={"type": "server_tool_use"})
 
@@ -260,6 +273,10 @@ def test_a_stream_that_breaks_later_fails_with_the_next_number(asked_for: AskedF
     assert stream_error(exchange, GatewayError(502, "x", "X.")) == b""
 
 
-@pytest.mark.parametrize("path", ["/v1/responses"])
-def test_a_stream_that_nobody_translates_is_not_ended_here(asked_for: AskedFor, path: str) -> None:
-    assert stream_error(asked_for(path), GatewayError(502, "x", "X.")) is None
+def test_a_stream_that_nobody_translates_is_not_ended_here(asked_for: AskedFor) -> None:
+    exchange = asked_for()
+    assert stream_error(exchange, GatewayError(502, "x", "X.")) is None
+
+    told(exchange, [Started()], close=False)
+    exchange.attempts.append(Attempt(2, Endpoint("up"), 0.0))
+    assert stream_error(exchange, GatewayError(502, "x", "X.")) is None

@@ -40,6 +40,14 @@ def test_a_result_after_words_begins_a_turn() -> None:
     assert [message.content for message in turns.messages] == [(A,), (RESULT,)]
 
 
+def test_calls_without_ids_get_some_by_their_place() -> None:
+    turns = Turns()
+
+    made = turns.new_id()
+
+    assert (turns.answered_id(), turns.answered_id()) == (made, "")
+
+
 def test_instructions_count_as_system_only_before_the_first_turn() -> None:
     turns = Turns()
 
