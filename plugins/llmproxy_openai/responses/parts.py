@@ -74,7 +74,7 @@ def _text(part: dict[str, Any], path: str, losses: Losses) -> Block | None:
     words = text(part.get("text"), f"{path}.text")
     if not words:
         return None
-    return Text(text=words, cache=_mark(part, path), citations=_citations(part, path, losses))
+    return Text(text=words, cache=_mark(part, path, losses), citations=_citations(part, path, losses))
 
 
 def _citations(part: dict[str, Any], path: str, losses: Losses) -> tuple[Citation, ...]:
@@ -100,7 +100,7 @@ def _image(part: dict[str, Any], path: str, losses: Losses) -> Block:
     if not url and not file:
         raise BadField("missing_required_parameter", f"'{path}' must have an image_url or a file_id.", path)
     source = source_of(url, f"{path}.image_url") if url else FileRef(id=file, dialect=ORIGIN)
-    return Image(source=source, detail="" if detail == "auto" else detail, cache=_mark(part, path))
+    return Image(source=source, detail="" if detail == "auto" else detail, cache=_mark(part, path, losses))
 
 
 def _file(part: dict[str, Any], path: str, losses: Losses) -> Block:
@@ -115,7 +115,7 @@ def _file(part: dict[str, Any], path: str, losses: Losses) -> Block:
     for key in named[1:]:
         losses.add(f"{path}.{key}", f"the file's {named[0]} is sent instead")
     source = _file_source(named[0], given[named[0]], name, f"{path}.{named[0]}")
-    return Document(source=source, title=name, cache=_mark(part, path))
+    return Document(source=source, title=name, cache=_mark(part, path, losses))
 
 
 def _file_source(key: str, value: str, name: str, path: str) -> Source:
@@ -141,10 +141,12 @@ def _audio(part: dict[str, Any], path: str, losses: Losses) -> Block:
     return Audio(source=Inline(media_type=_AUDIO.get(form, f"audio/{form}"), data=data))
 
 
-def _mark(part: dict[str, Any], path: str) -> CacheMark | None:
+def _mark(part: dict[str, Any], path: str, losses: Losses) -> CacheMark | None:
     told = part.get(_MARK)
     if told is None:
         return None
+    if losses.names.get("content.cache") != f"{path}.{_MARK}":  # marks stand in messages or in tools' outputs
+        losses.names = {**losses.names, "content.cache": f"{path}.{_MARK}"}
     return CacheMark(ttl=text(table(told, f"{path}.{_MARK}").get("ttl"), f"{path}.{_MARK}.ttl"))
 
 

@@ -132,6 +132,15 @@ def test_a_broken_part_is_named(part: Any) -> None:
     assert str(caught.value.param).startswith("input[].content[]")
 
 
+def test_a_mark_that_is_lost_later_is_told_by_its_place() -> None:
+    losses = Losses()
+
+    read_content([{"type": "input_text", "text": "a", **MARK}], "input[].output", losses)
+    losses.lose("content.cache")
+
+    assert "input[].output[].prompt_cache_breakpoint" in losses
+
+
 def test_content_of_another_type_is_refused() -> None:
     with pytest.raises(BadField):
         read_content(1, "input", Losses())
