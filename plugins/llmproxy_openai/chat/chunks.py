@@ -212,17 +212,17 @@ class _Told:
             self._say(Reasoning, said)
 
     def _take_details(self, details: list[Any]) -> bool:
-        """Read OpenRouter's thoughts; whether their text was among them."""
+        """Read OpenRouter's thoughts, each index one; whether their text was among them."""
         told = False
         for item in details:
             if type(item) is not dict:
                 continue
             block = read_detail(item)
-            key = (block.origin, block.summary, str(item.get("index")))
             if block.redacted:
                 self._stop()
                 self._telling.whole(block, self._choice)
                 continue
+            key = f"{item.get('index')} {block.summary}"
             if self._kind != key:
                 self._start(key, Reasoning(origin=block.origin, summary=block.summary, id=block.id))
             if block.text:

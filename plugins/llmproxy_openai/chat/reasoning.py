@@ -34,20 +34,26 @@ def read_reasoning(message: dict[str, Any]) -> list[Reasoning]:
 
 
 def read_details(details: list[Any]) -> list[Reasoning]:
-    """Read `reasoning_details`; items of one index and id are one thought."""
+    """Read `reasoning_details`; pieces of one index are one thought, and so is what stands under one id."""
     blocks: list[Reasoning] = []
-    last: object = None
+    last: dict[str, Any] = {}
     for item in details:
         if type(item) is not dict:
             continue
         block = read_detail(item)
-        place = (item.get("index"), item.get("id"))
-        if blocks and place == last and place != (None, None) and _fit(blocks[-1], block):
+        if blocks and _goes_on(last, item) and _fit(blocks[-1], block):
             blocks[-1] = _joined(blocks[-1], block)
         elif block.text or block.signature or block.redacted:
             blocks.append(block)
-        last = place
+        last = item
     return blocks
+
+
+def _goes_on(last: dict[str, Any], item: dict[str, Any]) -> bool:
+    index, name = item.get("index"), item.get("id")
+    if index is not None and index == last.get("index"):
+        return name is None or name == last.get("id")
+    return name is not None and name == last.get("id") and item.get("type") == "reasoning.encrypted"
 
 
 def read_detail(item: dict[str, Any]) -> Reasoning:
@@ -65,7 +71,7 @@ def read_detail(item: dict[str, Any]) -> Reasoning:
 
 
 def _fit(first: Reasoning, second: Reasoning) -> bool:
-    return first.origin == second.origin and not first.redacted
+    return second.origin in ("", first.origin) and not first.redacted
 
 
 def _joined(first: Reasoning, second: Reasoning) -> Reasoning:
@@ -88,20 +94,39 @@ def is_proven(block: Reasoning) -> bool:
 
 
 def write_detail(block: Reasoning, index: int) -> list[dict[str, Any]]:
-    """Write one thought as items."""
-    form, told = _FORMATS.get(block.origin, block.origin or _UNKNOWN), {"id": block.id} if block.id else {}
+    """Write one thought as items, the first of them at `index` of the list."""
     items: list[dict[str, Any]] = []
-    if block.summary:
-        items.append({"type": "reasoning.summary", "summary": block.text})
-    elif block.text or block.signature:
-        items.append({"type": "reasoning.text", "text": block.text})
-        if block.signature:
-            items[0]["signature"] = block.signature
+    if block.text or block.signature:
+        items.append(_told(block) | _of(block, index))
     if block.redacted:
-        items.append({"type": "reasoning.encrypted", "data": block.redacted})
-    return [{**item, **told, "format": form, "index": index} for item in items]
+        sealed = {"type": "reasoning.encrypted", "data": block.redacted}
+        items.append(sealed | _of(block, index + len(items)))
+    return items
+
+
+def _told(block: Reasoning) -> dict[str, Any]:
+    if block.summary:
+        return {"type": "reasoning.summary", "summary": block.text}
+    told = {"type": "reasoning.text", "text": block.text}
+    return told | {"signature": block.signature} if block.signature else told
+
+
+def _of(block: Reasoning, index: int) -> dict[str, Any]:
+    told = {"id": block.id} if block.id else {}
+    return {**told, "format": _FORMATS.get(block.origin, block.origin or _UNKNOWN), "index": index}
+
+
+def write_piece(block: Reasoning, index: int, *, first: bool) -> dict[str, Any]:
+    """Write a piece of a streamed thought.
+
+    Only the first says whose it is: OpenAI's SDK puts pieces of one index together by joining all their texts.
+    """
+    return _told(block) | (_of(block, index) if first else {"index": index})
 
 
 def write_details(blocks: Iterable[Reasoning]) -> list[dict[str, Any]]:
-    """Write thoughts as `reasoning_details`."""
-    return [item for index, block in enumerate(blocks) for item in write_detail(block, index)]
+    """Write thoughts as `reasoning_details`; each item's index is its place, which OpenAI's SDK counts on."""
+    items: list[dict[str, Any]] = []
+    for block in blocks:
+        items += write_detail(block, len(items))
+    return items

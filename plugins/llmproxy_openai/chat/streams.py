@@ -1,7 +1,7 @@
 """A stream written as chat chunks.
 
-The first chunk of each choice tells the role. A thought's signature comes when the thought is whole, in an item that
-repeats it: that item is what a caller sends back.
+The first chunk of each choice tells the role. A thought that somebody has to prove comes twice: as text for people, and
+in the pieces of an item that the caller sends back.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from llmproxy_openai.chat.annotations import write_citations
 from llmproxy_openai.chat.answers import write_made_image, write_usage
 from llmproxy_openai.chat.finishes import native_finish, write_finish
 from llmproxy_openai.chat.lines import ChunkLines
-from llmproxy_openai.chat.reasoning import is_proven, write_detail
+from llmproxy_openai.chat.reasoning import is_proven, write_detail, write_piece
 from llmproxy_openai.chat.toolcalls import signed, write_custom
 from llmproxy_openai.errors import error_event
 
@@ -44,13 +44,18 @@ _KEYS: Final[dict[type, bytes]] = {Text: b"content", Reasoning: b"reasoning_cont
 class _Choice:
     """How far one answer has come."""
 
-    __slots__ = ("calls", "index", "length", "thoughts")
+    __slots__ = ("calls", "details", "index", "length")
 
     def __init__(self, index: int) -> None:
         self.index = index
         self.calls = 0
-        self.thoughts = 0
+        self.details = 0
         self.length = 0
+
+    def next_detail(self) -> int:
+        """Return the place of the next item of thoughts."""
+        self.details += 1
+        return self.details - 1
 
     def next_call(self) -> int:
         """Return the number of the next call."""
@@ -61,15 +66,16 @@ class _Choice:
 class _Open:
     """A block that is being told; `head` stands before each piece of its text, `call` is its number among calls."""
 
-    __slots__ = ("block", "call", "choice", "ended", "head", "pieces", "signature", "told")
+    __slots__ = ("block", "call", "choice", "detail", "ended", "head", "signature", "told")
 
     def __init__(self, block: Block, choice: _Choice, head: bytes) -> None:
         self.block = block
         self.choice = choice
         self.head = head
         self.call = -1
+        #: The place of a thought's item; -1 before its first piece.
+        self.detail = -1
         self.told = 0
-        self.pieces: list[str] = []
         self.signature = ""
         self.ended = False
 
@@ -156,8 +162,8 @@ class ChunkEncoder:
         text = event.text
         opened.told += len(text)
         if opened.head:
-            if opened.block.__class__ is Reasoning:
-                opened.pieces.append(text)
+            if isinstance(opened.block, Reasoning) and (opened.block.origin or is_proven(opened.block)):
+                return [self._think(opened, opened.block, text)]
             return [self._lines.text(opened.head, text, event.logprobs)]
         return [self._argue(opened, text)] if opened.call >= 0 else []
 
@@ -204,11 +210,26 @@ class ChunkEncoder:
             return self._proof(opened, opened.block)
         return []
 
+    def _think(self, opened: _Open, block: Reasoning, text: str) -> bytes:
+        item = self._piece(opened, Reasoning(text, "", "", block.origin, block.summary, block.id))
+        delta = {"reasoning_content": text, "reasoning_details": [item]}
+        return self._lines.delta(opened.choice.index, delta)
+
+    def _piece(self, opened: _Open, piece: Reasoning) -> dict[str, Any]:
+        first = opened.detail < 0
+        if first:
+            opened.detail = opened.choice.next_detail()
+        return write_piece(piece, opened.detail, first=first)
+
     def _proof(self, opened: _Open, block: Reasoning) -> list[bytes]:
-        text, signature = "".join(opened.pieces), block.signature + opened.signature
-        whole = Reasoning(text, signature, block.redacted, block.origin, block.summary, block.id)
-        items = write_detail(whole, opened.choice.thoughts) if is_proven(whole) else []
-        opened.choice.thoughts += 1
+        """Tell what proves a thought, once it is whole."""
+        items: list[dict[str, Any]] = []
+        signature = block.signature + opened.signature
+        if signature:
+            items.append(self._piece(opened, Reasoning("", signature, "", block.origin, False, block.id)))
+        if block.redacted:
+            sealed = Reasoning("", "", block.redacted, block.origin, False, block.id)
+            items += write_detail(sealed, opened.choice.next_detail())
         return [self._lines.delta(opened.choice.index, {"reasoning_details": items})] if items else []
 
     def _finish(self, event: Finished) -> list[bytes]:

@@ -150,9 +150,10 @@ class Turns:
 
     def _put_result(self, message: dict[str, Any], name: str, known: frozenset[str], at: str) -> None:
         content = self._content(message, at, known)
-        cache = content[-1].cache if content and isinstance(content[-1], Text) else None
-        if cache is not None:
-            content[-1] = msgspec.structs.replace(content[-1], cache=None)
+        last = content[-1] if content else None
+        cache = last.cache if isinstance(last, Text) else None
+        if isinstance(last, Text) and cache is not None:
+            content[-1:] = [msgspec.structs.replace(last, cache=None)] if last.text else []
         tool = self._names.get(name) or text(message, "name", at)
         self._results.append(ToolResult(name, tuple(content), tool, cache=cache))
 

@@ -55,12 +55,8 @@ DOCUMENTS = st.builds(
 )
 SAID = st.lists(st.builds(Text, WORDS, MARKS) | IMAGES | AUDIO | DOCUMENTS, min_size=1, max_size=3)
 RESULTS = st.builds(ToolResult, NAMES, st.tuples(st.builds(Text, WORDS)) | st.just(()), cache=MARKS)
-THOUGHTS = st.builds(
-    Reasoning,
-    WORDS,
-    st.just("") | WORDS,
-    origin=st.sampled_from(["anthropic", "gemini", "openai"]),
-    id=st.just("") | NAMES,
+THOUGHTS = st.builds(Reasoning, WORDS) | st.builds(
+    Reasoning, WORDS, WORDS, origin=st.sampled_from(["anthropic", "gemini", "openai"]), id=st.just("") | NAMES
 )
 CALLS = st.builds(ToolCall, NAMES, NAMES, ARGUMENTS, st.just("") | WORDS)
 

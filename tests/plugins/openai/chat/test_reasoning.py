@@ -10,17 +10,17 @@ from llmproxy.canonical import Reasoning
 from llmproxy_openai.chat.reasoning import is_proven, read_details, read_reasoning, write_details
 
 TEXT = st.text(max_size=8)
-THOUGHTS = st.builds(
-    Reasoning,
-    TEXT,
-    TEXT,
-    TEXT,
-    st.sampled_from(["", "anthropic", "openai", "gemini", "xai", "mistral"]),
-    id=TEXT,
-).filter(lambda block: block.text or block.signature or block.redacted)
+ORIGINS = st.sampled_from(["", "anthropic", "openai", "gemini", "xai", "mistral"])
+SOME = st.text(min_size=1, max_size=8)
+#: Signed text, sealed thought, or both under one id.
+THOUGHTS = (
+    st.builds(Reasoning, SOME, TEXT, origin=ORIGINS, id=TEXT)
+    | st.builds(Reasoning, redacted=SOME, origin=ORIGINS, id=TEXT)
+    | st.builds(Reasoning, SOME, TEXT, SOME, ORIGINS, id=SOME)
+)
 
 
-@given(st.lists(THOUGHTS, max_size=4))
+@given(st.lists(THOUGHTS, max_size=4, unique_by=lambda block: block.id or object()))
 def test_details_come_back_as_they_went(blocks: list[Reasoning]) -> None:
     read = read_details(write_details(blocks))
 
