@@ -183,6 +183,32 @@ def write_mark(part: dict[str, Any], mark: CacheMark, extras: tuple[str, ...]) -
     return True
 
 
+def takes_marks(extras: tuple[str, ...]) -> bool:
+    """Say whether the provider takes cache markers."""
+    return "cache_control" in extras or "prompt_cache_breakpoint" in extras
+
+
+def mark(part: dict[str, Any], cache: CacheMark, extras: tuple[str, ...], losses: Losses) -> None:
+    """Put a marker on a part of a message, or tell that it is lost."""
+    if not write_mark(part, cache, extras):
+        losses.lose("content.cache")
+
+
+def report_text(block: Text, losses: Losses) -> None:
+    """Tell what of a text has no place in a request."""
+    if block.citations:
+        losses.lose("content.citations")
+
+
+def write_text(block: Text, extras: tuple[str, ...], losses: Losses) -> dict[str, Any]:
+    """Write a text."""
+    report_text(block, losses)
+    part = {"type": "text", "text": block.text}
+    if block.cache is not None:
+        mark(part, block.cache, extras, losses)
+    return part
+
+
 def source_of(url: str, at: str) -> Source:
     """Read a URL: the bytes that a data URL (RFC 2397) holds, or where they are."""
     if not url.startswith("data:"):

@@ -2,22 +2,17 @@ from __future__ import annotations
 
 from typing import Any
 
-import pytest
-
 from llmproxy.canonical import (
     Block,
     CacheMark,
     Citation,
     Document,
-    Foreign,
     GenerateRequest,
     Image,
     Inline,
     Link,
     Losses,
     Message,
-    Reasoning,
-    Refusal,
     Text,
     ToolCall,
     ToolResult,
@@ -38,10 +33,6 @@ def written(
 
 def said(*blocks: Block, **more: Any) -> Message:
     return Message("user", blocks, **more)
-
-
-def answered(*blocks: Block) -> Message:
-    return Message("assistant", blocks)
 
 
 def test_instructions_are_one_string_in_the_providers_role(losses: Losses) -> None:
@@ -96,68 +87,32 @@ def test_a_marked_result_is_marked_where_that_is_taken(losses: Losses) -> None:
     assert "content.cache" in losses
 
 
+def test_a_mark_within_a_result_marks_it(losses: Losses) -> None:
+    turn = said(ToolResult("c1", (Text("a", CacheMark("1h")), Text("b"))))
+
+    [taken] = written(losses, turn, extras=("cache_control",))
+    assert taken["content"] == [
+        {"type": "text", "text": "a\nb", "cache_control": {"type": "ephemeral", "ttl": "1h"}}
+    ]
+    assert len(losses) == 0
+
+
+def test_turns_of_the_model_stand_between_them(losses: Losses) -> None:
+    assert written(losses, Message("assistant", (Text("a"),), "bot")) == [
+        {"role": "assistant", "content": "a", "name": "bot"}
+    ]
+
+
 def test_calls_and_results_get_the_same_nine_letters(losses: Losses) -> None:
     call, result = written(
-        losses, answered(ToolCall("toolu_01ABC", "look")), said(ToolResult("toolu_01ABC")), tool_ids="nine"
+        losses,
+        Message("assistant", (ToolCall("toolu_01ABC", "look"),)),
+        said(ToolResult("toolu_01ABC")),
+        tool_ids="nine",
     )
 
     assert len(result["tool_call_id"]) == 9
     assert call["tool_calls"][0]["id"] == result["tool_call_id"]
-
-
-def test_a_turn_of_the_model_is_one_message(losses: Losses) -> None:
-    turn = answered(Text("a"), Text("b"), Refusal("c"), ToolCall("c1", "look", '{"x":1}'))
-    call = {"id": "c1", "type": "function", "function": {"name": "look", "arguments": '{"x":1}'}}
-
-    assert written(losses, turn) == [{"role": "assistant", "content": "abc", "tool_calls": [call]}]
-    assert [loss.field for loss in losses] == ["content.refusal"]
-    assert written(losses, answered(ToolCall("c1", "look")))[0]["content"] is None
-    assert written(losses, answered())[0]["content"] == ""
-
-
-@pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
-def test_thoughts_go_back_as_text_where_only_that_is_taken(field: str, losses: Losses) -> None:
-    turn = answered(
-        Reasoning("a", "sig", origin="anthropic"), Reasoning(redacted="x", origin="anthropic"), Text("b")
-    )
-
-    [message] = written(losses, turn, reasoning_field=field)
-    assert (message[field], message["content"]) == ("a", "b")
-    assert [loss.field for loss in losses] == ["reasoning.signature", "reasoning"]
-
-
-def test_thoughts_go_back_whole_or_not_at_all(losses: Losses) -> None:
-    turn = answered(Reasoning("a", "sig", origin="anthropic"))
-
-    [message] = written(losses, turn, reasoning_field="reasoning_details")
-    assert message["reasoning_details"][0]["signature"] == "sig"
-    assert len(losses) == 0
-    assert written(losses, turn) == [{"role": "assistant", "content": ""}]
-    assert [loss.field for loss in losses] == ["reasoning"]
-
-
-def test_geminis_signatures_go_where_they_are_taken(losses: Losses) -> None:
-    turn = answered(Text("a", signature="s1"), ToolCall("c1", "look", signature="s2"))
-
-    [message] = written(losses, turn, extras=("extra_content",))
-    assert message["extra_content"] == {"google": {"thought_signature": "s1"}}
-    assert message["tool_calls"][0]["extra_content"] == {"google": {"thought_signature": "s2"}}
-    assert len(losses) == 0
-
-    [plain] = written(losses, turn)
-    assert "extra_content" not in plain
-    assert "extra_content" not in plain["tool_calls"][0]
-    assert [loss.field for loss in losses] == ["tool_call.signature", "reasoning.signature"]
-
-
-def test_free_text_calls_go_on_and_other_foreign_blocks_do_not(losses: Losses) -> None:
-    value = {"type": "custom_tool_call", "call_id": "c1", "name": "sh", "input": "ls"}
-    [message] = written(losses, answered(Foreign("openai", value)))
-    assert message["tool_calls"] == [{"id": "c1", "type": "custom", "custom": {"name": "sh", "input": "ls"}}]
-    assert len(losses) == 0
-
-    written(losses, answered(Foreign("openai", {**value, "caller": {}}), Foreign("anthropic", {}), PICTURE))
-    assert [loss.field for loss in losses] == ["content.foreign", "content.image"]
 
 
 def test_names_and_citations_that_have_no_place_are_told(losses: Losses) -> None:
