@@ -40,17 +40,18 @@ class Writer:
     def write(self, request: GenerateRequest) -> list[dict[str, Any]]:
         """Return the messages."""
         if request.system:
-            self._system(request.system, "")
+            self._system(request.system, "", "system.cache")
         for message in request.messages:
             if message.role == "user":
                 self._user(message)
             elif message.role == "assistant":
                 self._put("assistant", message.name, **self._assistant.write(message.content))
             else:
-                self._system(tuple(b for b in message.content if isinstance(b, Text)), message.name)
+                texts = tuple(block for block in message.content if isinstance(block, Text))
+                self._system(texts, message.name, "content.cache")
         return self._out
 
-    def _system(self, texts: tuple[Text, ...], name: str) -> None:
+    def _system(self, texts: tuple[Text, ...], name: str, marked: str) -> None:
         """Write instructions; as one string unless a mark stands between them: many servers take no list there."""
         for text in texts:
             parts.report_text(text, self._losses)
@@ -60,7 +61,7 @@ class Writer:
         else:
             content = "\n\n".join(text.text for text in texts)
             if marks:
-                self._losses.lose("system.cache")
+                self._losses.lose(marked)
         self._put(self._quirks.system_role, name, content=content)
 
     def _put(self, role: str, name: str, **members: Any) -> None:

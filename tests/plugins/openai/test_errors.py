@@ -7,7 +7,7 @@ import orjson
 import pytest
 from aiohttp import web
 
-from llmproxy.plugin import BadRequest, GatewayError
+from llmproxy.plugin import BadRequest, GatewayError, ProviderError
 from llmproxy_openai.errors import BadField, describe, error_event, error_reply
 
 Ask = Callable[[GatewayError], Awaitable[openai.AsyncOpenAI]]
@@ -74,6 +74,27 @@ async def test_the_sdk_raises_its_typed_exception(
     assert caught.value.code == error.code
     assert caught.value.param == describe(error)["param"]
     assert "No." in caught.value.message
+
+
+@pytest.mark.parametrize(
+    ("kind", "status", "type_", "code"),
+    [
+        ("invalid_request", 400, "invalid_request_error", "theirs"),
+        ("authentication", 401, "invalid_request_error", "invalid_api_key"),
+        ("permission", 403, "permission_error", "theirs"),
+        ("rate_limit", 429, "rate_limit_error", "rate_limit_exceeded"),
+        ("quota", 429, "insufficient_quota", "insufficient_quota"),
+        ("overloaded", 529, "server_error", "theirs"),
+        ("server", 500, "server_error", "theirs"),
+        ("timeout", 504, "server_error", "theirs"),
+    ],
+)
+def test_another_providers_error_is_told_in_openais_words(
+    kind: str, status: int, type_: str, code: str
+) -> None:
+    error = ProviderError(status, "theirs", "No.", kind=kind, type="their_type", param="messages")
+
+    assert describe(error) == {"message": "No.", "type": type_, "param": "messages", "code": code}
 
 
 async def test_the_sdk_raises_an_error_event_of_a_chat_stream(client_of: Ask) -> None:

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import re
 from collections.abc import Callable
 from typing import Any
 
@@ -323,6 +324,10 @@ def test_every_recorded_stream_is_read_however_it_is_cut(chats: list[dict[str, A
         if truth.error:
             assert collector.failed is not None
             continue
+        totals = re.findall(rb'"total_tokens" ?: ?(\d+)', data)
+        if totals:
+            assert collector.answer.usage is not None
+            assert collector.answer.usage.total == int(totals[-1])
         choice = collector.answer.choices[0]
         text = "".join(block.text for block in choice.content if isinstance(block, Text))
         names = [block.name for block in choice.content if isinstance(block, ToolCall)]

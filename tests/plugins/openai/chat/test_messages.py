@@ -55,7 +55,8 @@ def test_marks_in_instructions_are_written_where_they_are_taken(losses: Losses) 
 
     [plain] = written(losses, system=system)
     assert plain["content"] == "one\n\ntwo"
-    assert [loss.field for loss in losses] == ["system.cache"]
+    written(losses, Message("system", (Text("late", CacheMark()),)))
+    assert [loss.field for loss in losses] == ["system.cache", "content.cache"]
 
 
 def test_results_stand_first_one_message_each(losses: Losses) -> None:
