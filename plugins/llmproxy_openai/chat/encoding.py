@@ -6,6 +6,7 @@ the one before.
 
 from __future__ import annotations
 
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy_openai.chat.messages import Writer
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
 
 #: OpenAI takes no more stop sequences.
 _MOST_STOPS: Final = 4
+#: OpenAI refuses a longer name of a user.
+_LONGEST_USER: Final = 64
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 #: Fields that are written as they are, in this order.
@@ -30,14 +33,13 @@ _PLAIN: Final = (
     "top_logprobs",
     "n",
     "verbosity",
-    "user",
     "prompt_cache_key",
 )
 #: Fields that only some providers take.
 _EXTRA: Final = ("top_k", "min_p")
 
 #: How much thought a budget of tokens is, up to each bound.
-_EFFORTS: Final = ((1024, "minimal"), (4096, "low"), (16384, "medium"))
+_EFFORTS: Final = ((4096, "low"), (16384, "medium"))
 
 
 def encode_chat(request: GenerateRequest, model: str, quirks: Quirks, losses: Losses) -> dict[str, Any]:
@@ -90,6 +92,11 @@ def _write_bounds(request: GenerateRequest, body: dict[str, Any], quirks: Quirks
 
 
 def _write_rest(request: GenerateRequest, body: dict[str, Any], quirks: Quirks, losses: Losses) -> None:
+    if len(request.user) > _LONGEST_USER:
+        losses.lose("user", "too long for the provider, and told as its digest")
+        _put(body, "user", blake2b(request.user.encode(), digest_size=32).hexdigest(), quirks, losses)
+    elif request.user:
+        _put(body, "user", request.user, quirks, losses)
     if request.service_tier in _TIERS:
         _put(body, "service_tier", request.service_tier, quirks, losses)
     elif request.service_tier:

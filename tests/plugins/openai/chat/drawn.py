@@ -181,6 +181,75 @@ def answers(draw: st.DrawFn) -> Answer:
     )
 
 
+KEYS = (
+    *(
+        "id",
+        "model",
+        "created",
+        "choices",
+        "index",
+        "delta",
+        "message",
+        "content",
+        "role",
+        "refusal",
+        "finish_reason",
+    ),
+    *(
+        "tool_calls",
+        "function",
+        "custom",
+        "name",
+        "arguments",
+        "input",
+        "function_call",
+        "extra_content",
+        "google",
+    ),
+    *(
+        "thought_signature",
+        "reasoning_content",
+        "reasoning",
+        "reasoning_details",
+        "type",
+        "text",
+        "thinking",
+        "usage",
+    ),
+    *(
+        "signature",
+        "data",
+        "format",
+        "annotations",
+        "url_citation",
+        "url",
+        "images",
+        "image_url",
+        "audio",
+        "x_groq",
+    ),
+    *(
+        "transcript",
+        "logprobs",
+        "citations",
+        "search_results",
+        "stop_reason",
+        "prompt_tokens",
+        "total_tokens",
+    ),
+)
+SCALARS = st.none() | st.booleans() | st.integers(-9, 99) | st.floats(allow_nan=False, allow_infinity=False)
+#: JSON of any shape under the names that answers have.
+ODD = st.recursive(
+    SCALARS
+    | st.sampled_from(["", "a", "0", "text", "data:x", "reasoning.encrypted", "url_citation", "custom"]),
+    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.sampled_from(KEYS), inner, max_size=5),
+    max_leaves=30,
+)
+#: An answer's message or delta of any shape.
+ODD_MESSAGES = st.dictionaries(st.sampled_from(KEYS), ODD, max_size=8)
+
+
 def pieces(data: bytes, size: int) -> list[bytes]:
     """Cut bytes into pieces of one size."""
     return [data[start : start + size] for start in range(0, len(data), size)]

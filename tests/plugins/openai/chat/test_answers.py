@@ -5,6 +5,7 @@ from typing import Any
 import orjson
 import pytest
 from hypothesis import given
+from hypothesis import strategies as st
 
 from llmproxy.canonical import (
     Answer,
@@ -23,7 +24,7 @@ from llmproxy.plugin import GatewayError, Usage
 from llmproxy_openai.chat.answers import decode_answer, encode_answer, write_made_image, write_usage
 from llmproxy_openai.usage import read_usage
 
-from .drawn import USAGE, answers
+from .drawn import KEYS, ODD, ODD_MESSAGES, USAGE, answers
 
 
 def read(message: dict[str, Any], word: str | None = "stop", **more: Any) -> Choice:
@@ -169,6 +170,16 @@ def test_how_it_stopped_is_read() -> None:
 def test_what_is_no_answer_is_none(body: Any) -> None:
     with pytest.raises(ValueError, match=r"chat completion|choice"):
         decode_answer(body)
+
+
+@given(st.dictionaries(st.sampled_from(KEYS), ODD, max_size=4), ODD_MESSAGES)
+def test_whatever_comes_is_read_or_a_fault(body: dict[str, Any], message: dict[str, Any]) -> None:
+    choices = [{**body, "message": message}]
+    try:
+        answer = decode_answer({**body, "choices": choices})
+    except (ValueError, GatewayError):
+        return
+    assert orjson.dumps(encode_answer(answer, name="x", model="m", created=1, legacy=False))
 
 
 def test_an_error_in_a_good_status_is_an_error() -> None:

@@ -27,8 +27,9 @@ from llmproxy.canonical import (
 )
 from llmproxy.plugin import GatewayError, Usage
 from llmproxy_openai.chat.chunks import ChunkDecoder
+from llmproxy_openai.chat.streams import ChunkEncoder
 
-from .drawn import pieces
+from .drawn import KEYS, ODD, ODD_MESSAGES, pieces
 
 DONE = b"data: [DONE]\n\n"
 
@@ -301,6 +302,21 @@ def test_a_spoilt_stream_raises_the_documented_error_or_is_read(at: int, junk: b
     except ValueError:
         return
     assert isinstance(told[-1], Failed) or any(isinstance(event, Finished) for event in told)
+
+
+@given(st.lists(st.tuples(st.dictionaries(st.sampled_from(KEYS), ODD, max_size=3), ODD_MESSAGES), max_size=4))
+def test_whatever_chunks_come_are_read_or_a_fault(told: list[tuple[dict[str, Any], dict[str, Any]]]) -> None:
+    decoder, collector = ChunkDecoder(), Collector()
+    encoder = ChunkEncoder(Started("x", "m", 1), include_usage=True, legacy=False)
+    try:
+        for more, delta in told:
+            data = {**more, "choices": [{**more, "delta": delta}]}
+            for event in decoder.feed(b"data: " + orjson.dumps(data) + b"\n\n"):
+                collector.feed(event)
+                encoder.feed(event)
+        decoder.close()
+    except ValueError:
+        return
 
 
 @given(st.integers(0, STREAM.index(b'"finish_reason":"tool_calls"')))

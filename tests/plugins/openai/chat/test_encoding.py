@@ -155,6 +155,15 @@ def test_what_the_provider_does_not_take_is_told(
     assert {key: value for key, value in body.items() if key not in ("model", "messages")} == members
 
 
+def test_a_long_name_of_a_user_is_told_as_its_digest(losses: Losses) -> None:
+    first, again = written(losses, user="u" * 65)["user"], written(losses, user="u" * 65)["user"]
+
+    assert first == again
+    assert len(first) == 64
+    assert [loss.field for loss in losses] == ["user"]
+    assert written(losses, user="u" * 64)["user"] == "u" * 64
+
+
 @pytest.mark.shared
 def test_every_recorded_request_means_the_same_again(chats: list[dict[str, Any]], judge: Any) -> None:
     compared, changed = 0, []
