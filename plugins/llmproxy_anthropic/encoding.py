@@ -164,11 +164,14 @@ def _format(
     if form.kind == "schema" and form.schema is not None and traits.schemas:
         schema = taken(form.schema)
         if schema is not form.schema:
-            losses.lose("format", "what Anthropic's schemas cannot say of it became part of the descriptions")
+            losses.lose(
+                "format.schema", "what Anthropic's schemas cannot say of it became part of the descriptions"
+            )
         body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         return
     text = _JSON_ONLY
     if form.schema is not None:
+        losses.lose("format.schema", "the model takes none, so the instructions show it")
         text += " It must fit this JSON Schema:\n" + orjson.dumps(form.schema).decode()
     system.append({"type": "text", "text": text})
     losses.lose("format", "the model has no such mode, so the instructions ask for JSON")

@@ -13,6 +13,7 @@ LOSS_NAMES: Final[Mapping[str, str]] = {
     "user": "metadata.user_id",
     "streamed": "stream",
     "format": "output_config.format",
+    "format.schema": "output_config.format.schema",
     "thinking.effort": "output_config.effort",
     "thinking.budget": "thinking.budget_tokens",
     "thinking.show": "thinking.display",

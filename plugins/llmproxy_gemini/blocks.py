@@ -119,13 +119,13 @@ class PartWriter:
         said: list[str] = []
         media: list[Part] = []
         for inner in block.content:
+            part = self.part(inner)
             if isinstance(inner, Text):
                 said.append(inner.text)
-            elif (part := self.part(inner)) is not None:
-                if "text" in part:
-                    said.append(part["text"])
-                else:
-                    media.append(part)
+            elif part is not None and "text" in part:
+                said.append(part["text"])
+            elif part is not None:
+                media.append(part)
         told: Part = {"id": block.id} if block.id else {}
         told |= {"name": block.name or "unknown", "response": _response(said, failed=block.is_error)}
         if media and self._nests:

@@ -51,6 +51,7 @@ LOSS_NAMES: Final[Mapping[str, str]] = {
     "top_logprobs": _CONFIG + "logprobs",
     "n": _CONFIG + "candidateCount",
     "format": _CONFIG + "responseMimeType",
+    "format.schema": _CONFIG + "responseSchema",
     "modalities": _CONFIG + "responseModalities",
     "thinking": _CONFIG + "thinkingConfig",
     "thinking.effort": _CONFIG + "thinkingConfig.thinkingLevel",

@@ -39,6 +39,7 @@ LOSS_NAMES: Final[Mapping[str, str]] = {
     "tools.hosted": "tools[]",
     "tool_choice.names": "tool_choice.allowed_tools",
     "format": "response_format",
+    "format.schema": f"{_SCHEMA}.schema",
     "format.name": f"{_SCHEMA}.name",
     "format.description": f"{_SCHEMA}.description",
     "format.strict": f"{_SCHEMA}.strict",

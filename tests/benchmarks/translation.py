@@ -137,7 +137,13 @@ _CHAT = {"messages": [{"role": "system", "content": "Be brief."}, {"role": "user
 _TOOLS = [{"type": "function", "function": {"name": "look", "description": "Look.", "parameters": _SCHEMA}}]
 DIALECTS = [
     Dialect(
-        "chat", "openai", "/v1/chat/completions", "/v1/chat/completions", {**_CHAT, "tools": _TOOLS}, *_chat()
+        "chat",
+        "openai",
+        "/v1/chat/completions",
+        "/v1/chat/completions",
+        "/chat/completions",
+        {**_CHAT, "tools": _TOOLS},
+        *_chat(),
     ),
     Dialect(
         "responses",

@@ -45,6 +45,10 @@ _SCHEMAS = (
 )
 
 
+#: What Google's definitions call optional and no request makes sense without.
+_NEEDED = {"type", "data", "mimeType", "fileUri"}
+
+
 @dataclass(frozen=True)
 class Node:
     """One type, plainly: object, array, union, or a scalar with two different values."""
@@ -163,6 +167,7 @@ def _class_node(hint: Any, name: str, seen: tuple[Any, ...]) -> Node | None:
 def _scalar(hint: type, name: str) -> Node | None:
     if issubclass(hint, enum.Enum):
         values = [member.value for member in hint if "UNSPECIFIED" not in str(member.value)]
+        values.sort(key=lambda value: value != "OBJECT")  # of schemas, the kind that has an inside
         return Node("scalar", values=tuple(values[:2]))
     plain: dict[type, tuple[Any, ...]] = {
         bool: (False, True) if name.startswith("parallel") else (True, False),
@@ -208,7 +213,7 @@ def _model_fields(hint: type[pydantic.BaseModel], seen: tuple[Any, ...]) -> Iter
         name = field.alias or field_name
         node = node_of(field.annotation, name, seen)
         if node is not None and (node.values or node.fields or node.members):
-            yield name, node, field.is_required()
+            yield name, node, field.is_required() or name in _NEEDED
 
 
 def _bare(hint: Any) -> Any:

@@ -16,6 +16,7 @@ LOSS_NAMES: Final[Mapping[str, str]] = {
     "max_tokens": "max_output_tokens",
     "logprobs": "include",
     "format": "text.format",
+    "format.schema": "text.format.schema",
     "format.name": "text.format.name",
     "format.description": "text.format.description",
     "format.strict": "text.format.strict",
