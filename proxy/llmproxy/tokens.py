@@ -43,10 +43,12 @@ from llmproxy.subwords import estimate
 
 #: Characters of one text that the tokenizer reads; the rest is estimated in proportion.
 _READ: Final = 64 * 1024
+#: Characters of one request that the tokenizer reads, which is slow where a text is odd; the rest is estimated.
+_READ_IN_ALL: Final = 256 * 1024
 #: Pieces that the tokenizer remembers; it would remember a million.
 _REMEMBERED: Final = 50_000
 #: What merges slowly: the tokenizer's time grows with the square of a run's length.
-_RUN: Final = re.compile(r"[^\W\d_]{48}|[^\w\s]{48}|\s{48}")
+_RUN: Final = re.compile(r"[^\W\d_]{48}|[^\w\s]{48}|\s{48}|\S{64}")
 
 _PAGE: Final = re.compile(rb"/Type\s*/Page(?![s\w])")
 #: Tokens of a page of a document: its text and, with most providers, its picture.
@@ -99,7 +101,7 @@ class _Reader:
     __slots__ = ("_measure", "_model", "_prompt")
 
     def __init__(self, measure: Measure, model: str) -> None:
-        self._measure = measure
+        self._measure = _bounded(measure)
         self._model = model
         self._prompt = _Prompt()
 
@@ -235,6 +237,18 @@ def _with(encoding: Any) -> Measure:
         return tokens
 
     return measure
+
+
+def _bounded(measure: Measure) -> Measure:
+    """Return a measure for one request, which a request of any size cannot keep busy."""
+    left = _READ_IN_ALL
+
+    def bounded(text: str) -> float:
+        nonlocal left
+        left -= min(len(text), _READ)
+        return measure(text) if left >= 0 else estimate(text)
+
+    return bounded
 
 
 def _parts(text: str) -> list[str]:

@@ -67,6 +67,20 @@ def test_more_text_never_has_fewer_tokens_than_its_larger_part_by_much(one, othe
     assert estimate(one + "\n" + other) >= 0.6 * max(estimate(one), estimate(other)) - 3
 
 
+@pytest.mark.parametrize("text", ["é " + "a" * 200_000, "\r" * 200_000, "\x0b\x0c" * 100_000, "aA" * 100_000])
+def test_no_text_takes_the_square_of_its_length(text):
+    assert 0 <= estimate(text) <= 2 * len(text)
+
+
+def test_of_a_very_long_text_a_part_from_all_of_it_is_looked_at(monkeypatch):
+    from llmproxy import subwords
+
+    whole = "one two three. " * 20_000 + "語" * 300_000
+    monkeypatch.setattr(subwords, "_PIECE", 2048)
+
+    assert subwords.estimate(whole) == pytest.approx(subwords._estimate(whole), rel=0.1)
+
+
 @given(st.text(max_size=300))
 def test_an_estimate_is_bounded_by_the_bytes(text):
     assert 0 <= estimate(text) <= 2 * len(text.encode("utf-8", "surrogatepass"))

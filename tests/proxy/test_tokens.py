@@ -145,10 +145,24 @@ def test_a_signature_that_comes_back_counts_where_its_provider_counts_it(measure
 
 
 @pytest.mark.parametrize(
-    "text", ["a" * 300_000, "=" * 300_000, " " * 300_000, "語" * 100_000, "aB3-" * 75_000]
+    "text",
+    [
+        *("a" * 300_000, "=" * 300_000, " " * 300_000, "語" * 100_000, "aB3-" * 75_000),
+        *("_" * 300_000, "क\u094d" * 50_000, "é " + "a" * 100_000, "a" + "\r" * 100_000),
+    ],
 )
 def test_no_text_takes_long(measure, text):
     assert 0 < count_text(text, "gpt-4o") < 2 * len(text)
+
+
+def test_the_tokenizer_reads_a_bounded_part_of_a_request(monkeypatch):
+    read = []
+    monkeypatch.setattr(tokens, "_measure", lambda: lambda text: read.append(text) or 1.0)
+
+    counted = count(said(*[Text(text="word " * 4096)] * 100), "gpt-4o")
+
+    assert sum(map(len, read)) <= tokens._READ_IN_ALL
+    assert counted > 80 * 4096
 
 
 @with_tokenizer
