@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -24,7 +23,9 @@ class Faces:
     def __init__(self, faces: Mapping[str, ClientFace]) -> None:
         claims = [(claim, face) for face in faces.values() for claim in face.claims]
         claims.sort(key=lambda pair: (-len(pair[0].path.replace("*", "")), not pair[0].header))
-        self._claims = [(_pattern(claim), claim.header.lower().encode(), face) for claim, face in claims]
+        self._claims = [
+            (claim.path.split("*"), claim.header.lower().encode(), face) for claim, face in claims
+        ]
         self._markers = [
             (marker.lower().encode(), face) for face in faces.values() for marker in face.markers
         ]
@@ -51,12 +52,23 @@ class Faces:
     def _candidates(self, path: str) -> _Candidates:
         known = self._known.get(path)
         if known is None:
-            known = tuple((header, face) for pattern, header, face in self._claims if pattern.fullmatch(path))
+            known = tuple((header, face) for pieces, header, face in self._claims if _claimed(path, pieces))
             if len(self._known) < _REMEMBERED and len(path) <= _LONGEST:
                 self._known[path] = known
         return known
 
 
-def _pattern(claim: Claim) -> re.Pattern[str]:
-    """A claimed path counts wherever it is mounted."""
-    return re.compile("(?:/.*)?" + ".*".join(map(re.escape, claim.path.split("*"))), re.DOTALL)
+def _claimed(path: str, pieces: list[str]) -> bool:
+    """Whether a path ends in what is claimed, stars between the pieces: it counts wherever it is mounted.
+
+    Each piece is taken where it first stands, so that no path takes longer than its length.
+    """
+    if path[:1] != "/":
+        return False
+    at = 0
+    for piece in pieces[:-1]:
+        at = path.find(piece, at)
+        if at < 0:
+            return False
+        at += len(piece)
+    return path.endswith(pieces[-1]) and len(path) - len(pieces[-1]) >= at

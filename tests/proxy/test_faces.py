@@ -56,6 +56,25 @@ def test_a_star_stands_for_any_text():
     assert chosen(faces, "/v1/models/me:countTokens") == "rest"
 
 
+def test_pieces_between_stars_stand_in_their_order_and_do_not_overlap():
+    faces = {"only": Face("/v1/projects/*/publishers/*")}
+
+    assert chosen(faces, "/v1/projects/p/publishers/google") == "only"
+    assert chosen(faces, "/team/v1/projects//publishers/") == "only"
+    assert chosen(faces, "/v1/projects/publishers/google") is None
+    assert chosen(faces, "/publishers/v1/projects/p") is None
+    assert chosen({"ends": Face("/v1/a*a")}, "/v1/a") is None
+    assert chosen(faces, "x/v1/projects/p/publishers/google") is None
+
+
+def test_a_path_takes_no_longer_than_its_length():
+    faces = {"only": Face("/v1/a/*/b/*/c", "/*:call")}
+
+    assert chosen(faces, "/" * 500_000) is None
+    assert chosen(faces, "/v1/a//b/" * 50_000) is None
+    assert chosen(faces, ":call/" * 50_000) is None
+
+
 def test_dots_and_brackets_in_a_claim_are_what_they_are():
     faces = {"only": Face("/v1.0/[x]")}
 
