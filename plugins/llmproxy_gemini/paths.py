@@ -6,6 +6,8 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, unquote_plus
 
+from llmproxy.plugin import BadRequest
+
 #: The verbs that name a model whose use is routed.
 VERBS: Final = frozenset(
     {"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"}
@@ -18,6 +20,7 @@ _RESOURCE: Final = re.compile(
 )
 # A model's name that says itself which collection it is of.
 _COLLECTIONS: Final = ("models/", "tunedModels/", "endpoints/", "publishers/", "projects/")
+_UPWARDS: Final = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\;]|$)")
 # Google's front ends take credentials from these as from a header.
 _SECRETS: Final = frozenset({"key", "access_token", "oauth_token"})
 
@@ -62,7 +65,13 @@ def target(verb: str, inside: str, parent: str = "") -> str:
 
 
 def written(model: str) -> str:
-    """Return a model's collection and name as they stand in a path."""
+    """Return a model's collection and name as they stand in a path.
+
+    Raises:
+        BadRequest: the name, which callers of other dialects write as they like, would lead out of it.
+    """
+    if _UPWARDS.search(model) is not None:
+        raise BadRequest("model_not_found", f"The model {model[:200]!r} is not served here.", status=404)
     return quote(resource_name(model), safe="/:@")
 
 

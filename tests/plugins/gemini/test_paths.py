@@ -4,6 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from llmproxy.errors import BadRequest
 from llmproxy_gemini.paths import (
     VERBS,
     after_version,
@@ -50,6 +51,22 @@ def test_model_and_verb_stand_in_the_path(path: str, model: str, verb: str) -> N
 )
 def test_other_paths_call_no_model(path: str) -> None:
     assert call_of(path) is None
+
+
+@pytest.mark.parametrize(
+    "name",
+    ["gemini-3/../../tunedModels/secret", "..", "a/..", "./a", "a/..;x/b", "models/../files/f", "a\\..\\b"],
+)
+def test_no_name_of_a_model_leads_out_of_its_path(name: str) -> None:
+    with pytest.raises(BadRequest) as refused:
+        written(name)
+
+    assert (refused.value.status, refused.value.code) == (404, "model_not_found")
+
+
+@pytest.mark.parametrize("name", ["gemini-2.5-pro", "a..b", "groq/llama-3.1", "...", "a/.hidden"])
+def test_dots_in_a_name_are_part_of_it(name: str) -> None:
+    assert written(name) == f"models/{name}"
 
 
 def test_what_vertex_writes_before_a_model_is_kept_apart() -> None:
