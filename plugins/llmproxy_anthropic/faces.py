@@ -17,6 +17,7 @@ from llmproxy.plugin import (
     StreamDecoder,
     StreamEncoder,
     Tap,
+    ToolNames,
     Untranslated,
     UntranslatedClient,
     UpstreamRequest,
@@ -98,6 +99,7 @@ class AnthropicUpstream(Untranslated):
     """How providers speak it."""
 
     wire = "anthropic"
+    tool_names: ToolNames | None = ToolNames(longest=128)
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""

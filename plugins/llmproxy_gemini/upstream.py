@@ -12,6 +12,7 @@ from llmproxy.plugin import (
     Reply,
     StreamDecoder,
     Tap,
+    ToolNames,
     Untranslated,
     UpstreamConfig,
     UpstreamFace,
@@ -36,6 +37,7 @@ class GeminiUpstream(Untranslated):
     """
 
     wire = "gemini"
+    tool_names: ToolNames | None = ToolNames(signs="-.:", longest=128, letter_first=True)
 
     def __init__(self, *, vertex: bool = False, publisher: str = "") -> None:
         self.vertex = vertex

@@ -27,6 +27,7 @@ from llmproxy.plugin import (
     StreamDecoder,
     StreamEncoder,
     Tap,
+    ToolNames,
     Untranslated,
     UpstreamConfig,
     UpstreamFace,
@@ -157,6 +158,7 @@ class OpenAIUpstream(Untranslated):
     """How providers speak it; `quirks` are the ways of one of them."""
 
     wire = "openai"
+    tool_names: ToolNames | None = ToolNames()
 
     def __init__(self, quirks: Quirks = _ANY) -> None:
         self.quirks = quirks

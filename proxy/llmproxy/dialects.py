@@ -103,6 +103,18 @@ class Claim(NamedTuple):
     header: str = ""
 
 
+class ToolNames(NamedTuple):
+    """Which names of tools are taken: letters, digits, `_` and `signs`, so many characters at most.
+
+    `letter_first` says that only a letter or `_` may be the first. Other names are told as ones that fit, and what the
+    model calls by them reaches the caller under its own.
+    """
+
+    signs: str = "-"
+    longest: int = 64
+    letter_first: bool = False
+
+
 class ClientFace(Protocol):
     """How callers speak a dialect.
 
@@ -164,9 +176,10 @@ class ClientFace(Protocol):
 
 
 class UpstreamFace(Protocol):
-    """How providers speak a dialect."""
+    """How providers speak a dialect; `tool_names` says which names of tools they take, None any."""
 
     wire: str
+    tool_names: ToolNames | None
 
     def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
         """Return the face for one upstream, its provider's peculiarities known."""
@@ -242,6 +255,7 @@ class Untranslated:
     """What an upstream face inherits that only passes on: its wire format has no canonical form."""
 
     wire = ""
+    tool_names: ToolNames | None = None
 
     def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
         """Return the same face: no provider is peculiar."""

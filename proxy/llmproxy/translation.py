@@ -6,7 +6,7 @@ Imported with the first request that needs it: a gateway that only passes on nev
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
@@ -32,6 +32,7 @@ from llmproxy.memory import StoreMemory
 from llmproxy.messages import Headers, Reply, UpstreamRequest
 from llmproxy.signatures import keep_signatures, put_back_signatures
 from llmproxy.tasks import spawn
+from llmproxy.toolnames import NamingBack, named_back, with_names
 
 if TYPE_CHECKING:
     from llmproxy.canonical import StreamEvent
@@ -69,6 +70,9 @@ class Asked:
 
 
 _ASKED = StateKey[Asked]("translation.asked")
+
+#: The caller's name for each tool that the provider knows by another.
+_NAMES = StateKey[Mapping[str, str]]("translation.names")
 
 
 async def request_of(exchange: Exchange) -> Asked:
@@ -122,6 +126,7 @@ def written(
 ) -> UpstreamRequest | None:
     """Write a canonical request, or return None; what got lost, in reading it too, is the exchange's from here on."""
     losses = Losses(read.names)
+    request, exchange.state[_NAMES] = with_names(request, face.tool_names)
     wire = face.encode_request(exchange, endpoint, request, losses)
     for loss in read:
         losses.add(loss.field, loss.why)
@@ -142,7 +147,10 @@ async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, rep
     if reply.status >= 400:
         error = face.decode_error(exchange, reply, await _whole(reply))
         return _finished(exchange, client.error(error), reply)
+    names = exchange.state.get(_NAMES)
     decoder = face.stream_decoder(exchange, reply)
+    if decoder is not None and names:
+        decoder = NamingBack(decoder, names)
     if decoder is not None and exchange.streamed:
         return _stream(exchange, client, decoder, attempt, reply)
     body = await _whole(reply)
@@ -153,6 +161,7 @@ async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, rep
     except Exception as fault:  # whatever is odd in it, the caller must not get half an answer
         raise _unreadable() from fault
     if isinstance(answer, Answer):
+        answer = named_back(answer, names) if names and decoder is None else answer
         await _remember(exchange, client, answer)
         if exchange.streamed:
             return _finished(exchange, _as_stream(exchange, client, answer), reply)
