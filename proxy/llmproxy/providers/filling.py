@@ -4,7 +4,7 @@
     fast: groq               another name for it
     fast: {provider: groq, timeouts: {total: 5m}}
 
-Whatever is written stays as it is.
+Whatever is written stays as it is. An address that is written out and stands in the table is that provider's.
 """
 
 from __future__ import annotations
@@ -19,6 +19,9 @@ from llmproxy.suggestions import nearest
 
 #: Keeps a section readable whose provider is not known, so that its other mistakes are told too.
 _NOWHERE = "http://unknown.invalid"
+
+#: The dialects that providers' quirks are about.
+_WITH_QUIRKS = frozenset({"openai", "openai-responses"})
 
 
 def fill_upstreams(tree: object, interpolation: Interpolation, environ: Mapping[str, str]) -> object:
@@ -43,11 +46,24 @@ def _filled(name: str, tree: object, interpolation: Interpolation, environ: Mapp
     elif isinstance(tree, dict) and isinstance(tree.get("provider"), str):
         section = tree
     else:
-        return tree
+        return _at_address(tree) if isinstance(tree, dict) else tree
     path = join_key("upstreams", name)
     return _of_provider(
         section, path if section is not tree else f"{path}.provider", path, interpolation, environ
     )
+
+
+def _at_address(section: dict[str, Any]) -> dict[str, Any]:
+    """Return an upstream whose address is written out, with the quirks of the provider that is there."""
+    address, dialect = section.get("base_url"), section.get("dialect")
+    if not isinstance(address, str) or address[:6] != "https:" or dialect not in _WITH_QUIRKS:
+        return section
+    from llmproxy.providers.table import find_address  # noqa: PLC0415  # likewise
+
+    row, quirks = find_address(address), section.get("quirks", {})
+    if row is None or not isinstance(quirks, dict):
+        return section
+    return {**section, "provider": row.name, "quirks": {**row.quirks, **quirks}}
 
 
 def _is_known(name: str) -> bool:
@@ -82,7 +98,7 @@ def _of_provider(
         given["api_key"] = f"${{env:{variable or row.keys[0]}}}"
     given = {key: value for key, value in given.items() if key not in section}
     quirks = section.get("quirks", {})
-    if isinstance(quirks, dict) and row.dialect == "openai" and dialect in {"openai", "openai-responses"}:
+    if isinstance(quirks, dict) and row.dialect == "openai" and dialect in _WITH_QUIRKS:
         given["quirks"] = {**row.quirks, **quirks}
     added = interpolation.replace(given, path)
     assert isinstance(added, dict)

@@ -88,6 +88,14 @@ def find_provider(name: str) -> Provider | None:
     return by_name().get(name.lower())
 
 
+def find_address(base_url: str) -> Provider | None:
+    """Return the provider whose address for OpenAI's dialect this is."""
+    address = base_url.rstrip("/").lower()
+    return next(
+        (row for row in providers() if row.dialect == "openai" and row.base_url.lower() == address), None
+    )
+
+
 def named(environ: Mapping[str, str]) -> tuple[Provider, ...]:
     """Return the providers that the environment holds a key for."""
     return tuple(row for row in providers() if row.by_key and row.is_complete(environ))

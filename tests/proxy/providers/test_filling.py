@@ -49,6 +49,34 @@ def test_what_is_written_stays() -> None:
     assert upstream["quirks"]["required"] == "any"
 
 
+@pytest.mark.parametrize("address", ["https://api.openai.com/v1", "https://api.openai.com/v1/"])
+def test_an_address_of_the_table_that_is_written_out_is_the_providers(address: str) -> None:
+    written = {"base_url": address, "dialect": "openai", "quirks": {"max_tokens": "max_tokens"}}
+
+    upstream, mistakes = filled(written)
+
+    assert mistakes == []
+    assert (upstream["provider"], upstream["base_url"]) == ("openai", address)
+    assert upstream["quirks"]["responses"] is True
+    assert upstream["quirks"]["max_tokens"] == "max_tokens"
+    assert "api_key" not in upstream
+
+
+@pytest.mark.parametrize(
+    "written",
+    [
+        {"base_url": "https://api.openai.com/v1", "dialect": "http"},
+        {"base_url": "https://api.openai.com/v1"},
+        {"base_url": "https://llm.example/v1", "dialect": "openai"},
+        {"base_url": "http://127.0.0.1/v1", "dialect": "openai"},
+        {"base_url": "https://api.openai.com/v1", "dialect": "openai", "quirks": 3},
+        {"base_url": 3, "dialect": "openai"},
+    ],
+)
+def test_another_address_is_nobodys(written: dict[str, Any]) -> None:
+    assert filled(written) == (written, [])
+
+
 def test_no_key_is_one_too() -> None:
     assert filled({"provider": "groq", "api_key": None})[0]["api_key"] is None
 
