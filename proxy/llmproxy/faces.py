@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from llmproxy.dialects import Claim, ClientFace
+    from llmproxy.dialects import ClientFace
     from llmproxy.messages import Headers
 
 #: Paths whose answer is remembered, and how long they may be: callers decide what stands there.

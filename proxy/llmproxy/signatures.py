@@ -4,15 +4,20 @@ Theory of operation. A provider that thinks before it calls tools wants its thou
 Anthropic turn must open with its thinking block, a Gemini call must carry its thoughtSignature. Callers of other
 dialects have two chances to bring it: in a place of their dialect that they send back unread (there a foreign
 signature travels packed, with its origin named), or not at all; then what was kept here under the tool calls' ids, or
-under a digest of the answer's text, is put back.
+under a digest of the answer's text and of what it answered, is put back. Some servers number the calls of every answer
+alike, and many answers are a word long: a turn gets back what was kept of the same calls or the same question only, for
+a thought of another conversation is nothing that this one's caller may make a model tell.
 """
 
 from __future__ import annotations
 
 import hashlib
+import re
+from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
+import orjson
 
 from llmproxy.canonical import (
     Answer,
@@ -34,33 +39,35 @@ __all__ = ["keep_signatures", "pack_signature", "put_back_signatures", "unpack_s
 
 _KIND: Final = "signed"
 _RECENT: Final = 64
+_WHOLE_NUMBER: Final = re.compile(r"(?<=\d)\.0(?!\d)")
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(tuple[Block, ...])
 
 
-async def keep_signatures(answer: Answer, memory: Memory) -> None:
-    """Keep each choice's signed blocks under the names that its next turn will bring: its tool calls' ids."""
+async def keep_signatures(answer: Answer, memory: Memory, asked: Iterable[Message] = ()) -> None:
+    """Keep each choice's signed blocks under the names that its next turn will bring; `asked` is what it answers."""
+    *_, question = _questions(asked)
     for choice in answer.choices:
-        names = _names(choice.content)
+        names = _names(choice.content, question)
         if names and any(_is_signed(block) for block in choice.content):
             kept = _encoder.encode(_bones(choice))
-            for name in names:
+            for name in names[:_RECENT]:
                 await memory.put(_KIND, name, kept)
 
 
 async def put_back_signatures(request: GenerateRequest, memory: Memory) -> GenerateRequest:
     """Give the turns of the assistant that came without a signature the blocks that were kept of them."""
-    places = [place for place, message in enumerate(request.messages) if _lacks(message)]
     messages = list(request.messages)
-    for place in places[-_RECENT:]:
-        names = _names(messages[place].content)
+    turns = zip(range(len(messages)), request.messages, _questions(messages), strict=False)
+    places = [(place, question) for place, message, question in turns if _lacks(message)]
+    for place, question in places[-_RECENT:]:
+        content = messages[place].content
+        names = _names(content, question)
         kept = await memory.get(_KIND, names[0]) if names else None
         blocks = _read(kept) if kept is not None else ()
-        if blocks:
-            messages[place] = msgspec.structs.replace(
-                messages[place], content=_merged(messages[place].content, blocks)
-            )
+        if blocks and _of_the_same_calls(content, blocks):
+            messages[place] = msgspec.structs.replace(messages[place], content=_merged(content, blocks))
     return msgspec.structs.replace(request, messages=tuple(messages)) if places else request
 
 
@@ -71,12 +78,47 @@ def _read(kept: bytes) -> tuple[Block, ...]:
         return ()  # written by another version: as good as forgotten
 
 
-def _names(content: tuple[Block, ...]) -> list[str]:
+def _questions(messages: Iterable[Message]) -> Iterator[bytes]:
+    """Tell, for each message and for what follows the last, what the user had said last, as a digest."""
+    question = b""
+    for message in messages:
+        yield question
+        if message.role == "user":
+            texts = [block.text for block in message.content if isinstance(block, Text)]
+            question = _digest(*texts).encode() if texts else question
+    yield question
+
+
+def _names(content: tuple[Block, ...], question: bytes) -> list[str]:
     calls = [block.id for block in content if isinstance(block, ToolCall) and block.id]
     if calls:
         return calls
-    text = "".join(block.text for block in content if isinstance(block, Text))
-    return [hashlib.blake2b(text.encode("utf-8", "replace"), digest_size=16).hexdigest()] if text else []
+    texts = [block.text for block in content if isinstance(block, Text)]
+    return [_digest(*texts, key=question)] if any(texts) else []
+
+
+def _digest(*texts: str, key: bytes = b"") -> str:
+    whole = "".join(texts).encode("utf-8", "replace")
+    return hashlib.blake2b(whole, digest_size=16, key=key).hexdigest()
+
+
+def _of_the_same_calls(content: tuple[Block, ...], kept: tuple[Block, ...]) -> bool:
+    """Whether calls of one id call the same, whatever their arguments went through on their way."""
+    known = {block.id: (block.name, block.arguments) for block in kept if isinstance(block, ToolCall)}
+    return all(
+        known[block.id] == (block.name, _gist(block.arguments))
+        for block in content
+        if isinstance(block, ToolCall) and block.id in known
+    )
+
+
+def _gist(arguments: str) -> str:
+    """Return a digest that survives being read and written anew: JavaScript writes 1.0 as 1."""
+    try:
+        text = orjson.dumps(orjson.loads(arguments or "{}"), option=orjson.OPT_SORT_KEYS).decode()
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        text = arguments
+    return _digest(_WHOLE_NUMBER.sub("", text))
 
 
 def _is_signed(block: Block) -> bool:
@@ -90,9 +132,9 @@ def _lacks(message: Message) -> bool:
 
 
 def _bones(choice: Choice) -> tuple[Block, ...]:
-    """Return what has to be put back: thoughts whole, of calls and texts the signature only."""
+    """Return what has to be put back: thoughts whole, of texts the signature only, of calls a digest besides."""
     return tuple(
-        msgspec.structs.replace(block, arguments="{}")
+        msgspec.structs.replace(block, arguments=_gist(block.arguments))
         if isinstance(block, ToolCall)
         else Text(text="", signature=block.signature)
         if isinstance(block, Text)

@@ -287,7 +287,7 @@ async def _remember(exchange: Exchange, client: ClientFace, answer: Answer) -> N
         return
     try:
         memory = StoreMemory(await exchange.route.open_memory(), exchange)
-        await keep_signatures(answer, memory)
+        await keep_signatures(answer, memory, asked.request.messages)
         await client.remember(exchange, asked.request, answer, memory)
     except Exception:  # the caller shall not lose an answer because it could not be kept
         _log.exception("not_remembered", exchange=exchange.id, route=exchange.route.name)

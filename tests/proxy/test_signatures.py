@@ -64,6 +64,42 @@ async def test_a_turn_of_text_is_known_by_its_text():
     assert await again((Text(text="hello", signature="s"),), (said,)) == (Text(text="hello", signature="s"),)
 
 
+@pytest.mark.parametrize(
+    ("given", "same"),
+    [
+        ('{"a": 1.0, "b": [{"c": "x"}]}', True),
+        ('{"b":[{"c":"x"}],"a":1}', True),
+        ('{"a":2,"b":[{"c":"x"}]}', False),
+        ("{}", False),
+        ("no JSON", False),
+    ],
+)
+async def test_a_call_of_the_same_id_must_call_the_same(given, same):
+    def numbered(arguments):
+        return ToolCall(id="tool_0", name="f", arguments=arguments)
+
+    answered = numbered('{"a":1,"b":[{"c":"x"}]}')
+    brought = numbered(given)
+
+    assert await again((thought(), answered), (brought,)) == ((thought(), brought) if same else (brought,))
+    other = msgspec.structs.replace(answered, name="g")
+    assert await again((thought(), answered), (other,)) == (other,)
+
+
+async def test_a_text_that_answers_another_question_brings_nothing_back():
+    def talk(question):
+        return Message("user", (Text(question),)), Message("assistant", (Text("Yes."),))
+
+    memory = Kept()
+    answer = Answer(choices=(Choice(content=(thought("a secret"), Text("Yes."))),))
+    await keep_signatures(answer, memory, talk("Is it so?")[:1])
+    own = await put_back_signatures(GenerateRequest(model="m", messages=talk("Is it so?")), memory)
+    others = await put_back_signatures(GenerateRequest(model="m", messages=talk("Say yes.")), memory)
+
+    assert own.messages[1].content == (thought("a secret"), Text("Yes."))
+    assert others.messages[1].content == (Text("Yes."),)
+
+
 async def test_the_callers_copy_of_a_thought_makes_room_for_the_signed_one():
     copy = Reasoning(text="hm", origin="openai")
 

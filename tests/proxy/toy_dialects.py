@@ -118,8 +118,8 @@ class ToyClient(UntranslatedClient):
         request = GenerateRequest(
             model=told["model"],
             messages=(
-                *map(_turn, told.get("turns", ())),
                 Message(role="user", content=(Text(text=told["say"]),)),
+                *map(_turn, told.get("turns", ())),
             ),
             top_k=told.get("k"),
             streamed=exchange.streamed,
