@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from base64 import b64encode
+from collections import Counter
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
@@ -72,6 +73,10 @@ async def with_bytes(
         )
     missing = {url: kind for url, kind in wanted.items() if url not in fetched}
     await _fetch_all(missing, config, route.max_body, fetched)
+    # What is fetched once is sent wherever its URL stands.
+    uses = Counter(link.url for kind, link in _links(request.messages) if face.fetches(link, kind))
+    if sum(_size(fetched[url]) * times for url, times in uses.items()) > route.max_body:
+        raise _too_large(route.max_body)
     messages = tuple(_replaced(message, wanted, fetched) for message in request.messages)
     return msgspec.structs.replace(request, messages=messages)
 
@@ -109,7 +114,7 @@ async def _fetch_all(wanted: dict[str, str], config: FetchingConfig, most: int, 
             )
         left -= len(found.data)
         if left < 0:
-            raise UnreachableUrl(f"What the request's URLs lead to is larger than {most} bytes together.")
+            raise _too_large(most)
         fetched[url] = Inline(found.media_type, b64encode(found.data).decode())
 
     try:
@@ -118,6 +123,15 @@ async def _fetch_all(wanted: dict[str, str], config: FetchingConfig, most: int, 
                 group.create_task(fetch(url, kind))
     except BaseExceptionGroup as faults:
         raise faults.exceptions[0] from None
+
+
+def _size(inline: Inline) -> int:
+    """Return how many bytes base64 holds."""
+    return len(inline.data) // 4 * 3 - inline.data[-2:].count("=")
+
+
+def _too_large(most: int) -> UnreachableUrl:
+    return UnreachableUrl(f"What the request's URLs lead to is larger than {most} bytes together.")
 
 
 def _replaced(message: Message, wanted: dict[str, str], fetched: Fetches) -> Message:

@@ -140,6 +140,16 @@ async def test_what_they_lead_to_is_bounded_together(web):
         await with_bytes(request(*blocks), Bytes(), route, {})
 
 
+async def test_a_url_that_stands_often_counts_as_often(web):
+    route = Route("r", Match(), max_body=2 * len(PNG))
+
+    assert await with_bytes(request(Image(A), Image(A)), Bytes(), route, {})
+    with pytest.raises(UnreachableUrl, match="larger than 16 bytes together"):
+        await with_bytes(request(*[Image(A)] * 3), Bytes(), route, {})
+    with pytest.raises(UnreachableUrl, match="larger than 16 bytes together"):
+        await with_bytes(request(*[Image(A)] * 3), Bytes(), route, {A.url: inline()})
+
+
 async def test_the_operators_rules_reach_the_fetch(web):
     route = Route("r", Match(), fetching=FetchingConfig(max_size=7, timeout=3, deny=("a.example",)))
 

@@ -126,8 +126,14 @@ def _named(messages: tuple[Message, ...]) -> tuple[Message, ...]:
 
 async def _with_references(request: GenerateRequest, memory: Memory) -> GenerateRequest:
     responses: dict[str, Kept | None] = {}
+    places: set[tuple[str, int]] = set()
     for name in _references(request):
         place = place_of(name)
+        if place is not None and place in places:
+            # As OpenAI says it; a name is short, and what it stands for may be long.
+            raise BadField("invalid_request_error", f"Duplicate item found with id {name[:200]}.", "input")
+        if place is not None:
+            places.add(place)
         if place is not None and place[0] not in responses:
             responses[place[0]] = await _load(memory, place[0])
     messages = tuple(

@@ -146,6 +146,14 @@ async def test_an_item_that_is_not_here_is_told(asked_for: AskedFor, memory: Rem
     assert caught.value.status == 404
 
 
+async def test_an_item_stands_in_a_conversation_once(asked_for: AskedFor, memory: Remembering) -> None:
+    name = item_id("msg", await answered(asked_for(), memory), 1)
+    items = [{"type": "item_reference", "id": each} for each in (name, name.replace("msg", "rs")[:-1] + "01")]
+
+    with pytest.raises(BadRequest, match="Duplicate item"):
+        await recalled(asked_for(input=items), memory)
+
+
 async def test_a_results_call_may_be_named_by_reference(asked_for: AskedFor, memory: Remembering) -> None:
     name = item_id("fc", await answered(asked_for(), memory), 3)
 
