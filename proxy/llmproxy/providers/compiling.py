@@ -29,12 +29,17 @@ _PRICED: Final = {
 _THOUSAND: Final = 1000
 
 
+#: A name, a window, and the prices of what `_COLUMNS` names.
+_Row = tuple[str, int | None, Decimal | None, Decimal | None, Decimal | None, Decimal | None]
+_COLUMNS: Final = ("input", "output", "cache_read", "cache_write")
+
+
 class _Facts(msgspec.Struct, forbid_unknown_fields=True):
     """What is known of models that genai-prices does not have; prices are dollars for a million tokens."""
 
     as_of: str
     columns: tuple[str, ...]
-    models: dict[str, tuple[tuple[str, int | None, Decimal | None, Decimal | None, Decimal | None], ...]]
+    models: dict[str, tuple[_Row, ...]]
 
 
 def compiled() -> Catalogue:
@@ -136,7 +141,7 @@ def _second(clock: time) -> int:
 
 def _known(row: Provider, facts: _Facts) -> Iterator[Model]:
     for name, window, *dollars in facts.models.get(row.name, ()):
-        named = zip(("input", "output", "cache_read"), dollars, strict=True)
+        named = zip(_COLUMNS, dollars, strict=True)
         priced = {kind: Scale(rate(value)) for kind, value in named if value is not None}
         periods = (Period(priced=priced, tiers=tiers(priced)),) if priced else ()
         source = f"as of {facts.as_of}; {row.docs}"

@@ -136,3 +136,12 @@ def test_what_a_token_count_does_not_tell_is_named() -> None:
 
     assert model is not None
     assert "web_searches_kcount" in model.beside
+
+
+def test_what_a_cache_is_written_for_has_a_price_of_its_own_in_our_facts_too() -> None:
+    model = CATALOGUE.find("vercel", "anthropic/claude-sonnet-5")
+    assert model is not None
+
+    (rates,) = model.tiers(at=NOW.timestamp())
+
+    assert (rates.input, rates.cache_read, rates.cache_write) == (2 * 10**12, 2 * 10**11, 25 * 10**11)
