@@ -68,7 +68,7 @@ def _of_new(family: str, version: tuple[int, int]) -> Traits:
         max_tokens=32_000 if family != "haiku" or version >= (4, 5) else 8192,
         budgets=not later,
         adaptive=adaptive,
-        can_stop_thinking=family not in ("fable", "mythos"),
+        can_stop_thinking=_common(family) and not (family == "opus" and version >= (5, 5)),
         efforts=efforts,
         sampling=not later,
         both_samplings=not recent,

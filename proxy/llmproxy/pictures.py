@@ -1,7 +1,7 @@
 """How large a picture is, read from its first bytes, and how many tokens providers count for it.
 
 Rules as documented: OpenAI's "Calculating costs" of images and vision (tiles of 512 pixels, or patches of 32),
-Anthropic's "Vision" (width times height by 750), Google's "Understand and count tokens" (tiles of 768 pixels).
+Anthropic's "Vision" (patches of 28 pixels), Google's "Understand and count tokens" (tiles of 768 pixels).
 """
 
 from __future__ import annotations
@@ -102,8 +102,11 @@ def _tiles(base: int, tile: int) -> Rule:
     return rule
 
 
-def _patches(factor: float, most: int = 1536) -> Rule:
+def _patches(factor: float, budget: int = 1536, high: int = 0) -> Rule:
+    """Count patches of 32 pixels up to a budget, which may be another one for high detail."""
+
     def rule(width: int, height: int, detail: str) -> float:
+        most = high if high and detail == "high" else budget
         patches = ceil(width / 32) * ceil(height / 32)
         if patches > most:
             # Shrunk to the bound, and once more so that one side is of whole patches.
@@ -119,6 +122,14 @@ def _patches(factor: float, most: int = 1536) -> Rule:
 def _area(width: int, height: int, detail: str) -> float:
     shrink = min(1.0, 1568 / max(width, height), sqrt(1600 * 750 / (width * height)))
     return 4 + width * height * shrink * shrink / 750
+
+
+def _squares(edge: int, most: int) -> Rule:
+    def rule(width: int, height: int, detail: str) -> float:
+        shrink = min(1.0, edge / max(width, height))
+        return min(most, ceil(width * shrink / 28) * ceil(height * shrink / 28))
+
+    return rule
 
 
 def _gemini(width: int, height: int, detail: str) -> float:
@@ -144,6 +155,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], Rule], ...]] = tuple(
         (r"gpt-4\.1-nano", _patches(2.46)),
         (r"gpt-5(\.\d)?-nano", _patches(1.5)),
         (r"o4-mini", _patches(1.72)),
+        (r"gpt-5\.[5-9]|gpt-[6-9]", _patches(1.2, 10_000, high=2500)),
         (r"gpt-5", _tiles(70, 140)),
         (r"(?<![a-z0-9])o[13]", _tiles(75, 150)),
         (r"computer-use", _tiles(65, 129)),
@@ -152,5 +164,7 @@ _RULES: Final[tuple[tuple[re.Pattern[str], Rule], ...]] = tuple(
         (r"gemini|gemma", _gemini),
         (r"grok", _grok),
         (r"nova", _same(1800)),
+        (r"claude-(fable|mythos|[a-z]+-([5-9]|4[-.][7-9])(?!\d))", _squares(2576, 4784)),
+        (r"claude", _squares(1568, 1568)),
     )
 )

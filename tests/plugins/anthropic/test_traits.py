@@ -62,3 +62,5 @@ def test_efforts_grow_with_the_models():
     assert "xhigh" not in traits_of("claude-opus-4-6").efforts
     assert "xhigh" in traits_of("claude-opus-4-7").efforts
     assert not traits_of("claude-mythos-5").can_stop_thinking
+    assert not traits_of("claude-opus-5-5").can_stop_thinking
+    assert traits_of("claude-opus-5").can_stop_thinking
