@@ -12,6 +12,8 @@ import asyncio
 import re
 import socket
 from collections.abc import Awaitable, Callable, Collection, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from functools import cache, partial
 from ipaddress import IPv6Address, ip_address
 from typing import TYPE_CHECKING, Final, NamedTuple
 from urllib.parse import quote, urljoin, urlsplit
@@ -30,6 +32,8 @@ LONGEST: Final = 8192
 
 #: Seconds that one address gets to answer before the fetch is given up.
 _CONNECT: Final = 5.0
+#: Names that are looked up at a time.
+_LOOKUPS: Final = 8
 _PORTS: Final = {"http": 80, "https": 443}
 _REDIRECTS: Final = frozenset({301, 302, 303, 307, 308})
 _BROKEN: Final = re.compile(r"[\x00-\x20\x7f\\]")
@@ -97,10 +101,20 @@ async def fetch_public(
 
 
 async def system_names(host: str, port: int) -> Sequence[str]:
-    """Look a name up as the system does."""
-    found = await asyncio.get_running_loop().getaddrinfo(host, port, type=socket.SOCK_STREAM)
+    """Look a name up as the system does, in threads of its own.
+
+    The loop has few threads for it, and its look-ups cannot be given up: callers' names, whose servers need not
+    answer, would keep the gateway from finding its providers.
+    """
+    look_up = partial(socket.getaddrinfo, host, port, type=socket.SOCK_STREAM)
+    found = await asyncio.get_running_loop().run_in_executor(_threads(), look_up)
     # An address of IPv6 that is only good on one link keeps the link's number, and so is refused.
     return [f"{at[0]}%{at[3]}" if len(at) == 4 and at[3] else str(at[0]) for *_, at in found]
+
+
+@cache
+def _threads() -> ThreadPoolExecutor:
+    return ThreadPoolExecutor(_LOOKUPS, "fetched-names")
 
 
 class _Fetch:

@@ -1,6 +1,7 @@
 import asyncio
 import socket
 import ssl
+import threading
 from contextlib import asynccontextmanager
 
 import aiohappyeyeballs
@@ -9,7 +10,7 @@ import trustme
 
 from llmproxy import dialing
 from llmproxy.errors import BadRequest
-from llmproxy.fetching import UnreachableUrl, fetch_public
+from llmproxy.fetching import UnreachableUrl, fetch_public, system_names
 from llmproxy.fetchpolicy import FetchingConfig, FetchPolicy
 
 from .talking import serving
@@ -288,3 +289,23 @@ async def test_an_error_names_no_more_than_the_host():
     assert fault.value.status == 400
     assert "inner" not in str(fault.value)
     assert "hush" not in str(fault.value)
+
+
+async def test_names_whose_servers_do_not_answer_leave_the_loops_own_threads_alone(monkeypatch):
+    answers = threading.Event()
+
+    def waiting(host, port, **options):
+        answers.wait(10)
+        raise socket.gaierror
+
+    monkeypatch.setattr(socket, "getaddrinfo", waiting)
+    lookups = [asyncio.create_task(system_names(f"{number}.example", 443)) for number in range(100)]
+    try:
+        await asyncio.sleep(0)
+        async with asyncio.timeout(5):
+            assert await asyncio.to_thread(int, "1") == 1
+    finally:
+        answers.set()
+        failed = await asyncio.gather(*lookups, return_exceptions=True)
+
+    assert {type(fault) for fault in failed} == {socket.gaierror}
