@@ -34,11 +34,9 @@ def _page(request: ClientRequest, names: Sequence[str]) -> dict[str, Any]:
         start = names.index(asked["after_id"]) + 1
     elif asked.get("before_id") in names:
         end = names.index(asked["before_id"])
-    limit = (
-        int(asked["limit"])
-        if asked.get("limit", "").isascii() and asked.get("limit", "").isdigit()
-        else _MOST
-    )
+    digits = asked.get("limit", "")
+    # A number of thousands of digits is none that Python reads.
+    limit = int(digits) if digits.isascii() and digits.isdigit() and len(digits) < 9 else _MOST
     limit = min(max(limit, 1), _MOST)
     backwards = "before_id" in asked and "after_id" not in asked
     page = names[max(start, end - limit) : end] if backwards else names[start : min(end, start + limit)]

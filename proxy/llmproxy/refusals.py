@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from llmproxy.errors import ProviderError
+from llmproxy.errors import GatewayError, ProviderError, UpstreamError
 
 if TYPE_CHECKING:
     from llmproxy.messages import Headers
@@ -89,7 +89,13 @@ STATUS_OF_KIND: Final = {
     "timeout": 504,
 }
 
+# Refusals that end by themselves, and those that the SDKs judge better.
+_LATER: Final = frozenset({429, 503, 529})
+_SOON: Final = frozenset({408, 409})
+
 _LONGEST_MESSAGE: Final = 8192
+#: Seconds; more has no place in a header.
+_LONGEST_WAIT: Final = 366 * 86400.0
 _DURATION: Final = "s"
 
 # What tells a caller when to come back and whom to ask about it.
@@ -139,6 +145,25 @@ def error_of(told: Any, status: int = 0, headers: Headers | None = None) -> Prov
     )
 
 
+def retry_fields(error: GatewayError) -> dict[str, str]:
+    """Return the header fields that tell SDKs whether and when to try again, names in lower case.
+
+    `x-should-retry` is said of the gateway's own refusals only: a provider's errors carry their own, and whether a
+    broken attempt is worth another is for the SDK to judge. `retry-after-ms` is what OpenAI's and Anthropic's SDKs
+    prefer; both are waited for as they stand, so neither is ever less than the wait.
+    """
+    fields = {}
+    if error.retry_after is not None:
+        fields["retry-after"] = str(max(1, math.ceil(error.retry_after)))
+        fields["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1000)))
+    if not isinstance(error, ProviderError | UpstreamError):
+        if error.status in _LATER:
+            fields["x-should-retry"] = "true"
+        elif 400 <= error.status < 500 and error.status not in _SOON:
+            fields["x-should-retry"] = "false"
+    return fields
+
+
 def told_headers(headers: Headers) -> list[tuple[str, str]]:
     """Return the header fields that tell a caller when to come back, and the request's name."""
     return [(name, value) for name, value in headers if name.lower().startswith(_TOLD)]
@@ -159,7 +184,7 @@ def _status_within(inner: Mapping[str, Any], outer: Mapping[str, Any]) -> int:
     for place in (inner, outer):
         for key in ("status_code", "http_code", "code", "status"):
             value = place.get(key)
-            if isinstance(value, str) and value.isdigit():
+            if isinstance(value, str) and len(value) == 3 and value.isdecimal():
                 value = int(value)
             if type(value) is int and 400 <= value <= 599:
                 return value
@@ -184,7 +209,10 @@ def _message(told: Mapping[str, Any]) -> str:
         if isinstance(value, dict) and isinstance(value.get("detail"), str):
             return str(value["detail"])
         if isinstance(value, list | dict) and value:
-            return orjson.dumps(value).decode()
+            try:
+                return orjson.dumps(value).decode()
+            except orjson.JSONEncodeError:  # too deep to be written
+                return ""
     return ""
 
 
@@ -198,5 +226,5 @@ def _retry_delay(told: Mapping[str, Any]) -> float | None:
                 seconds = float(delay.removesuffix(_DURATION))
             except ValueError:
                 return None
-            return max(0.0, seconds) if math.isfinite(seconds) else None
+            return min(max(0.0, seconds), _LONGEST_WAIT) if math.isfinite(seconds) else None
     return None

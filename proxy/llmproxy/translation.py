@@ -39,8 +39,9 @@ if TYPE_CHECKING:
     from llmproxy.dialects import ByteFilter, ClientFace, StreamDecoder, StreamEncoder, UpstreamFace
     from llmproxy.exchange import Attempt, Endpoint, Exchange
 
-#: Bytes of a whole answer that are read to be translated.
+#: Bytes of a whole answer, or of a stream, that are read to be translated; and of an error.
 MOST: Final = 64 * 1024 * 1024
+_MOST_OF_AN_ERROR: Final = 1024 * 1024
 
 #: Names in the header that tells of losses; all of them stand in the log.
 _TOLD: Final = 16
@@ -145,7 +146,7 @@ async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, rep
     """Return the upstream's reply as the caller's dialect says it."""
     client = client_of(exchange)
     if reply.status >= 400:
-        error = face.decode_error(exchange, reply, await _whole(reply))
+        error = face.decode_error(exchange, reply, await _told_why(reply))
         return _finished(exchange, client.error(error), reply)
     names = exchange.state.get(_NAMES)
     decoder = face.stream_decoder(exchange, reply)
@@ -218,14 +219,24 @@ def _finished(exchange: Exchange, translated: Reply, reply: Reply) -> Reply:
     return translated
 
 
-async def _whole(reply: Reply) -> bytes:
+async def _told_why(reply: Reply) -> bytes:
+    """Return an error's body, or nothing where it is no message for a caller; its status tells as much."""
+    try:
+        return await _whole(reply, _MOST_OF_AN_ERROR)
+    except UpstreamError as fault:
+        if fault.code not in ("upstream_too_large", "upstream_bad_answer"):
+            raise
+        return b""
+
+
+async def _whole(reply: Reply, most: int = 0) -> bytes:
+    most = most or MOST
     coding = reply.headers.index.get(b"content-encoding", b"identity")
     body = reply.body
     try:
-        data = await body.read(MOST) if isinstance(body, Body) else body
+        data = await body.read(most) if isinstance(body, Body) else body
     except BodyTooLarge:
-        message = f"The provider's answer is larger than {MOST} bytes."
-        raise UpstreamError("upstream_too_large", message, phase="body", sent=True) from None
+        raise _too_large(most) from None
     if coding == b"identity":
         return data
     try:
@@ -293,6 +304,11 @@ async def _remember(exchange: Exchange, client: ClientFace, answer: Answer) -> N
         _log.exception("not_remembered", exchange=exchange.id, route=exchange.route.name)
 
 
+def _too_large(most: int) -> UpstreamError:
+    message = f"The provider's answer is larger than {most} bytes."
+    return UpstreamError("upstream_too_large", message, phase="body", sent=True)
+
+
 def _unreadable() -> UpstreamError:
     message = "The provider's answer could not be read as its dialect."
     return UpstreamError("upstream_bad_answer", message, phase="body", sent=True)
@@ -304,7 +320,7 @@ class Canonical:
     `ended` is told once: the whole answer, or the error that the provider ended its stream with.
     """
 
-    __slots__ = ("_collector", "_decoder", "_encoder", "_ended")
+    __slots__ = ("_collector", "_decoder", "_encoder", "_ended", "_left")
 
     def __init__(
         self,
@@ -316,9 +332,14 @@ class Canonical:
         self._encoder = encoder
         self._ended = ended
         self._collector = Collector()
+        self._left = MOST
 
     def feed(self, data: bytes) -> bytes:
-        """Return the translation of what these bytes complete."""
+        """Return the translation of what these bytes complete; raise if the stream has no end."""
+        self._left -= len(data)
+        if self._left < 0:
+            # All of it is kept to its end, by encoders too.
+            raise _too_large(MOST)
         out: list[bytes] = []
         for event in self._decoder.feed(data):
             self._take(event, out)

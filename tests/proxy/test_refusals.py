@@ -177,6 +177,24 @@ def test_any_json_is_an_error_of_a_provider(told, status):
         assert error.kind in STATUS_OF_KIND
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        '{"code":"²²²"}'.encode(),
+        b'{"code":"' + b"9" * 5000 + b'"}',
+        b'{"errors":' + b"[" * 300 + b"]" * 300 + b"}",
+        b"[" * 2000,
+        b'{"error":{"details":[{"retryDelay":"1e308s"}]}}',
+    ],
+)
+def test_an_error_that_is_made_to_break_its_reader_is_one_like_any_other(body):
+    error = read_error(0, body)
+
+    assert 400 <= error.status <= 599
+    assert error.message
+    assert (error.retry_after or 0) < 1e9
+
+
 @given(st.binary(max_size=60), st.integers(400, 599))
 def test_any_bytes_are_an_error_of_a_provider(body, status):
     error = read_error(status, body)

@@ -237,6 +237,24 @@ async def test_an_answer_larger_than_its_bound_is_not_read_on(dots, monkeypatch)
     assert (served.reply.status, served.json()["toy_error"]) == (502, "upstream_too_large")
 
 
+async def test_of_an_error_without_end_the_status_is_told(dots, monkeypatch):
+    monkeypatch.setattr("llmproxy.translation._MOST_OF_AN_ERROR", 1000)
+    dots.reply(status=429, body=b"x" * 200_000, framing="chunked")
+    served = await asked(dots)
+
+    assert (served.reply.status, served.json()["toy_error"]) == (429, "rate_limit")
+
+
+async def test_a_stream_without_end_is_not_read_on(dots, monkeypatch):
+    monkeypatch.setattr("llmproxy.translation.MOST", 1000)
+    dots.stream([*STREAM[:1], *[b"word and so on\n"] * 1000])
+    served = await asked(dots, asking(stream=True))
+
+    assert isinstance(served.broken, UpstreamError)
+    assert served.broken.code == "upstream_too_large"
+    assert served.exchange.attempts[0].error is served.broken
+
+
 async def test_a_call_that_the_provider_has_not_is_refused_before_anybody_is_asked(dots):
     served = await asked(dots, asking("/toy/embed"))
 

@@ -29,6 +29,7 @@ def test_models_are_listed_as_anthropic_lists_them():
         ("limit=2&before_id=m4", (["m2", "m3"], True)),
         ("limit=0", (["m0"], True)),
         ("limit=x&after_id=gone", (NAMES, False)),
+        ("limit=" + "9" * 5000, (NAMES, False)),
     ],
 )
 def test_the_list_is_paged(query, expected):
