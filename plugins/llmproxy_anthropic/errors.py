@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import orjson
 
-from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply, UpstreamError
+from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply, retry_fields
 
 _TYPE_OF_KIND: Final = {
     "invalid_request": "invalid_request_error",
@@ -37,7 +36,6 @@ _TYPE_OF_STATUS: Final = {
 # The words of Anthropic's own for which no kind stands.
 _OWN: Final = frozenset({"conflict_error", "memory_precondition_failed_error", "memory_path_conflict_error"})
 _OVERLOADED: Final = 529
-_TRIED_AGAIN: Final = (429, 503, 529)
 
 
 class BadField(BadRequest):
@@ -68,13 +66,7 @@ def describe(error: GatewayError) -> dict[str, object]:
 
 def error_reply(error: GatewayError) -> Reply:
     """Shape an error that is the whole answer."""
-    headers: dict[str, str] = {}
-    if error.retry_after is not None:
-        headers["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-        if error.retry_after % 1:
-            headers["retry-after-ms"] = str(math.ceil(error.retry_after * 1000))
-    if (again := _worth_another_try(error)) is not None:
-        headers["x-should-retry"] = "true" if again else "false"
+    headers = retry_fields(error)
     headers.update({name.lower(): value for name, value in error.headers})
     return Reply.json(describe(error), _status(error), headers)
 
@@ -88,12 +80,3 @@ def _status(error: GatewayError) -> int:
     if isinstance(error, ProviderError) and error.kind == "overloaded" and error.status == 503:
         return _OVERLOADED  # the SDKs know an overloaded provider by this one
     return error.status
-
-
-def _worth_another_try(error: GatewayError) -> bool | None:
-    """Say what the gateway knows of its own refusals; a provider's and a broken attempt's are for the SDK to judge."""
-    if isinstance(error, ProviderError | UpstreamError):
-        return None
-    if error.status in _TRIED_AGAIN:
-        return True
-    return False if 400 <= error.status < 500 and error.status not in (408, 409) else None

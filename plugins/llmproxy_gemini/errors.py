@@ -5,12 +5,11 @@ Source: google.rpc.Status and google.rpc.error_details of Google's API design gu
 
 from __future__ import annotations
 
-import math
 from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply
+from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply, retry_fields
 
 _WORD_OF_STATUS: Final = {
     400: "INVALID_ARGUMENT",
@@ -70,12 +69,10 @@ def describe(error: GatewayError) -> dict[str, Any]:
 
 def error_reply(error: GatewayError) -> Reply:
     """Shape an error that is the whole answer."""
-    headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    headers = retry_fields(error)
     if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §11.6.1
-    headers.update(error.headers)
+        headers["www-authenticate"] = "Bearer"  # RFC 9110 §11.6.1
+    headers.update({name.lower(): value for name, value in error.headers})
     return Reply.json({"error": describe(error)}, error.status, headers)
 
 

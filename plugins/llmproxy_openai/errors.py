@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import math
-
 import orjson
 
-from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply
+from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply, retry_fields
 
 # OpenAI calls most refusals invalid_request_error, a wrong key among them; the code tells them apart.
 _TYPES = {403: "permission_error", 429: "rate_limit_error"}
@@ -46,12 +44,10 @@ def describe(error: GatewayError) -> dict[str, str | None]:
 
 def error_reply(error: GatewayError) -> Reply:
     """Shape an error that is the whole answer."""
-    headers = {}
-    if error.retry_after is not None:
-        headers["Retry-After"] = str(max(1, math.ceil(error.retry_after)))
+    headers = retry_fields(error)
     if error.status == 401:
-        headers["WWW-Authenticate"] = "Bearer"  # RFC 9110 §11.6.1
-    headers.update(error.headers)
+        headers["www-authenticate"] = "Bearer"  # RFC 9110 §11.6.1
+    headers.update({name.lower(): value for name, value in error.headers})
     return Reply.json({"error": describe(error)}, error.status, headers)
 
 

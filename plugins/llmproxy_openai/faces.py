@@ -86,7 +86,13 @@ class OpenAIClient:
         return errors.error_reply(error)
 
     def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
-        """Shape an error that ends a stream."""
+        """Shape an error that ends a stream; one that is being translated knows where its grammar stands."""
+        if is_responses(exchange.request.path) and exchange.attempts and exchange.attempts[-1].translated:
+            from llmproxy_openai import responses
+
+            told = responses.stream_error(exchange, error)
+            if told is not None:
+                return told
         return errors.error_event(error)
 
     def models(self, exchange: Exchange, names: Sequence[str]) -> Reply | None:

@@ -76,7 +76,7 @@ from llmproxy.metrics import (
 from llmproxy.ndjson import LineFramer, encode_line
 from llmproxy.quirks import Quirks
 from llmproxy.references import Secret
-from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error
+from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
 from llmproxy.registry import AdminRequest, Embedder, NoConfig, Plugin, Registry, Strategy
 from llmproxy.runtime import ChildRequest, Clock, Runtime
 from llmproxy.settings import UpstreamConfig
@@ -182,5 +182,6 @@ __all__ = [
     "parse",
     "patch",
     "read_error",
+    "retry_fields",
     "scan",
 ]

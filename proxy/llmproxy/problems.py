@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from http import HTTPStatus
 from typing import TYPE_CHECKING
 
 import orjson
 
 from llmproxy.messages import Headers, Reply
+from llmproxy.refusals import retry_fields
 
 if TYPE_CHECKING:
     from llmproxy.errors import GatewayError
@@ -28,8 +28,8 @@ def problem(error: GatewayError) -> Reply:
         "code": error.code,
     }
     headers = Headers([(b"Content-Type", b"application/problem+json")])
-    if error.retry_after is not None:
-        headers.add(b"Retry-After", str(max(0, math.ceil(error.retry_after))).encode())
+    for name, value in retry_fields(error).items():
+        headers.add(name, value)
     for name, value in error.headers:
         headers.add(name, value)
     return Reply(error.status, headers, orjson.dumps(body))

@@ -154,8 +154,8 @@ def retry_fields(error: GatewayError) -> dict[str, str]:
     """
     fields = {}
     if error.retry_after is not None:
-        fields["retry-after"] = str(max(1, math.ceil(error.retry_after)))
-        fields["retry-after-ms"] = str(max(1, math.ceil(error.retry_after * 1000)))
+        fields["retry-after"] = str(max(0, math.ceil(error.retry_after)))
+        fields["retry-after-ms"] = str(max(0, math.ceil(error.retry_after * 1000)))
     if not isinstance(error, ProviderError | UpstreamError):
         if error.status in _LATER:
             fields["x-should-retry"] = "true"

@@ -10,7 +10,7 @@ def test_an_error_is_shaped_as_a_problem_with_its_code():
     reply = problem(BadRequest("unknown_route", "No route.", status=404))
 
     assert reply.status == 404
-    assert list(reply.headers) == [("Content-Type", "application/problem+json")]
+    assert list(reply.headers) == [("Content-Type", "application/problem+json"), ("x-should-retry", "false")]
     assert orjson.loads(reply.body) == {
         "type": "about:blank",
         "title": "Not Found",

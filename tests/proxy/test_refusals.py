@@ -5,9 +5,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.errors import ProviderError
+from llmproxy.errors import BadRequest, GatewayError, ProviderError, UpstreamError
 from llmproxy.messages import Headers
-from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, told_headers
+from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields, told_headers
 
 from .recorded import needs_recordings, records
 
@@ -229,3 +229,21 @@ def test_every_recorded_error_has_a_message_and_the_kind_that_its_status_says():
         assert not error.message.startswith(("{", "[")), (record["id"], error.message)
 
     assert seen > 50
+
+
+@pytest.mark.parametrize(
+    ("error", "told"),
+    [
+        (GatewayError(429, "x", "X.", retry_after=1.5), ("2", "1500", "true")),
+        (GatewayError(503, "x", "X."), (None, None, "true")),
+        (BadRequest("x", "X."), (None, None, "false")),
+        (GatewayError(408, "x", "X."), (None, None, None)),
+        (UpstreamError("x", "X.", phase="connect", sent=False), (None, None, None)),
+        (ProviderError(429, "x", "X.", kind="rate_limit", retry_after=7), ("7", "7000", None)),
+    ],
+    ids=lambda value: getattr(value, "status", None),
+)
+def test_sdks_are_told_whether_and_when_to_try_again(error, told):
+    fields = retry_fields(error)
+
+    assert (fields.get("retry-after"), fields.get("retry-after-ms"), fields.get("x-should-retry")) == told

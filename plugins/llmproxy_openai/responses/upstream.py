@@ -6,14 +6,25 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import Endpoint, Exchange, Reply, StreamDecoder, UpstreamRequest, carried_headers
+from llmproxy.plugin import (
+    Endpoint,
+    Exchange,
+    Reply,
+    StateKey,
+    StreamDecoder,
+    UpstreamRequest,
+    carried_headers,
+)
 from llmproxy_openai.faces import OpenAIUpstream
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
 
-#: Calls of OpenAI's callers that are put into a response's words.
-_TRANSLATED = ("/chat/completions", "/embeddings")
+#: The call of OpenAI's callers that is put into a response's words.
+_TRANSLATED = "/chat/completions"
+
+#: Vectors were asked for, by a caller of another dialect.
+_EMBEDS = StateKey[bool]("openai.embeds")
 
 
 class ResponsesUpstream(OpenAIUpstream):
@@ -40,6 +51,7 @@ class ResponsesUpstream(OpenAIUpstream):
         if isinstance(request, CountRequest):
             return None
         if not isinstance(request, GenerateRequest):
+            exchange.state[_EMBEDS] = True
             return super().encode_request(exchange, endpoint, request, losses)
         body = write_request(request, endpoint.model or request.model, losses, self.quirks)
         headers = carried_headers(exchange.request)
@@ -50,7 +62,7 @@ class ResponsesUpstream(OpenAIUpstream):
         self, exchange: Exchange, reply: Reply, body: bytes
     ) -> Answer | EmbedAnswer | CountAnswer:
         """Read a whole response, or vectors."""
-        if exchange.request.path.rstrip("/").endswith("/embeddings"):
+        if exchange.state.get(_EMBEDS):
             return super().decode_answer(exchange, reply, body)
         from llmproxy_openai.responses.answer_reader import read_answer
 

@@ -89,7 +89,7 @@ def test_the_gateway_says_whether_its_own_refusal_is_worth_another_try(error, ex
 
 
 @pytest.mark.parametrize(
-    ("seconds", "expected"), [(0.2, ("1", "200")), (3, ("3", None)), (2.5, ("3", "2500"))]
+    ("seconds", "expected"), [(0.2, ("1", "200")), (3, ("3", "3000")), (2.5, ("3", "2500"))]
 )
 def test_when_to_come_back_is_told_in_both_units(seconds, expected):
     reply = error_reply(GatewayError(429, "x", "X.", retry_after=seconds))

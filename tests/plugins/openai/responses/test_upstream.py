@@ -39,7 +39,7 @@ REQUEST = GenerateRequest(model="m", messages=(Message(role="user", content=(Tex
         ("/v1/responses/input_tokens", True),
         ("/v1/models", True),
         ("/v1/chat/completions", False),
-        ("/v1/embeddings", False),
+        ("/v1/embeddings", True),
     ],
 )
 def test_openais_callers_pass_but_for_calls_that_are_put_in_other_words(path: str, native: bool) -> None:
