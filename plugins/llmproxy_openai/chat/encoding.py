@@ -6,11 +6,12 @@ the one before.
 
 from __future__ import annotations
 
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy_openai.chat.messages import Writer
 from llmproxy_openai.chat.tools import write_tools
+from llmproxy_openai.traits import fitted
+from llmproxy_openai.users import written_user
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Format, GenerateRequest, Losses, Thinking
@@ -18,8 +19,6 @@ if TYPE_CHECKING:
 
 #: OpenAI takes no more stop sequences.
 _MOST_STOPS: Final = 4
-#: OpenAI refuses a longer name of a user.
-_LONGEST_USER: Final = 64
 _TIERS: Final = frozenset({"auto", "default", "flex", "scale", "priority", "fast"})
 
 #: Fields that are written as they are, in this order.
@@ -44,6 +43,7 @@ _EFFORTS: Final = ((4096, "low"), (16384, "medium"))
 
 def encode_chat(request: GenerateRequest, model: str, quirks: Quirks, losses: Losses) -> dict[str, Any]:
     """Return the body; report what it cannot carry."""
+    request = fitted(request, model, losses)
     body: dict[str, Any] = {"model": model}
     write_tools(request, body, quirks, losses)
     for key in _PLAIN:
@@ -92,11 +92,8 @@ def _write_bounds(request: GenerateRequest, body: dict[str, Any], quirks: Quirks
 
 
 def _write_rest(request: GenerateRequest, body: dict[str, Any], quirks: Quirks, losses: Losses) -> None:
-    if len(request.user) > _LONGEST_USER:
-        losses.lose("user", "too long for the provider, and told as its digest")
-        _put(body, "user", blake2b(request.user.encode(), digest_size=32).hexdigest(), quirks, losses)
-    elif request.user:
-        _put(body, "user", request.user, quirks, losses)
+    if request.user:
+        _put(body, "user", written_user(request.user, losses), quirks, losses)
     if request.service_tier in _TIERS:
         _put(body, "service_tier", request.service_tier, quirks, losses)
     elif request.service_tier:

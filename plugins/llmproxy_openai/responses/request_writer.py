@@ -24,6 +24,8 @@ from llmproxy.canonical import (
 from llmproxy.plugin import Quirks
 from llmproxy_openai.responses.item_writer import Target, write_items
 from llmproxy_openai.responses.parts import ORIGIN
+from llmproxy_openai.traits import fitted
+from llmproxy_openai.users import written_user
 
 _ANY: Final = Quirks()
 
@@ -60,6 +62,7 @@ _EFFORTS: Final = ((1024, "minimal"), (4096, "low"), (16384, "medium"))
 
 def write_request(request: GenerateRequest, model: str, losses: Losses, quirks: Quirks = _ANY) -> bytes:
     """Return the body; report what it cannot hold."""
+    request = fitted(request, model, losses)
     body: dict[str, Any] = {"model": model}
     instructions = _instructions(request.system, losses)
     items = write_items(request.messages, Target(losses, quirks))
@@ -74,6 +77,8 @@ def write_request(request: GenerateRequest, model: str, losses: Losses, quirks: 
     _put(body, "max_output_tokens", _most(request.max_tokens, losses))
     for key in _PLAIN:
         value = getattr(request, key)
+        if key == "user" and value:
+            value = written_user(value, losses)
         if key in quirks.refused and value is not None and value != "":
             losses.lose(key, "the provider refuses it")
         else:
