@@ -7,6 +7,8 @@ parameters and some blocks.
 
 from __future__ import annotations
 
+import re
+from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -59,6 +61,8 @@ _UNSAYABLE: Final = (
     ("metadata", None),
     ("prompt_cache_key", ""),
 )
+#: What every server of this dialect takes as a user's name.
+_USER: Final = re.compile("[a-zA-Z0-9_-]{1,128}")
 _JSON_ONLY: Final = "Answer with one valid JSON value and nothing else: no code fence, no words around it."
 
 
@@ -211,12 +215,20 @@ def _rest(request: GenerateRequest, body: dict[str, Any], losses: Losses) -> Non
     if len(stop) < len(request.stop):
         losses.lose("stop", "sequences of nothing but space are refused")
     if request.user:
-        body["metadata"] = {"user_id": request.user}
+        body["metadata"] = {"user_id": _user(request.user, losses)}
     if request.service_tier in _TIERS:
         body["service_tier"] = _TIERS[request.service_tier]
     elif request.service_tier:
         losses.lose("service_tier", "Anthropic has no such tier")
     _unsayable(request, losses)
+
+
+def _user(user: str, losses: Losses) -> str:
+    """Return an opaque name: Anthropic refuses addresses, and servers of its dialect anything but a plain word."""
+    if _USER.fullmatch(user):
+        return user
+    losses.lose("user", "not a plain word, and told as its digest")
+    return blake2b(user.encode("utf-8", "replace"), digest_size=32).hexdigest()
 
 
 def _unsayable(request: GenerateRequest, losses: Losses) -> None:

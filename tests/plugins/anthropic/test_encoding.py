@@ -273,6 +273,15 @@ def test_a_count_has_no_bound_and_tells_no_losses():
     assert len(losses) == 0
 
 
+@pytest.mark.parametrize("user", ["alice@example.com", "u" * 129, '{"device_id": "9"}', "zoë"])
+def test_a_users_name_that_is_no_plain_word_is_told_as_its_digest(user):
+    told, lost = body(user=user)
+
+    assert len(told["metadata"]["user_id"]) == 64
+    assert told == body(user=user)[0]
+    assert lost == ["user"]
+
+
 def test_there_are_no_embeddings():
     assert sent(EmbedRequest(model="m", inputs=("a",))) is None
 
@@ -294,7 +303,7 @@ SAID = st.lists(st.tuples(TEXTS, TEXTS), max_size=3)
     temperature=st.none() | st.floats(0, 1),
     top_k=st.none() | st.integers(0, 9),
     stop=st.lists(WORDS, max_size=2).map(tuple),
-    user=WORDS,
+    user=st.text("abc-_9", min_size=1, max_size=5),
     streamed=st.booleans(),
 )
 def test_what_is_written_reads_as_it_was(said, choice, **fields):
