@@ -77,7 +77,7 @@ def _shown(thinking: Thinking, losses: Losses) -> bool | None:
     if thinking.show:
         return thinking.show != "omitted"
     # Who turns thinking on by itself, and does not name a mere effort, reads the thoughts.
-    return True if thinking.enabled and not thinking.effort else None
+    return True if thinking.enabled and (thinking.adaptive or not thinking.effort) else None
 
 
 def _off(thinking: Thinking) -> bool:

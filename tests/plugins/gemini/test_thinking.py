@@ -67,6 +67,12 @@ def test_a_broken_config_is_refused(told: object) -> None:
             {"thinkingBudget": 9, "includeThoughts": True},
             [],
         ),
+        (
+            "gemini-3-pro",
+            Thinking(enabled=True, adaptive=True, effort="high"),
+            {"thinkingLevel": "HIGH", "includeThoughts": True},
+            [],
+        ),
         ("gemini-3-flash", Thinking(enabled=False), {"thinkingLevel": "MINIMAL"}, ["thinking"]),
         ("gemini-3-pro", Thinking(effort="none"), {"thinkingLevel": "LOW"}, ["thinking"]),
         ("gemini-2.5-flash", Thinking(effort="none"), {"thinkingBudget": 0}, []),
