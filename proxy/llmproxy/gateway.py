@@ -157,7 +157,9 @@ class Generation:
         found = find_route(self.router, request)
         short = len(request.host) + len(request.target) <= _LONGEST
         if short and self.router.unconditional and not found.params and len(self._known) < _REMEMBERED:
-            self._known[asked] = found
+            found = self._known[asked] = Match(
+                found.route, found.params, found.route.pinned_face(request.path)
+            )
         return found
 
     def shape(self, error: GatewayError, path: str, headers: Headers | None = None) -> Reply:

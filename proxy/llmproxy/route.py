@@ -65,6 +65,10 @@ class Route:
     open_memory: Callable[[], Awaitable[Store]] = field(default=lambda: cast("Awaitable[Store]", None))
     pipeline: Pipeline = field(default_factory=lambda: cast("Pipeline", None))
 
+    def pinned_face(self, path: str) -> ClientFace | None:
+        """Return the face of a path's callers where no header can change it, or None."""
+        return self.face if self.faces is None else self.faces.pinned(path)
+
     def face_of(self, request: ClientRequest) -> ClientFace | None:
         """Return the face of a request's caller."""
         faces = self.faces

@@ -10,12 +10,15 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
-from typing import Final, Generic, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 from llmproxy import settings
 from llmproxy.exchange import Endpoint
 from llmproxy.patterns import NO_PARAMS, PathPattern, compile_path, has_dot_segment, normalise_path
+
+if TYPE_CHECKING:
+    from llmproxy.dialects import ClientFace
 
 HeaderGetter = Callable[[str], str | None]
 
@@ -38,6 +41,8 @@ class Match(Generic[RouteT_co]):
 
     route: RouteT_co
     params: Mapping[str, str]
+    #: The face of its callers, where the path alone tells it; put here with a match that is remembered.
+    face: ClientFace | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -94,7 +94,7 @@ def _open(
     name = front.names.request_id(index.get(front.id_header))
     exchange = Exchange(request, match.route, name, front.gateway.process.clock.now())
     exchange.params = match.params
-    exchange.client_face = match.route.face_of(request)
+    exchange.client_face = match.face or match.route.face_of(request)
     exchange.tracer = front.names.trace
     if b"expect" in index and not payload.is_eof() and index[b"expect"].lower() == b"100-continue":
         exchange.upload = Expected(connection, exchange, payload).body
