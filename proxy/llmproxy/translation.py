@@ -43,6 +43,8 @@ if TYPE_CHECKING:
 MOST: Final = 64 * 1024 * 1024
 _MOST_OF_AN_ERROR: Final = 1024 * 1024
 
+_DEEP: Final = "Recursion limit reached"
+
 #: Names in the header that tells of losses; all of them stand in the log.
 _TOLD: Final = 16
 
@@ -83,7 +85,8 @@ async def request_of(exchange: Exchange) -> Asked:
     asked = exchange.state.get(_ASKED)
     if asked is None or asked.body is not body:
         losses = Losses(client.loss_names)
-        request = client.decode_request(exchange, body, losses)
+        with _Depth(_too_complex):
+            request = client.decode_request(exchange, body, losses)
         if isinstance(request, GenerateRequest | CountRequest):
             request = await _recalled(exchange, client, request)
         asked = exchange.state[_ASKED] = Asked(body, request, losses)
@@ -128,7 +131,8 @@ def written(
     """Write a canonical request, or return None; what got lost, in reading it too, is the exchange's from here on."""
     losses = Losses(read.names)
     request, exchange.state[_NAMES] = with_names(request, face.tool_names)
-    wire = face.encode_request(exchange, endpoint, request, losses)
+    with _Depth(_too_complex):
+        wire = face.encode_request(exchange, endpoint, request, losses)
     for loss in read:
         losses.add(loss.field, loss.why)
     exchange.losses = () if wire is None else tuple(losses)
@@ -165,8 +169,10 @@ async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, rep
         answer = named_back(answer, names) if names and decoder is None else answer
         await _remember(exchange, client, answer)
         if exchange.streamed:
-            return _finished(exchange, _as_stream(exchange, client, answer), reply)
-    return _finished(exchange, client.encode_answer(exchange, answer), reply)
+            with _Depth(_unreadable):
+                return _finished(exchange, _as_stream(exchange, client, answer), reply)
+    with _Depth(_unreadable):
+        return _finished(exchange, client.encode_answer(exchange, answer), reply)
 
 
 def tell_losses(exchange: Exchange, reply: Reply) -> None:
@@ -190,7 +196,8 @@ async def _count_here(exchange: Exchange, endpoint: Endpoint, request: CountRequ
     """Answer a counting call whose provider has none: with the gateway's own count, marked as an estimate."""
     from llmproxy.tokens import count_request  # noqa: PLC0415  # a tokenizer is only loaded where one is asked
 
-    answer = await asyncio.to_thread(count_request, request.request, endpoint.model or request.model)
+    with _Depth(_too_complex):
+        answer = await asyncio.to_thread(count_request, request.request, endpoint.model or request.model)
     reply = client_of(exchange).encode_answer(exchange, answer)
     reply.headers.set("x-llmproxy-token-count", "estimate" if answer.estimated else "exact")
     return reply
@@ -302,6 +309,27 @@ async def _remember(exchange: Exchange, client: ClientFace, answer: Answer) -> N
         await client.remember(exchange, asked.request, answer, memory)
     except Exception:  # the caller shall not lose an answer because it could not be kept
         _log.exception("not_remembered", exchange=exchange.id, route=exchange.route.name)
+
+
+def _too_complex() -> GatewayError:
+    return BadRequest("too_complex", "The request is nested too deeply to be translated.")
+
+
+class _Depth:
+    """Turns what is nested too deeply for the code inside into an error like any other: strangers choose how deep."""
+
+    __slots__ = ("_told",)
+
+    def __init__(self, told: Callable[[], GatewayError]) -> None:
+        self._told = told
+
+    def __enter__(self) -> None:
+        return None
+
+    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
+        # orjson has no error of its own for it.
+        if isinstance(fault, RecursionError) or (isinstance(fault, TypeError) and str(fault) == _DEEP):
+            raise self._told() from fault
 
 
 def _too_large(most: int) -> UpstreamError:

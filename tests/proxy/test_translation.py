@@ -263,6 +263,21 @@ async def test_a_call_that_the_provider_has_not_is_refused_before_anybody_is_ask
     assert dots.requests == []
 
 
+@pytest.mark.parametrize("said", ["too deep to be read", "too deep to be written"])
+async def test_what_is_nested_too_deeply_is_the_callers_fault(dots, said):
+    served = await asked(dots, asking(say=said))
+
+    assert (served.reply.status, served.json()["toy_error"]) == (400, "too_complex")
+    assert dots.requests == []
+
+
+async def test_an_answer_that_is_nested_too_deeply_is_the_upstreams(dots):
+    dots.reply(json={"answer": "too deep"})
+    served = await asked(dots)
+
+    assert (served.reply.status, served.json()["toy_error"]) == (502, "upstream_bad_answer")
+
+
 async def test_a_websocket_is_not_translated(dots):
     exchange = asking()
     exchange.upgraded = True

@@ -111,6 +111,8 @@ class ToyClient(UntranslatedClient):
     def decode_request(self, exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
         self.read += 1
         told = orjson.loads(body)
+        if told.get("say") == "too deep to be read":
+            raise RecursionError
         for name in told.keys() - {"model", "say", "stream", "k", "after", "turns"}:
             losses.add(name, WHY)
         if exchange.request.path.endswith("/embed"):
@@ -142,6 +144,8 @@ class ToyClient(UntranslatedClient):
         await memory.put("toy", answer.id, _said(answer).encode())
 
     def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+        if isinstance(answer, Answer) and _said(answer) == "too deep":
+            raise TypeError("Recursion limit reached")
         if isinstance(answer, CountAnswer):
             return Reply.json({"count": answer.tokens})
         if isinstance(answer, EmbedAnswer):
@@ -208,6 +212,8 @@ class DotsUpstream(Untranslated):
         if request.top_k is not None:
             losses.lose("top_k")
         turns = [list(message.content) for message in request.messages]
+        if _words(turns[0]) == "too deep to be written":
+            raise TypeError("Recursion limit reached")
         told: dict[str, Any] = {
             "to": endpoint.model or request.model,
             "ask": [_words(turn) for turn in turns],
