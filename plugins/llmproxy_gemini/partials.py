@@ -14,6 +14,8 @@ from llmproxy_gemini.fields import unreadable
 _STEP: Final = re.compile(r"\.([^.\[\]]+)|\[(\d{1,6})\]|\['((?:[^'\\]|\\.)*)'\]|\[\"((?:[^\"\\]|\\.)*)\"\]")
 _DEEPEST: Final = 64
 _MOST_ITEMS: Final = 100_000
+#: Elements that a list may lack before the one that is told of: an index is short, and room for it is not.
+_MOST_LACKING: Final = 16
 _VALUES: Final = ("stringValue", "numberValue", "boolValue")
 
 Step = str | int
@@ -96,8 +98,8 @@ def _held(place: Any, step: Step) -> Any:
 
 def _put(place: Any, step: Step, value: Any) -> None:
     if isinstance(step, int):
-        if step >= _MOST_ITEMS:
-            raise unreadable("an argument's list is too long")
+        if step >= min(_MOST_ITEMS, len(place) + 1 + _MOST_LACKING):
+            raise unreadable("an argument's list is too long, or lacks too much")
         place.extend([None] * (step + 1 - len(place)))
     place[step] = value
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+from collections import deque
 from collections.abc import Iterable
 from typing import Any, Final
 
@@ -41,31 +42,44 @@ class Calls:
     `seed` tells this conversation's calls from those of others.
     """
 
-    __slots__ = ("_count", "_open", "_seed")
+    __slots__ = ("_count", "_found", "_open", "_seed")
 
     def __init__(self, seed: str = "") -> None:
         self._seed = seed
-        self._open: list[tuple[str, str, bool]] = []
+        self._open: dict[int, tuple[str, str]] = {}
+        #: Where calls stand that can be found by one thing, in their order; those that are answered may still be there.
+        self._found: dict[tuple[str, str], deque[int]] = {}
         self._count = 0
 
     def opened(self, name: str, given: str, arguments: str) -> str:
         """Note a call; return its id."""
         self._count += 1
         told = given or made_id(self._seed, self._count, name, arguments)
-        self._open.append((told, name, not given))
+        self._open[self._count] = told, name
+        for key in (("id", told), ("name", name), ("any", ""), *(() if given else (("made", name),))):
+            self._found.setdefault(key, deque()).append(self._count)
         return told
 
     def answered(self, name: str, given: str) -> tuple[str, str]:
         """Note a result; return the id and the name of the call that it answers."""
-        for place, (known, of, made) in enumerate(self._open):
-            if given == known or (of == name and (made or not given)):
-                del self._open[place]
-                return known, of
-        if self._open and not (given or name):
-            known, of, _ = self._open.pop(0)
-            return known, of
+        keys = [("id", given), ("made", name)] if given else [("name", name)]
+        if not (given or name):
+            keys.append(("any", ""))
+        places = [place for key in keys if (place := self._first(key))]
+        if places:
+            return self._open.pop(min(places) if given else places[0])
         self._count += 1
         return given or made_id(self._seed, self._count, name), name
+
+    def _first(self, key: tuple[str, str]) -> int:
+        """Return the place of the first open call of that kind, or 0."""
+        found = self._found.get(key, _NONE)
+        while found and found[0] not in self._open:
+            found.popleft()
+        return found[0] if found else 0
+
+
+_NONE: Final[deque[int]] = deque()
 
 
 def read_parts(parts: object, calls: Calls, losses: Losses, where: str = _PART) -> tuple[Block, ...]:

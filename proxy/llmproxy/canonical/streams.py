@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import OrderedDict
 from collections.abc import Iterator, Mapping
 from typing import Any
 
@@ -205,7 +206,10 @@ class Sequencer:
     def __init__(self) -> None:
         self._names: dict[int, int] = {}
         self._open: int | None = None
-        self._waiting: dict[int, list[BlockStarted | Delta | Signed | Cited | BlockEnded]] = {}
+        # A plain dict would look over all that has gone each time its first entry is asked for.
+        self._waiting: OrderedDict[int, list[BlockStarted | Delta | Signed | Cited | BlockEnded]] = (
+            OrderedDict()
+        )
 
     def feed(self, event: StreamEvent) -> list[StreamEvent]:
         """Return what may be told now."""
@@ -256,7 +260,7 @@ class Sequencer:
         self._open = None
         while self._open is None and self._waiting:
             # Not by way of feed, which comes back here at each end: any number of blocks may wait.
-            for waited in self._waiting.pop(next(iter(self._waiting))):
+            for waited in self._waiting.popitem(last=False)[1]:
                 if isinstance(waited, BlockStarted):
                     out.append(self._begin(waited))
                 elif isinstance(waited, BlockEnded):

@@ -43,7 +43,7 @@ def test_texts_grow_and_other_values_stand() -> None:
     ) == {"a": "Hello", "b": [None, {"c": 0.5}], "d": False, "e": None}
 
 
-@pytest.mark.parametrize("path", ["$.a.b", "$.a[0]", "$.l.x", "$.l[999999]"])
+@pytest.mark.parametrize("path", ["$.a.b", "$.a[0]", "$.l.x", "$.l[999999]", "$.l[90]"])
 def test_a_path_through_what_is_no_container_is_refused(path: str) -> None:
     with pytest.raises(ValueError, match="argument"):
         made(

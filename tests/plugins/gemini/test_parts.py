@@ -3,6 +3,8 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from llmproxy.canonical import (
     Block,
@@ -174,3 +176,36 @@ def test_what_only_gemini_reads_is_reported() -> None:
         "contents[].parts[].thought",
         "contents[].parts[].thoughtSignature",
     ]
+
+
+_NAMES = st.sampled_from(["", "f", "g"])
+_IDS = st.sampled_from(["", "a", "b"])
+
+
+@given(st.lists(st.tuples(st.booleans(), _NAMES, _IDS), max_size=12))
+def test_a_result_answers_the_first_open_call_of_its_id_or_of_its_name_where_one_had_no_id(told) -> None:
+    calls, opened = Calls(), []
+    for is_call, name, given_id in told:
+        if is_call:
+            opened.append((calls.opened(name, given_id, "{}"), name, not given_id))
+            continue
+        fits = [c for c in opened if given_id == c[0] or (c[1] == name and (c[2] or not given_id))]
+        fits = fits or ([] if given_id or name else opened)
+        answered = calls.answered(name, given_id)
+        if fits:
+            assert answered == fits[0][:2]
+            opened.remove(fits[0])
+        else:
+            assert answered[1] == name
+            assert answered[0] == given_id or not given_id
+
+
+def test_any_number_of_results_finds_its_call() -> None:
+    calls = Calls()
+    for number in range(50_000):
+        calls.opened("f", f"c{number}", "{}")
+
+    assert {calls.answered("g", f"z{number}") for number in range(50_000)} == {
+        (f"z{number}", "g") for number in range(50_000)
+    }
+    assert [calls.answered("", "")[0] for _ in range(50_000)] == [f"c{number}" for number in range(50_000)]

@@ -188,3 +188,13 @@ def test_any_number_of_blocks_may_wait(number):
 def test_a_truncated_stream_is_a_wrong_value():
     with pytest.raises(ValueError, match="half"):
         raise TruncatedStream("half")
+
+
+def test_any_number_of_blocks_may_wait_for_another_to_end():
+    sequencer = Sequencer()
+    sequencer.feed(BlockStarted(0, Text(text="")))
+    for index in range(1, 100_000):
+        sequencer.feed(BlockStarted(index, Text(text="")))
+        sequencer.feed(BlockEnded(index))
+
+    assert len(sequencer.feed(BlockEnded(0))) == 1 + 2 * 99_999
