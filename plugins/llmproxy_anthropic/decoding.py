@@ -27,7 +27,7 @@ from llmproxy.canonical import (
     ToolResult,
 )
 from llmproxy_anthropic.blocks import read_cache, read_content
-from llmproxy_anthropic.errors import BadField
+from llmproxy_anthropic.errors import BadField, UnsupportedThread
 from llmproxy_anthropic.reading import COUNT
 from llmproxy_anthropic.thoughts import OWN
 from llmproxy_anthropic.values import (
@@ -303,6 +303,11 @@ def _read_already(value: Any, read: Read, losses: Losses) -> None:
     """The model is read first; a version in the body, as other clouds want it, says nothing of what is asked."""
 
 
+def _thread(value: Any, read: Read, losses: Losses) -> None:
+    """Refuse: what a later call then leaves out would be lost."""
+    raise UnsupportedThread
+
+
 _READERS: Final[dict[str, Callable[[Any, Read, Losses], None]]] = {
     "model": _read_already,
     "anthropic_version": _read_already,
@@ -315,6 +320,7 @@ _READERS: Final[dict[str, Callable[[Any, Read, Losses], None]]] = {
     "output_format": _format,
     "metadata": _metadata,
     "service_tier": _service_tier,
+    "thread": _thread,
     "stop_sequences": _stop,
     "cache_control": _cache,
     "max_tokens": _plain("max_tokens", "max_tokens", a_count),

@@ -46,6 +46,17 @@ class BadField(BadRequest):
         self.param = param
 
 
+class UnsupportedThread(BadField):
+    """A conversation is to be held by the provider; the details are Anthropic's own, and have its SDK send all of it."""
+
+    def __init__(self) -> None:
+        message = (
+            "thread: the provider behind this model holds no conversations; send all of it, without `thread`."
+        )
+        super().__init__("thread_unsupported_request", message, "thread")
+        self.details = {"error_code": self.code}
+
+
 def type_of(error: GatewayError) -> str:
     """Return Anthropic's word for the error."""
     if isinstance(error, ProviderError):
@@ -57,11 +68,10 @@ def type_of(error: GatewayError) -> str:
 def describe(error: GatewayError) -> dict[str, object]:
     """Return the object that Anthropic's SDKs read an error from."""
     names = {name.lower(): value for name, value in error.headers}
-    return {
-        "type": "error",
-        "error": {"type": type_of(error), "message": error.message},
-        "request_id": names.get("request-id"),
-    }
+    told: dict[str, object] = {"type": type_of(error), "message": error.message}
+    if isinstance(error, UnsupportedThread):
+        told["details"] = error.details
+    return {"type": "error", "error": told, "request_id": names.get("request-id")}
 
 
 def error_reply(error: GatewayError) -> Reply:

@@ -225,3 +225,28 @@ async def test_the_first_version_of_the_api_is_spoken_too(here):
 
     assert text_of(got).strip() == "Hello there, this is an answer."
     assert orjson.loads(here.provider.bodies[-1])["temperature"] == 0.5
+
+
+@pytest.mark.parametrize("upstream", [name for name in PREFIXES if name != "anthropic"])
+async def test_the_sdks_own_loop_of_tools_runs_where_nobody_holds_its_conversation(here, client, upstream):
+    @anthropic.beta_async_tool
+    async def look(city: str) -> str:
+        """Look."""
+        return f"{city}: sun"
+
+    run = client.beta.messages.tool_runner(
+        model=f"{upstream}/m", max_tokens=500, tools=[look], messages=[user("The weather in Paris and Rome?")]
+    )
+    got = await run.until_done()
+
+    assert text_of(got) == "Seen: Paris: sun; Rome: sun."
+    assert [turn.role for turn in here.asked.turns] == ["user", "assistant", "user"]
+
+
+async def test_a_thread_that_nobody_can_hold_is_refused_by_its_own_exception(client):
+    with pytest.raises(anthropic.BadRequestError) as refused:
+        await client.beta.messages.create(
+            model="gemini/m", max_tokens=5, messages=[user("Hi")], thread={"type": "create"}
+        )
+
+    assert refused.value.error_code == "thread_unsupported_request"
