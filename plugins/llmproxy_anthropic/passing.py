@@ -9,13 +9,15 @@ import orjson
 from llmproxy.plugin import ClientRequest, Endpoint, Exchange, Headers, Spellings, UpstreamRequest, patch
 from llmproxy_anthropic.reading import members_of
 
-# The caller's credentials, what holds for one connection (RFC 9110 §7.6.1), and what the core writes itself.
+# The caller's credentials, what holds for one connection (RFC 9110 §7.6.1), what the core writes itself,
+# and what makes another method of the one that was judged here.
 _LEFT_OUT: Final = frozenset(
     b"""
     authorization x-api-key api-key x-goog-api-key cookie
     connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer
     transfer-encoding upgrade
     host content-length accept-encoding expect
+    x-http-method-override x-http-method x-method-override
     """.split()
 )
 

@@ -6,10 +6,12 @@ from typing import Final
 
 from llmproxy.messages import HOP_BY_HOP, ClientRequest, Headers, RawHeader, Spellings
 
-# The caller's credentials, what describes the caller's own bytes or program, and what the core writes itself.
+# The caller's credentials, what describes the caller's own bytes, program or page, what would make another request of
+# the one that was judged here, and what the core writes itself.
 _LEFT_OUT: Final = HOP_BY_HOP | frozenset(
     b"""
     authorization x-api-key api-key x-goog-api-key cookie accept accept-encoding user-agent host expect
+    origin referer x-http-method-override x-http-method x-method-override
     digest want-digest range if-match if-none-match if-modified-since if-unmodified-since if-range x-app
     """.split()
 )

@@ -11,6 +11,7 @@ HEADERS = {
     "Anthropic-Beta": "files-api-2025-04-14",
     "Connection": "close, X-Hop",
     "X-Hop": "1",
+    "X-HTTP-Method-Override": "GET",
     "X-Mine": "2",
 }
 

@@ -55,6 +55,7 @@ def test_credentials_and_hop_by_hop_fields_stay_here(exchange_for: MakeExchange)
         "X-Hop": "1",
         "x-goog-api-client": "genai",
         "Content-Length": "2",
+        "X-HTTP-Method-Override": "GET",
     }
     request = encode(exchange_for(headers=headers), Endpoint("up"), b"{}")
 
