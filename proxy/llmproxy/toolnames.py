@@ -7,6 +7,7 @@ name alone, and from the other names only where two would be one, so that a conv
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping
 from functools import lru_cache
 from hashlib import blake2b
@@ -83,9 +84,9 @@ def _changed(names: Iterable[str], rule: ToolNames) -> dict[str, str]:
     stand_ins = {name: stand_in(name, rule) for name in names}
     changed = {name: other for name, other in stand_ins.items() if name != other}
     if changed:
-        taken = [*stand_ins.values()]
+        taken = Counter(stand_ins.values())
         for name, other in changed.items():
-            if taken.count(other) > 1:
+            if taken[other] > 1:
                 changed[name] = _apart(name, other, rule)
     return changed
 

@@ -96,6 +96,14 @@ def test_two_names_never_become_one():
     assert sorted(back.values()) == ["a.b", "a:b"]
 
 
+def test_any_number_of_tools_is_renamed():
+    tools = tuple(Tool(name=f"tool {number}") for number in range(50_000))
+    request, back = with_names(GenerateRequest(model="m", tools=tools), ToolNames())
+
+    assert len(back) == len(tools)
+    assert request.tools[0].name == "tool_0"
+
+
 def test_a_count_is_of_the_same_names():
     told, back = with_names(CountRequest(request=talk("a.b")), OPENAI)
 
