@@ -31,6 +31,7 @@ from llmproxy.links import Fetches, with_bytes
 from llmproxy.memory import StoreMemory
 from llmproxy.messages import Headers, Reply, UpstreamRequest
 from llmproxy.signatures import keep_signatures, put_back_signatures
+from llmproxy.strain import Depth, aside
 from llmproxy.tasks import spawn
 from llmproxy.toolnames import NamingBack, named_back, with_names
 
@@ -42,8 +43,6 @@ if TYPE_CHECKING:
 #: Bytes of a whole answer, or of a stream, that are read to be translated; and of an error.
 MOST: Final = 64 * 1024 * 1024
 _MOST_OF_AN_ERROR: Final = 1024 * 1024
-
-_DEEP: Final = "Recursion limit reached"
 
 #: Names in the header that tells of losses; all of them stand in the log.
 _TOLD: Final = 16
@@ -85,8 +84,8 @@ async def request_of(exchange: Exchange) -> Asked:
     asked = exchange.state.get(_ASKED)
     if asked is None or asked.body is not body:
         losses = Losses(client.loss_names)
-        with _Depth(_too_complex):
-            request = client.decode_request(exchange, body, losses)
+        with Depth():
+            request = await aside(body, lambda: client.decode_request(exchange, body, losses))
         if isinstance(request, GenerateRequest | CountRequest):
             request = await _recalled(exchange, client, request)
         asked = exchange.state[_ASKED] = Asked(body, request, losses)
@@ -114,7 +113,7 @@ async def outgoing(exchange: Exchange, endpoint: Endpoint, face: UpstreamFace) -
     exchange.losses = ()
     asked = await request_of(exchange)
     request = await with_bytes(asked.request, face, exchange.route, asked.fetched)
-    wire = written(exchange, endpoint, face, request, asked.losses)
+    wire = await aside(asked.body, lambda: written(exchange, endpoint, face, request, asked.losses))
     if wire is None and isinstance(asked.request, CountRequest):
         return await _count_here(exchange, endpoint, asked.request)
     if wire is None:
@@ -131,7 +130,7 @@ def written(
     """Write a canonical request, or return None; what got lost, in reading it too, is the exchange's from here on."""
     losses = Losses(read.names)
     request, exchange.state[_NAMES] = with_names(request, face.tool_names)
-    with _Depth(_too_complex):
+    with Depth():
         wire = face.encode_request(exchange, endpoint, request, losses)
     for loss in read:
         losses.add(loss.field, loss.why)
@@ -169,9 +168,9 @@ async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, rep
         answer = named_back(answer, names) if names and decoder is None else answer
         await _remember(exchange, client, answer)
         if exchange.streamed:
-            with _Depth(_unreadable):
+            with Depth(_unreadable):
                 return _finished(exchange, _as_stream(exchange, client, answer), reply)
-    with _Depth(_unreadable):
+    with Depth(_unreadable):
         return _finished(exchange, client.encode_answer(exchange, answer), reply)
 
 
@@ -196,7 +195,7 @@ async def _count_here(exchange: Exchange, endpoint: Endpoint, request: CountRequ
     """Answer a counting call whose provider has none: with the gateway's own count, marked as an estimate."""
     from llmproxy.tokens import count_request  # noqa: PLC0415  # a tokenizer is only loaded where one is asked
 
-    with _Depth(_too_complex):
+    with Depth():
         answer = await asyncio.to_thread(count_request, request.request, endpoint.model or request.model)
     reply = client_of(exchange).encode_answer(exchange, answer)
     reply.headers.set("x-llmproxy-token-count", "estimate" if answer.estimated else "exact")
@@ -309,27 +308,6 @@ async def _remember(exchange: Exchange, client: ClientFace, answer: Answer) -> N
         await client.remember(exchange, asked.request, answer, memory)
     except Exception:  # the caller shall not lose an answer because it could not be kept
         _log.exception("not_remembered", exchange=exchange.id, route=exchange.route.name)
-
-
-def _too_complex() -> GatewayError:
-    return BadRequest("too_complex", "The request is nested too deeply to be translated.")
-
-
-class _Depth:
-    """Turns what is nested too deeply for the code inside into an error like any other: strangers choose how deep."""
-
-    __slots__ = ("_told",)
-
-    def __init__(self, told: Callable[[], GatewayError]) -> None:
-        self._told = told
-
-    def __enter__(self) -> None:
-        return None
-
-    def __exit__(self, kind: object, fault: BaseException | None, trace: object) -> None:
-        # orjson has no error of its own for it.
-        if isinstance(fault, RecursionError) or (isinstance(fault, TypeError) and str(fault) == _DEEP):
-            raise self._told() from fault
 
 
 def _too_large(most: int) -> UpstreamError:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import gzip
+import threading
 from contextlib import asynccontextmanager
 from itertools import pairwise
 
@@ -19,7 +20,7 @@ from llmproxy.plugin import GatewayError, Plugin, hookimpl
 from llmproxy.testing import FakeUpstream, make_exchange, run_route, running_route
 from llmproxy.translation import Canonical
 
-from .toy_dialects import WHY, DotsDecoder, ToyEncoder, ToyPlugin
+from .toy_dialects import WHY, DotsDecoder, ToyClient, ToyEncoder, ToyPlugin
 
 ANSWER = {"answer": "hello you", "id": "a-1"}
 STREAM = [b"id a-1\n", b"word hello\nwo", b"rd  you\n", b".\n"]
@@ -96,6 +97,23 @@ async def test_a_request_is_read_once_for_all_attempts_at_the_same_body(dots):
 
     assert len(served.exchange.attempts) == len(dots.requests) == 2
     assert ToyPlugin.client.read == before + 1
+
+
+async def test_a_large_body_is_translated_beside_the_loop(dots, monkeypatch):
+    threads = []
+    decode = ToyClient.decode_request
+
+    def watched(self, exchange, body, losses):
+        threads.append(threading.current_thread() is threading.main_thread())
+        return decode(self, exchange, body, losses)
+
+    monkeypatch.setattr(ToyClient, "decode_request", watched)
+    dots.reply(json=ANSWER)
+    for say in ("hi", "hi " * 200_000):
+        await asked(dots, asking(say=say))
+
+    assert threads == [True, False]
+    assert [len(request.json()["ask"][0]) for request in dots.requests] == [2, 600_000]
 
 
 async def test_a_body_that_was_edited_meanwhile_is_read_again(dots):
