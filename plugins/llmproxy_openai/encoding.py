@@ -13,9 +13,10 @@ from llmproxy.plugin import (
     Spellings,
     UpstreamRequest,
     insert_member,
+    member_value,
     patch,
 )
-from llmproxy_openai.reading import include_usage, media_type, member_value, members_of
+from llmproxy_openai.reading import include_usage, media_type, members_of
 
 _ASK_USAGE = b'{"include_usage":true}'
 
@@ -32,16 +33,31 @@ _LEFT_OUT = frozenset(
 )
 
 
+# What Azure has below `/openai/deployments/NAME`; a name may hold slashes.
+_OF_DEPLOYMENTS = (
+    "/chat/completions",
+    "/completions",
+    "/embeddings",
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/audio/speech",
+    "/images/generations",
+    "/images/edits",
+)
+
 _passes = Spellings(_LEFT_OUT)
 
 _USUAL = Quirks()
 _CHAT = _USUAL.chat_path
 
 
-def encode(exchange: Exchange, endpoint: Endpoint, body: bytes, quirks: Quirks = _USUAL) -> UpstreamRequest:
+def encode(
+    exchange: Exchange, endpoint: Endpoint, body: bytes, quirks: Quirks = _USUAL, *, rooted: bool = True
+) -> UpstreamRequest:
     """Return the request to send; an unchanged body is the very same object.
 
-    Its target is relative to the upstream's base URL, whose path stands for the caller's `/v1`.
+    Its target is relative to the upstream's base URL, whose path stands for the caller's `/v1`; one that is `rooted`
+    has no path.
     """
     request = exchange.request
     exchange.usage_added = False
@@ -56,17 +72,38 @@ def encode(exchange: Exchange, endpoint: Endpoint, body: bytes, quirks: Quirks =
     if length is not None and not exchange.has_body:
         # An upload streams through, as long as its caller said: some servers take no chunked request.
         headers.raw.append((b"Content-Length", length))
-    target = upstream_target(request)
+    target = upstream_target(request, rooted=rooted)
     if quirks.chat_path is not _CHAT and target.startswith(_CHAT):
         target = quirks.chat_path + target[len(_CHAT) :]
     return UpstreamRequest(request.method, target, headers, body)
 
 
-def upstream_target(request: ClientRequest) -> str:
-    """Return path and query without the API's own prefix, `/v1` and what stands before it."""
+def upstream_target(request: ClientRequest, *, rooted: bool = True) -> str:
+    """Return path and query without the API's own prefix, `/v1` and what stands before it.
+
+    Paths of Azure's (`/openai/deployments/NAME/...`) and Google's (`/v1beta/openai/...`) lose theirs too, unless the
+    upstream is `rooted`: a base URL without a path is that of a server that has these paths itself.
+    """
     _, found, rest = request.path.partition("/v1/")
-    path = "/" + rest if found else request.path.removesuffix("/v1")
-    return f"{path}?{request.query}" if request.query else path
+    path, query = "/" + rest if found else request.path.removesuffix("/v1"), request.query
+    if not found and not rooted:
+        path, query = _unprefixed(path, query)
+    return f"{path}?{query}" if query else path
+
+
+def _unprefixed(path: str, query: str) -> tuple[str, str]:
+    _, found, rest = path.partition("/openai/")
+    if not found:
+        return path, query
+    if not rest.startswith("deployments/"):
+        return "/" + rest, _without_version(query)
+    call = next((call for call in _OF_DEPLOYMENTS if rest.endswith(call)), None)
+    return (path, query) if call is None else (call, _without_version(query))
+
+
+def _without_version(query: str) -> str:
+    """Return the query without the version of the API that was asked for, which is Azure's."""
+    return "&".join(part for part in query.split("&") if not part.startswith("api-version="))
 
 
 def passed_headers(request: ClientRequest) -> Headers:

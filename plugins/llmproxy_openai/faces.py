@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote
+from urllib.parse import unquote, urlsplit
 
 from llmproxy.plugin import (
     BadRequest,
@@ -161,17 +161,18 @@ class OpenAIClient:
 
 
 class OpenAIUpstream(Untranslated):
-    """How providers speak it; `quirks` are the ways of one of them."""
+    """How providers speak it; `quirks` are the ways of one of them, `rooted` one whose base URL has no path."""
 
     wire = "openai"
     tool_names: ToolNames | None = ToolNames()
 
-    def __init__(self, quirks: Quirks = _ANY) -> None:
+    def __init__(self, quirks: Quirks = _ANY, *, rooted: bool = True) -> None:
         self.quirks = quirks
+        self.rooted = rooted
 
     def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
         """Return the face of one provider."""
-        return type(self)(config.quirks)
+        return type(self)(config.quirks, rooted=urlsplit(config.base_url).path in {"", "/"})
 
     def native(self, exchange: Exchange) -> bool:
         """Say whether the caller's bytes are such as this provider takes: not all of them have the Responses API."""
@@ -182,7 +183,7 @@ class OpenAIUpstream(Untranslated):
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""
-        return encoding.encode(exchange, endpoint, body, self.quirks)
+        return encoding.encode(exchange, endpoint, body, self.quirks, rooted=self.rooted)
 
     def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
         """Return the header field that carries the provider's key."""

@@ -21,6 +21,10 @@ from .strict_asking import Asked, Call, Refused
 from .strict_saying import Event, Said
 
 _CITY = re.compile("Paris|Rome|Oslo")
+_PATHS = re.compile(
+    "/v1/(chat/completions|responses|messages|messages/count_tokens)"
+    "|/v1beta/models/[^/]+:(generateContent|streamGenerateContent|countTokens)"
+)
 _FAIL = re.compile(r"fail (\d+)")
 _KINDS = {400: "invalid", 401: "auth", 404: "missing", 429: "rate", 503: "overloaded"}
 _SIGNED = "c2lnbmVkLWJ5LXRoZS1wcm92aWRlcg=="
@@ -80,6 +84,8 @@ class StrictProvider:
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         dialect = _dialect(request.path)
         try:
+            if not _PATHS.fullmatch(request.path):
+                raise Refused(404, "missing", f"there is nothing at {request.path}")
             body = orjson.loads(raw)
             if request.path.endswith(("/count_tokens", ":countTokens")):
                 return _counted(request.path, raw)

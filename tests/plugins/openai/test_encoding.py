@@ -151,6 +151,28 @@ def test_the_base_url_stands_for_the_callers_prefix(target: str, expected: str) 
     assert upstream_target(ClientRequest("GET", target, Headers())) == expected
 
 
+@pytest.mark.parametrize(
+    ("target", "expected"),
+    [
+        ("/openai/deployments/fast/chat/completions?api-version=1&x=2", "/chat/completions?x=2"),
+        ("/openai/deployments/openai/gpt-4o/embeddings?api-version=1", "/embeddings"),
+        ("/openai/deployments/fast/odd", "/openai/deployments/fast/odd"),
+        ("/v1beta/openai/chat/completions", "/chat/completions"),
+        ("/openai/models?api-version=1", "/models"),
+        ("/openai/v1/responses?api-version=1", "/responses?api-version=1"),
+        ("/chat/completions", "/chat/completions"),
+    ],
+)
+def test_a_base_url_with_a_path_stands_for_azures_and_googles_prefixes_too(
+    target: str, expected: str
+) -> None:
+    path, _, query = target.partition("?")
+    request = ClientRequest("POST", target, Headers())
+
+    assert (request.path, request.query) == (path, query)
+    assert upstream_target(request, rooted=False) == expected
+
+
 def test_headers_travel_on_as_spelled_without_credentials_and_connection_fields() -> None:
     kept = [
         (b"Accept", b"*/*"),
