@@ -8,7 +8,7 @@ from typing import Final
 import msgspec
 import orjson
 
-from llmproxy.plugin import ClientRequest, DuplicateKey, Exchange, Member, scan
+from llmproxy.plugin import ClientRequest, DuplicateKey, Exchange, Member, member_value, scan
 from llmproxy_anthropic.errors import BadField
 
 KEYS: Final = frozenset({"model", "stream"})
@@ -47,11 +47,6 @@ def media_type(request: ClientRequest) -> bytes:
     """Return the content type without its parameters, in lower case; empty where there is none."""
     value = request.headers.index.get(b"content-type", b"")
     return value if value == b"application/json" else value.partition(b";")[0].strip().lower()
-
-
-def member_value(body: bytes, member: Member) -> bytes:
-    """Return a member's value as it stands in the body."""
-    return body[member.value_start : member.value_end]
 
 
 def scan_members(body: bytes, keys: frozenset[str]) -> dict[str, Member]:

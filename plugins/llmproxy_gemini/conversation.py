@@ -9,17 +9,18 @@ import msgspec
 import orjson
 
 from llmproxy.plugin import (
-    BadRequest,
     DuplicateKey,
     Edit,
     JsonFault,
     Member,
     MessageEdit,
+    in_order,
     insertion,
+    member_value,
+    message_edits,
     scan,
 )
 from llmproxy_gemini.errors import BadField
-from llmproxy_gemini.passing import elements
 
 _SYSTEM: Final = ("systemInstruction", "system_instruction")
 _WRAPPED: Final = ("generateContentRequest", "generate_content_request")
@@ -39,23 +40,16 @@ def edits(body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
     """
     offset, body = _conversation(body)
     members = _scanned(body, _KEYS)
-    contents = members.get("contents")
-    if contents is None or body[contents.value_start : contents.value_start + 1] != b"[":
-        told = "The request holds no list of contents that a message could be put into."
-        raise BadRequest("no_conversation", told)
-    start = contents.value_start
-    places = [(start + a, start + b) for a, b in elements(body[start : contents.value_end])]
-    changes: list[Change] = []
-    instructions: list[str] = []
-    for message in messages:
-        if message.role in ("system", "developer") and message.at == 0 and not message.replace:
-            instructions.append(message.text)
-        else:
-            changes.append(_change(message, places, start + 1, first=not changes))
+    instructions = [message.text for message in messages if _instructs(message)]
+    turns = [message for message in messages if not _instructs(message)]
+    changes = message_edits(body, members.get("contents"), turns, _written, called="contents")
     if instructions:
         changes.append(_instruct(body, members, instructions))
-    changes.sort(key=lambda change: change[:2])
-    return [Edit(offset + a, offset + b, data) for a, b, data in changes]
+    return in_order(changes, offset)
+
+
+def _instructs(message: MessageEdit) -> bool:
+    return message.role in ("system", "developer") and message.at == 0 and not message.replace
 
 
 def _conversation(body: bytes) -> tuple[int, bytes]:
@@ -64,29 +58,13 @@ def _conversation(body: bytes) -> tuple[int, bytes]:
     for key in _WRAPPED:
         member = members.get(key)
         if member is not None and "contents" not in members and body[member.value_start] == ord("{"):
-            return member.value_start, body[member.value_start : member.value_end]
+            return member.value_start, member_value(body, member)
     return 0, body
 
 
-def _change(message: MessageEdit, places: list[tuple[int, int]], empty_at: int, *, first: bool) -> Change:
+def _written(message: MessageEdit) -> bytes:
     role = _ROLES.get(message.role, message.role)
-    written = orjson.dumps({"role": role, "parts": [{"text": message.text}]})
-    at = _index(message, len(places))
-    if message.replace:
-        return (*places[at], written)
-    if at < len(places):
-        return places[at][0], places[at][0], written + b","
-    if places:
-        return places[-1][1], places[-1][1], b"," + written
-    return empty_at, empty_at, written if first else b"," + written
-
-
-def _index(message: MessageEdit, count: int) -> int:
-    at = message.at + count if message.at < 0 else message.at
-    if message.replace and not 0 <= at < count:
-        told = f"The conversation has {count} contents; there is none at {message.at}."
-        raise BadRequest("no_such_message", told)
-    return min(max(at, 0), count)
+    return orjson.dumps({"role": role, "parts": [{"text": message.text}]})
 
 
 def _instruct(body: bytes, members: dict[str, Member], texts: list[str]) -> Change:
@@ -95,7 +73,7 @@ def _instruct(body: bytes, members: dict[str, Member], texts: list[str]) -> Chan
     member = members.get(_SYSTEM[0]) or members.get(_SYSTEM[1])
     if member is None:
         return insertion(body, _SYSTEM[0], b'{"parts":[' + parts + b"]}")
-    value = body[member.value_start : member.value_end]
+    value = member_value(body, member)
     if value[:1] == b"{":
         held = _scanned(value, _PARTS).get("parts")
         if held is not None and value[held.value_start : held.value_start + 1] == b"[":

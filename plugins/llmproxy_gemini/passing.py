@@ -14,6 +14,8 @@ from llmproxy.plugin import (
     JsonFault,
     Spellings,
     UpstreamRequest,
+    elements,
+    member_value,
     patch,
     scan,
 )
@@ -31,9 +33,7 @@ _LEFT_OUT: Final = frozenset(
     """.split()
 )
 
-_SPACE: Final = b" \t\r\n"
 _KEYS: Final = frozenset({"model", "requests", "generateContentRequest", "generate_content_request"})
-_list_of_raw: Final = msgspec.json.Decoder(list[msgspec.Raw])
 _passes: Final = Spellings(_LEFT_OUT)
 
 Patch = tuple[int, int, bytes]
@@ -91,30 +91,14 @@ def _mentions(body: bytes, offset: int, name: bytes) -> list[Patch]:
     """Return the changes in an object that stands at `offset`."""
     changes: list[Patch] = []
     for key, member in scan(body, _KEYS).items():
-        value = body[member.value_start : member.value_end]
+        value = member_value(body, member)
         at = offset + member.value_start
         if key == "model" and value[:1] == b'"':
             changes.append((at, at + len(value), name))
         elif key == "requests" and value[:1] == b"[":
-            for start, end in elements(value):
-                if value[start : start + 1] == b"{":
-                    changes += _mentions(value[start:end], at + start, name)
+            for start, end in elements(body, member):
+                if body[start : start + 1] == b"{":
+                    changes += _mentions(body[start:end], offset + start, name)
         elif value[:1] == b"{":
             changes += _mentions(value, at, name)
     return changes
-
-
-def elements(array: bytes) -> list[tuple[int, int]]:
-    """Return where each element of a JSON array starts and ends, without the space around it."""
-    places = []
-    at = 1
-    for raw in _list_of_raw.decode(array):
-        while array[at] in _SPACE:
-            at += 1
-        end = at + len(memoryview(raw))
-        places.append((at, end))
-        at = end
-        while array[at] in _SPACE:
-            at += 1
-        at += 1
-    return places

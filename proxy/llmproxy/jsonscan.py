@@ -14,7 +14,11 @@ _PLAIN_KEY = re.compile(r"[A-Za-z0-9_.-]+")
 # letters beyond ASCII) do not match, so that an ordinary body keeps the quick way.
 _ESCAPED_KEY = re.compile(rb"\\u00(?:2[dDeE]|3[0-9]|[46][0-9a-fA-F]|[57][0-9aA]|5[fF])")
 _COLON = re.compile(rb"[ \t\n\r]*:[ \t\n\r]*")
+_SPACE = b" \t\n\r"
 _NEXT_KEY = re.compile(rb'[ \t\n\r]*[{,][ \t\n\r]*("(?:[^"\\]|\\.)*")[ \t\n\r]*:[ \t\n\r]*')
+
+
+_list_of_raw = msgspec.json.Decoder(list[msgspec.Raw])
 
 
 class JsonFault(ValueError):
@@ -95,6 +99,24 @@ def scan(body: bytes, keys: frozenset[str]) -> dict[str, Member]:
     return found
 
 
+def member_value(body: bytes, member: Member) -> bytes:
+    """Return a member's value as it stands in the body."""
+    return body[member.value_start : member.value_end]
+
+
+def elements(body: bytes, array: Member) -> list[tuple[int, int]]:
+    """Return where each element of a JSON array starts and ends, without the space around it."""
+    places = []
+    at = array.value_start + 1
+    for raw in _list_of_raw.decode(member_value(body, array)):
+        while body[at] in _SPACE:
+            at += 1
+        end = at + len(memoryview(raw))
+        places.append((at, end))
+        at = _after_comma(body, end)
+    return places
+
+
 def patch(body: bytes, edits: Sequence[tuple[int, int, bytes]]) -> bytes:
     """Replace byte ranges `(start, end, new)`, which must be in order and apart."""
     parts: list[bytes] = []
@@ -141,6 +163,12 @@ def _after_colon(body: bytes, key_end: int) -> int:
     colon = _COLON.match(body, key_end)
     assert colon is not None
     return colon.end()
+
+
+def _after_comma(body: bytes, at: int) -> int:
+    while body[at] in _SPACE:
+        at += 1
+    return at + 1
 
 
 def _walk(body: bytes, keys: frozenset[str]) -> dict[str, Member]:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.carried import carried_headers
+from llmproxy.conversation import in_order, message_edits
 from llmproxy.dialects import (
     ByteFilter,
     Claim,
@@ -56,8 +57,10 @@ from llmproxy.jsonscan import (
     Member,
     NotAnObject,
     TooComplex,
+    elements,
     insert_member,
     insertion,
+    member_value,
     patch,
     scan,
 )
@@ -172,12 +175,16 @@ __all__ = [
     "UpstreamTimeout",
     "Usage",
     "carried_headers",
+    "elements",
     "encode_line",
     "error_of",
     "fetch_public",
     "hookimpl",
+    "in_order",
     "insert_member",
     "insertion",
+    "member_value",
+    "message_edits",
     "no_translation",
     "parse",
     "patch",

@@ -10,8 +10,10 @@ from llmproxy.jsonscan import (
     Member,
     NotAnObject,
     TooComplex,
+    elements,
     insert_member,
     insertion,
+    member_value,
     patch,
     scan,
 )
@@ -209,6 +211,22 @@ def test_a_key_with_marks_is_found_in_any_spelling():
     body = b'{"a\\/b":1,"q\\"":2}'
 
     assert scan(body, frozenset({"a/b", 'q"'})) == {"a/b": Member(1, 8, 9), 'q"': Member(10, 16, 17)}
+
+
+def test_the_value_of_a_member_is_read_as_it_stands():
+    body = b'{ "model" : "m" }'
+
+    assert member_value(body, scan(body, KEYS)["model"]) == b'"m"'
+
+
+@given(st.lists(VALUES, max_size=6), st.booleans(), st.sampled_from([b"", b'{"x":[1], "list" : ']))
+def test_elements_are_found_to_the_byte(items, spaced, before):
+    body = before + orjson.dumps(items, option=orjson.OPT_INDENT_2 if spaced else 0)
+
+    places = elements(body + b" }", Member(0, len(before), len(body)))
+
+    assert [orjson.loads(body[start:end]) for start, end in places] == items
+    assert all(body[start:end] == body[start:end].strip() for start, end in places)
 
 
 def test_edits_that_overlap_are_refused():

@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
 import pytest
-from hypothesis import given
-from hypothesis import strategies as st
 
-from llmproxy.plugin import BadRequest, Member, MessageEdit, patch
-from llmproxy_openai.conversation import edits, elements
+from llmproxy.plugin import BadRequest, MessageEdit, patch
+from llmproxy_openai.conversation import edits
 
 
 def edited(body: bytes, *messages: MessageEdit) -> bytes:
@@ -87,20 +83,3 @@ def test_a_request_without_conversation_is_refused(body: bytes) -> None:
 def test_what_is_not_there_is_not_replaced(at: int) -> None:
     with pytest.raises(BadRequest, match="has 2 messages"):
         edits(conversation("a", "b"), [MessageEdit(at, "user", "x", replace=True)])
-
-
-values = st.recursive(
-    st.none() | st.booleans() | st.integers(-99, 99) | st.text(st.characters(codec="utf-8"), max_size=9),
-    lambda inner: st.lists(inner, max_size=3) | st.dictionaries(st.text(max_size=4), inner, max_size=3),
-    max_leaves=9,
-)
-
-
-@given(st.lists(values, max_size=6), st.booleans())
-def test_elements_are_found_to_the_byte(items: list[Any], spaced: bool) -> None:
-    body = orjson.dumps(items, option=orjson.OPT_INDENT_2 if spaced else 0)
-
-    places = elements(body, Member(0, 0, len(body)))
-
-    assert [orjson.loads(body[start:end]) for start, end in places] == items
-    assert all(body[start:end] == body[start:end].strip() for start, end in places)

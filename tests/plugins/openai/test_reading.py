@@ -7,17 +7,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import ClientRequest, Exchange, Headers
+from llmproxy.plugin import ClientRequest, Exchange, Headers, member_value
 from llmproxy.testing import make_exchange
 from llmproxy_openai import reading
 from llmproxy_openai.errors import BadField
 from llmproxy_openai.reading import (
     include_usage,
     media_type,
-    member_value,
     members_of,
     reads_body,
-    scan_members,
 )
 
 if TYPE_CHECKING:
@@ -170,12 +168,6 @@ def test_a_content_type_is_compared_without_its_parameters() -> None:
     request = ClientRequest("POST", "/", Headers.of({"content-type": " Text/Plain ;charset=x"}))
 
     assert media_type(request) == b"text/plain"
-
-
-def test_members_are_found_where_they_stand() -> None:
-    body = b'{ "model" : "m" }'
-
-    assert member_value(body, scan_members(body, frozenset({"model"}))["model"]) == b'"m"'
 
 
 def test_include_usage_is_found_in_its_object() -> None:
