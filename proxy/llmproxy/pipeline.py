@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
 import structlog
 
@@ -194,12 +195,18 @@ async def _read_if_needed(exchange: Exchange) -> None:
 
 
 def _listing(route: Route, exchange: Exchange) -> Reply | None:
-    """Answer a call for the models served here, where the configuration names any; else the upstream lists its own."""
+    """Answer a call for the models served here; a route's own upstream lists its own where no name is configured."""
     face = exchange.client_face
     if exchange.request.method != "GET" or route.models is None or face is None or exchange.upgraded:
         return None
     names = route.models.names()
-    reply = face.models(exchange, names) if names else None
+    if not names and route.defaults:
+        return None
+    reply = face.models(exchange, names)
+    if reply is not None and reply.status == 404:
+        name = unquote(exchange.request.path.rstrip("/").rpartition("/models/")[2])
+        if name and route.models.knows(name):
+            reply = face.models(exchange, (*names, name))
     if reply is not None:
         exchange.outcome.result = "answered"
     return reply

@@ -299,6 +299,16 @@ class ModelTable:
             return None
         return self._universe._resolve(_starred(model.alias, star), depth + 1)
 
+    def knows(self, name: str) -> bool:
+        """Whether a name is written out, is taken by a wildcard, or names one of the upstreams before a slash."""
+        if name in self._exact:
+            return True
+        upstream, _, rest = name.partition("/")
+        starred = any(
+            name.startswith(before) and name.endswith(after) for before, after, _ in self._wildcards
+        )
+        return (bool(rest) and upstream in self._upstreams) or (starred and self.resolve(name) is not None)
+
     def names(self) -> tuple[str, ...]:
         """Return the public names that are written out, in the config's order."""
         return tuple(self._exact)

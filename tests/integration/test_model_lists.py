@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from typing import Any
+
+import orjson
 import pytest
 
 from llmproxy.testing import FakeUpstream, RawClient, running_gateway
@@ -70,3 +73,43 @@ async def test_what_needs_no_model_passes() -> None:
             reply = await client.exchange(request("/v1/files", "application/json", b"", method="GET"))
 
         assert reply.status == 200
+
+
+#: What tells whose shape a listing has, by the caller's dialect.
+SHAPES = [
+    ("/v1/models", {}, "data", "id"),
+    ("/v1/models", {"anthropic-version": "2023-06-01"}, "data", "id"),
+    ("/v1beta/models", {}, "models", "name"),
+]
+
+
+@pytest.mark.parametrize(("path", "headers", "key", "name"), SHAPES)
+async def test_a_model_that_may_be_asked_is_there_though_no_list_names_it(path, headers, key, name) -> None:
+    config = {
+        "upstreams": {"main": {"base_url": "http://127.0.0.1:1/v1", "dialect": "openai"}},
+        "models": {"mini-*": "main/gpt-*-mini"},
+        "plugins": {"access": {"mode": "open"}},
+        "pipeline": ["access"],
+        "routes": [{"name": "models"}],
+    }
+    lines = "".join(f"{field}: {value}\r\n" for field, value in headers.items())
+
+    async with running_gateway(config) as gateway, RawClient(gateway.url) as client:
+
+        async def got(target: str) -> tuple[int, Any]:
+            reply = await client.exchange(f"GET {target} HTTP/1.1\r\nHost: h\r\n{lines}\r\n".encode())
+            return reply.status, orjson.loads(reply.body)
+
+        listed = await got(path)
+        found = [await got(f"{path}/{model}") for model in ("main/gpt-9", "mini-4", "main%2Fgpt-9")]
+        missing = await got(f"{path}/nobody")
+
+    assert listed[0] == 200
+    assert listed[1][key] == []
+    assert [status for status, _ in found] == [200, 200, 200]
+    assert [model[name].removeprefix("models/") for _, model in found] == [
+        "main/gpt-9",
+        "mini-4",
+        "main/gpt-9",
+    ]
+    assert missing[0] == 404

@@ -351,3 +351,26 @@ def test_the_built_in_route_serves_the_demo_model() -> None:
 
     assert isinstance(found, Match)
     assert ModelTable.for_route(config, found.route).resolve("demo/echo") == (Endpoint("demo", "echo"),)
+
+
+@pytest.mark.parametrize(
+    ("name", "known"),
+    [
+        ("fast", True),
+        ("a/anything", True),
+        ("opus-4", True),
+        ("lost-4", False),
+        ("b/x", False),
+        ("a/", False),
+        ("x", False),
+    ],
+)
+def test_a_name_is_known_that_leads_somewhere_without_being_any_name(name: str, known: bool) -> None:
+    models = {
+        "fast": ModelConfig(upstream="a"),
+        "opus-*": ModelConfig(upstream="a", model="claude-opus-*"),
+        "lost-*": ModelConfig(alias="nothing-*"),
+    }
+    table = ModelTable(models, upstreams=["a"], universe=ModelTable({}, ["a"]))
+
+    assert table.knows(name) is known
