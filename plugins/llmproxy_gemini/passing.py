@@ -10,31 +10,17 @@ import orjson
 from llmproxy.plugin import (
     Endpoint,
     Exchange,
-    Headers,
     JsonFault,
-    Spellings,
     UpstreamRequest,
     elements,
     member_value,
+    passed_headers,
     patch,
     scan,
 )
 from llmproxy_gemini.paths import after_version, call_of, resource_name, target, without_secrets, written
 
-# The caller's credentials, what holds for one connection (RFC 9110 §7.6.1), what the core writes itself,
-# and what makes another method of the one that was judged here.
-_LEFT_OUT: Final = frozenset(
-    b"""
-    authorization x-api-key api-key x-goog-api-key cookie
-    connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer
-    transfer-encoding upgrade
-    host content-length accept-encoding expect
-    x-http-method-override x-http-method x-method-override
-    """.split()
-)
-
 _KEYS: Final = frozenset({"model", "requests", "generateContentRequest", "generate_content_request"})
-_passes: Final = Spellings(_LEFT_OUT)
 
 Patch = tuple[int, int, bytes]
 
@@ -58,21 +44,6 @@ def encode(exchange: Exchange, endpoint: Endpoint, body: bytes, *, publisher: st
     query = without_secrets(request.query)
     headers = passed_headers(exchange)
     return UpstreamRequest(request.method, f"{path}?{query}" if query else path, headers, body)
-
-
-def passed_headers(exchange: Exchange) -> Headers:
-    """Return the headers that travel on, spelled and ordered as they came."""
-    fields = exchange.request.headers
-    kept = [pair for pair in fields.raw if _passes[pair[0]]]
-    named = fields.index.get(b"connection")
-    if named is not None and named.lower() not in (b"keep-alive", b"close"):
-        gone = {name.strip().lower() for name in named.split(b",")}
-        kept = [pair for pair in kept if pair[0].lower() not in gone]
-    length = fields.index.get(b"content-length")
-    if length is not None and not exchange.has_body:
-        # An upload streams through, as long as its caller said: some servers take no chunked request.
-        kept.append((b"Content-Length", length))
-    return Headers(kept)
 
 
 def renamed(body: bytes, name: str) -> bytes:

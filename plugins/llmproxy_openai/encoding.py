@@ -8,30 +8,16 @@ from llmproxy.plugin import (
     ClientRequest,
     Endpoint,
     Exchange,
-    Headers,
     Quirks,
-    Spellings,
     UpstreamRequest,
     insert_member,
     member_value,
+    passed_headers,
     patch,
 )
 from llmproxy_openai.reading import include_usage, media_type, members_of
 
 _ASK_USAGE = b'{"include_usage":true}'
-
-# The caller's credentials, what holds for one connection (RFC 9110 §7.6.1), what the core writes itself,
-# and what makes another method of the one that was judged here.
-_LEFT_OUT = frozenset(
-    b"""
-    authorization x-api-key api-key x-goog-api-key cookie
-    connection keep-alive proxy-authenticate proxy-authorization proxy-connection te trailer
-    transfer-encoding upgrade
-    host content-length accept-encoding expect
-    x-http-method-override x-http-method x-method-override
-    """.split()
-)
-
 
 # What Azure has below `/openai/deployments/NAME`; a name may hold slashes.
 _OF_DEPLOYMENTS = (
@@ -44,8 +30,6 @@ _OF_DEPLOYMENTS = (
     "/images/generations",
     "/images/edits",
 )
-
-_passes = Spellings(_LEFT_OUT)
 
 _USUAL = Quirks()
 _CHAT = _USUAL.chat_path
@@ -67,15 +51,10 @@ def encode(
             exchange.usage_added = quirks.stream_usage == "asked" and not _asks_usage(exchange, body)
         if exchange.usage_added or (endpoint.model is not None and endpoint.model != exchange.model):
             body = _patched(exchange, endpoint, body)
-    headers = passed_headers(request)
-    length = request.headers.index.get(b"content-length")
-    if length is not None and not exchange.has_body:
-        # An upload streams through, as long as its caller said: some servers take no chunked request.
-        headers.raw.append((b"Content-Length", length))
     target = upstream_target(request, rooted=rooted)
     if quirks.chat_path is not _CHAT and target.startswith(_CHAT):
         target = quirks.chat_path + target[len(_CHAT) :]
-    return UpstreamRequest(request.method, target, headers, body)
+    return UpstreamRequest(request.method, target, passed_headers(exchange), body)
 
 
 def upstream_target(request: ClientRequest, *, rooted: bool = True) -> str:
@@ -104,17 +83,6 @@ def _unprefixed(path: str, query: str) -> tuple[str, str]:
 def _without_version(query: str) -> str:
     """Return the query without the version of the API that was asked for, which is Azure's."""
     return "&".join(part for part in query.split("&") if not part.startswith("api-version="))
-
-
-def passed_headers(request: ClientRequest) -> Headers:
-    """Return the headers that travel on, spelled and ordered as they came."""
-    raw = request.headers.raw
-    kept = [pair for pair in raw if _passes[pair[0]]]
-    named = request.headers.index.get(b"connection")
-    if named is not None and named.lower() not in (b"keep-alive", b"close"):
-        gone = {name.strip().lower() for name in named.split(b",")}
-        kept = [pair for pair in kept if pair[0].lower() not in gone]
-    return Headers(kept)
 
 
 def _asks_usage(exchange: Exchange, body: bytes) -> bool:

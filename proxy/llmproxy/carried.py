@@ -1,10 +1,22 @@
-"""Which of a caller's header fields go on with a request that was put into another dialect."""
+"""Which of a caller's header fields go on: with its request as it came, or as it was put into another dialect."""
 
 from __future__ import annotations
 
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmproxy.messages import HOP_BY_HOP, ClientRequest, Headers, RawHeader, Spellings
+
+if TYPE_CHECKING:
+    from llmproxy.exchange import Exchange
+
+# The caller's credentials, what holds for one connection, what the core writes itself, and what makes another method
+# of the one that was judged here.
+_STAY: Final = HOP_BY_HOP | frozenset(
+    b"""
+    authorization x-api-key api-key x-goog-api-key cookie host content-length accept-encoding expect
+    x-http-method-override x-http-method x-method-override
+    """.split()
+)
 
 # The caller's credentials, what describes the caller's own bytes, program or page, what would make another request of
 # the one that was judged here, and what the core writes itself.
@@ -41,7 +53,26 @@ class _Carried(Spellings):
         return passes
 
 
-_passes: Final = _Carried(_LEFT_OUT)
+_carries: Final = _Carried(_LEFT_OUT)
+_passes: Final = Spellings(_STAY)
+
+
+def passed_headers(exchange: Exchange) -> Headers:
+    """Return the fields that travel on to a provider of the caller's dialect, spelled and ordered as they came.
+
+    Left out are credentials, what holds for one connection and what the core writes itself. Said is the length of an
+    upload that streams through, if its caller said it: some servers take no chunked request.
+    """
+    fields = exchange.request.headers
+    kept = [pair for pair in fields.raw if _passes[pair[0]]]
+    named = fields.index.get(b"connection")
+    if named is not None and named.lower() not in (b"keep-alive", b"close"):
+        gone = {name.strip().lower() for name in named.split(b",")}
+        kept = [pair for pair in kept if pair[0].lower() not in gone]
+    length = fields.index.get(b"content-length")
+    if length is not None and not exchange.has_body:
+        kept.append((b"Content-Length", length))
+    return Headers(kept)
 
 
 def carried_headers(request: ClientRequest) -> Headers:
@@ -50,7 +81,7 @@ def carried_headers(request: ClientRequest) -> Headers:
     Left out are credentials, what holds for one connection, what describes the caller's body, its program or its
     dialect. The upstream face adds its own.
     """
-    kept: list[RawHeader] = [pair for pair in request.headers.raw if _passes[pair[0]]]
+    kept: list[RawHeader] = [pair for pair in request.headers.raw if _carries[pair[0]]]
     named = request.headers.index.get(b"connection")
     if named is not None:
         gone = {name.strip().lower() for name in named.split(b",")}

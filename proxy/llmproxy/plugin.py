@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
-from llmproxy.carried import carried_headers
+from llmproxy.carried import carried_headers, passed_headers
 from llmproxy.conversation import in_order, message_edits
 from llmproxy.dialects import (
     ByteFilter,
@@ -187,6 +187,7 @@ __all__ = [
     "message_edits",
     "no_translation",
     "parse",
+    "passed_headers",
     "patch",
     "read_error",
     "retry_fields",

@@ -1,12 +1,20 @@
 import pytest
 
-from llmproxy.carried import carried_headers
+from llmproxy.carried import carried_headers, passed_headers
 from llmproxy.messages import ClientRequest, Headers
+from llmproxy.testing import make_exchange
 
 
 def carried(**fields):
     pairs = [(name.replace("_", "-"), value) for name, value in fields.items()]
     return list(carried_headers(ClientRequest("POST", "/v1/messages", Headers.of(pairs))))
+
+
+def passed(*raw):
+    exchange = make_exchange()
+    exchange.request.headers = Headers(list(raw))
+    exchange.set_body(b"")
+    return passed_headers(exchange).raw
 
 
 def test_unknown_fields_travel_on_as_they_came():
@@ -60,3 +68,53 @@ def test_the_result_can_be_changed_without_touching_the_request():
     carried_headers(request).add("Content-Type", "application/json")
 
     assert list(request.headers) == [("X-Mine", "y")]
+
+
+def test_headers_pass_as_spelled_without_credentials_and_connection_fields():
+    kept = [
+        (b"Accept", b"*/*"),
+        (b"OpenAI-Beta", b"x"),
+        (b"X-Stainless-Lang", b"python"),
+        (b"x-a", b"1"),
+        (b"x-a", b"2"),
+    ]
+    dropped = [
+        "Authorization",
+        "X-Api-Key",
+        "api-key",
+        "x-goog-api-key",
+        "Cookie",
+        "Host",
+        "Content-Length",
+        "Connection",
+        "Keep-Alive",
+        "TE",
+        "Transfer-Encoding",
+        "Upgrade",
+        "Accept-Encoding",
+        "Expect",
+        "X-HTTP-Method-Override",
+    ]
+    raw = [(name.encode(), b"canary") for name in dropped] + kept
+
+    assert passed(*raw) == kept
+
+
+def test_fields_that_the_connection_names_do_not_pass():
+    raw = [(b"X-Hop", b"1"), (b"Connection", b"keep-alive, X-HOP"), (b"X-End", b"2")]
+
+    assert passed(*raw) == [(b"X-End", b"2")]
+
+
+def test_any_number_of_header_names_is_passed():
+    raw = [(b"x-%d" % number, b"") for number in range(3000)]
+
+    assert passed(*raw) == raw
+
+
+def test_an_upload_that_streams_through_says_its_length_and_a_body_that_was_read_does_not():
+    exchange = make_exchange(headers={"content-length": "7"})
+
+    assert passed_headers(exchange).get("Content-Length") == "7"
+    exchange.set_body(b"{}")
+    assert passed_headers(exchange).get("Content-Length") is None
