@@ -12,12 +12,18 @@ from typing import Any, Final, NamedTuple
 import msgspec
 
 from llmproxy.canonical import GenerateRequest, Losses, Thinking
+from llmproxy.plugin import Quirks
 
 _THINKING: Final = re.compile(r"(?:o[134](?![a-z0-9])|gpt-5(?:\.(?P<minor>\d+))?(?![a-z0-9]))(?!.*-chat)")
 _PLAIN: Final = re.compile(
     r"gpt-[34]|chatgpt-4|gpt-5.*-chat|(?:meta-)?llama|mixtral|gemma"
     r"|grok-(?:2|3(?!-mini)|4(?![.\d])|code)"
 )
+
+#: The first of OpenAI's models that take marks of where a prompt's cached part ends.
+_MARKED: Final = (5, 6)
+_MARK: Final = "prompt_cache_breakpoint"
+_VERSION: Final = re.compile(r"(?:chat)?gpt-(\d)(?:\.(\d+))?|o\d")
 
 #: What OpenAI's thinking models refuse, each with the value that is no more than its default.
 _SAMPLING: Final[tuple[tuple[str, Any], ...]] = (
@@ -49,6 +55,16 @@ def traits_of(model: str) -> Traits:
         later = found["minor"] is not None
         return Traits(sampling=False, sampling_thoughtless=later, stops=later or name.startswith("o3-mini"))
     return Traits(efforts=_PLAIN.match(name) is None)
+
+
+@lru_cache(maxsize=512)
+def fitted_quirks(quirks: Quirks, model: str) -> Quirks:
+    """Return the provider's quirks as they are for a model: earlier ones of OpenAI's take no marks for the cache."""
+    found = _VERSION.match(model.lower().rpartition("/")[2]) if _MARK in quirks.extras else None
+    if found is None or (int(found[1] or 0), int(found[2] or 0)) >= _MARKED:
+        return quirks
+    extras = tuple(extra for extra in quirks.extras if extra != _MARK)
+    return msgspec.structs.replace(quirks, extras=extras)
 
 
 def fitted(request: GenerateRequest, model: str, losses: Losses) -> GenerateRequest:

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy_openai.chat.messages import Writer
 from llmproxy_openai.chat.tools import write_tools
-from llmproxy_openai.traits import fitted
+from llmproxy_openai.traits import fitted, fitted_quirks
 from llmproxy_openai.users import written_user
 
 if TYPE_CHECKING:
@@ -43,7 +43,7 @@ _EFFORTS: Final = ((4096, "low"), (16384, "medium"))
 
 def encode_chat(request: GenerateRequest, model: str, quirks: Quirks, losses: Losses) -> dict[str, Any]:
     """Return the body; report what it cannot carry."""
-    request = fitted(request, model, losses)
+    request, quirks = fitted(request, model, losses), fitted_quirks(quirks, model)
     body: dict[str, Any] = {"model": model}
     write_tools(request, body, quirks, losses)
     for key in _PLAIN:

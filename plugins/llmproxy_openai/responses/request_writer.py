@@ -24,7 +24,7 @@ from llmproxy.canonical import (
 from llmproxy.plugin import Quirks
 from llmproxy_openai.responses.item_writer import Target, write_items
 from llmproxy_openai.responses.parts import ORIGIN
-from llmproxy_openai.traits import fitted
+from llmproxy_openai.traits import fitted, fitted_quirks
 from llmproxy_openai.users import written_user
 
 _ANY: Final = Quirks()
@@ -62,7 +62,7 @@ _EFFORTS: Final = ((1024, "minimal"), (4096, "low"), (16384, "medium"))
 
 def write_request(request: GenerateRequest, model: str, losses: Losses, quirks: Quirks = _ANY) -> bytes:
     """Return the body; report what it cannot hold."""
-    request = fitted(request, model, losses)
+    request, quirks = fitted(request, model, losses), fitted_quirks(quirks, model)
     body: dict[str, Any] = {"model": model}
     instructions = _instructions(request.system, losses)
     items = write_items(request.messages, Target(losses, quirks))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 
 from llmproxy.canonical import GenerateRequest, Losses, Thinking
-from llmproxy_openai.traits import Traits, fitted, traits_of
+from llmproxy.plugin import Quirks
+from llmproxy_openai.traits import Traits, fitted, fitted_quirks, traits_of
 
 HARD = Thinking(enabled=True, effort="high")
 
@@ -82,3 +83,30 @@ def test_what_needs_no_change_is_the_same_request():
     request = GenerateRequest(model="m", temperature=0.2)
 
     assert fitted(request, "gpt-4o", Losses()) is request
+
+
+@pytest.mark.parametrize(
+    ("model", "marked"),
+    [
+        ("gpt-4o", False),
+        ("gpt-5", False),
+        ("openai/gpt-5.5", False),
+        ("o3", False),
+        ("gpt-5.6", True),
+        ("gpt-5.10", True),
+        ("gpt-6", True),
+        ("mine", True),
+        ("gpt-oss-120b", True),
+    ],
+)
+def test_marks_for_the_cache_are_for_models_that_take_them(model, marked):
+    quirks = Quirks(extras=("prompt_cache_breakpoint", "top_k"))
+
+    assert ("prompt_cache_breakpoint" in fitted_quirks(quirks, model).extras) is marked
+    assert "top_k" in fitted_quirks(quirks, model).extras
+
+
+def test_who_takes_no_marks_keeps_its_quirks():
+    quirks = Quirks(extras=("cache_control",))
+
+    assert fitted_quirks(quirks, "gpt-4o") is quirks
