@@ -21,10 +21,12 @@ from llmproxy.plugin import (
     Untranslated,
     UntranslatedClient,
     UpstreamRequest,
+    WholeTap,
 )
 from llmproxy_anthropic import conversation, errors, listing, passing, reading
 from llmproxy_anthropic.names import LOSS_NAMES
-from llmproxy_anthropic.taps import JsonTap, StreamTap
+from llmproxy_anthropic.taps import StreamTap
+from llmproxy_anthropic.usage import USAGE
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
@@ -118,7 +120,7 @@ class AnthropicUpstream(Untranslated):
             return None
         kind = reply.headers.index.get(b"content-type", b"")
         if kind[:16] == b"application/json":
-            return JsonTap()
+            return WholeTap(USAGE)
         return StreamTap() if reply.is_event_stream else None
 
     def fetches(self, link: Link, kind: str) -> bool:

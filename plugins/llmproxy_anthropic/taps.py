@@ -11,11 +11,11 @@ import re
 from typing import Any, Final
 
 from llmproxy.plugin import Usage
-from llmproxy_anthropic.usage import first_usage, last_usage, read_usage, usage_of_body
+from llmproxy_anthropic.usage import USAGE, read_usage
 
 #: Bytes kept of a stream's end: `message_delta` with its usage, container and edits needs less than half.
 TAIL: Final = 16 * 1024
-#: Bytes kept of a whole JSON answer's end, if it is longer, and of a head without any output.
+#: Bytes kept of a head without any output.
 LONG_TAIL: Final = 1024 * 1024
 
 _OUTPUT: Final = re.compile(
@@ -24,42 +24,6 @@ _OUTPUT: Final = re.compile(
 _OUTPUT_LONGEST: Final = 160
 _END: Final = re.compile(rb'"type" ?: ?"message_stop"')
 _FAILED: Final = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
-
-
-class JsonTap:
-    """Reads a whole JSON answer."""
-
-    __slots__ = ("_pieces", "_size", "first_output", "terminal", "usage")
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self.first_output = False
-        self.terminal = False
-        self.usage: Usage | None = None
-
-    def feed(self, data: bytes) -> None:
-        """Keep one piece; of a long answer, the tail."""
-        self.first_output = True
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > 2 * LONG_TAIL:
-            self._pieces = [b"".join(self._pieces)[-LONG_TAIL:]]
-            self._size = LONG_TAIL + 1
-
-    def end(self) -> None:
-        """Look for usage."""
-        self.terminal = True
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces = []
-        if self._size <= LONG_TAIL:
-            self.usage = usage_of_body(body)
-        else:
-            self.usage = read_usage(last_usage(body[-LONG_TAIL:]))
-
-    def fail(self, error: BaseException) -> None:
-        """Forget what came: half an answer tells no usage."""
-        self._pieces = []
 
 
 class StreamTap:
@@ -98,9 +62,9 @@ class StreamTap:
         rest = b"".join(self._pieces)
         self._pieces = []
         if not self.first_output:
-            self._started = first_usage(rest)
+            self._started = USAGE.first_object(rest)
         tail = rest[-TAIL:]
-        self.usage = read_usage(self._started, last_usage(tail))
+        self.usage = read_usage(self._started, next(USAGE.objects(tail), None))
         self.terminal = _END.search(tail) is not None or _FAILED.search(tail) is not None
 
     def _await_output(self, data: bytes) -> None:
@@ -108,6 +72,6 @@ class StreamTap:
         self.first_output = _OUTPUT.search(window) is not None or self._size > LONG_TAIL
         if self.first_output:
             head = b"".join(self._pieces)
-            self._started, self._carry = first_usage(head), b""
+            self._started, self._carry = USAGE.first_object(head), b""
         else:
             self._carry = window[-_OUTPUT_LONGEST:]

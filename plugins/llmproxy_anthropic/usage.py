@@ -5,29 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-import msgspec
-import orjson
-
-from llmproxy.plugin import Usage
-
-_KEY: Final = b'"usage"'
-_MAX_OBJECT: Final = 16 * 1024
-
-
-class _Envelope(msgspec.Struct, gc=False):
-    usage: dict[str, Any] | None = None
-
-
-_envelope: Final = msgspec.json.Decoder(_Envelope)
-
-
-def usage_of_body(body: bytes) -> Usage | None:
-    """Read the `usage` member of a whole JSON answer."""
-    try:
-        told = _envelope.decode(body).usage
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return read_usage(told)
+from llmproxy.plugin import Usage, UsageReader
 
 
 def read_usage(*told: Mapping[str, Any] | None) -> Usage | None:
@@ -69,38 +47,10 @@ def write_usage(usage: Usage) -> dict[str, Any]:
     return told
 
 
-def first_usage(data: bytes) -> dict[str, Any] | None:
-    """Read the first usage object in a piece of a stream that may be cut anywhere."""
-    at = data.find(_KEY)
-    return None if at < 0 else _object_after(data, at + len(_KEY))
-
-
-def last_usage(data: bytes) -> dict[str, Any] | None:
-    """Read the last whole usage object likewise."""
-    at = len(data)
-    while (at := data.rfind(_KEY, 0, at)) >= 0:
-        told = _object_after(data, at + len(_KEY))
-        if told is not None:
-            return told
-    return None
-
-
-def _object_after(data: bytes, at: int) -> dict[str, Any] | None:
-    """Parse the object that is the value of a key ending at `at`; its strings hold no braces, or it is not read."""
-    start = data.find(b"{", at, at + 8)
-    if start < 0 or data[at:start].strip(b" \t\r\n") != b":":
-        return None
-    end, limit = start, start + _MAX_OBJECT
-    while (end := data.find(b"}", end, limit) + 1) > 0:
-        if data.count(b"{", start, end) == data.count(b"}", start, end):
-            try:
-                value = orjson.loads(data[start:end])
-            except orjson.JSONDecodeError:
-                return None
-            return value if isinstance(value, dict) else None
-    return None
-
-
 def _count(told: Mapping[str, Any], key: str) -> int | None:
     value = told.get(key)
     return value if type(value) is int and value >= 0 else None
+
+
+#: Finds what `read_usage` reads.
+USAGE: Final = UsageReader("usage", read_usage)

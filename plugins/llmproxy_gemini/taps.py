@@ -12,13 +12,11 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import Usage
-from llmproxy_gemini.usage import last_usage, usage_of_body
+from llmproxy.plugin import Usage, event_data
+from llmproxy_gemini.usage import USAGE
 
 #: Bytes kept of a stream's end; a usage object with all its details needs a quarter.
 TAIL: Final = 4 * 1024
-#: Bytes kept of a whole JSON answer.
-LONG_TAIL: Final = 1024 * 1024
 #: An event that outgrows this is output, whatever it says.
 _MAX_EVENT: Final = 1024 * 1024
 
@@ -27,39 +25,6 @@ _BLANK_LINE: Final = re.compile(rb"\n\r?\n|\r\r")
 _ENDS: Final = (b'"finishReason"', b'"blockReason"')
 _FAILED: Final = re.compile(rb'(?:data: ?|[\[,]\s*)\{\s*"error"')
 _LONGEST_END: Final = max(map(len, _ENDS)) - 1
-
-
-class JsonTap:
-    """Reads a whole JSON answer."""
-
-    __slots__ = ("_pieces", "_size", "first_output", "terminal", "usage")
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self.first_output = False
-        self.terminal = False
-        self.usage: Usage | None = None
-
-    def feed(self, data: bytes) -> None:
-        """Keep one piece; of a long answer, the tail."""
-        self.first_output = True
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > 2 * LONG_TAIL:
-            self._pieces = [b"".join(self._pieces)[-LONG_TAIL:]]
-            self._size = LONG_TAIL + 1
-
-    def end(self) -> None:
-        """Look for usage."""
-        self.terminal = True
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces = []
-        self.usage = usage_of_body(body) if self._size <= LONG_TAIL else last_usage(body[-LONG_TAIL:])
-
-    def fail(self, error: BaseException) -> None:
-        """Forget what came: half an answer tells no usage."""
-        self._pieces = []
 
 
 class StreamTap:
@@ -114,7 +79,7 @@ class StreamTap:
     def _conclude(self) -> bytes:
         tail = b"".join(self._pieces)
         self._pieces = []
-        self.usage = last_usage(tail) or self._earlier
+        self.usage = USAGE.last(tail) or self._earlier
         self.terminal = self.terminal or _FAILED.search(tail) is not None
         return tail
 
@@ -142,14 +107,8 @@ class StreamTap:
         whole = b"".join(self._pieces)
         tail = whole[-TAIL:]
         if b'"usageMetadata"' not in tail:
-            self._earlier = last_usage(whole) or self._earlier
+            self._earlier = USAGE.last(whole) or self._earlier
         self._pieces, self._size = [tail], TAIL
-
-
-def event_data(event: bytes) -> bytes:
-    """Return the data of one event, its lines joined."""
-    lines = (line for line in event.splitlines() if line.startswith(b"data:"))
-    return b"\n".join(line[5:] for line in lines)
 
 
 def _holds_output(event: bytes) -> bool:

@@ -17,11 +17,13 @@ from llmproxy.plugin import (
     UpstreamConfig,
     UpstreamFace,
     UpstreamRequest,
+    WholeTap,
     read_error,
 )
 from llmproxy_gemini import passing
 from llmproxy_gemini.paths import streams_events
-from llmproxy_gemini.taps import JsonTap, StreamTap
+from llmproxy_gemini.taps import StreamTap
+from llmproxy_gemini.usage import USAGE
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
@@ -72,7 +74,7 @@ class GeminiUpstream(Untranslated):
             return None
         as_array = exchange.streamed and self.native(exchange)
         as_array = as_array and not streams_events(exchange.request.query)
-        return StreamTap(array=True) if as_array else JsonTap()
+        return StreamTap(array=True) if as_array else WholeTap(USAGE)
 
     def fetches(self, link: Link, kind: str) -> bool:
         """Have what is behind plain http fetched: Google takes https, `gs:` and its own files, as was recorded."""

@@ -32,11 +32,13 @@ from llmproxy.plugin import (
     UpstreamConfig,
     UpstreamFace,
     UpstreamRequest,
+    WholeTap,
 )
 from llmproxy_openai import conversation, encoding, errors, reading
 from llmproxy_openai.calls import LOSS_NAMES, is_responses
 from llmproxy_openai.filters import UsageEventFilter
-from llmproxy_openai.taps import JsonTap, StreamTap
+from llmproxy_openai.taps import StreamTap
+from llmproxy_openai.usage import USAGE
 
 if TYPE_CHECKING:
     from llmproxy.canonical import (
@@ -198,7 +200,7 @@ class OpenAIUpstream(Untranslated):
             return None
         kind = reply.headers.index.get(b"content-type", b"")
         if kind[:16] == b"application/json":
-            return JsonTap()
+            return WholeTap(USAGE)
         return StreamTap() if reply.is_event_stream else None
 
     def stream_filter(self, exchange: Exchange) -> ByteFilter | None:

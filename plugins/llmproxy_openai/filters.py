@@ -6,7 +6,7 @@ import re
 
 import orjson
 
-from llmproxy_openai.taps import event_data
+from llmproxy.plugin import event_data
 
 _EMPTY_CHOICES = re.compile(rb'"choices" ?: ?\[\]')
 _EVENT_END = re.compile(rb"\n\r?\n|\r\r")

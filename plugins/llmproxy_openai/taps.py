@@ -13,12 +13,12 @@ from typing import Any
 
 import orjson
 
-from llmproxy.plugin import Usage
-from llmproxy_openai.usage import last_usage, usage_of_body
+from llmproxy.plugin import Usage, event_data
+from llmproxy_openai.usage import USAGE
 
 #: Bytes kept of a stream's end; the longest usage event known and `[DONE]` need less than half.
 TAIL = 4 * 1024
-#: Bytes kept of a final event that repeats the answer, and of a whole JSON answer.
+#: Bytes kept of a final event that repeats the answer.
 LONG_TAIL = 1024 * 1024
 #: An event that outgrows this is output, whatever it says.
 _MAX_EVENT = 1024 * 1024
@@ -35,39 +35,6 @@ _BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")
 _DONE_LEADS = (b"\ndata: ", b"\ndata:", b"\rdata: ", b"\rdata:")
 _FINISHED = re.compile(rb'"finish_reason" ?: ?"')
 _FAILED = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
-
-
-class JsonTap:
-    """Reads a whole JSON answer."""
-
-    __slots__ = ("_pieces", "_size", "first_output", "terminal", "usage")
-
-    def __init__(self) -> None:
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self.first_output = False
-        self.terminal = False
-        self.usage: Usage | None = None
-
-    def feed(self, data: bytes) -> None:
-        """Keep one piece; of a long answer, the tail."""
-        self.first_output = True
-        self._pieces.append(data)
-        self._size += len(data)
-        if self._size > 2 * LONG_TAIL:
-            self._pieces = [b"".join(self._pieces)[-LONG_TAIL:]]
-            self._size = LONG_TAIL + 1
-
-    def end(self) -> None:
-        """Look for usage."""
-        self.terminal = True
-        body = self._pieces[0] if len(self._pieces) == 1 else b"".join(self._pieces)
-        self._pieces = []
-        self.usage = usage_of_body(body) if self._size <= LONG_TAIL else last_usage(body[-LONG_TAIL:])
-
-    def fail(self, error: BaseException) -> None:
-        """Forget what came: half an answer tells no usage."""
-        self._pieces = []
 
 
 class StreamTap:
@@ -122,7 +89,7 @@ class StreamTap:
     def _conclude(self) -> bytes:
         tail = self._tail()
         self._pieces = []
-        self.usage = last_usage(tail)
+        self.usage = USAGE.last(tail)
         self.terminal = self._final_at >= 0 or _says_done(tail) or _FAILED.search(tail) is not None
         return tail
 
@@ -181,14 +148,6 @@ class StreamTap:
 def _says_done(tail: bytes) -> bool:
     at = tail.rfind(b"[DONE]")
     return at >= 0 and (b"\n" + tail[max(0, at - 7) : at]).endswith(_DONE_LEADS)
-
-
-def event_data(event: bytes) -> bytes:
-    """Return the data of one event, its lines joined."""
-    if event.startswith(b"data: ") and event.find(b"\n") >= len(event) - 2:
-        return event[6:]
-    lines = (line for line in event.splitlines() if line.startswith(b"data:"))
-    return b"\n".join(line[5:] for line in lines)
 
 
 def has_output(message: dict[str, Any]) -> bool:

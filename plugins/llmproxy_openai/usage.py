@@ -2,49 +2,14 @@
 
 from __future__ import annotations
 
-import re
-from typing import Any
+from typing import Any, Final
 
-import msgspec
-import orjson
-
-from llmproxy.plugin import Usage
-
-_MARK = re.compile(rb'"usage"[ \t\r\n]*:[ \t\r\n]*\{')
-_MAX_OBJECT = 16 * 1024
+from llmproxy.plugin import Usage, UsageReader
 
 # Where providers put the same counts.
 _DETAILS_IN = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details")
 _DETAILS_OUT = ("completion_tokens_details", "output_tokens_details", "completion_token_details")
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
-
-
-class _Envelope(msgspec.Struct, gc=False):
-    usage: dict[str, Any] | None = None
-
-
-_envelope = msgspec.json.Decoder(_Envelope)
-
-
-def usage_of_body(body: bytes) -> Usage | None:
-    """Read the `usage` member of a whole JSON answer."""
-    try:
-        told = _envelope.decode(body).usage
-    except (msgspec.DecodeError, RecursionError):
-        return None
-    return None if told is None else read_usage(told)
-
-
-def last_usage(data: bytes) -> Usage | None:
-    """Read the last usage object in a piece of JSON text, or of a stream of it, that may be cut anywhere."""
-    at = len(data)
-    while (at := data.rfind(b'"usage"', 0, at)) >= 0:
-        mark = _MARK.match(data, at)
-        told = None if mark is None else _object_at(data, mark.end() - 1)
-        usage = None if told is None else read_usage(told)
-        if usage is not None:
-            return usage
-    return None
 
 
 def read_usage(told: dict[str, Any]) -> Usage | None:
@@ -113,14 +78,5 @@ def _details(told: dict[str, Any], keys: tuple[str, ...]) -> dict[str, Any]:
     return {}
 
 
-def _object_at(data: bytes, start: int) -> dict[str, Any] | None:
-    """Parse the object that starts at `start`; its strings hold no braces, or it is not read."""
-    end, limit = start, start + _MAX_OBJECT
-    while (end := data.find(b"}", end, limit) + 1) > 0:
-        if data.count(b"{", start, end) == data.count(b"}", start, end):
-            try:
-                value = orjson.loads(data[start:end])
-            except orjson.JSONDecodeError:
-                return None
-            return value if isinstance(value, dict) else None
-    return None
+#: Finds what `read_usage` reads.
+USAGE: Final = UsageReader("usage", read_usage)

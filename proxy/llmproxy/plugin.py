@@ -85,6 +85,7 @@ from llmproxy.runtime import ChildRequest, Clock, Runtime
 from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, EventTooLarge, Framer, parse
 from llmproxy.stores import Store, StoreAway, StoreUrl
+from llmproxy.taps import UsageReader, WholeTap, event_data
 from llmproxy.units import Duration, Size
 
 __all__ = [
@@ -174,10 +175,13 @@ __all__ = [
     "UpstreamRequest",
     "UpstreamTimeout",
     "Usage",
+    "UsageReader",
+    "WholeTap",
     "carried_headers",
     "elements",
     "encode_line",
     "error_of",
+    "event_data",
     "fetch_public",
     "hookimpl",
     "in_order",

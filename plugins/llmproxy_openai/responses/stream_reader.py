@@ -7,12 +7,11 @@ from typing import Any, Final
 import orjson
 
 from llmproxy.canonical import Counted, Failed, Finished, Started, StreamEvent, TruncatedStream
-from llmproxy.plugin import Framer, error_of
+from llmproxy.plugin import Framer, error_of, event_data
 from llmproxy_openai.responses.answer_reader import failure_of
 from llmproxy_openai.responses.item_events import Event, ItemEvents
 from llmproxy_openai.responses.output_reader import STRANGE, created_of, finish_of, string
 from llmproxy_openai.responses.told_blocks import ToldBlocks
-from llmproxy_openai.taps import event_data
 from llmproxy_openai.usage import read_usage
 
 #: Bytes of one event; the last one repeats the answer, pictures among it.

@@ -18,9 +18,18 @@ from llmproxy.canonical import (
     Started,
     Text,
 )
-from llmproxy.plugin import ClientFace, Endpoint, GatewayError, Headers, MessageEdit, Reply, UpstreamFace
+from llmproxy.plugin import (
+    ClientFace,
+    Endpoint,
+    GatewayError,
+    Headers,
+    MessageEdit,
+    Reply,
+    UpstreamFace,
+    WholeTap,
+)
 from llmproxy_anthropic.faces import AnthropicClient, AnthropicUpstream
-from llmproxy_anthropic.taps import JsonTap, StreamTap
+from llmproxy_anthropic.taps import StreamTap
 
 ROOT = Path(__file__).parents[3]
 ASKED = {"model": "m", "max_tokens": 9, "messages": [{"role": "user", "content": "Hi"}]}
@@ -43,7 +52,7 @@ def test_its_paths_are_claimed_and_shared_ones_by_the_header():
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("application/json", JsonTap),
+        ("application/json", WholeTap),
         ("text/event-stream; charset=utf-8", StreamTap),
         ("application/x-jsonl", type(None)),
     ],

@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from llmproxy.plugin import Usage
 from llmproxy.testing import assert_bytes_invariant
-from llmproxy_anthropic.taps import LONG_TAIL, TAIL, JsonTap, StreamTap
+from llmproxy_anthropic.taps import LONG_TAIL, TAIL, StreamTap
 
 from .conftest import stream_bytes, streamed
 
@@ -136,35 +136,6 @@ def test_a_head_without_end_counts_as_output():
 
     assert tap.first_output
     assert sum(map(len, tap._pieces)) <= LONG_TAIL + 64 * 1024
-
-
-def test_a_whole_answer_tells_its_usage_at_its_end():
-    tap = JsonTap()
-    tap.feed(b'{"usage":{"input_')
-    assert (tap.first_output, tap.terminal, tap.usage) == (True, False, None)
-
-    tap.feed(b'tokens":9,"output_tokens":1}}')
-    tap.end()
-    assert (tap.terminal, tap.usage) == (True, Usage(9, 0, 0, 1))
-
-
-def test_half_an_answer_tells_nothing():
-    tap = JsonTap()
-    tap.feed(b'{"usage":{"input_tokens":9},"x":')
-    tap.fail(ConnectionResetError())
-
-    assert (tap.terminal, tap.usage) == (False, None)
-
-
-@pytest.mark.parametrize("cut", [64 * 1024, 3 * LONG_TAIL])
-def test_a_long_answer_tells_usage_at_its_end(cut):
-    body = b'{"content":"' + b"x" * 3 * LONG_TAIL + b'","usage":{"input_tokens":9}}'
-    tap = JsonTap()
-    for start in range(0, len(body), cut):
-        tap.feed(body[start : start + cut])
-    tap.end()
-
-    assert tap.usage == Usage(9)
 
 
 @pytest.mark.shared

@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.plugin import Usage
-from llmproxy_anthropic.usage import first_usage, last_usage, read_usage, usage_of_body, write_usage
+from llmproxy_anthropic.usage import USAGE, read_usage, write_usage
 
 from .conftest import whole
 
@@ -57,7 +57,7 @@ def test_buckets_come_back_as_they_were_written(usage):
 
 @pytest.mark.parametrize("body", [b"", b"{", b"[]", b'{"usage":3}', b'{"usage":null}', b"[" * 9999])
 def test_a_body_without_usage_has_none(body):
-    assert usage_of_body(body) is None
+    assert USAGE.of_body(body) is None
 
 
 @pytest.mark.parametrize(
@@ -72,14 +72,14 @@ def test_a_body_without_usage_has_none(body):
     ],
 )
 def test_usage_is_found_in_pieces_of_a_stream(data, first, last):
-    assert (first_usage(data), last_usage(data)) == (first, last)
+    assert (USAGE.first_object(data), next(USAGE.objects(data), None)) == (first, last)
 
 
 @pytest.mark.shared
 def test_golden_every_recorded_answers_buckets_sum_to_its_total(recordings):
     for record in whole(recordings):
         told = record["response"]["body"]["usage"]
-        usage = usage_of_body(orjson.dumps(record["response"]["body"]))
+        usage = USAGE.of_body(orjson.dumps(record["response"]["body"]))
         into = [told.get(f"{kind}input_tokens") or 0 for kind in ("", "cache_read_", "cache_creation_")]
 
         assert usage is not None

@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.plugin import Usage
-from llmproxy_gemini.taps import TAIL, JsonTap, StreamTap, event_data, has_output
+from llmproxy_gemini.taps import TAIL, StreamTap, has_output
 from llmproxy_gemini.usage import read_usage
 
 from .conftest import streamed, whole
@@ -24,7 +24,7 @@ USAGE = b',"usageMetadata": {"promptTokenCount": 3,"candidatesTokenCount": %d}'
 STREAM = event("") + event("Hi", usage=USAGE % 1) + event("", b',"finishReason": "STOP"', USAGE % 2)
 
 
-def tapped(tap: StreamTap | JsonTap, *pieces: bytes) -> StreamTap | JsonTap:
+def tapped(tap: StreamTap, *pieces: bytes) -> StreamTap:
     for piece in pieces:
         tap.feed(piece)
     tap.end()
@@ -108,30 +108,6 @@ def test_an_array_is_whole_once_it_is_closed(cut: int, terminal: bool) -> None:
     assert tap.usage == Usage(3, 0, 0, 0, 0)
 
 
-def test_a_whole_answer_is_read_at_its_end() -> None:
-    body = b'{"candidates": [], "usageMetadata": {"promptTokenCount": 3}}'
-
-    tap = tapped(JsonTap(), body[:9], body[9:])
-
-    assert (tap.usage, tap.terminal, tap.first_output) == (Usage(3, 0, 0, 0, 0), True, True)
-
-
-def test_half_an_answer_tells_no_usage() -> None:
-    tap = JsonTap()
-    tap.feed(b'{"usageMetadata": {"promptTokenCount": 3}')
-    tap.fail(ConnectionError())
-
-    assert tap.usage is None
-
-
-def test_a_long_answer_is_read_from_its_tail() -> None:
-    tail = b'"}],"usageMetadata": {"promptTokenCount": 3}}'
-
-    tap = tapped(JsonTap(), b'{"candidates": [{"x": "', *[b"x" * 500_000] * 6, tail)
-
-    assert tap.usage == Usage(3, 0, 0, 0, 0)
-
-
 @pytest.mark.parametrize(
     "chunk",
     [
@@ -142,10 +118,6 @@ def test_a_long_answer_is_read_from_its_tail() -> None:
 )
 def test_what_is_no_output(chunk: dict[str, Any]) -> None:
     assert not has_output(chunk)
-
-
-def test_lines_of_data_are_joined() -> None:
-    assert event_data(b"id: 1\r\ndata: {\r\ndata:}\r\n\r\n") == b" {\n}"
 
 
 def test_recorded_streams_end_and_tell_their_usage(recordings: list[dict[str, Any]]) -> None:

@@ -5,9 +5,9 @@ from typing import Any
 import pytest
 
 from llmproxy.canonical import CountAnswer, GenerateRequest, Link, Losses
-from llmproxy.plugin import Endpoint, Headers, Reply, UpstreamConfig, UpstreamFace
+from llmproxy.plugin import Endpoint, Headers, Reply, UpstreamConfig, UpstreamFace, WholeTap
 from llmproxy_gemini.streams import ChunkDecoder
-from llmproxy_gemini.taps import JsonTap, StreamTap
+from llmproxy_gemini.taps import StreamTap
 from llmproxy_gemini.upstream import GeminiUpstream
 
 from .conftest import MakeExchange
@@ -24,10 +24,10 @@ def reply(kind: str, status: int = 200) -> Reply:
 @pytest.mark.parametrize(
     ("path", "kind", "expected"),
     [
-        ("/v1/models/m:generateContent", "application/json; charset=UTF-8", JsonTap),
+        ("/v1/models/m:generateContent", "application/json; charset=UTF-8", WholeTap),
         (STREAM + "?alt=sse", "text/event-stream", StreamTap),
         (STREAM, "application/json", StreamTap),
-        (STREAM + "?alt=sse", "application/json", JsonTap),
+        (STREAM + "?alt=sse", "application/json", WholeTap),
         ("/v1/models/m:generateContent", "audio/mpeg", type(None)),
     ],
 )

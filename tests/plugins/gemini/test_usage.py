@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from llmproxy.plugin import Usage
-from llmproxy_gemini.usage import last_usage, read_usage, usage_of_body, written_usage
+from llmproxy_gemini.usage import USAGE, read_usage, written_usage
 
 from .conftest import streamed, whole
 
@@ -60,7 +60,7 @@ def test_no_usage_is_an_empty_object() -> None:
 
 @pytest.mark.parametrize("body", [b"", b"[]", b'{"usageMetadata":3}', b"{", b"\xff"])
 def test_a_body_without_usage_tells_none(body: bytes) -> None:
-    assert usage_of_body(body) is None
+    assert USAGE.of_body(body) is None
 
 
 @pytest.mark.parametrize(
@@ -71,13 +71,13 @@ def test_a_body_without_usage_tells_none(body: bytes) -> None:
     ],
 )
 def test_the_last_whole_usage_counts(data: bytes) -> None:
-    assert last_usage(data) == Usage(1, 0, 0, 0, 0)
+    assert USAGE.last(data) == Usage(1, 0, 0, 0, 0)
 
 
 def test_every_recorded_answers_buckets_sum_to_its_total(recordings: list[dict[str, Any]]) -> None:
     for record, body in whole(recordings, "gemini.generate"):
         told = orjson.loads(body)["usageMetadata"]
-        usage = usage_of_body(body)
+        usage = USAGE.of_body(body)
 
         assert usage is not None
         assert usage.total == told.get("totalTokenCount", usage.total), record["id"]
@@ -88,7 +88,7 @@ def test_every_recorded_answers_buckets_sum_to_its_total(recordings: list[dict[s
 def test_every_recorded_stream_tells_its_last_usage(recordings: list[dict[str, Any]]) -> None:
     for record, data in streamed(recordings):
         told = orjson.loads(data.rpartition(b"data: ")[2])["usageMetadata"]
-        usage = last_usage(data)
+        usage = USAGE.last(data)
 
         assert usage is not None
         assert usage.total == told["totalTokenCount"], record["id"]

@@ -17,10 +17,11 @@ from llmproxy.plugin import (
     Reply,
     UpstreamConfig,
     UpstreamFace,
+    WholeTap,
 )
 from llmproxy_openai.faces import OpenAIClient, OpenAIUpstream, ResponsesUpstream
 from llmproxy_openai.filters import UsageEventFilter
-from llmproxy_openai.taps import JsonTap, StreamTap
+from llmproxy_openai.taps import StreamTap
 
 if TYPE_CHECKING:
     from .conftest import MakeExchange
@@ -46,8 +47,8 @@ def test_models_are_listed_as_openai_lists_them(exchange_for: MakeExchange) -> N
 @pytest.mark.parametrize(
     ("kind", "expected"),
     [
-        ("application/json", JsonTap),
-        ("application/json; charset=utf-8", JsonTap),
+        ("application/json", WholeTap),
+        ("application/json; charset=utf-8", WholeTap),
         ("text/event-stream; charset=utf-8", StreamTap),
         ("audio/mpeg", type(None)),
     ],

@@ -10,9 +10,9 @@ from hypothesis import given
 from hypothesis import strategies as st
 from openai import AsyncOpenAI
 
+from llmproxy.plugin import event_data
 from llmproxy.testing import assert_bytes_invariant
 from llmproxy_openai.filters import UsageEventFilter
-from llmproxy_openai.taps import event_data
 
 EXTRA = b'data: {"id":"c","object":"chat.completion.chunk","choices":[],"usage":{"total_tokens":7}}\n\n'
 WORDS = [

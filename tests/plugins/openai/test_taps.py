@@ -7,9 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import Usage
+from llmproxy.plugin import Usage, event_data
 from llmproxy.testing import assert_bytes_invariant
-from llmproxy_openai.taps import LONG_TAIL, TAIL, JsonTap, StreamTap, event_data, has_output
+from llmproxy_openai.taps import LONG_TAIL, TAIL, StreamTap, has_output
 from llmproxy_openai.usage import read_usage
 
 DONE = b"data: [DONE]\n\n"
@@ -231,51 +231,6 @@ def test_a_final_event_longer_than_what_is_kept_still_tells_usage_at_its_end() -
 )
 def test_output_is_told_from_preamble(message: dict[str, Any], expected: bool) -> None:
     assert has_output(message) is expected
-
-
-@pytest.mark.parametrize(
-    ("raw", "expected"),
-    [
-        (b"data: {}\n\n", b"{}"),
-        (b"data:{}\n\n", b"{}"),
-        (b"event: x\ndata: {\ndata: }\n\n", b"{\n }"),
-        (b": comment\n\n", b""),
-    ],
-)
-def test_the_data_of_an_event_is_its_data_lines(raw: bytes, expected: bytes) -> None:
-    assert event_data(raw).strip() == expected
-
-
-def test_a_whole_answer_tells_its_usage_at_its_end() -> None:
-    tap = JsonTap()
-    tap.feed(b'{"usage":{"total_')
-    assert (tap.first_output, tap.terminal, tap.usage) == (True, False, None)
-
-    tap.feed(b'tokens":9}}')
-    tap.end()
-    assert (tap.terminal, tap.usage) == (True, Usage(9))
-
-
-def test_half_an_answer_tells_nothing() -> None:
-    tap = JsonTap()
-    tap.feed(b'{"usage":{"total_tokens":9},"x":')
-
-    tap.fail(ConnectionResetError())
-
-    assert (tap.terminal, tap.usage) == (False, None)
-
-
-@pytest.mark.parametrize("size", [LONG_TAIL, 3 * LONG_TAIL])
-@pytest.mark.parametrize("cut", [64 * 1024, 10 * LONG_TAIL])
-def test_a_long_answer_tells_usage_at_its_end(size: int, cut: int) -> None:
-    body = b'{"data":"' + b"x" * size + b'","usage":{"total_tokens":9}}'
-    tap = JsonTap()
-    for start in range(0, len(body), cut):
-        tap.feed(body[start : start + cut])
-
-    tap.end()
-
-    assert tap.usage == Usage(9)
 
 
 @pytest.mark.shared

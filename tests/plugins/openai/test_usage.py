@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.plugin import Usage
-from llmproxy_openai.usage import last_usage, read_usage, usage_of_body
+from llmproxy_openai.usage import USAGE, read_usage
 
 
 @pytest.mark.parametrize(
@@ -117,14 +117,14 @@ def test_a_bodys_own_usage_is_read_and_no_other() -> None:
         b'{"tools":[{"usage":{"total_tokens":99}}],"usage":{"prompt_tokens":1,"completion_tokens":2},"x":{}}'
     )
 
-    assert usage_of_body(body) == Usage(1, 0, 0, 2)
+    assert USAGE.of_body(body) == Usage(1, 0, 0, 2)
 
 
 @pytest.mark.parametrize(
     "body", [b"", b"[]", b"{", b'{"usage":null}', b'{"usage":7}', b'{"usage":{}}', b"[" * 5000]
 )
 def test_a_body_without_usage_tells_none(body: bytes) -> None:
-    assert usage_of_body(body) is None
+    assert USAGE.of_body(body) is None
 
 
 def test_the_last_usage_of_a_cut_text_is_found() -> None:
@@ -134,7 +134,7 @@ def test_the_last_usage_of_a_cut_text_is_found() -> None:
     )
     data = first + b"\n\ndata: " + second + b'\n\n{"usage":{'
 
-    assert last_usage(data) == Usage(2)
+    assert USAGE.last(data) == Usage(2)
 
 
 @pytest.mark.parametrize(
@@ -150,7 +150,7 @@ def test_the_last_usage_of_a_cut_text_is_found() -> None:
     ],
 )
 def test_what_only_looks_like_usage_is_none(data: bytes) -> None:
-    assert last_usage(data) is None
+    assert USAGE.last(data) is None
 
 
 @pytest.mark.shared
@@ -158,7 +158,7 @@ def test_every_recorded_total_is_the_sum_of_the_buckets(recordings: list[dict[st
     bodies = [r["response"].get("body") for r in recordings]
     told = [b["usage"] for b in bodies if isinstance(b, dict) and isinstance(b.get("usage"), dict)]
     totals = [t["total_tokens"] for t in told if t.get("total_tokens") is not None]
-    usages = [usage_of_body(orjson.dumps({"usage": t})) for t in told if t.get("total_tokens") is not None]
+    usages = [USAGE.of_body(orjson.dumps({"usage": t})) for t in told if t.get("total_tokens") is not None]
 
     assert len(totals) > 500
     assert [usage.total if usage else None for usage in usages] == totals
