@@ -26,8 +26,9 @@ from llmproxy.canonical import (
     ToolChoice,
     ToolResult,
 )
+from llmproxy.plugin import BadField
 from llmproxy_anthropic.blocks import read_cache, read_content
-from llmproxy_anthropic.errors import BadField, UnsupportedThread
+from llmproxy_anthropic.errors import UnsupportedThread
 from llmproxy_anthropic.reading import COUNT
 from llmproxy_anthropic.thoughts import OWN
 from llmproxy_anthropic.values import (

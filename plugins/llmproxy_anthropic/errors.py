@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply, retry_fields
+from llmproxy.plugin import BadField, GatewayError, ProviderError, Reply, retry_fields
 
 _TYPE_OF_KIND: Final = {
     "invalid_request": "invalid_request_error",
@@ -36,14 +36,6 @@ _TYPE_OF_STATUS: Final = {
 # The words of Anthropic's own for which no kind stands.
 _OWN: Final = frozenset({"conflict_error", "memory_precondition_failed_error", "memory_path_conflict_error"})
 _OVERLOADED: Final = 529
-
-
-class BadField(BadRequest):
-    """A member of the request's body is not as it must be; the message names it."""
-
-    def __init__(self, code: str, message: str, param: str | None = None, *, status: int = 400) -> None:
-        super().__init__(code, message, status=status)
-        self.param = param
 
 
 class UnsupportedThread(BadField):

@@ -8,8 +8,7 @@ from typing import Final
 import msgspec
 import orjson
 
-from llmproxy.plugin import ClientRequest, DuplicateKey, Exchange, Member, member_value, scan
-from llmproxy_anthropic.errors import BadField
+from llmproxy.plugin import BadField, ClientRequest, DuplicateKey, Exchange, Member, member_value, scan
 
 KEYS: Final = frozenset({"model", "stream"})
 COUNT: Final = "/count_tokens"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 import orjson
 
-from llmproxy_anthropic.errors import BadField
+from llmproxy.plugin import BadField
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses

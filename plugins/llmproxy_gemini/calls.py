@@ -17,6 +17,7 @@ from llmproxy.canonical import (
     ModelRequest,
 )
 from llmproxy.plugin import (
+    BadField,
     BadRequest,
     Endpoint,
     Exchange,
@@ -30,7 +31,6 @@ from llmproxy_gemini.counting import read_count, read_count_answer, write_count,
 from llmproxy_gemini.decoding import generate_request
 from llmproxy_gemini.embeddings import read_batch, read_embed, read_vectors, write_embed, write_vectors
 from llmproxy_gemini.encoding import write_request
-from llmproxy_gemini.errors import BadField
 from llmproxy_gemini.fields import members, unreadable
 from llmproxy_gemini.paths import Call, target, written
 from llmproxy_gemini.streams import ChunkDecoder

@@ -9,6 +9,7 @@ import msgspec
 import orjson
 
 from llmproxy.plugin import (
+    BadField,
     DuplicateKey,
     Edit,
     JsonFault,
@@ -20,7 +21,6 @@ from llmproxy.plugin import (
     message_edits,
     scan,
 )
-from llmproxy_gemini.errors import BadField
 
 _SYSTEM: Final = ("systemInstruction", "system_instruction")
 _WRAPPED: Final = ("generateContentRequest", "generate_content_request")

@@ -23,8 +23,7 @@ from llmproxy.canonical import (
     ToolChoice,
     ToolResult,
 )
-from llmproxy.plugin import BadRequest
-from llmproxy_gemini.errors import BadField
+from llmproxy.plugin import BadField, BadRequest
 from llmproxy_gemini.fields import bad, items, lose_rest, members, text, texts, word
 from llmproxy_gemini.parts import Calls, joined_text, read_parts
 from llmproxy_gemini.sampling import read_sampling

@@ -5,8 +5,7 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmproxy.canonical import EmbedAnswer, EmbedRequest, Losses
-from llmproxy.plugin import BadRequest
-from llmproxy_gemini.errors import BadField
+from llmproxy.plugin import BadField, BadRequest
 from llmproxy_gemini.fields import integer, items, lose_rest, members, unreadable, word
 from llmproxy_gemini.parts import joined_text
 from llmproxy_gemini.paths import resource_name

@@ -9,7 +9,7 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply, retry_fields
+from llmproxy.plugin import BadField, GatewayError, ProviderError, Reply, retry_fields
 
 _WORD_OF_STATUS: Final = {
     400: "INVALID_ARGUMENT",
@@ -47,14 +47,6 @@ _WORD_OF_KIND: Final = {
 
 _TYPE: Final = "type.googleapis.com/google.rpc."
 _DOMAIN: Final = "llmproxy"
-
-
-class BadField(BadRequest):
-    """A member of the request's body is not as it must be; `param` is its path."""
-
-    def __init__(self, code: str, message: str, param: str | None = None, *, status: int = 400) -> None:
-        super().__init__(code, message, status=status)
-        self.param = param
 
 
 def describe(error: GatewayError) -> dict[str, Any]:

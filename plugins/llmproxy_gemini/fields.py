@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping
 from functools import lru_cache
 from typing import TYPE_CHECKING, Any, Final
 
-from llmproxy_gemini.errors import BadField
+from llmproxy.plugin import BadField
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import orjson
 
-from llmproxy.plugin import BadRequest, GatewayError, ProviderError, Reply, retry_fields
+from llmproxy.plugin import BadField, GatewayError, ProviderError, Reply, retry_fields
 
 # OpenAI calls most refusals invalid_request_error, a wrong key among them; the code tells them apart.
 _TYPES = {403: "permission_error", 429: "rate_limit_error"}
@@ -19,14 +19,6 @@ _OF_KIND = {
     "timeout": ("server_error", None),
     "server": ("server_error", None),
 }
-
-
-class BadField(BadRequest):
-    """A member of the request's body is not as it must be; `param` names it."""
-
-    def __init__(self, code: str, message: str, param: str | None = None, *, status: int = 400) -> None:
-        super().__init__(code, message, status=status)
-        self.param = param
 
 
 def describe(error: GatewayError) -> dict[str, str | None]:

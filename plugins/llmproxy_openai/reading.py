@@ -7,8 +7,7 @@ from collections.abc import Callable, Mapping
 import msgspec
 import orjson
 
-from llmproxy.plugin import ClientRequest, DuplicateKey, Exchange, Member, member_value, scan
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField, ClientRequest, DuplicateKey, Exchange, Member, member_value, scan
 from llmproxy_openai.multipart import boundary_of, fields
 
 KEYS = frozenset({"model", "stream", "stream_options"})

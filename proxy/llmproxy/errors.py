@@ -40,6 +40,14 @@ class BadRequest(GatewayError):
         super().__init__(status, code, message)
 
 
+class BadField(BadRequest):
+    """A member of the request's body is not as it must be; `param` is its path, under the caller's own name for it."""
+
+    def __init__(self, code: str, message: str, param: str | None = None, *, status: int = 400) -> None:
+        super().__init__(code, message, status=status)
+        self.param = param
+
+
 class UpstreamError(GatewayError):
     """An attempt failed before or while its reply came.
 

@@ -21,6 +21,7 @@ from llmproxy.dialects import (
     no_translation,
 )
 from llmproxy.errors import (
+    BadField,
     BadRequest,
     ConfigError,
     GatewayError,
@@ -94,6 +95,7 @@ __all__ = [
     "STATUS_OF_KIND",
     "AdminRequest",
     "Attempt",
+    "BadField",
     "BadRequest",
     "Body",
     "BodyTooLarge",

@@ -1,6 +1,7 @@
 import pytest
 
 from llmproxy.errors import (
+    BadField,
     BadRequest,
     ConfigError,
     ConfigErrors,
@@ -24,6 +25,14 @@ def test_a_bad_request_is_400_unless_said_otherwise(given, status):
     error = BadRequest("broken", "Broken.", **given)
 
     assert (error.status, error.code, error.retry_after, error.headers) == (status, "broken", None, ())
+
+
+def test_a_bad_field_is_a_bad_request_that_names_its_place():
+    error = BadField("invalid_type", "'a.b' must be a string.", "a.b")
+
+    assert isinstance(error, BadRequest)
+    assert (error.status, error.param) == (400, "a.b")
+    assert BadField("unsupported_media_type", "No.", status=415).param is None
 
 
 def test_an_upstream_error_tells_how_far_the_attempt_came():

@@ -8,13 +8,12 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from llmproxy.canonical import Answer, EmbedAnswer, Started
-from llmproxy.plugin import Reply, StateKey, no_translation
+from llmproxy.plugin import BadField, Reply, StateKey, no_translation
 from llmproxy_openai.calls import call_of
 from llmproxy_openai.chat.answers import encode_answer as write_answer
 from llmproxy_openai.chat.decoding import decode_chat
 from llmproxy_openai.chat.streams import ChunkEncoder
 from llmproxy_openai.embeddings import decode_embeddings, encode_embeddings
-from llmproxy_openai.errors import BadField
 
 if TYPE_CHECKING:
     from llmproxy.canonical import CountAnswer, Losses, ModelRequest

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses

@@ -18,7 +18,7 @@ from llmproxy.canonical import (
     ToolCall,
     ToolResult,
 )
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_openai.responses.asked import asked_of
 from llmproxy_openai.responses.ids import place_of
 from llmproxy_openai.responses.parts import ORIGIN

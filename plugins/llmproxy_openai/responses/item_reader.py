@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from llmproxy.canonical import Block, Foreign, Losses, Text, ToolCall, ToolResult
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_openai.responses.custom_tools import arguments_of
 from llmproxy_openai.responses.parts import ORIGIN, read_content, texts_of
 from llmproxy_openai.responses.reading import needed, table, text, unread, unread_answer_marks, wrong

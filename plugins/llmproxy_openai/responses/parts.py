@@ -20,7 +20,7 @@ from llmproxy.canonical import (
     Source,
     Text,
 )
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_openai.responses.citations import read_citation
 from llmproxy_openai.responses.reading import array, needed, table, text, unread, wrong
 

@@ -19,8 +19,7 @@ from llmproxy.canonical import (
     Tool,
     ToolChoice,
 )
-from llmproxy.plugin import Exchange, no_translation
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField, Exchange, no_translation
 from llmproxy_openai.responses.asked import Asked, keep_asked
 from llmproxy_openai.responses.custom_tools import read_custom
 from llmproxy_openai.responses.item_reader import read_input

@@ -15,8 +15,8 @@ from llmproxy.canonical import (
     ToolCall,
     ToolResult,
 )
+from llmproxy.plugin import BadField
 from llmproxy_anthropic.blocks import read_block, read_cache, read_content
-from llmproxy_anthropic.errors import BadField
 
 MARK = {"type": "ephemeral", "ttl": "1h"}
 PNG = {"type": "base64", "media_type": "image/png", "data": "eA=="}

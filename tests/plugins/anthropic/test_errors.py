@@ -1,8 +1,8 @@
 import orjson
 import pytest
 
-from llmproxy.plugin import BadRequest, GatewayError, ProviderError, UpstreamTimeout
-from llmproxy_anthropic.errors import BadField, error_event, error_reply, type_of
+from llmproxy.plugin import BadField, BadRequest, GatewayError, ProviderError, UpstreamTimeout
+from llmproxy_anthropic.errors import error_event, error_reply, type_of
 
 
 @pytest.mark.parametrize(

@@ -1,7 +1,6 @@
 import pytest
 
-from llmproxy.plugin import ClientRequest, Headers
-from llmproxy_anthropic.errors import BadField
+from llmproxy.plugin import BadField, ClientRequest, Headers
 from llmproxy_anthropic.reading import members_of, reads_body
 
 JSON = {"Content-Type": "application/json"}

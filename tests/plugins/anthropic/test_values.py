@@ -1,8 +1,8 @@
 import pytest
 
 from llmproxy.canonical import Losses
+from llmproxy.plugin import BadField
 from llmproxy_anthropic import values
-from llmproxy_anthropic.errors import BadField
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,8 @@ from __future__ import annotations
 import orjson
 import pytest
 
-from llmproxy.plugin import BadRequest, GatewayError, ProviderError
-from llmproxy_gemini.errors import BadField, describe, error_chunk, error_reply
+from llmproxy.plugin import BadField, BadRequest, GatewayError, ProviderError
+from llmproxy_gemini.errors import describe, error_chunk, error_reply
 
 
 @pytest.mark.parametrize(

@@ -5,7 +5,7 @@ from collections.abc import Callable
 import pytest
 
 from llmproxy.canonical import Losses
-from llmproxy_gemini.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_gemini.fields import (
     boolean,
     camel,

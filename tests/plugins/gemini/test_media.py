@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llmproxy.canonical import Audio, Block, Document, FileRef, Image, Inline, Link, Losses, Video
-from llmproxy_gemini.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_gemini.media import guessed, read_file, read_inline, write_source
 
 

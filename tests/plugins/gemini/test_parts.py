@@ -17,7 +17,7 @@ from llmproxy.canonical import (
     ToolCall,
     ToolResult,
 )
-from llmproxy_gemini.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_gemini.parts import Calls, joined_text, made_id, read_part, read_parts
 
 

@@ -6,7 +6,7 @@ import orjson
 import pytest
 
 from llmproxy.canonical import Format, GenerateRequest, Losses
-from llmproxy_gemini.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_gemini.sampling import read_sampling, write_sampling
 
 CONFIG = {

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llmproxy.canonical import Losses, Thinking
-from llmproxy_gemini.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_gemini.thinking import read_thinking, version, write_thinking
 
 

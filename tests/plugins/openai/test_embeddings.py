@@ -8,14 +8,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.canonical import EmbedAnswer, EmbedRequest, Losses
-from llmproxy.plugin import Quirks, Usage
+from llmproxy.plugin import BadField, Quirks, Usage
 from llmproxy_openai.embeddings import (
     decode_embeddings,
     encode_embeddings,
     encode_request,
     read_embeddings,
 )
-from llmproxy_openai.errors import BadField
 
 INPUTS = st.lists(
     st.text(min_size=1) | st.lists(st.integers(0, 99), min_size=1).map(tuple), min_size=1, max_size=4

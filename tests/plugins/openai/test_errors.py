@@ -7,8 +7,8 @@ import orjson
 import pytest
 from aiohttp import web
 
-from llmproxy.plugin import BadRequest, GatewayError, ProviderError
-from llmproxy_openai.errors import BadField, describe, error_event, error_reply
+from llmproxy.plugin import BadField, BadRequest, GatewayError, ProviderError
+from llmproxy_openai.errors import describe, error_event, error_reply
 
 Ask = Callable[[GatewayError], Awaitable[openai.AsyncOpenAI]]
 

@@ -7,10 +7,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import ClientRequest, Exchange, Headers, member_value
+from llmproxy.plugin import BadField, ClientRequest, Exchange, Headers, member_value
 from llmproxy.testing import make_exchange
 from llmproxy_openai import reading
-from llmproxy_openai.errors import BadField
 from llmproxy_openai.reading import (
     include_usage,
     media_type,

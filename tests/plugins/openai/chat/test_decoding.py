@@ -8,9 +8,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.canonical import Format, GenerateRequest, Losses, Thinking
-from llmproxy.plugin import BadRequest
+from llmproxy.plugin import BadField, BadRequest
 from llmproxy_openai.chat.decoding import decode_chat
-from llmproxy_openai.errors import BadField
 
 HELLO = [{"role": "user", "content": "hi"}]
 

@@ -6,8 +6,8 @@ from typing import Any
 import pytest
 
 from llmproxy.canonical import Losses
+from llmproxy.plugin import BadField
 from llmproxy_openai.chat import fields
-from llmproxy_openai.errors import BadField
 
 
 def test_members_are_read_by_their_type() -> None:

@@ -20,8 +20,8 @@ from llmproxy.canonical import (
     Text,
     Video,
 )
+from llmproxy.plugin import BadField
 from llmproxy_openai.chat import parts
-from llmproxy_openai.errors import BadField
 
 PNG = "data:image/png;base64,aGk="
 

@@ -5,9 +5,8 @@ from typing import Any
 import pytest
 
 from llmproxy.canonical import CacheMark, GenerateRequest, HostedTool, Losses, Tool, ToolChoice
-from llmproxy.plugin import Quirks
+from llmproxy.plugin import BadField, Quirks
 from llmproxy_openai.chat.tools import read_choice, read_tools, write_tools
-from llmproxy_openai.errors import BadField
 
 SCHEMA = {"type": "object", "properties": {"a": {"type": "string"}}}
 LOOK = {

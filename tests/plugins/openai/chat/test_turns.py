@@ -16,8 +16,8 @@ from llmproxy.canonical import (
     ToolCall,
     ToolResult,
 )
+from llmproxy.plugin import BadField
 from llmproxy_openai.chat.turns import Turns
-from llmproxy_openai.errors import BadField
 
 
 def turns(losses: Losses, *messages: dict[str, Any]) -> Turns:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 
 from llmproxy.canonical import Losses
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_openai.responses.custom_tools import arguments_of, custom_names, input_of, read_custom
 
 from .drawn import words

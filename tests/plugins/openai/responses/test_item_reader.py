@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llmproxy.canonical import Foreign, Losses, Message, Reasoning, Text, ToolCall, ToolResult
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_openai.responses.item_reader import read_input
 
 HELLO = {"role": "user", "content": "hello"}

@@ -18,7 +18,7 @@ from llmproxy.canonical import (
     Refusal,
     Text,
 )
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_openai.responses.parts import read_content, source_of, texts_of
 
 MARK = {"prompt_cache_breakpoint": {"mode": "explicit", "ttl": "30m"}}

@@ -6,7 +6,7 @@ from typing import Any
 import pytest
 
 from llmproxy.canonical import Losses
-from llmproxy_openai.errors import BadField
+from llmproxy.plugin import BadField
 from llmproxy_openai.responses import reading
 from llmproxy_openai.responses.ids import item_id, response_id
 
