@@ -165,6 +165,7 @@ class Framer:
     def _keep(self, rest: bytes, blocks: list[bytes]) -> list[bytes]:
         self._rest += rest
         if len(self._rest) > self._max_event or any(len(block) > self._max_event for block in blocks):
+            self._rest.clear()
             raise EventTooLarge(self._max_event)
         return blocks
 

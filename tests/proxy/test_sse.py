@@ -202,3 +202,11 @@ def test_json_is_parsed_anew_each_time():
     event.json()["a"].append(2)
 
     assert event.json() == {"a": [1]}
+
+
+def test_what_is_too_large_is_not_kept():
+    framer = Framer(max_event=100)
+
+    with pytest.raises(EventTooLarge):
+        framer.feed(b"data: " + b"x" * 200)
+    assert framer.close() == b""

@@ -32,7 +32,7 @@ class CallPieces:
     calls in turn keep them open.
     """
 
-    __slots__ = ("_all", "_calls", "_choice", "_last", "_telling")
+    __slots__ = ("_all", "_calls", "_choice", "_last", "_names", "_telling", "_touched")
 
     def __init__(self, telling: Telling, choice: int) -> None:
         self._telling = telling
@@ -40,6 +40,9 @@ class CallPieces:
         self._calls: dict[int | str, _Call] = {}
         self._all: list[_Call] = []
         self._last: _Call | None = None
+        self._names: set[str] = set()
+        #: Calls that began or went on since another began: only those may have become whole.
+        self._touched: dict[_Call, None] = {}
 
     def __len__(self) -> int:
         return len(self._all)
@@ -76,17 +79,19 @@ class CallPieces:
         if known is not None and type(index) is not int:
             return known
         number = len(self._all)
-        if not name or any(name == other.name for other in self._all):
+        if not name or name in self._names:
             name = made_up_id(f"{self._telling.name}:{self._choice}:{number}", tool)
         call = _Call(name)
         self._all.append(call)
+        self._names.add(name)
         self._calls[name] = call
         if type(index) is int:
             self._calls[index] = call
         return call
 
     def _begin(self, call: _Call, tool: str) -> None:
-        for other in self._all:
+        touched, self._touched = self._touched, {call: None}
+        for other in touched:
             if other is not call and other.open and other.index >= 0 and is_object(other.arguments):
                 self._end(other)
         call.index = self._telling.begin(ToolCall(call.name, tool, ""), self._choice)
@@ -99,6 +104,7 @@ class CallPieces:
                 raise ValueError("a tool call goes on after its arguments were whole")
             return
         call.arguments += arguments
+        self._touched[call] = None
         if call.index >= 0:
             self._telling.tell(Delta(call.index, arguments))
 

@@ -127,3 +127,22 @@ def test_a_call_with_free_text_is_whole_at_the_end() -> None:
     value = {"type": "custom_tool_call", "call_id": "a", "name": "sh", "input": "ls"}
 
     assert calls(head, {"index": 0, "custom": {"input": "s"}}) == [Foreign("openai", value)]
+
+
+def test_any_number_of_calls_may_be_open_at_once() -> None:
+    items = [piece(number, f"c{number}", "f", "{") for number in range(20_000)]
+
+    assert len(calls(*items)) == 20_000
+
+
+def test_a_call_that_becomes_whole_late_ends_when_another_begins() -> None:
+    told = events(
+        piece(0, "a", "f", "{"), piece(1, "b", "f", "{"), piece(0, arguments="}"), piece(2, "c", "f", "{}")
+    )
+
+    kinds = [(type(event), event.index) for event in told if isinstance(event, BlockStarted | BlockEnded)]
+    assert kinds == [
+        *((BlockStarted, 0), (BlockStarted, 1)),
+        *((BlockEnded, 0), (BlockStarted, 2)),
+        *((BlockEnded, 1), (BlockEnded, 2)),
+    ]
