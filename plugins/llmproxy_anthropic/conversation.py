@@ -16,8 +16,8 @@ from llmproxy.plugin import (
     in_order,
     insertion,
     message_edits,
+    scan_members,
 )
-from llmproxy_anthropic.reading import scan_members
 
 _KEYS: Final = frozenset({"messages", "system"})
 _INSTRUCTIONS: Final = frozenset({"system", "developer"})

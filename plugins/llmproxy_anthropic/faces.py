@@ -23,8 +23,9 @@ from llmproxy.plugin import (
     UpstreamRequest,
     WholeTap,
 )
-from llmproxy_anthropic import conversation, errors, listing, passing, reading
+from llmproxy_anthropic import conversation, errors, listing, passing
 from llmproxy_anthropic.names import LOSS_NAMES
+from llmproxy_anthropic.reading import READER
 from llmproxy_anthropic.taps import StreamTap
 from llmproxy_anthropic.usage import USAGE
 
@@ -53,11 +54,11 @@ class AnthropicClient(UntranslatedClient):
 
     def reads_body(self, exchange: Exchange) -> bool:
         """Say whether the body must be read before the request can be routed."""
-        return reading.reads_body(exchange.request)
+        return READER.needed(exchange.request)
 
     def open(self, exchange: Exchange, body: bytes) -> None:
         """Read the model's name and whether a stream is wanted."""
-        reading.read(exchange, body)
+        READER.read(exchange, body)
 
     def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
         """Turn message edits into byte ranges."""

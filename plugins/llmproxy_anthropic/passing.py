@@ -5,7 +5,7 @@ from __future__ import annotations
 import orjson
 
 from llmproxy.plugin import ClientRequest, Endpoint, Exchange, UpstreamRequest, passed_headers, patch
-from llmproxy_anthropic.reading import members_of
+from llmproxy_anthropic.reading import READER
 
 
 def passed(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
@@ -16,7 +16,7 @@ def passed(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamReque
     """
     request = exchange.request
     if endpoint.model is not None and exchange.model is not None and endpoint.model != exchange.model:
-        member = members_of(exchange, body)["model"]
+        member = READER.members_of(exchange, body)["model"]
         body = patch(body, [(member.value_start, member.value_end, orjson.dumps(endpoint.model))])
     return UpstreamRequest(request.method, upstream_target(request), passed_headers(exchange), body)
 

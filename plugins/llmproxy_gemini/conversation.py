@@ -5,21 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Final
 
-import msgspec
 import orjson
 
 from llmproxy.plugin import (
-    BadField,
-    DuplicateKey,
     Edit,
-    JsonFault,
     Member,
     MessageEdit,
     in_order,
     insertion,
     member_value,
     message_edits,
-    scan,
+    scan_members,
 )
 
 _SYSTEM: Final = ("systemInstruction", "system_instruction")
@@ -39,7 +35,7 @@ def edits(body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
     message at the start goes into the system instruction; a later one is a user's turn, for there is no other place.
     """
     offset, body = _conversation(body)
-    members = _scanned(body, _KEYS)
+    members = scan_members(body, _KEYS)
     instructions = [message.text for message in messages if _instructs(message)]
     turns = [message for message in messages if not _instructs(message)]
     changes = message_edits(body, members.get("contents"), turns, _written, called="contents")
@@ -54,7 +50,7 @@ def _instructs(message: MessageEdit) -> bool:
 
 def _conversation(body: bytes) -> tuple[int, bytes]:
     """Return the object that holds the contents, and where it stands: a counting call wraps it."""
-    members = _scanned(body, _KEYS)
+    members = scan_members(body, _KEYS)
     for key in _WRAPPED:
         member = members.get(key)
         if member is not None and "contents" not in members and body[member.value_start] == ord("{"):
@@ -75,7 +71,7 @@ def _instruct(body: bytes, members: dict[str, Member], texts: list[str]) -> Chan
         return insertion(body, _SYSTEM[0], b'{"parts":[' + parts + b"]}")
     value = member_value(body, member)
     if value[:1] == b"{":
-        held = _scanned(value, _PARTS).get("parts")
+        held = scan_members(value, _PARTS).get("parts")
         if held is not None and value[held.value_start : held.value_start + 1] == b"[":
             at = member.value_start + held.value_start + 1
             rest = value[held.value_start + 1 : held.value_end - 1].strip()
@@ -91,17 +87,3 @@ def _kept(value: bytes) -> bytes:
         parts = {"text": parts}
     kept = parts if isinstance(parts, list) else [parts] if parts else []
     return b"".join(b"," + orjson.dumps(part) for part in kept)
-
-
-def _scanned(body: bytes, keys: frozenset[str]) -> dict[str, Member]:
-    try:
-        return scan(body, keys)
-    except DuplicateKey as fault:
-        raise BadField("duplicate_key", f"The body must hold '{fault.key}' only once.", fault.key) from None
-    except (JsonFault, msgspec.DecodeError) as fault:
-        raise BadField("invalid_json", _sentence(fault)) from None
-
-
-def _sentence(fault: BaseException) -> str:
-    text = str(fault)
-    return text[:1].upper() + text[1:] + "."

@@ -6,8 +6,7 @@ from collections.abc import Sequence
 
 import orjson
 
-from llmproxy.plugin import Edit, MessageEdit, in_order, message_edits
-from llmproxy_openai.reading import scan_members
+from llmproxy.plugin import Edit, MessageEdit, in_order, message_edits, scan_members
 
 _KEYS = frozenset({"messages", "input"})
 

@@ -11,11 +11,12 @@ from llmproxy.plugin import (
     Quirks,
     UpstreamRequest,
     insert_member,
+    media_type,
     member_value,
     passed_headers,
     patch,
 )
-from llmproxy_openai.reading import include_usage, media_type, members_of
+from llmproxy_openai.reading import READER, include_usage
 
 _ASK_USAGE = b'{"include_usage":true}'
 
@@ -86,7 +87,7 @@ def _without_version(query: str) -> str:
 
 
 def _asks_usage(exchange: Exchange, body: bytes) -> bool:
-    member = members_of(exchange, body).get("stream_options")
+    member = READER.members_of(exchange, body).get("stream_options")
     if member is None:
         return False
     value = member_value(body, member)
@@ -98,7 +99,7 @@ def _asks_usage(exchange: Exchange, body: bytes) -> bool:
 
 def _patched(exchange: Exchange, endpoint: Endpoint, body: bytes) -> bytes:
     edits = []
-    members = members_of(exchange, body)
+    members = READER.members_of(exchange, body)
     model = members.get("model")
     if model is not None and endpoint.model is not None and endpoint.model != exchange.model:
         edits.append((model.value_start, model.value_end, _model_value(exchange.request, endpoint.model)))

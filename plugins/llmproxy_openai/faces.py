@@ -34,9 +34,10 @@ from llmproxy.plugin import (
     UpstreamRequest,
     WholeTap,
 )
-from llmproxy_openai import conversation, encoding, errors, reading
+from llmproxy_openai import conversation, encoding, errors
 from llmproxy_openai.calls import LOSS_NAMES, is_responses
 from llmproxy_openai.filters import UsageEventFilter
+from llmproxy_openai.reading import READER
 from llmproxy_openai.taps import StreamTap
 from llmproxy_openai.usage import USAGE
 
@@ -73,11 +74,11 @@ class OpenAIClient:
 
     def reads_body(self, exchange: Exchange) -> bool:
         """Say whether the body must be read before the request can be routed."""
-        return reading.reads_body(exchange.request)
+        return READER.needed(exchange.request)
 
     def open(self, exchange: Exchange, body: bytes) -> None:
         """Read the model's name and whether a stream is wanted."""
-        reading.read(exchange, body)
+        READER.read(exchange, body)
 
     def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
         """Turn message edits into byte ranges."""

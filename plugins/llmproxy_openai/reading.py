@@ -3,172 +3,56 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from typing import Final
 
-import msgspec
-import orjson
-
-from llmproxy.plugin import BadField, ClientRequest, DuplicateKey, Exchange, Member, member_value, scan
+from llmproxy.plugin import BadField, BodyReader, Exchange, Member, member_value, scan_members
 from llmproxy_openai.multipart import boundary_of, fields
 
-KEYS = frozenset({"model", "stream", "stream_options"})
 _INCLUDE_USAGE = frozenset({"include_usage"})
-# Endpoints whose body is JSON and nothing else, so that any other content type is a mistake worth naming.
-_JSON_ENDPOINTS = ("/completions", "/responses", "/embeddings")
-# Endpoints whose forms name a model; the forms of others are files on their way, and are not read.
-_FORM_ENDPOINTS = ("/audio/", "/images/", "/videos")
-_WITHOUT_BODY = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 
-def reads_body(request: ClientRequest) -> bool:
-    """Say whether the body must be read before the request can be routed."""
-    if request.method in _WITHOUT_BODY:
-        return False
-    kind = media_type(request)
-    if kind == b"multipart/form-data":
-        return _form_names_model(request.path)
-    return _is_json(request, kind) or request.path.endswith(_JSON_ENDPOINTS)
+class RequestReader(BodyReader):
+    """Reads JSON bodies, and forms with a recording or a picture."""
+
+    json_paths = ("/completions", "/responses", "/embeddings")
+    form_paths = ("/audio/", "/images/", "/videos")
+    keys = frozenset({"model", "stream", "stream_options"})
+
+    def check(self, body: bytes, members: Mapping[str, Member]) -> None:
+        """Look into `stream_options`."""
+        if (member := members.get("stream_options")) is not None:
+            value = member_value(body, member)
+            if value != b"null":
+                include_usage(value)
+
+    def read_form(self, exchange: Exchange, body: bytes) -> None:
+        """Read a form's fields of the same names."""
+        boundary = boundary_of(exchange.request.headers.index.get(b"content-type", b""))
+        if boundary is None:
+            raise BadField("invalid_form", "The form's Content-Type names no boundary.")
+        readers: dict[str, Callable[[Exchange, bytes], None]] = {
+            "model": self._form_model,
+            "stream": self._form_stream,
+        }
+        members: dict[str, Member] = {}
+        for name, start, end in fields(body, boundary):
+            if name in readers:
+                if name in members:
+                    raise BadField("duplicate_key", f"The form must hold '{name}' only once.", name)
+                members[name] = Member(start, start, end)
+                readers[name](exchange, body[start:end])
+        exchange.members = members
+
+    def _form_model(self, exchange: Exchange, value: bytes) -> None:
+        exchange.model = self.model(value.decode("utf-8", "replace"))
+
+    def _form_stream(self, exchange: Exchange, value: bytes) -> None:
+        exchange.streamed = value.strip().lower() in (b"true", b"1")
 
 
-def read(exchange: Exchange, body: bytes) -> None:
-    """Set the exchange's `model`, `streamed` and `members`; raise `BadField` for broken input."""
-    request = exchange.request
-    exchange.members, exchange.model, exchange.streamed = {}, None, False
-    json_only = request.method == "POST" and request.path.endswith(_JSON_ENDPOINTS)
-    if not body:
-        if json_only:
-            raise BadField("invalid_json", "The request has no body; it must be a JSON object.")
-        return
-    kind = media_type(request)
-    if _is_json(request, kind):
-        _read_json(exchange, body)
-    elif kind == b"multipart/form-data" and _form_names_model(request.path):
-        _read_form(exchange, body)
-    elif json_only:
-        message = "The request's Content-Type must be application/json."
-        raise BadField("unsupported_media_type", message, status=415)
-
-
-def media_type(request: ClientRequest) -> bytes:
-    """Return the content type without its parameters, in lower case; empty where there is none."""
-    value = request.headers.index.get(b"content-type", b"")
-    return value if value == b"application/json" else value.partition(b";")[0].strip().lower()
-
-
-def scan_members(body: bytes, keys: frozenset[str], path: str = "") -> dict[str, Member]:
-    """Find members of a JSON object; raise `BadField` where it is none, or holds one twice."""
-    try:
-        return scan(body, keys)
-    except DuplicateKey as fault:
-        raise BadField("duplicate_key", _sentence(fault), path + fault.key) from None
-    except ValueError as fault:
-        raise BadField("invalid_json", _sentence(fault), path[:-1] or None) from None
+READER: Final = RequestReader()
 
 
 def include_usage(value: bytes) -> Member | None:
     """Find `include_usage` inside the value of `stream_options`."""
     return scan_members(value, _INCLUDE_USAGE, "stream_options.").get("include_usage")
-
-
-class _Fields(msgspec.Struct, gc=False):
-    """What is acted on, where it has the type that it should have."""
-
-    model: str | None = None
-    stream: bool | None = None
-    stream_options: msgspec.Raw | None = None
-
-
-_fields = msgspec.json.Decoder(_Fields)
-
-
-def _read_json(exchange: Exchange, body: bytes) -> None:
-    if b"content-encoding" in exchange.request.headers.index:
-        message = "A compressed request body is not read; send it without Content-Encoding."
-        raise BadField("unsupported_encoding", message, status=415)
-    if not _read_plainly(exchange, body):
-        _read_exactly(exchange, body)
-
-
-def _read_plainly(exchange: Exchange, body: bytes) -> bool:
-    """Read a body in which each key stands at most once, in one spelling; False where that is not plain to see.
-
-    Where the members stand is found out later, if they are changed at all.
-    """
-    if body.count(b'"model"') != 1 or body.count(b'"stream"') > 1 or b"\\u00" in body:
-        return False
-    if b'"stream_options"' in body:
-        return False
-    try:
-        if not body.isascii():
-            body.decode()  # msgspec does not look at the text that it passes over
-        told = _fields.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return False
-    if not told.model:
-        return False
-    exchange.model = told.model
-    exchange.streamed = told.stream is True
-    return True
-
-
-def members_of(exchange: Exchange, body: bytes) -> Mapping[str, Member]:
-    """Return where the members stand that an encoding may change."""
-    if not exchange.members and exchange.model is not None:
-        exchange.members = scan_members(body, KEYS)
-    return exchange.members
-
-
-def _read_exactly(exchange: Exchange, body: bytes) -> None:
-    members = exchange.members = scan_members(body, KEYS)
-    if (member := members.get("model")) is not None:
-        exchange.model = _model(orjson.loads(member_value(body, member)))
-    if (member := members.get("stream")) is not None:
-        value = member_value(body, member)
-        if value not in (b"true", b"false", b"null"):
-            raise BadField("invalid_type", "'stream' must be true or false.", "stream")
-        exchange.streamed = value == b"true"
-    if (member := members.get("stream_options")) is not None:
-        value = member_value(body, member)
-        if value != b"null":
-            include_usage(value)
-
-
-def _read_form(exchange: Exchange, body: bytes) -> None:
-    boundary = boundary_of(exchange.request.headers.index.get(b"content-type", b""))
-    if boundary is None:
-        raise BadField("invalid_form", "The form's Content-Type names no boundary.")
-    readers: dict[str, Callable[[Exchange, bytes], None]] = {"model": _form_model, "stream": _form_stream}
-    members: dict[str, Member] = {}
-    for name, start, end in fields(body, boundary):
-        if name in readers:
-            if name in members:
-                raise BadField("duplicate_key", f"The form must hold '{name}' only once.", name)
-            members[name] = Member(start, start, end)
-            readers[name](exchange, body[start:end])
-    exchange.members = members
-
-
-def _form_model(exchange: Exchange, value: bytes) -> None:
-    exchange.model = _model(value.decode("utf-8", "replace"))
-
-
-def _form_stream(exchange: Exchange, value: bytes) -> None:
-    exchange.streamed = value.strip().lower() in (b"true", b"1")
-
-
-def _model(value: object) -> str:
-    if not isinstance(value, str) or not value:
-        raise BadField("invalid_type", "'model' must be a string that names a model.", "model")
-    return value
-
-
-def _is_json(request: ClientRequest, kind: bytes) -> bool:
-    return kind == b"application/json" or kind.endswith(b"+json") or (not kind and request.method == "POST")
-
-
-def _form_names_model(path: str) -> bool:
-    return any(endpoint in path for endpoint in _FORM_ENDPOINTS)
-
-
-def _sentence(fault: BaseException) -> str:
-    text = str(fault)
-    return text[:1].upper() + text[1:] + "."

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
+from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.carried import carried_headers, passed_headers
 from llmproxy.conversation import in_order, message_edits
 from llmproxy.dialects import (
@@ -98,6 +99,7 @@ __all__ = [
     "BadField",
     "BadRequest",
     "Body",
+    "BodyReader",
     "BodyTooLarge",
     "BrokenEventStream",
     "BrokenJson",
@@ -189,6 +191,7 @@ __all__ = [
     "in_order",
     "insert_member",
     "insertion",
+    "media_type",
     "member_value",
     "message_edits",
     "no_translation",
@@ -198,4 +201,5 @@ __all__ = [
     "read_error",
     "retry_fields",
     "scan",
+    "scan_members",
 ]

@@ -1,7 +1,7 @@
 import pytest
 
 from llmproxy.plugin import BadField, ClientRequest, Headers
-from llmproxy_anthropic.reading import members_of, reads_body
+from llmproxy_anthropic.reading import READER
 
 JSON = {"Content-Type": "application/json"}
 
@@ -75,7 +75,7 @@ def test_a_count_is_never_streamed(exchange_for):
     ],
 )
 def test_only_json_is_read_before_routing(method, path, kind, expected):
-    assert reads_body(ClientRequest(method, path, Headers.of({"Content-Type": kind}))) is expected
+    assert READER.needed(ClientRequest(method, path, Headers.of({"Content-Type": kind}))) is expected
 
 
 def test_a_file_on_its_way_is_not_read(exchange_for):
@@ -87,4 +87,4 @@ def test_a_file_on_its_way_is_not_read(exchange_for):
 def test_members_are_found_when_they_are_asked_for(exchange_for):
     body = b'{"model": "m"}'
 
-    assert members_of(exchange_for(body=body), body)["model"].value_start == 10
+    assert READER.members_of(exchange_for(body=body), body)["model"].value_start == 10
