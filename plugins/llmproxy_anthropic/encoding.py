@@ -94,7 +94,12 @@ def write_body(model: str, request: GenerateRequest, losses: Losses) -> dict[str
     system = _system(request, losses)
     _tools(request, body, traits, losses)
     _format(request.format, body, system, traits, losses)
-    if system:
+    if system and not body["messages"]:
+        losses.lose(
+            "system", "instructions alone stand as the user's turn, without which nothing is answered"
+        )
+        body["messages"] = [{"role": "user", "content": system}]
+    elif system:
         body["system"] = system
     write_thinking(request, body, traits, losses)
     _sampling(request, body, traits, losses)

@@ -144,7 +144,8 @@ def _contents(messages: tuple[Message, ...], signed: bool, losses: Losses) -> li
         else:
             contents.append({"role": "model" if message.role == "assistant" else "user", "parts": parts})
         answering = message.role == "user" and isinstance(message.content[-1], ToolResult)
-    return contents
+    # There must be a turn, though it be empty: Gemini answers instructions alone.
+    return contents or [{"role": "user", "parts": [{"text": ""}]}]
 
 
 def _parts(message: Message, signed: bool, losses: Losses) -> list[Part]:

@@ -282,6 +282,14 @@ def test_a_users_name_that_is_no_plain_word_is_told_as_its_digest(user):
     assert lost == ["user"]
 
 
+def test_instructions_alone_are_the_users_turn():
+    told, lost = body(messages=(), system=(Text(text="Do it."),))
+
+    assert told["messages"] == [{"role": "user", "content": [{"type": "text", "text": "Do it."}]}]
+    assert "system" not in told
+    assert lost == ["system"]
+
+
 def test_there_are_no_embeddings():
     assert sent(EmbedRequest(model="m", inputs=("a",))) is None
 

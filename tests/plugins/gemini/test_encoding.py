@@ -202,5 +202,15 @@ def test_vertex_takes_labels() -> None:
     assert "metadata" in losses
 
 
-def test_an_empty_turn_is_left_out() -> None:
-    assert written(messages=(Message(role="user", content=(Text(text=""),)),))["contents"] == []
+def test_an_empty_turn_is_left_out_but_for_the_only_one() -> None:
+    empty, said = (Message(role="user", content=(Text(text=text),)) for text in ("", "a"))
+
+    assert written(messages=(empty, said))["contents"] == [{"role": "user", "parts": [{"text": "a"}]}]
+    assert written(messages=(empty,))["contents"] == [{"role": "user", "parts": [{"text": ""}]}]
+
+
+def test_instructions_alone_are_answered_with_an_empty_turn_as_was_recorded() -> None:
+    body = written(system=(Text(text="Do it."),))
+
+    assert body["contents"] == [{"role": "user", "parts": [{"text": ""}]}]
+    assert body["systemInstruction"] == {"parts": [{"text": "Do it."}]}
