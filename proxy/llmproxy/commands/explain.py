@@ -116,13 +116,19 @@ def _plugin_lines(told: Explanation) -> Iterator[str]:
         yield f"hook      {hook}: {', '.join(names)}{sees}"
 
 
+def _put(translation: ExplainedTranslation) -> str:
+    if translation.caller == translation.provider:  # responses into chat completions, or the other way round
+        return f"put into another API of {translation.provider}: the one called is not known to be there"
+    return f"put from {translation.caller} into {translation.provider}"
+
+
 def _attempt_lines(number: int, attempt: ExplainedAttempt) -> Iterator[str]:
     model = "" if attempt.model is None else f", model {attempt.model}"
     where = "answered in this process" if attempt.local else attempt.url
     yield f"attempt {number} upstream {attempt.upstream}{model}: {where}"
     translation = attempt.translation
     if translation is not None:
-        yield f"          put from {translation.caller} into {translation.provider}"
+        yield f"          {_put(translation)}"
     if attempt.request_line:
         yield from _request_lines(attempt)
     if translation is not None:

@@ -149,3 +149,13 @@ def test_a_translation_and_its_losses_are_told(tmp_path: Path) -> None:
     assert "as the caller sent them" not in run.stdout
     assert "sk-0123456789abcdef" not in run.stdout
     assert tree["attempts"][0]["translation"]["losses"].keys() == {"seed"}
+
+
+def test_another_api_of_the_same_dialect_is_told_as_such(tmp_path: Path) -> None:
+    data = orjson.dumps(
+        {"path": "/v1/responses", "method": "POST", "body": {"model": "main/m", "input": "Hi"}}
+    )
+    output = explain(tmp_path, data, "-c", str(tmp_path / "gateway.yaml")).output
+
+    assert "put into another API of openai" in output
+    assert "https://api.test/v1/chat/completions" in output
