@@ -10,10 +10,10 @@ from llmproxy.plugin import (
     Edit,
     Exchange,
     GatewayError,
-    Memory,
     MessageEdit,
     Reply,
     StreamEncoder,
+    UntranslatedClient,
     no_translation,
 )
 from llmproxy_gemini import errors
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
         Answer,
         CountAnswer,
         EmbedAnswer,
-        GenerateRequest,
         Losses,
         ModelRequest,
     )
@@ -93,7 +92,7 @@ def _claims() -> tuple[Claim, ...]:
     return (*calls, *rest, *keyed, *vertex)
 
 
-class GeminiClient:
+class GeminiClient(UntranslatedClient):
     """How callers speak it."""
 
     wire = "gemini"
@@ -140,15 +139,6 @@ class GeminiClient:
         from llmproxy_gemini.calls import decode_call  # noqa: PLC0415  # few gateways translate
 
         return decode_call(exchange, call, body, losses)
-
-    async def recall(self, exchange: Exchange, request: GenerateRequest, memory: Memory) -> GenerateRequest:
-        """Everything was sent."""
-        return request
-
-    async def remember(
-        self, exchange: Exchange, request: GenerateRequest, answer: Answer, memory: Memory
-    ) -> None:
-        """Nothing will be asked for."""
 
     def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
         """Shape a whole answer."""

@@ -8,7 +8,6 @@ from urllib.parse import urlsplit
 from llmproxy.plugin import (
     Endpoint,
     Exchange,
-    GatewayError,
     Reply,
     StreamDecoder,
     Tap,
@@ -18,7 +17,6 @@ from llmproxy.plugin import (
     UpstreamFace,
     UpstreamRequest,
     WholeTap,
-    read_error,
 )
 from llmproxy_gemini import passing
 from llmproxy_gemini.paths import streams_events
@@ -95,10 +93,6 @@ class GeminiUpstream(Untranslated):
         from llmproxy_gemini.calls import decode_answer  # noqa: PLC0415  # few gateways translate
 
         return decode_answer(body)
-
-    def decode_error(self, exchange: Exchange, reply: Reply, body: bytes) -> GatewayError:
-        """Read an answer whose status is 400 or more."""
-        return read_error(reply.status, body, reply.headers)
 
     def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
         """Return a fresh decoder of events; a JSON array is read as a whole."""
