@@ -1,22 +1,15 @@
-"""What the tests of this plugin share: exchanges as the gateway would make them, the recorded traffic, its judge."""
+"""What the tests of this plugin share: exchanges as the gateway would make them, and the recorded traffic."""
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
+from collections.abc import Callable
 from typing import Any
 
-import orjson
 import pytest
+from tests.plugins.conftest import read_exchange, records
 
-from llmproxy.plugin import ClientRequest, Exchange, Headers
+from llmproxy.plugin import Exchange
 from llmproxy_anthropic.faces import AnthropicClient
-
-SHARED = Path(__file__).parents[4] / "shared"
-RECORDINGS = SHARED / "data" / "wire"
 
 MakeExchange = Callable[..., Exchange]
 
@@ -32,12 +25,7 @@ def exchange_for() -> MakeExchange:
         *,
         method: str = "POST",
     ) -> Exchange:
-        fields = Headers.of(headers if headers is not None else {"Content-Type": "application/json"})
-        route: Any = SimpleNamespace(meter_usage=True)
-        exchange = Exchange(ClientRequest(method, path, fields), route, "test", 0.0)
-        exchange.client_face = AnthropicClient()
-        exchange.set_body(body if isinstance(body, bytes) else orjson.dumps(body))
-        return exchange
+        return read_exchange(AnthropicClient(), path, body, headers, method=method)
 
     return make
 
@@ -45,28 +33,8 @@ def exchange_for() -> MakeExchange:
 @pytest.fixture(scope="session")
 def recordings() -> list[dict[str, Any]]:
     """Every recorded message, request and answer, of all clouds."""
-    if not RECORDINGS.is_dir():
-        pytest.skip("the team's recordings are not beside the project")
-    return [
-        record for record in _records() if record["dialect"] in ("anthropic.messages", "anthropic.vertex")
-    ]
-
-
-@pytest.fixture(scope="session")
-def wiresem() -> Iterator[ModuleType]:
-    """The team's own reading of the dialects, which shares no code with the gateway."""
-    tools = SHARED / "tools"
-    if not (tools / "wiresem.py").is_file():
-        pytest.skip("the team's judge is not beside the project")
-    sys.path.insert(0, str(tools))
-    yield import_module("wiresem")
-    sys.path.remove(str(tools))
-
-
-def _records() -> Iterator[dict[str, Any]]:
-    for name in ("anthropic", "vertex"):
-        with (RECORDINGS / f"{name}.jsonl").open("rb") as lines:
-            yield from map(orjson.loads, lines)
+    kept = ("anthropic.messages", "anthropic.vertex")
+    return [record for record in records("anthropic", "vertex") if record["dialect"] in kept]
 
 
 def asked(recordings: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -188,13 +188,13 @@ def test_arguments_are_always_an_object(arguments, expected):
 
 
 @pytest.mark.shared
-def test_every_recorded_answer_says_the_same_when_it_is_written_anew(recordings, wiresem):
+def test_every_recorded_answer_says_the_same_when_it_is_written_anew(recordings, judge):
     for record in whole(recordings):
         answer = decode_answer(orjson.dumps(record["response"]["body"]))
         reply = {"status": 200, "headers": {}, "body": encode_answer(answer, "m", "n")}
-        truth = wiresem.parse_response(record["dialect"], record["response"])
-        got = wiresem.parse_response("anthropic.messages", reply)
+        truth = judge.parse_response(record["dialect"], record["response"])
+        got = judge.parse_response("anthropic.messages", reply)
 
-        assert wiresem.compare(truth, got, "anthropic.messages", "full") == ([], []), record["id"]
-        assert wiresem.shape_problems("anthropic.messages", reply) == []
+        assert judge.compare(truth, got, "anthropic.messages", "full") == ([], []), record["id"]
+        assert judge.shape_problems("anthropic.messages", reply) == []
         assert decode_answer(orjson.dumps(reply["body"])) == answer

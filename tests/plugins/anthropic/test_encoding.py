@@ -329,14 +329,14 @@ def test_what_is_written_reads_as_it_was(said, choice, **fields):
 
 
 @pytest.mark.shared
-def test_every_recorded_request_means_the_same_when_it_is_written_anew(recordings, wiresem):
+def test_every_recorded_request_means_the_same_when_it_is_written_anew(recordings, judge):
     for told in asked(recordings):
         request = decode_generate(told, Losses())
         written = orjson.loads(orjson.dumps(write_body(told["model"], request, Losses())))
-        want = wiresem.parse_request("anthropic.messages", told)
-        have = wiresem.parse_request("anthropic.messages", written)
+        want = judge.parse_request("anthropic.messages", told)
+        have = judge.parse_request("anthropic.messages", written)
 
-        assert wiresem.compare_requests(want, have) == [], told
+        assert judge.compare_requests(want, have) == [], told
 
 
 @pytest.mark.shared

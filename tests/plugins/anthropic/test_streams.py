@@ -256,11 +256,11 @@ def test_a_damaged_stream_is_refused_or_read_and_never_anything_else(place, dama
 
 
 @pytest.mark.shared
-def test_every_recorded_stream_is_read_to_its_end(recordings, wiresem):
+def test_every_recorded_stream_is_read_to_its_end(recordings, judge):
     for record in streamed(recordings):
         raw = stream_bytes(record)
         told = events(raw, *range(13, len(raw), 4099))
-        truth = wiresem.parse_response(record["dialect"], record["response"])
+        truth = judge.parse_response(record["dialect"], record["response"])
         got = answer(told)
         text = (
             "".join(block.text for block in got.choices[0].content if isinstance(block, Text))

@@ -139,10 +139,10 @@ def test_a_head_without_end_counts_as_output():
 
 
 @pytest.mark.shared
-def test_every_recorded_stream_tells_its_usage(recordings, wiresem):
+def test_every_recorded_stream_tells_its_usage(recordings, judge):
     for record in streamed(recordings):
         raw = stream_bytes(record)
-        truth = wiresem.parse_response(record["dialect"], record["response"])
+        truth = judge.parse_response(record["dialect"], record["response"])
         first, terminal, usage = findings(fed(raw, *range(997, len(raw), 997)))
 
         assert terminal, record["id"]

@@ -286,7 +286,7 @@ def _plain(answer):
 
 
 @pytest.mark.shared
-def test_every_recorded_stream_says_the_same_when_it_is_told_anew(recordings, wiresem):
+def test_every_recorded_stream_says_the_same_when_it_is_told_anew(recordings, judge):
     import wirepack  # the judge's own cutter of events
 
     for record in streamed(recordings):
@@ -294,8 +294,8 @@ def test_every_recorded_stream_says_the_same_when_it_is_told_anew(recordings, wi
         events = [*decoder.feed(stream_bytes(record)), *decoder.close()]
         data = b"".join([*(piece for event in events for piece in encoder.feed(event)), *encoder.close()])
         reply = {"status": 200, "headers": {}, "events": wirepack.split_sse(data.decode())}
-        truth = wiresem.parse_response(record["dialect"], record["response"])
-        got = wiresem.parse_response("anthropic.messages", reply)
+        truth = judge.parse_response(record["dialect"], record["response"])
+        got = judge.parse_response("anthropic.messages", reply)
 
-        assert wiresem.compare(truth, got, "anthropic.messages", "full") == ([], []), record["id"]
-        assert wiresem.shape_problems("anthropic.messages", reply) == []
+        assert judge.compare(truth, got, "anthropic.messages", "full") == ([], []), record["id"]
+        assert judge.shape_problems("anthropic.messages", reply) == []

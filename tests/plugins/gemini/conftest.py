@@ -1,22 +1,16 @@
-"""What the tests of this plugin share: exchanges as the gateway would make them, the recorded traffic, its judge."""
+"""What the tests of this plugin share: exchanges as the gateway would make them, and the recorded traffic."""
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
-from importlib import import_module
-from pathlib import Path
-from types import ModuleType, SimpleNamespace
 from typing import Any
 
 import orjson
 import pytest
+from tests.plugins.conftest import read_exchange, records
 
-from llmproxy.plugin import ClientRequest, Exchange, Headers
+from llmproxy.plugin import Exchange
 from llmproxy_gemini.client import GeminiClient
-
-SHARED = Path(__file__).parents[4] / "shared"
-RECORDINGS = SHARED / "data" / "wire"
 
 MakeExchange = Callable[..., Exchange]
 
@@ -35,43 +29,19 @@ def made_exchange(
     method: str = "POST",
 ) -> Exchange:
     """Return an exchange whose body has been read."""
-    fields = Headers.of(headers if headers is not None else {"Content-Type": "application/json"})
-    route: Any = SimpleNamespace(meter_usage=True)
-    exchange = Exchange(ClientRequest(method, path, fields), route, "test", 0.0)
-    exchange.client_face = GeminiClient()
-    exchange.set_body(body if isinstance(body, bytes) else orjson.dumps(body))
-    return exchange
+    return read_exchange(GeminiClient(), path, body, headers, method=method)
 
 
 @pytest.fixture(scope="session")
 def recordings() -> list[dict[str, Any]]:
     """Every recorded call of Gemini's, of both clouds."""
-    if not RECORDINGS.is_dir():
-        pytest.skip("the team's recordings are not beside the project")
     kept = ("gemini.generate", "gemini.stream", "gemini.count", "gemini.embed")
     # One fixture is of the Live API, which is another.
     return [
         record
-        for record in _records()
+        for record in records("google", "vertex")
         if record["dialect"] in kept and "live-speech" not in record["cassette"]
     ]
-
-
-@pytest.fixture(scope="session")
-def wiresem() -> Iterator[ModuleType]:
-    """The team's own reading of the dialects, which shares no code with the gateway."""
-    tools = SHARED / "tools"
-    if not (tools / "wiresem.py").is_file():
-        pytest.skip("the team's judge is not beside the project")
-    sys.path.insert(0, str(tools))
-    yield import_module("wiresem")
-    sys.path.remove(str(tools))
-
-
-def _records() -> Iterator[dict[str, Any]]:
-    for name in ("google", "vertex"):
-        with (RECORDINGS / f"{name}.jsonl").open("rb") as lines:
-            yield from map(orjson.loads, lines)
 
 
 def asked(recordings: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], str, bytes]]:

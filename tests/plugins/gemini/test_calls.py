@@ -250,7 +250,7 @@ def test_recorded_requests_mean_the_same_written_anew(recordings: list[dict[str,
 
 
 def test_recorded_requests_mean_the_same_to_the_judge(
-    recordings: list[dict[str, Any]], wiresem: ModuleType
+    recordings: list[dict[str, Any]], judge: ModuleType
 ) -> None:
     compared = 0
     for record, target, body in asked(recordings):
@@ -258,16 +258,16 @@ def test_recorded_requests_mean_the_same_to_the_judge(
             continue
         request = decode(target, body, Losses())
         wire = encode_call(made_exchange(), Endpoint("up", record["model"]), request, Losses())
-        want = wiresem.parse_request(record["dialect"], orjson.loads(body), target, record["stream"])
-        have = wiresem.parse_request(record["dialect"], orjson.loads(wire.body), wire.target)  # type: ignore[arg-type]
+        want = judge.parse_request(record["dialect"], orjson.loads(body), target, record["stream"])
+        have = judge.parse_request(record["dialect"], orjson.loads(wire.body), wire.target)  # type: ignore[arg-type]
 
         if not want.beyond:
             compared += 1
-            assert wiresem.compare_requests(want, have) == [], record["id"]
+            assert judge.compare_requests(want, have) == [], record["id"]
     assert compared > 100
 
 
-def test_recorded_answers_come_back(recordings: list[dict[str, Any]], wiresem: ModuleType) -> None:
+def test_recorded_answers_come_back(recordings: list[dict[str, Any]], judge: ModuleType) -> None:
     for record, body in whole(recordings, "gemini.generate"):
         answer = decode_answer(body)
         reply = encode_answer(answer)
@@ -275,10 +275,10 @@ def test_recorded_answers_come_back(recordings: list[dict[str, Any]], wiresem: M
         told = {"status": 200, "headers": {}, "body": orjson.loads(reply.body)}
 
         assert decode_answer(reply.body) == answer, record["id"]
-        truth = wiresem.parse_response(record["dialect"], record["response"])
-        got = wiresem.parse_response(record["dialect"], told)
-        assert wiresem.compare(truth, got, "gemini", "full", translated=False)[0] == [], record["id"]
-        assert wiresem.shape_problems("gemini", told) == []
+        truth = judge.parse_response(record["dialect"], record["response"])
+        got = judge.parse_response(record["dialect"], told)
+        assert judge.compare(truth, got, "gemini", "full", translated=False)[0] == [], record["id"]
+        assert judge.shape_problems("gemini", told) == []
 
 
 def test_recorded_counts_and_vectors_come_back(recordings: list[dict[str, Any]]) -> None:

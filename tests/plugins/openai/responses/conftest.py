@@ -1,10 +1,8 @@
-"""What the tests of responses share: exchanges of one caller, a memory, the judge of recorded traffic."""
+"""What the tests of responses share: exchanges of one caller, and a memory."""
 
 from __future__ import annotations
 
-import importlib
 from collections.abc import Callable
-from pathlib import Path
 from typing import Any
 
 import orjson
@@ -14,8 +12,6 @@ from llmproxy.plugin import Exchange
 from llmproxy.testing import make_exchange
 from llmproxy_openai.faces import OpenAIClient
 from llmproxy_openai.responses.asked import Asked, keep_asked
-
-TOOLS = Path(__file__).parents[5] / "shared" / "tools"
 
 AskedFor = Callable[..., Exchange]
 
@@ -54,12 +50,3 @@ class Remembering:
 @pytest.fixture
 def memory() -> Remembering:
     return Remembering()
-
-
-@pytest.fixture
-def judge(monkeypatch: pytest.MonkeyPatch) -> Any:
-    """The team's own reading of the dialects, which shares no code with the gateway."""
-    if not (TOOLS / "wiresem.py").is_file():
-        pytest.skip("the team's judge is not beside the project")
-    monkeypatch.syspath_prepend(str(TOOLS))
-    return importlib.import_module("wiresem")
