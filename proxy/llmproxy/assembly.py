@@ -14,6 +14,7 @@ from llmproxy.errors import ConfigError, ConfigErrors, StartError
 from llmproxy.exchange import Endpoint
 from llmproxy.faces import Faces
 from llmproxy.http_api import HttpApi
+from llmproxy.listing import Listing
 from llmproxy.pipeline import Pipeline
 from llmproxy.registry import DIALECT_GROUP, HookTable, Plugin, Registrations, Registry, available, load
 from llmproxy.route import Route, Target
@@ -167,6 +168,8 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
             raise ConfigErrors([ConfigError(path, f"{settings.strategy!r} is not known (known: {known})")])
     if config.kind_of(settings) == "model":
         route.models = ModelTable.for_route(config, settings)
+        providers = {name: each.provider for name, each in config.upstreams.items() if each.provider}
+        route.listing = Listing(route.models, providers)
         route.listed = settings.models is not None
         _set_faces(assembly, route, settings)
     return route, settings.plugins

@@ -99,7 +99,7 @@ class Pipeline:
         route = self.route
         if route.models is not None and not exchange.take_body():
             await _read_if_needed(exchange)
-        reply = _listing(route, exchange) if exchange.model is None else None
+        reply = await _listing(route, exchange) if exchange.model is None and route.listing else None
         if reply is None:
             _resolve(route, exchange)
             reply = await self._look_up(exchange) if self._lookup and not exchange.upgraded else None
@@ -194,22 +194,23 @@ async def _read_if_needed(exchange: Exchange) -> None:
         await exchange.body()
 
 
-def _listing(route: Route, exchange: Exchange) -> Reply | None:
+async def _listing(route: Route, exchange: Exchange) -> Reply | None:
     """Answer a call for the models served here; a route's own upstream lists its own where no name is configured."""
-    face = exchange.client_face
-    if exchange.request.method != "GET" or route.models is None or face is None or exchange.upgraded:
+    face, listing, models = exchange.client_face, route.listing, route.models
+    if exchange.request.method != "GET" or listing is None or models is None or exchange.upgraded:
         return None
-    names = route.models.names()
-    if not names and route.defaults:
+    if face is None or not (listing.written or route.listed or not route.defaults):
         return None
-    reply = face.models(exchange, names)
-    if reply is not None and reply.status == 404:
-        name = unquote(exchange.request.path.rstrip("/").rpartition("/models/")[2])
-        if name and route.models.knows(name):
-            reply = face.models(exchange, (*names, name))
-    if reply is not None:
-        exchange.outcome.result = "answered"
-    return reply
+    reply = face.models(exchange, ())
+    if reply is None:
+        return None
+    exchange.outcome.result = "answered"
+    if reply.status != 404:
+        return face.models(exchange, await listing.names())
+    # A model is looked for: the table knows which may be asked, without the catalogue.
+    name = unquote(exchange.request.path.rstrip("/").rpartition("/models/")[2])
+    known = (name,) if name and models.knows(name) else ()
+    return face.models(exchange, (*listing.written, *known))
 
 
 def _resolve(route: Route, exchange: Exchange) -> None:

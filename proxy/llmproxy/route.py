@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from llmproxy.dialects import ClientFace, LocalUpstream, UpstreamFace
     from llmproxy.exchange import Endpoint
     from llmproxy.faces import Faces
+    from llmproxy.listing import Listing
     from llmproxy.messages import ClientRequest
     from llmproxy.pipeline import Pipeline
     from llmproxy.registry import Handler, Strategy
@@ -38,8 +39,8 @@ class Target:
 class Route:
     """One route of one generation.
 
-    A model route has a table of `models`, and a `face` or `faces` that tell its callers' dialect, `face` where nothing
-    else does; an HTTP route has none of them; a plugin's own route has a `handler`.
+    A model route has a table of `models`, their `listing`, and a `face` or `faces` that tell its callers' dialect,
+    `face` where nothing else does; an HTTP route has none of them; a plugin's own route has a `handler`.
     `defaults` are the endpoints where no model name decides.
     """
 
@@ -49,6 +50,7 @@ class Route:
     face: ClientFace | None = None
     faces: Faces | None = None
     models: ModelTable | None = None
+    listing: Listing | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
     defaults: tuple[Endpoint, ...] = ()
     strategy: Strategy | None = None

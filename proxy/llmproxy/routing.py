@@ -7,7 +7,7 @@ the config. A route whose method or other conditions do not hold is passed over.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
@@ -312,6 +312,32 @@ class ModelTable:
     def names(self) -> tuple[str, ...]:
         """Return the public names that are written out, in the config's order."""
         return tuple(self._exact)
+
+    def offered(self, models_of: Callable[[str], Iterable[str]]) -> Iterator[str]:
+        """Yield names that nobody wrote out, but that lead to models of upstreams, as `models_of` tells them.
+
+        These are `upstream/model`, and what wildcards take; a name may come twice.
+        """
+        for before, after, target in self._patterns():
+            head, _, tail = (target.model or "").partition("*")
+            for model in models_of(target.upstream):
+                end = len(model) - len(tail)
+                if end < len(head) or not (model.startswith(head) and model.endswith(tail)):
+                    continue
+                name = before + model[len(head) : end] + after
+                # What leads elsewhere, by a rule that comes earlier, is another model's name. Not remembered: see there.
+                found = None if name in self._exact else self._resolve(name)
+                if found is not None and found[0] == Endpoint(target.upstream, model):
+                    yield name
+
+    def _patterns(self) -> Iterator[tuple[str, str, Endpoint]]:
+        """Yield what stands around a `*` in names that are not written out, each with its target, `*` in its model."""
+        for upstream in self._upstreams:
+            yield f"{upstream}/", "", Endpoint(upstream, "*")
+        for before, after, entry in self._wildcards:
+            targets = self._follow(entry, f"{before}*{after}", "*", 0)
+            if targets and (targets[0].model or "").count("*") == 1:
+                yield before, after, targets[0]
 
 
 def _starred(name: str, star: str | None) -> str:

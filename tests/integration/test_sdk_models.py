@@ -64,3 +64,41 @@ async def test_who_asks_first_does_not_decide_the_shape(url):
     await test_openais_sdk_lists_models(url)
     await test_anthropics_sdk_lists_models(url)
     await test_openais_sdk_lists_models(url)
+
+
+async def test_what_a_provider_is_known_to_serve_is_listed_after_the_names_of_the_config(monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "key-of-the-gateway")
+    tree = config("http://127.0.0.1:9")
+    tree["upstreams"] |= {"groq": {}}
+    tree["models"] = {"fast": "groq/llama-3.1-8b-instant"}
+
+    async with running_gateway(tree) as gateway:
+        async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=KEY) as client:
+            listed = [model.id async for model in client.models.list()]
+            one = await client.models.retrieve("groq/llama-3.1-8b-instant")
+        async with anthropic.AsyncAnthropic(base_url=gateway.url, api_key=KEY) as client:
+            paged = [model.id async for model in client.models.list(limit=10)]
+
+    assert listed[0] == "fast"
+    assert listed[1:] == sorted({name for name in listed if name.startswith("groq/")})
+    assert one.id in listed
+    assert paged == listed
+
+
+async def test_a_route_that_writes_its_models_lists_those_alone(monkeypatch):
+    monkeypatch.setenv("GROQ_API_KEY", "key-of-the-gateway")
+    models = {"fast": "groq/llama-3.1-8b-instant", "guard-*": "groq/meta-llama/llama-guard-*"}
+    tree = config("http://127.0.0.1:9", models=models)
+    tree["upstreams"] |= {"groq": {}}
+
+    async with (
+        running_gateway(tree) as gateway,
+        openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=KEY) as client,
+    ):
+        listed = [model.id async for model in client.models.list()]
+        with pytest.raises(openai.NotFoundError):
+            await client.models.retrieve("groq/llama-3.1-8b-instant")
+
+    assert listed[0] == "fast"
+    assert "guard-4-12b" in listed
+    assert all(name.startswith("guard-") for name in listed[1:])

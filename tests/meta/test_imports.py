@@ -24,7 +24,10 @@ def test_importing_the_plugin_api_brings_no_transport(heavy: str) -> None:
     assert heavy not in _modules_after("import llmproxy.plugin")
 
 
-@pytest.mark.parametrize("late", ["genai_prices", "pydantic", "llmproxy.providers.table", "llmproxy.schema"])
+@pytest.mark.parametrize(
+    "late",
+    ["genai_prices", "pydantic", "llmproxy.providers.models", "llmproxy.providers.table", "llmproxy.schema"],
+)
 def test_serving_a_file_brings_neither_prices_nor_the_table_of_providers(late: str) -> None:
     assert late not in _modules_after("import llmproxy.cli, llmproxy.commands.serve, llmproxy.worker")
 

@@ -190,6 +190,18 @@ async def test_the_models_of_a_route_are_listed_by_the_gateway(api, listing):
     assert api.requests == []
 
 
+async def test_a_route_with_a_list_asks_no_upstream_for_another(api, listing):
+    route = {"name": "r", "match": {"path": "/toy/*"}, "upstream": "upstream"}
+    listed = {**route, "models": {"any-*": {"upstream": "upstream"}}}
+    async with running_route(
+        {}, upstream=api, dialect="dots", config={**listing, "routes": [listed]}
+    ) as serving:
+        served = await serving.serve(make_exchange("GET", "/toy/models"))
+
+    assert served.json() == []
+    assert api.requests == []
+
+
 async def test_where_no_model_is_named_the_upstream_lists_its_own(api, listing):
     route = {"name": "r", "match": {"path": "/toy/*"}, "upstream": "upstream"}
     async with running_route(

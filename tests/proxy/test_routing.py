@@ -374,3 +374,72 @@ def test_a_name_is_known_that_leads_somewhere_without_being_any_name(name: str, 
     table = ModelTable(models, upstreams=["a"], universe=ModelTable({}, ["a"]))
 
     assert table.knows(name) is known
+
+
+OFFERED = {
+    "a": ["m", "gpt-4o", "gpt-4o-mini"],
+    "b": ["gpt-5", "x"],
+}
+
+
+def offered(table: ModelTable) -> list[str]:
+    return sorted(table.offered(lambda upstream: OFFERED.get(upstream, ())))
+
+
+def test_models_of_upstreams_are_offered_by_upstream_and_model() -> None:
+    assert offered(ModelTable({}, ["a", "b", "unknown"])) == [
+        "a/gpt-4o",
+        "a/gpt-4o-mini",
+        "a/m",
+        "b/gpt-5",
+        "b/x",
+    ]
+
+
+@pytest.mark.parametrize(
+    ("name", "model", "names"),
+    [
+        ("my-*", ModelConfig(upstream="a", model="gpt-*"), ["my-4o", "my-4o-mini"]),
+        ("mini-*", ModelConfig(upstream="a", model="gpt-*-mini"), ["mini-4o"]),
+        ("gpt-*", ModelConfig(upstream="a"), ["gpt-4o", "gpt-4o-mini"]),
+        ("*", ModelConfig(upstream="b"), ["gpt-5", "x"]),
+        ("*-of-b", ModelConfig(alias="b/*"), ["gpt-5-of-b", "x-of-b"]),
+        ("every-*", ModelConfig(upstream="a", model="m"), []),
+        ("twice-*", ModelConfig(upstream="a", model="*-*"), []),
+        ("lost-*", ModelConfig(alias="nowhere-*"), []),
+    ],
+)
+def test_what_a_wildcard_takes_is_offered_by_its_target(
+    name: str, model: ModelConfig, names: list[str]
+) -> None:
+    assert offered(ModelTable({name: model}, universe=ModelTable({}, ["a", "b"]))) == names
+
+
+def test_no_name_is_offered_that_means_another_model() -> None:
+    models = {
+        "gpt-4o": ModelConfig(upstream="b"),
+        "gpt-*": ModelConfig(upstream="a"),
+        "gpt-4*": ModelConfig(upstream="b"),
+        "b/x": ModelConfig(upstream="a", model="m"),
+    }
+
+    assert offered(ModelTable(models, ["b"])) == ["b/gpt-5"]
+
+
+def test_a_route_offers_what_it_reaches() -> None:
+    config = Config(
+        models={"every-*": ModelConfig(alias="a/*")},
+        upstreams={
+            "a": UpstreamConfig(base_url="https://h", dialect="http"),
+            "b": UpstreamConfig(base_url="https://h"),
+        },
+    )
+    bound = RouteConfig(name="bound", upstream="b")
+    listed = RouteConfig(name="listed", models={"five": ModelConfig(upstream="b", model="gpt-5")})
+    starred = RouteConfig(name="starred", models={"five-*": ModelConfig(alias="b/gpt-*")})
+
+    def names(route: RouteConfig) -> list[str]:
+        return offered(ModelTable.for_route(config, route))
+
+    assert names(RouteConfig(name="free")) == names(bound) == ["b/gpt-5", "b/x"]
+    assert (names(listed), names(starred)) == ([], ["five-5"])
