@@ -27,7 +27,7 @@ DIALECTS = {
     "anthropic.messages": ("anthropic", "/v1"),
     "gemini": ("gemini", "/v1beta"),
 }
-_FAMILIES = {"gemini.generate": "gemini", "gemini.stream": "gemini", "anthropic.vertex": "anthropic.messages"}
+FAMILIES = {"gemini.generate": "gemini", "gemini.stream": "gemini", "anthropic.vertex": "anthropic.messages"}
 _JUDGE = SHARED / "tools" / "translate_check.py"
 
 
@@ -37,7 +37,7 @@ def providers() -> dict[tuple[str, str], None]:
     for path in sorted(RECORDINGS.glob("*.jsonl")):
         for line in path.read_bytes().splitlines():
             record = orjson.loads(line)
-            family = _FAMILIES.get(record["dialect"], record["dialect"])
+            family = FAMILIES.get(record["dialect"], record["dialect"])
             if family in DIALECTS:
                 found[record["provider"], family] = None
     return found
