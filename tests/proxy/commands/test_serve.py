@@ -19,7 +19,7 @@ from llmproxy.addresses import parse_address
 from llmproxy.bindings import ADMIN
 from llmproxy.cli import main as cli
 from llmproxy.commands.serve import _first_to_ask, announcement
-from llmproxy.config import Config, decode
+from llmproxy.config import Config, decode, default_config
 from llmproxy.control import Worker
 from llmproxy.sockets import Binding, Listener
 from llmproxy.supervisor import Settings
@@ -204,6 +204,16 @@ def test_a_unix_socket_is_asked_through_curls_option(tmp_path: Path) -> None:
         "http://localhost/v1/chat/completions",
     ]
     assert orjson.loads(command[-1])["model"] == "demo/echo"
+
+
+def test_providers_whose_keys_were_found_are_told_without_the_keys() -> None:
+    found = default_config({"GROQ_API_KEY": "sk-groq", "ANTHROPIC_API_KEY": "sk-ant"})
+    with socket.create_server(("127.0.0.1", 0)) as sock:
+        said = announcement([listening("127.0.0.1:8080", "127.0.0.1:8080", sock)], found, show_request=True)
+
+    line = next(line for line in said.splitlines() if line.startswith("Keys found for "))
+    assert {"groq", "anthropic"} <= set(line.removeprefix("Keys found for ").partition(":")[0].split(", "))
+    assert "sk-" not in said
 
 
 def test_only_the_first_to_ask_is_told_so() -> None:
