@@ -29,11 +29,12 @@ _FAILED: Final = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
 class StreamTap:
     """Reads an event stream."""
 
-    __slots__ = ("_carry", "_pieces", "_size", "_started", "first_output", "terminal", "usage")
+    __slots__ = ("_carry", "_pieces", "_size", "_started", "cut", "first_output", "terminal", "usage")
 
     def __init__(self) -> None:
         self.first_output = False
         self.terminal = False
+        self.cut = False
         self.usage: Usage | None = None
         self._started: dict[str, Any] | None = None
         self._pieces: list[bytes] = []
@@ -53,6 +54,7 @@ class StreamTap:
     def end(self) -> None:
         """Find what head and tail tell."""
         self._conclude()
+        self.cut = self._started is not None and not self.terminal
 
     def fail(self, error: BaseException) -> None:
         """Find it likewise: usage may have come before the break."""

@@ -38,6 +38,7 @@ class StreamTap:
         "_pieces",
         "_searched",
         "_size",
+        "cut",
         "first_output",
         "terminal",
         "usage",
@@ -46,6 +47,7 @@ class StreamTap:
     def __init__(self, *, array: bool = False) -> None:
         self.first_output = False
         self.terminal = False
+        self.cut = False
         self.usage: Usage | None = None
         self._array = array
         self._carry = b""
@@ -71,6 +73,7 @@ class StreamTap:
         tail = self._conclude()
         if self._array:
             self.terminal = self.terminal and tail.rstrip().endswith(b"]")
+        self.cut = self.first_output and not self.terminal
 
     def fail(self, error: BaseException) -> None:
         """Find the last usage: it may have come before the break."""

@@ -35,6 +35,8 @@ _BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")
 _DONE_LEADS = (b"\ndata: ", b"\ndata:", b"\rdata: ", b"\rdata:")
 _FINISHED = re.compile(rb'"finish_reason" ?: ?"')
 _FAILED = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
+# Servers that speak like OpenAI end a stream with an error object instead, and nothing after it.
+_TOLD_ERROR = re.compile(rb'data: ?\{ ?"error"')
 
 
 class StreamTap:
@@ -43,6 +45,8 @@ class StreamTap:
     __slots__ = (
         "_carry",
         "_dropped",
+        "_ended",
+        "_ends",
         "_event",
         "_final_at",
         "_looking",
@@ -50,6 +54,7 @@ class StreamTap:
         "_searched",
         "_size",
         "_typed",
+        "cut",
         "first_output",
         "terminal",
         "usage",
@@ -58,7 +63,10 @@ class StreamTap:
     def __init__(self) -> None:
         self.first_output = False
         self.terminal = False
+        self.cut = False
         self.usage: Usage | None = None
+        #: Whether the stream is one of those whose end is known, and whether a choice of it ended before the tail.
+        self._ends = self._ended = False
         self._looking = True
         self._typed: bool | None = None
         self._pieces: list[bytes] = []
@@ -80,7 +88,8 @@ class StreamTap:
     def end(self) -> None:
         """Find what the tail tells; some servers send no `[DONE]` after the last choice."""
         tail = self._conclude()
-        self.terminal = self.terminal or _FINISHED.search(tail) is not None
+        self.terminal = self.terminal or self._ended or _FINISHED.search(tail) is not None
+        self.cut = self._ends and not self.terminal and _TOLD_ERROR.search(tail) is None
 
     def fail(self, error: BaseException) -> None:
         """Find what the tail tells: usage may have come before the break."""
@@ -119,7 +128,11 @@ class StreamTap:
         except orjson.JSONDecodeError:
             return
         if isinstance(message, dict):
-            self._typed = self._typed or isinstance(message.get("type"), str)
+            kind = message.get("type")
+            self._typed = self._typed or isinstance(kind, str)
+            self._ends = (
+                self._ends or "choices" in message or (isinstance(kind, str) and kind.startswith("response."))
+            )
             self.first_output = has_output(message)
 
     def _await_final(self, window: bytes) -> None:
@@ -140,7 +153,9 @@ class StreamTap:
             return
         limit = LONG_TAIL if self._final_at >= 0 else TAIL + _FINAL_LONGEST
         if self._size > 2 * limit:
-            whole = b"".join(self._pieces)[-limit:]
+            whole = b"".join(self._pieces)
+            self._ended = self._ended or _FINISHED.search(whole) is not None
+            whole = whole[-limit:]
             self._dropped += self._size - limit
             self._pieces, self._size = [whole], limit
 

@@ -133,6 +133,8 @@ class Attempts:
                 tap.feed(body)
             tap.end()
             attempt.usage = tap.usage
+            if getattr(tap, "cut", False) and not attempt.translated:
+                raise cut_short()  # nothing of it has left yet
             if tap.first_output:
                 attempt.first_output_at = attempt.headers_at
         if not attempt.translated:
@@ -147,10 +149,10 @@ class Attempts:
 
     def _observe(self, exchange: Exchange, attempt: Attempt, reply: Reply, tap: Tap | None) -> None:
         """Read a reply as it passes, or one that came compressed though nobody asked for it."""
-        watch = Watch(self, exchange, attempt, tap)
+        body = reply.body
+        watch = Watch(self, exchange, attempt, tap, body if isinstance(body, Body) else None)
         coding = reply.headers.index.get(b"content-encoding", b"identity")
         reader = watch if tap is None or coding == b"identity" else Inflated(watch, coding)
-        body = reply.body
         if isinstance(body, Body):
             attempt.body = body
             body.tap = tap
@@ -195,10 +197,18 @@ class Attempts:
 class Watch:
     """The observer of one reply: feeds the tap, stamps the first output, settles the attempt at the end."""
 
-    __slots__ = ("_attempt", "_attempts", "_exchange", "_tap", "feed")
+    __slots__ = ("_attempt", "_attempts", "_body", "_exchange", "_tap", "feed")
 
-    def __init__(self, attempts: Attempts, exchange: Exchange, attempt: Attempt, tap: Tap | None) -> None:
+    def __init__(
+        self,
+        attempts: Attempts,
+        exchange: Exchange,
+        attempt: Attempt,
+        tap: Tap | None,
+        body: Body | None = None,
+    ) -> None:
         self._attempts = attempts
+        self._body = body
         self._exchange = exchange
         self._attempt = attempt
         self._tap = tap
@@ -215,10 +225,14 @@ class Watch:
             self.feed = tap.feed
 
     def end(self) -> None:
-        """The reply is complete."""
-        if self._tap is not None:
-            self._tap.end()
-        self._attempts.conclude(self._exchange, self._attempt, self._tap, None)
+        """The reply is complete, as far as its framing tells: a stream without its own end is cut all the same."""
+        tap, fault = self._tap, None
+        if tap is not None:
+            tap.end()
+            if getattr(tap, "cut", False) and self._body is not None and not self._attempt.translated:
+                fault = cut_short()
+                self._body.spoil(fault)
+        self._attempts.conclude(self._exchange, self._attempt, tap, fault)
 
     def fail(self, error: BaseException) -> None:
         """The reply broke off."""
@@ -251,3 +265,9 @@ class _Translated:
 
 def _ignore(data: bytes) -> None:
     return None
+
+
+def cut_short() -> UpstreamError:
+    """Return what becomes of a stream that its provider ended in the middle, however cleanly."""
+    message = "The provider's stream ended before its answer was whole."
+    return UpstreamError("upstream_cut", message, phase="body", sent=True)

@@ -129,6 +129,11 @@ class Body:
             self.error = error
             self._conclude()
 
+    def spoil(self, error: BaseException) -> None:
+        """Say, as an observer that is being told of the end, that the body is not whole: who is told next is told so."""
+        self.state = FAILED
+        self.error = error
+
     def _conclude(self) -> None:
         if self._held is None:
             for sink in self._all:

@@ -35,7 +35,8 @@ class Tap(Protocol):
     """Reads an answer's bytes as they pass, in every lane; a body sink with findings.
 
     `first_output` is set once the first piece of real output was seen, `usage` once the provider told it, `terminal`
-    once the dialect's own end marker was seen (always true for a whole JSON answer).
+    once the dialect's own end marker was seen (always true for a whole JSON answer). A tap may have `cut` too: true
+    after `end` where an answer of a grammar that it knows has no end, though the bytes came to theirs.
     """
 
     first_output: bool

@@ -552,3 +552,23 @@ def test_a_recording_says_when_it_is_complete():
     recording.end()
 
     assert told == [b"a"]
+
+
+def test_an_observer_may_find_at_the_end_that_the_body_is_not_whole():
+    body, sink = Body(), Heard()
+
+    class Judge(Heard):
+        def end(self):
+            super().end()
+            body.spoil(BROKEN)
+
+    judge, behind = Judge(), Heard()
+    body.observe(judge)
+    body.observe(behind)
+    body.attach(sink)
+    body.feed(b"half")
+    body.end()
+
+    assert judge.ends == [None]
+    assert behind.ends == sink.ends == [BROKEN]
+    assert body.state == FAILED

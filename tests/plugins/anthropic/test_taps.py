@@ -149,3 +149,11 @@ def test_every_recorded_stream_tells_its_usage(recordings, judge):
         assert first or not (truth.text or truth.calls)
         assert usage is not None
         assert usage.total == truth.usage["input"] + truth.usage["output"]
+
+
+def test_a_message_without_its_end_is_cut():
+    whole, half = fed(STREAM), fed(STREAM[: STREAM.index(b"event: message_stop")])
+    whole.end()
+    half.end()
+
+    assert (whole.cut, half.cut) == (False, True)

@@ -135,3 +135,9 @@ def test_recorded_arrays_end_and_tell_their_usage(recordings: list[dict[str, Any
 
         assert tap.terminal, record["id"]
         assert tap.usage == read_usage(orjson.loads(data)[-1]["usageMetadata"])
+
+
+def test_an_answer_without_a_reason_for_its_end_is_cut() -> None:
+    assert tapped(StreamTap(), event("Half")).cut
+    assert not tapped(StreamTap(), event("Half"), b'data: {"error": {"code": 503}}\r\n\r\n').cut
+    assert not tapped(StreamTap(), STREAM).cut

@@ -277,3 +277,37 @@ def last_told(raw: list[bytes]) -> Usage | None:
         told = next((place["usage"] for place in places if place.get("usage")), None)
         usage = usage if told is None else read_usage(told)
     return usage
+
+
+@pytest.mark.parametrize(
+    ("last", "cut"),
+    [
+        (b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":null}]}\n\n', True),
+        (b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n', False),
+        (b'data: {"error":{"message":"overloaded"}}\n\n', False),
+        (b"data: [DONE]\n\n", False),
+    ],
+)
+def test_a_stream_of_choices_without_its_end_is_cut(last: bytes, cut: bool) -> None:
+    tap = fed(b'data: {"choices":[{"index":0,"delta":{"role":"assistant"}}]}\n\n' + last)
+    tap.end()
+
+    assert tap.cut is cut
+
+
+def test_a_choice_that_ended_long_before_the_stream_did_counts() -> None:
+    finished = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
+    comments = b": " + b"." * 200 + b"\n\n"
+    tap = StreamTap()
+    for piece in (finished, *[comments] * 200):
+        tap.feed(piece)
+    tap.end()
+
+    assert not tap.cut
+
+
+def test_a_stream_of_unknown_shape_may_end_as_it_likes() -> None:
+    tap = fed(b'data: {"type":"speech.audio.delta","audio":"x"}\n\n')
+    tap.end()
+
+    assert not tap.cut
