@@ -35,6 +35,7 @@ _BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")
 _DONE_LEADS = (b"\ndata: ", b"\ndata:", b"\rdata: ", b"\rdata:")
 _FINISHED = re.compile(rb'"finish_reason" ?: ?"')
 _FAILED = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
+_NOT_FINISHED = re.compile(rb'"choices".*"finish_reason" ?: ?null', re.DOTALL)
 # Servers that speak like OpenAI end a stream with an error object instead, and nothing after it.
 _TOLD_ERROR = re.compile(rb'data: ?\{ ?"error"')
 
@@ -45,7 +46,6 @@ class StreamTap:
     __slots__ = (
         "_carry",
         "_dropped",
-        "_ended",
         "_ends",
         "_event",
         "_final_at",
@@ -65,8 +65,8 @@ class StreamTap:
         self.terminal = False
         self.cut = False
         self.usage: Usage | None = None
-        #: Whether the stream is one of those whose end is known, and whether a choice of it ended before the tail.
-        self._ends = self._ended = False
+        #: Whether the stream is one of those whose end is known.
+        self._ends = False
         self._looking = True
         self._typed: bool | None = None
         self._pieces: list[bytes] = []
@@ -88,8 +88,8 @@ class StreamTap:
     def end(self) -> None:
         """Find what the tail tells; some servers send no `[DONE]` after the last choice."""
         tail = self._conclude()
-        self.terminal = self.terminal or self._ended or _FINISHED.search(tail) is not None
-        self.cut = self._ends and not self.terminal and _TOLD_ERROR.search(tail) is None
+        self.terminal = self.terminal or _FINISHED.search(tail) is not None
+        self.cut = self._ends and not self.terminal and (bool(self._typed) or _is_going_on(tail))
 
     def fail(self, error: BaseException) -> None:
         """Find what the tail tells: usage may have come before the break."""
@@ -153,11 +153,15 @@ class StreamTap:
             return
         limit = LONG_TAIL if self._final_at >= 0 else TAIL + _FINAL_LONGEST
         if self._size > 2 * limit:
-            whole = b"".join(self._pieces)
-            self._ended = self._ended or _FINISHED.search(whole) is not None
-            whole = whole[-limit:]
+            whole = b"".join(self._pieces)[-limit:]
             self._dropped += self._size - limit
             self._pieces, self._size = [whole], limit
+
+
+def _is_going_on(tail: bytes) -> bool:
+    """Say whether the last chunk says of its choice that it has not ended, and nothing else explains the end."""
+    last = tail[max(0, tail.rfind(b'"choices"')) :]
+    return _NOT_FINISHED.search(last) is not None and _TOLD_ERROR.search(last) is None
 
 
 def _says_done(tail: bytes) -> bool:

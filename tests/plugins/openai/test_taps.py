@@ -295,12 +295,8 @@ def test_a_stream_of_choices_without_its_end_is_cut(last: bytes, cut: bool) -> N
     assert tap.cut is cut
 
 
-def test_a_choice_that_ended_long_before_the_stream_did_counts() -> None:
-    finished = b'data: {"choices":[{"index":0,"delta":{"content":"x"},"finish_reason":"stop"}]}\n\n'
-    comments = b": " + b"." * 200 + b"\n\n"
-    tap = StreamTap()
-    for piece in (finished, *[comments] * 200):
-        tap.feed(piece)
+def test_what_follows_the_last_choice_is_no_cut() -> None:
+    tap = fed(chunk({"content": "x"}, usage=None) + event({"choices": [], "usage": USAGE}))
     tap.end()
 
     assert not tap.cut
