@@ -47,17 +47,20 @@ _decoder: Final = msgspec.json.Decoder(tuple[Block, ...])
 
 async def keep_signatures(answer: Answer, memory: Memory, asked: Iterable[Message] = ()) -> None:
     """Keep each choice's signed blocks under the names that its next turn will bring; `asked` is what it answers."""
+    signed = [choice for choice in answer.choices if any(map(_is_signed, choice.content))]
+    if not signed:
+        return  # most answers hold nothing to keep, and need no digest of what was asked
     *_, question = _questions(asked)
-    for choice in answer.choices:
-        names = _names(choice.content, question)
-        if names and any(_is_signed(block) for block in choice.content):
-            kept = _encoder.encode(_bones(choice))
-            for name in names[:_RECENT]:
-                await memory.put(_KIND, name, kept)
+    for choice in signed:
+        kept = _encoder.encode(_bones(choice))
+        for name in _names(choice.content, question)[:_RECENT]:
+            await memory.put(_KIND, name, kept)
 
 
 async def put_back_signatures(request: GenerateRequest, memory: Memory) -> GenerateRequest:
     """Give the turns of the assistant that came without a signature the blocks that were kept of them."""
+    if not any(map(_lacks, request.messages)):
+        return request
     messages = list(request.messages)
     turns = zip(range(len(messages)), request.messages, _questions(messages), strict=False)
     places = [(place, question) for place, message, question in turns if _lacks(message)]
@@ -68,7 +71,7 @@ async def put_back_signatures(request: GenerateRequest, memory: Memory) -> Gener
         blocks = _read(kept) if kept is not None else ()
         if blocks and _of_the_same_calls(content, blocks):
             messages[place] = msgspec.structs.replace(messages[place], content=_merged(content, blocks))
-    return msgspec.structs.replace(request, messages=tuple(messages)) if places else request
+    return msgspec.structs.replace(request, messages=tuple(messages))
 
 
 def _read(kept: bytes) -> tuple[Block, ...]:
