@@ -81,6 +81,11 @@ class Bus:
             await asyncio.wait(tasks)
 
     @property
+    def directory(self) -> Path | None:
+        """What this host's workers share while they run; None for a worker alone."""
+        return self._directory
+
+    @property
     def dropped(self) -> int:
         """How many messages were not sent because a peer did not take them."""
         return self._dropped + sum(link.dropped for link in self._links.values())

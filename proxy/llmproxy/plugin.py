@@ -4,6 +4,10 @@ from __future__ import annotations
 
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
+from llmproxy.caching.board import slot_of
+from llmproxy.caching.entry import BadEntry, Entry, Mark, wire_fields
+from llmproxy.caching.space import CacheSpace, Found
+from llmproxy.caching.status import CacheStatus
 from llmproxy.carried import carried_headers, passed_headers
 from llmproxy.conversation import in_order, message_edits
 from llmproxy.dialects import (
@@ -96,6 +100,7 @@ __all__ = [
     "STATUS_OF_KIND",
     "AdminRequest",
     "Attempt",
+    "BadEntry",
     "BadField",
     "BadRequest",
     "Body",
@@ -104,6 +109,8 @@ __all__ = [
     "BrokenEventStream",
     "BrokenJson",
     "ByteFilter",
+    "CacheSpace",
+    "CacheStatus",
     "CallNext",
     "Caller",
     "ChildRequest",
@@ -119,6 +126,7 @@ __all__ = [
     "Edit",
     "Embedder",
     "Endpoint",
+    "Entry",
     "Event",
     "EventHeader",
     "EventStreamDecoder",
@@ -129,6 +137,7 @@ __all__ = [
     "FetchPolicy",
     "Fetched",
     "FetchingConfig",
+    "Found",
     "Framer",
     "GatewayError",
     "Gauge",
@@ -140,6 +149,7 @@ __all__ = [
     "LineFramer",
     "LocalUpstream",
     "LogSink",
+    "Mark",
     "Member",
     "Memory",
     "MessageEdit",
@@ -202,4 +212,6 @@ __all__ = [
     "retry_fields",
     "scan",
     "scan_members",
+    "slot_of",
+    "wire_fields",
 ]

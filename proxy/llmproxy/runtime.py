@@ -7,6 +7,7 @@ import time
 from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
+from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from llmproxy.errors import StartError
@@ -16,6 +17,7 @@ from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
     from llmproxy.bus import Bus
+    from llmproxy.caching.space import CacheSpace
     from llmproxy.exchange import Exchange
     from llmproxy.messages import Reply
     from llmproxy.metrics import Metrics
@@ -194,6 +196,16 @@ class Runtime:
     async def store(self, name: str) -> Store:
         """Return the store that the configuration calls `name`, open and shared with other plugins."""
         return await self._gate.open_store(name)
+
+    @asynccontextmanager
+    async def cache_space(self, name: str) -> AsyncIterator[CacheSpace]:
+        """Hold the entries and purges of the store called `name`; one space a store, whoever caches in it."""
+        from llmproxy.caching.space import open_space  # noqa: PLC0415  # not every gateway caches
+
+        store = await self.store(name)
+        make = partial(open_space, name, store, self.metrics, self.bus.directory)
+        async with self._process.shared.use(("cache-space", store), make) as space:
+            yield space
 
     def shared(
         self, key: object, factory: Callable[[], AbstractAsyncContextManager[T]]

@@ -62,6 +62,11 @@ class LmdbStore(Local):
         return self._counters
 
     @property
+    def directory(self) -> Path:
+        """Where the files are."""
+        return self._directory
+
+    @property
     def env(self) -> Environment:
         if self._env is None:
             raise StoreAway(f"store {self.name} is not open")

@@ -1,0 +1,187 @@
+"""One store as caches use it: entries in and out, purged ones never, and no fault that anybody sees."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Iterable
+from contextlib import asynccontextmanager
+from hashlib import blake2b
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+
+from llmproxy.caching.board import Board, Verdict
+from llmproxy.caching.entry import BadEntry, Entry, Mark
+from llmproxy.stores.interface import LocalStore, Store, StoreAway
+
+if TYPE_CHECKING:
+    from llmproxy.metrics import Metrics
+
+
+@runtime_checkable
+class Tiered(Protocol):
+    """A store with one in this process before it."""
+
+    near: LocalStore
+    far: Store
+
+
+@runtime_checkable
+class OnDisk(Protocol):
+    """A store whose files outlive the process, in a directory of its own."""
+
+    @property
+    def directory(self) -> Path:
+        """Where they are."""
+
+
+class Found(NamedTuple):
+    """An entry that may be used; `stale` if a soft purge says that it is stale, however fresh it was."""
+
+    entry: Entry
+    stale: bool = False
+
+
+class CacheSpace:
+    """The entries of one store, with the board that says which of them were purged.
+
+    A store that fails, hangs or gives back damaged bytes is a miss, and counted. An entry that was purged is not
+    found, whichever tier it is in.
+    """
+
+    def __init__(self, name: str, store: Store, board: Board, metrics: Metrics) -> None:
+        self.name = name
+        self.board = board
+        tiered = isinstance(store, Tiered)
+        far = store.far if isinstance(store, Tiered) else store
+        near = store.near if isinstance(store, Tiered) else store
+        self._near: LocalStore | None = near if isinstance(near, LocalStore) else None
+        self._far: Store | None = None if near is far and self._near is not None else far
+        self._local_far: LocalStore | None = far if tiered and isinstance(far, LocalStore) else None
+        self._faults = metrics.counter(
+            "llmproxy_cache_store_faults_total",
+            "Operations on a cache's store that failed, each of them a miss.",
+            ("store", "operation", "fault"),
+        )
+
+    def now(self) -> Mark:
+        """Return the mark for an answer whose request is sent after this call."""
+        return self.board.now()
+
+    def peek(self, key: bytes) -> Found | None:
+        """Return what is at hand without waiting for anybody: the tier in this process, or a store on this host."""
+        found = self._local(self._near, key, check=self._far is None)
+        if found is not None or self._local_far is None:
+            return found
+        return self._bring_near(key, self._local_far)
+
+    @property
+    def waits(self) -> bool:
+        """Whether there is more to find than `peek` sees."""
+        return self._far is not None and self._local_far is None
+
+    async def get(self, key: bytes) -> Found | None:
+        """Return the entry under a key, wherever it is."""
+        return self.peek(key) or (await self.get_far(key) if self.waits else None)
+
+    async def get_far(self, key: bytes) -> Found | None:
+        """Return the entry that the shared tier has, which may be newer than the one at hand."""
+        if self._far is None or self._local_far is not None:
+            return self._local(self._local_far or self._near, key, check=True)
+        try:
+            value = await self._far.get(key)
+        except Exception as fault:
+            self._failed("get", fault)
+            return None
+        return self._keep_near(key, value)
+
+    async def put(self, key: bytes, entry: Entry, ttl: float) -> bool:
+        """Keep an entry for `ttl` seconds at most; False if it was not kept."""
+        kept = False
+        try:
+            value = entry.pack()
+            if self._far is not None:
+                kept = await self._far.set(key, value, ttl)
+            if self._near is not None:
+                kept = self._near.set_nowait(key, value, ttl) or kept
+        except Exception as fault:
+            self._failed("put", fault)
+        return kept
+
+    async def drop(self, key: bytes) -> None:
+        """Forget the entry under a key here; purging its tags reaches every worker."""
+        try:
+            if self._near is not None:
+                self._near.delete_nowait(key)
+            if self._far is not None:
+                await self._far.delete(key)
+        except Exception as fault:
+            self._failed("drop", fault)
+
+    async def purge(self, slots: Iterable[int], *, soft: bool = False) -> None:
+        """Purge whatever has one of these tags, for every worker, answers that are on their way included."""
+        self.board.purge(slots, soft=soft)
+
+    def _local(self, store: LocalStore | None, key: bytes, *, check: bool) -> Found | None:
+        if store is None:
+            return None
+        try:
+            value = store.get_nowait(key)
+            return None if value is None else self._judged(Entry.unpack(value, check=check))
+        except Exception as fault:
+            self._failed("get", fault)
+            return None
+
+    def _bring_near(self, key: bytes, far: LocalStore) -> Found | None:
+        try:
+            return self._keep_near(key, far.get_nowait(key))
+        except Exception as fault:
+            self._failed("get", fault)
+            return None
+
+    def _keep_near(self, key: bytes, value: bytes | None) -> Found | None:
+        """Judge what a shared tier gave; keep it at hand if it is good."""
+        if value is None:
+            return None
+        try:
+            found = self._judged(Entry.unpack(value))
+            if found is not None and self._near is not None:
+                # Its owner knows how long it may be used; the tier only has to be bounded.
+                self._near.set_nowait(key, value)
+        except Exception as fault:
+            self._failed("get", fault)
+            return None
+        return found
+
+    def _judged(self, entry: Entry) -> Found | None:
+        verdict = self.board.judge(entry.mark, entry.slots)
+        if verdict is Verdict.GOOD:
+            return Found(entry)
+        return Found(entry, stale=True) if verdict is Verdict.SOFT else None
+
+    def _failed(self, operation: str, fault: Exception) -> None:
+        kind = (
+            "away" if isinstance(fault, StoreAway) else "damaged" if isinstance(fault, BadEntry) else "error"
+        )
+        self._faults.labels(self.name, operation, kind).inc()
+
+
+@asynccontextmanager
+async def open_space(
+    name: str, store: Store, metrics: Metrics, directory: Path | None
+) -> AsyncIterator[CacheSpace]:
+    """Open the space of one store; `directory` is what several workers of this host share while they run."""
+    board = Board(_board_path(store, directory))
+    try:
+        yield CacheSpace(name, store, board, metrics)
+    finally:
+        board.close()
+
+
+def _board_path(store: Store, directory: Path | None) -> Path | None:
+    """Return where a store's board is: as lasting as its entries, or as the workers."""
+    far = store.far if isinstance(store, Tiered) else store
+    if isinstance(far, OnDisk):
+        return far.directory / "board"
+    if directory is None:
+        return None
+    name = str(getattr(store, "name", type(store).__name__))
+    return directory / f"board-{blake2b(name.encode(), digest_size=8).hexdigest()}"

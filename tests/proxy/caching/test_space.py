@@ -1,0 +1,159 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from llmproxy.caching.board import Board, slot_of
+from llmproxy.caching.entry import Entry
+from llmproxy.caching.space import CacheSpace, open_space
+from llmproxy.metrics import Metrics
+from llmproxy.stores import StoreAway, open_store
+from llmproxy.stores.memory import MemoryStore
+
+A = slot_of("tag", "a")
+KEY = b"k"
+
+
+class Far:
+    """A shared store that can be made to fail."""
+
+    def __init__(self) -> None:
+        self.values: dict[bytes, bytes] = {}
+        self.fault: Exception | None = None
+
+    async def get(self, key: bytes) -> bytes | None:
+        if self.fault is not None:
+            raise self.fault
+        return self.values.get(key)
+
+    async def set(self, key: bytes, value: bytes, ttl: float | None = None) -> bool:
+        if self.fault is not None:
+            raise self.fault
+        self.values[key] = value
+        return True
+
+    async def delete(self, key: bytes) -> int:
+        if self.fault is not None:
+            raise self.fault
+        return int(self.values.pop(key, None) is not None)
+
+
+@pytest.fixture
+def far() -> Far:
+    return Far()
+
+
+@pytest.fixture
+def metrics() -> Metrics:
+    return Metrics()
+
+
+@pytest.fixture
+def space(far: Far, metrics: Metrics) -> CacheSpace:
+    store: Any = SimpleNamespace(near=MemoryStore(), far=far)
+    return CacheSpace("main", store, Board(), metrics)
+
+
+def made(space: CacheSpace, body: bytes = b"hello") -> Entry:
+    return Entry(200, b"", body, mark=space.now(), slots=[A])
+
+
+async def body_of(space: CacheSpace) -> bytes | None:
+    found = await space.get(KEY)
+    return None if found is None else bytes(found.entry.body)
+
+
+async def test_an_entry_is_found_at_hand_once_it_was_put(space: CacheSpace) -> None:
+    assert await space.put(KEY, made(space), 60)
+
+    found = space.peek(KEY)
+    assert found is not None
+    assert bytes(found.entry.body) == b"hello"
+
+
+async def test_what_another_worker_put_is_found_in_the_shared_tier_and_then_at_hand(
+    space: CacheSpace, far: Far
+) -> None:
+    far.values[KEY] = made(space).pack()
+
+    assert space.peek(KEY) is None
+    assert await body_of(space) == b"hello"
+    assert space.peek(KEY) is not None
+
+
+async def test_a_purged_entry_is_found_in_no_tier(space: CacheSpace) -> None:
+    await space.put(KEY, made(space), 60)
+    await space.purge([A])
+
+    assert space.peek(KEY) is None
+    assert await space.get(KEY) is None
+
+
+async def test_an_answer_that_was_being_written_during_a_purge_is_not_found_after_it(
+    space: CacheSpace,
+) -> None:
+    entry = made(space)
+    await space.purge([A])
+    await space.put(KEY, entry, 60)
+
+    assert await space.get(KEY) is None
+
+
+async def test_a_soft_purge_leaves_the_entry_to_be_used_as_stale(space: CacheSpace) -> None:
+    await space.put(KEY, made(space), 60)
+    await space.purge([A], soft=True)
+
+    found = await space.get(KEY)
+    assert found is not None
+    assert found.stale
+
+
+@pytest.mark.parametrize("fault", [StoreAway("away"), OSError("broken"), RuntimeError("odd")])
+async def test_a_store_that_fails_is_a_miss_and_is_counted(
+    space: CacheSpace, far: Far, metrics: Metrics, fault: Exception
+) -> None:
+    far.fault = fault
+
+    assert await space.get(KEY) is None
+    assert not await space.put(KEY, made(space), 60)
+    await space.drop(KEY)
+    told = metrics.exposition([metrics.snapshot()])
+    kind = "away" if isinstance(fault, StoreAway) else "error"
+    for operation in ("get", "put", "drop"):
+        assert f'store="main",operation="{operation}",fault="{kind}"}} 1' in told
+
+
+@pytest.mark.parametrize("value", [b"", b"nonsense", b"LPe1" + b"\0" * 60])
+async def test_damaged_bytes_are_a_miss(space: CacheSpace, far: Far, value: bytes) -> None:
+    far.values[KEY] = value
+
+    assert await space.get(KEY) is None
+    assert space.peek(KEY) is None
+
+
+async def test_a_dropped_entry_is_gone_from_both_tiers(space: CacheSpace, far: Far) -> None:
+    await space.put(KEY, made(space), 60)
+    await space.drop(KEY)
+
+    assert await space.get(KEY) is None
+    assert not far.values
+
+
+@pytest.fixture
+async def on_disk(tmp_path: Path, metrics: Metrics) -> AsyncIterator[CacheSpace]:
+    store = open_store(f"lmdb://{tmp_path}/cache")
+    async with open_space("disk", store, metrics, None) as space:
+        yield space
+    await store.close()
+
+
+async def test_a_store_on_disk_alone_is_at_hand_and_has_its_board_beside_it(
+    on_disk: CacheSpace, tmp_path: Path
+) -> None:
+    await on_disk.put(KEY, made(on_disk), 60)
+
+    assert on_disk.peek(KEY) is not None
+    assert not on_disk.waits
+    assert (tmp_path / "cache" / "board").exists()
