@@ -95,7 +95,7 @@ class Attempts:
             return await dial(exchange, target, request)
         if target.local is not None:
             return await self._send_here(target.local, exchange, request, target)
-        return await target.upstream.send(request, target.timeouts, exchange.deadline)
+        return await target.upstream.send(request, target.timeouts, exchange.deadline, exchange)
 
     def _spoilt(self, step: Step, fault: Exception) -> None:
         """Tell of a plugin that failed to change a request; go on without it if it may fail open."""

@@ -201,7 +201,7 @@ class UpstreamConnection(Carrier):
         waiter, self.waiter = self.waiter, None
         body, self.body = self.body, None
         upload, self.uploading = self.uploading, None
-        self._parser = None  # it holds on to this connection
+        self._parser = self.hearer = None  # they hold on to this connection, and to an exchange
         if unsent and not self.transport.is_closing():
             reset_on_close(self.transport)
         self.transport.abort()

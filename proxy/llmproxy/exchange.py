@@ -12,13 +12,14 @@ import msgspec
 from llmproxy.body import Body, BodyTooLarge
 from llmproxy.errors import BadRequest
 from llmproxy.jsonscan import Member, patch
-from llmproxy.messages import ClientRequest, StoredReply
+from llmproxy.messages import ClientRequest, RawHeader, StoredReply
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Loss
     from llmproxy.dialects import ClientFace
     from llmproxy.registry import Plugin
     from llmproxy.route import Route
+    from llmproxy.server import ClientConnection
 
 T = TypeVar("T")
 
@@ -203,6 +204,10 @@ class Exchange:
     upgraded: bool = False
     members: Mapping[str, Member] = NOTHING
     upload: bytes | Body | None = None
+    #: The caller's connection, where interim replies go; None where nobody takes any.
+    connection: ClientConnection | None = None
+    #: What interim replies have taken of their room.
+    interim_bytes: int = 0
     #: Passes on or makes the `traceparent`, when somebody asks for it.
     tracer: Callable[[bytes | None], str] | None = None
     _trace: str | None = None
@@ -235,6 +240,14 @@ class Exchange:
         if self._state is None:
             self._state = State()
         return self._state
+
+    def interim(self, status: int, fields: list[RawHeader]) -> None:
+        """Pass an interim reply (102, 103...) on to the caller, if it can take one now; drop it if not."""
+        if self.connection is not None:
+            # Imported when the first one comes: few upstreams send any.
+            from llmproxy.interim import pass_interim  # noqa: PLC0415
+
+            pass_interim(self.connection, self, status, fields)
 
     def options(self, plugin: Plugin[Any]) -> Any:
         """Return the plugin's `RouteConfig` for this route."""

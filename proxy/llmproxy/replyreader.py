@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import deque
 from collections.abc import MutableSequence
-from typing import Any
+from typing import Any, Protocol
 
 import httptools
 
@@ -20,10 +20,18 @@ class Desync(Exception):
     """The upstream sent bytes that belong to no request."""
 
 
+class Hearer(Protocol):
+    """Whoever is told of interim replies."""
+
+    def interim(self, status: int, fields: list[RawHeader]) -> None:
+        """Take one; never raises."""
+
+
 class ReplyReader:
     """The parser's half of a connection.
 
-    `complete` and `reusable` say that the message is over, and that another may follow on the connection.
+    `hearer` is told of the next reply's interim ones. `complete` and `reusable` say that the message is over, and that
+    another may follow on the connection.
     """
 
     __slots__ = (
@@ -34,6 +42,7 @@ class ReplyReader:
         "_void",
         "complete",
         "fields",
+        "hearer",
         "reusable",
         "state",
         "status",
@@ -46,6 +55,7 @@ class ReplyReader:
         self._head_only = False
         self._void = 0
         self.state = CLOSED
+        self.hearer: Hearer | None = None
         self.status = 0
         self.fields: list[RawHeader] = []
         self.complete = False
@@ -85,9 +95,12 @@ class ReplyReader:
     def on_headers_complete(self) -> None:
         self.status = status = self._parser.get_status_code()
         if status < 200:
-            # RFC 9110 §15.2: interim replies precede the real one; none of them is the caller's business here.
-            self._fields = []
+            # RFC 9110 §15.2: interim replies precede the real one. 100 would answer what no request here asks.
+            fields, self._fields = self._fields, []
+            if self.hearer is not None and status > 101:
+                self.hearer.interim(status, fields)  # type: ignore[arg-type]
             return
+        self.hearer = None
         # Here the fields are a list still.
         self.fields, self._fields = self._fields, _NOWHERE  # type: ignore[assignment]
         self.state = READING

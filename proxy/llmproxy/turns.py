@@ -96,6 +96,7 @@ def _open(
     exchange.params = match.params
     exchange.client_face = match.face or match.route.face_of(request)
     exchange.tracer = front.names.trace
+    exchange.connection = connection
     if b"expect" in index and not payload.is_eof() and index[b"expect"].lower() == b"100-continue":
         exchange.upload = Expected(connection, exchange, payload).body
         return exchange

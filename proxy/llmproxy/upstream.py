@@ -18,6 +18,7 @@ from llmproxy.pool import Pool
 if TYPE_CHECKING:
     from llmproxy.config import Timeouts, UpstreamConfig
     from llmproxy.connection import UpstreamConnection
+    from llmproxy.replyreader import Hearer
 
 #: Methods that may be sent again when a kept-alive connection turned out to be dead (RFC 9110 §9.2.2).
 IDEMPOTENT = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "PUT", "DELETE"})
@@ -79,10 +80,13 @@ class Upstream:
         target = f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n".encode("latin-1")
         return b"".join([target, self._fixed, *fields, framing])
 
-    async def send(self, request: UpstreamRequest, timeouts: Timeouts, expires: float) -> Reply:
+    async def send(
+        self, request: UpstreamRequest, timeouts: Timeouts, expires: float, hearer: Hearer | None = None
+    ) -> Reply:
         """Send one request and return its reply once the head is here.
 
-        `expires` is the exchange's deadline on the loop's clock. Cancelling closes the connection at once.
+        `expires` is the exchange's deadline on the loop's clock; `hearer` is told of interim replies.
+        Cancelling closes the connection at once.
 
         Raises:
             UpstreamError: it failed; `phase` and `sent` tell how far it came.
@@ -90,12 +94,13 @@ class Upstream:
         """
         body = request.body
         if isinstance(body, Body):
-            return await self._send_streamed(request, body, timeouts, expires)
+            return await self._send_streamed(request, body, timeouts, expires, hearer)
         method = request.method
         data = self.head(request, len(body) if body or method not in BODILESS else -1) + body
         while True:
             connection = self.pool.idle_connection() or await self._open(timeouts, expires)
             reused = connection.reused
+            connection.hearer = hearer
             waiter = connection.send(data, timeouts, expires, head_only=method == "HEAD")
             try:
                 return await waiter
@@ -118,13 +123,19 @@ class Upstream:
             raise UpstreamTimeout(phase, seconds, sent=False) from None
 
     async def _send_streamed(
-        self, request: UpstreamRequest, body: Body, timeouts: Timeouts, expires: float
+        self,
+        request: UpstreamRequest,
+        body: Body,
+        timeouts: Timeouts,
+        expires: float,
+        hearer: Hearer | None,
     ) -> Reply:
         declared = request.headers.get("content-length")
         length = int(declared) if declared is not None else None
         request.headers.remove("content-length")
         head = self.head(request, length)
         connection = self.pool.idle_connection() or await self._open(timeouts, expires)
+        connection.hearer = hearer
         waiter = connection.send(head, timeouts, expires, head_only=request.method == "HEAD")
         connection.upload(body, chunked=length is None)
         try:

@@ -1,4 +1,5 @@
 import itertools
+from types import SimpleNamespace
 
 import httptools
 import pytest
@@ -36,6 +37,19 @@ def test_an_interim_reply_is_no_reply():
     reader = read(b"HTTP/1.1 100 Continue\r\n\r\n")
 
     assert (reader.state, reader.complete) == (WAITING, False)
+
+
+def test_an_interim_reply_is_told_with_its_fields_and_whoever_heard_it_is_forgotten():
+    told = []
+    hearer = SimpleNamespace(interim=lambda *args: told.append(args))
+    reader = ReplyReader()
+    reader.expect(head_only=False)
+    reader.hearer = hearer
+    for byte in b"HTTP/1.1 100 Continue\r\nX: 1\r\n\r\n" + CHUNKED:
+        reader._parser.feed_data(bytes([byte]))
+
+    assert told == [(103, [(b"Link", b"</a>")])]
+    assert (reader.hearer, reader.fields[0]) == (None, (b"Transfer-Encoding", b"chunked"))
 
 
 def test_a_reply_to_head_is_over_with_its_head_and_the_connection_usable_again():
