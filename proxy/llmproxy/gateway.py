@@ -20,6 +20,7 @@ from llmproxy.problems import problem
 from llmproxy.routing import Match, Router
 from llmproxy.runtime import ChildRequest, Process, Runtime, Services
 from llmproxy.settings import StoreConfig
+from llmproxy.tariff import Tariff
 from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
@@ -57,6 +58,7 @@ class Generation:
         self._idle: asyncio.Event | None = None
         self._stores: dict[str, Store] = {}
         self._memory: Store | None = None
+        self._tariff: Tariff | None = None
 
     @property
     def config(self) -> Config:
@@ -77,6 +79,15 @@ class Generation:
     def embedders(self) -> dict[str, Embedder]:
         """The registered embedders."""
         return self.assembly.registered.embedders
+
+    @property
+    def tariff(self) -> Tariff:
+        """What calls to the configured upstreams cost."""
+        if self._tariff is None:
+            upstreams = self.config.upstreams.items()
+            providers = {name: each.provider for name, each in upstreams if each.provider}
+            self._tariff = Tariff(providers, self.process.clock)
+        return self._tariff
 
     async def start(self, environ: Mapping[str, str] = os.environ) -> None:
         """Build and start everything; on failure, stop what was started and raise.

@@ -6,6 +6,7 @@ from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.board import slot_of
 from llmproxy.caching.entry import BadEntry, Entry, Mark, wire_fields
+from llmproxy.caching.meters import CacheMeters
 from llmproxy.caching.space import CacheSpace, Found
 from llmproxy.caching.status import CacheStatus
 from llmproxy.carried import carried_headers, passed_headers
@@ -92,6 +93,7 @@ from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, EventTooLarge, Framer, parse
 from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.taps import UsageReader, WholeTap, event_data
+from llmproxy.tariff import Tariff
 from llmproxy.units import Duration, Size
 
 __all__ = [
@@ -109,6 +111,7 @@ __all__ = [
     "BrokenEventStream",
     "BrokenJson",
     "ByteFilter",
+    "CacheMeters",
     "CacheSpace",
     "CacheStatus",
     "CallNext",
@@ -178,6 +181,7 @@ __all__ = [
     "StreamDecoder",
     "StreamEncoder",
     "Tap",
+    "Tariff",
     "TooComplex",
     "ToolNames",
     "UnreachableUrl",

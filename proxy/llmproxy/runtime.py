@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from llmproxy.metrics import Metrics
     from llmproxy.registry import Embedder
     from llmproxy.stores import Store
+    from llmproxy.tariff import Tariff
 
 T = TypeVar("T")
 
@@ -134,6 +135,10 @@ class Gate(Protocol):
     def embedders(self) -> dict[str, Embedder]:
         """The registered embedders."""
 
+    @property
+    def tariff(self) -> Tariff:
+        """What calls to the configured upstreams cost."""
+
 
 @dataclass(slots=True)
 class Process:
@@ -196,6 +201,11 @@ class Runtime:
     async def store(self, name: str) -> Store:
         """Return the store that the configuration calls `name`, open and shared with other plugins."""
         return await self._gate.open_store(name)
+
+    @property
+    def tariff(self) -> Tariff:
+        """What calls to the configured upstreams cost; await its `load` before the first price is asked for."""
+        return self._gate.tariff
 
     @asynccontextmanager
     async def cache_space(self, name: str) -> AsyncIterator[CacheSpace]:

@@ -1,0 +1,31 @@
+from llmproxy.exchange import Endpoint, Usage
+from llmproxy.runtime import Clock
+from llmproxy.tariff import Tariff
+
+
+async def test_a_call_to_a_known_provider_has_a_price_in_microdollars() -> None:
+    tariff = Tariff({"main": "openai"}, Clock())
+    await tariff.load()
+    usage = Usage(input=1_000_000, output=1_000_000)
+    price = tariff.price(Endpoint("main", "gpt-4o-mini"), usage)
+
+    assert price == 750_000
+    assert tariff.price(Endpoint("main"), usage, "gpt-4o-mini") == price
+
+
+async def test_what_is_not_known_has_no_price() -> None:
+    tariff = Tariff({"main": "openai"}, Clock())
+    usage = Usage(input=1)
+
+    assert tariff.price(Endpoint("main", "gpt-4o-mini"), usage) is None  # not loaded yet
+    await tariff.load()
+    assert tariff.price(Endpoint("main", "a-model-of-nobody"), usage) is None
+    assert tariff.price(Endpoint("other", "gpt-4o-mini"), usage) is None
+    assert tariff.price(Endpoint("main"), usage) is None
+
+
+async def test_without_known_providers_the_catalogue_is_not_read() -> None:
+    tariff = Tariff({}, Clock())
+    await tariff.load()
+
+    assert tariff.price(Endpoint("main", "gpt-4o-mini"), Usage(input=1)) is None
