@@ -92,6 +92,7 @@ from llmproxy.runtime import ChildRequest, Clock, Runtime
 from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, EventTooLarge, Framer, parse
 from llmproxy.stores import Store, StoreAway, StoreUrl
+from llmproxy.stores import key as store_key
 from llmproxy.taps import UsageReader, WholeTap, event_data
 from llmproxy.tariff import Tariff
 from llmproxy.units import Duration, Size
@@ -217,5 +218,6 @@ __all__ = [
     "scan",
     "scan_members",
     "slot_of",
+    "store_key",
     "wire_fields",
 ]

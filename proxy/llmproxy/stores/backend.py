@@ -63,6 +63,10 @@ class Backend(BaseCache):  # type: ignore[misc]  # aiocache has no types
     def open(self) -> None:
         """Acquire what the store needs; called once, after the fork."""
 
+    async def swap(self, key: bytes, expected: bytes, value: bytes, ttl: float | None = None) -> bool:
+        """Put `value` in place of `expected` in one step; False when something else, or nothing, is there."""
+        return bool(await self.set(key, value, ttl=ttl, _cas_token=expected))
+
     @property
     def counters(self) -> Counters:
         raise ValueError(f"store {self.name} keeps no counters; name a memory, lmdb or redis store")

@@ -60,6 +60,9 @@ class Store(Protocol):
             ValueError: the key exists.
         """
 
+    async def swap(self, key: bytes, expected: bytes, value: bytes, ttl: float | None = None) -> bool:
+        """Put `value` in place of `expected` in one step; False when something else, or nothing, is there."""
+
     async def delete(self, key: bytes) -> int:
         """Forget the key and return how many there were, 0 or 1."""
 

@@ -87,6 +87,24 @@ async def test_add_refuses_a_key_that_exists(store: Store) -> None:
     assert await store.get(KEY) == b"first"
 
 
+async def test_swap_replaces_what_was_expected_and_nothing_else(store: Store) -> None:
+    assert await store.swap(KEY, b"", b"new") is False
+    await store.set(KEY, b"old")
+
+    assert await store.swap(KEY, b"other", b"new", ttl=60) is False
+    assert await store.get(KEY) == b"old"
+    assert await store.swap(KEY, b"old", BINARY * 100, ttl=60) is True
+    assert await store.get(KEY) == BINARY * 100
+
+
+async def test_of_many_swaps_at_once_one_wins(store: Store) -> None:
+    await store.set(KEY, b"free")
+    async with asyncio.TaskGroup() as group:
+        tasks = [group.create_task(store.swap(KEY, b"free", b"%d" % n)) for n in range(20)]
+
+    assert sum(task.result() for task in tasks) == 1
+
+
 async def test_add_takes_the_place_of_what_has_ended(store: Store) -> None:
     await store.set(KEY, b"old", ttl=0.02)
     await asyncio.sleep(0.05)
