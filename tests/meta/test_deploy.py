@@ -271,3 +271,35 @@ def test_the_executable_holds_every_plugin() -> None:
 
 def test_the_readme_says_what_was_not_built_here() -> None:
     assert "Not built here" in (DEPLOY / "README.md").read_text()
+
+
+# The dashboard.
+
+
+def test_the_dashboard_shows_only_metrics_that_the_gateway_has() -> None:
+    board = load(DEPLOY / "grafana" / "caches.json")
+    asked = [target["expr"] for panel in board["panels"] for target in panel["targets"]]
+    shown = {
+        re.sub(r"_(bucket|sum|count)$", "", name)
+        for expr in asked
+        for name in re.findall(r"llmproxy_\w+", expr)
+    }
+    sources = [path.read_text() for root in ("proxy", "plugins") for path in (ROOT / root).rglob("*.py")]
+    known = {name for source in sources for name in re.findall(r'"(llmproxy_[a-z_]+)"', source)}
+
+    assert shown
+    assert shown <= known
+
+
+def test_the_dashboard_has_no_panel_twice_and_none_over_another() -> None:
+    panels = load(DEPLOY / "grafana" / "caches.json")["panels"]
+    cells = [
+        (x, y)
+        for place in (panel["gridPos"] for panel in panels)
+        for x in range(place["x"], place["x"] + place["w"])
+        for y in range(place["y"], place["y"] + place["h"])
+    ]
+
+    assert len({panel["id"] for panel in panels}) == len(panels)
+    assert len(set(cells)) == len(cells)
+    assert all(x < 24 for x, _ in cells)
