@@ -5,7 +5,7 @@ from __future__ import annotations
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.board import slot_of
-from llmproxy.caching.entry import BadEntry, Entry, Mark, wire_fields
+from llmproxy.caching.entry import BadEntry, Entry, Mark
 from llmproxy.caching.meters import CacheMeters
 from llmproxy.caching.space import CacheSpace, Found
 from llmproxy.caching.status import CacheStatus
@@ -91,6 +91,7 @@ from llmproxy.registry import AdminRequest, Embedder, NoConfig, Plugin, Registry
 from llmproxy.runtime import ChildRequest, Clock, Runtime
 from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, EventTooLarge, Framer, parse
+from llmproxy.storedheaders import StoredHeaders, wire_fields
 from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.stores import key as store_key
 from llmproxy.taps import UsageReader, WholeTap, event_data
@@ -177,6 +178,7 @@ __all__ = [
     "Store",
     "StoreAway",
     "StoreUrl",
+    "StoredHeaders",
     "StoredReply",
     "Strategy",
     "StreamDecoder",

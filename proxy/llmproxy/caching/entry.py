@@ -13,6 +13,7 @@ from typing import Final, NamedTuple
 from zlib import crc32
 
 from llmproxy.messages import RawHeader
+from llmproxy.storedheaders import split_fields
 
 #: Format, checksum; then board, sequence, time stored, status, number of slots, sizes of data, fields and body.
 _GUARD: Final = struct.Struct("<4sI")
@@ -66,11 +67,7 @@ class Entry:
     @property
     def headers(self) -> list[RawHeader]:
         """The header fields, apart."""
-        return [
-            (name, value)
-            for name, _, value in (line.partition(b": ") for line in self.fields.split(b"\r\n"))
-            if name
-        ]
+        return split_fields(self.fields)
 
     def pack(self) -> bytes:
         """Return the entry as a store keeps it.
@@ -128,8 +125,3 @@ class Entry:
 
     def __repr__(self) -> str:
         return f"<Entry {self.status} {len(self.body)} bytes>"
-
-
-def wire_fields(headers: Iterable[RawHeader]) -> bytes:
-    """Return header fields as an entry keeps them."""
-    return b"".join([b"%b: %b\r\n" % pair for pair in headers])

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.caching.entry import MOST_SLOTS, BadEntry, Entry, Mark, wire_fields
+from llmproxy.caching.entry import MOST_SLOTS, BadEntry, Entry, Mark
+from llmproxy.storedheaders import wire_fields
 
 names = st.from_regex(rb"[a-zA-Z][a-zA-Z0-9-]{0,20}", fullmatch=True)
 values = st.binary(max_size=40).map(lambda value: value.translate(None, b"\r\n\0"))

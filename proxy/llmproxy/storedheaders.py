@@ -1,0 +1,83 @@
+"""The header fields of a stored reply, as they stand on the wire: written again without being taken apart."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from typing import Final
+
+from llmproxy.messages import HOP_BY_HOP, Headers, RawHeader, Spellings
+
+#: Indexes of stored fields, by these fields: they repeat, and what is asked of them is whether a name is there.
+_MOST: Final = 2048
+_LONGEST: Final = 4096
+_indexes: dict[bytes, dict[bytes, bytes]] = {}
+
+_passes: Final = Spellings(HOP_BY_HOP | {b"content-length"})
+
+
+class StoredHeaders(Headers):
+    """Headers kept as bytes, with a few added to them; taken apart only for who changes or lists them."""
+
+    __slots__ = ("wire",)
+
+    #: What is written as it is; None once something was changed.
+    wire: bytes | None
+
+    def __init__(self, fields: bytes, added: bytes = b"") -> None:
+        """Take fields that `wire_fields` made, and such as were written for this reply."""
+        self.wire = fields + added
+        index = _indexes.get(fields)
+        if index is None:
+            index = {name.lower(): value for name, value in split_fields(fields)}
+            if len(_indexes) < _MOST and len(fields) <= _LONGEST:
+                _indexes[fields] = index
+        self.index = (
+            {**index, **{name.lower(): value for name, value in split_fields(added)}} if added else index
+        )
+
+    def __getattr__(self, name: str) -> list[RawHeader]:  # type: ignore[override]  # the other one is always there
+        if name != "raw":
+            raise AttributeError(name)
+        self.raw = raw = split_fields(self.wire or b"")
+        return raw
+
+    def _change(self) -> None:
+        if self.wire is not None:
+            _ = self.raw
+            self.index = dict(self.index)
+            self.wire = None
+
+    def add(self, name: str | bytes, value: str | bytes) -> None:
+        """Append a field."""
+        self._change()
+        super().add(name, value)
+
+    def set(self, name: str | bytes, value: str | bytes) -> None:
+        """Replace every field of this name by one."""
+        self._change()
+        super().set(name, value)
+
+    def remove(self, name: str | bytes) -> None:
+        """Drop every field of this name."""
+        self._change()
+        super().remove(name)
+
+
+def wire_fields(headers: Iterable[RawHeader]) -> bytes:
+    """Return header fields as they are stored: those of one hop left out, and what tells the body's length."""
+    pairs = list(headers)
+    listed = {
+        each.strip().lower()
+        for name, value in pairs
+        if name.lower() == b"connection"
+        for each in value.split(b",")
+    }
+    return b"".join(
+        [b"%b: %b\r\n" % pair for pair in pairs if _passes[pair[0]] and pair[0].lower() not in listed]
+    )
+
+
+def split_fields(fields: bytes) -> list[RawHeader]:
+    """Take stored fields apart."""
+    lines = [line.partition(b": ") for line in fields.split(b"\r\n")]
+    return [(name, value) for name, _, value in lines if name]
