@@ -1,11 +1,13 @@
 """Purges in constant time: a board on which is written when each tag was last purged.
 
-Theory of operation. A tag is hashed to one of a fixed number of slots. A purge takes the next number of one sequence
-and writes it into the slots of its tags, then makes it the board's own. An entry carries the number that was current
-*before its request was sent*, and the slots of its tags: it is purged if one of them holds a later number. So a purge
-takes the same time however much it covers, it covers answers that are still being written, and it is seen by every
-process that has the board's memory in view, at once. Two tags in one slot only purge too much. A second row of slots
-is for soft purges, which leave an entry stale instead of gone.
+Theory of operation. A tag is hashed to two of a fixed number of cells. A purge takes the next number of one sequence
+and writes it into the cells of its tags, then makes it the board's own. An entry carries the number that was current
+*before its request was sent*, and the slots of its tags: it is purged if both cells of one of them hold a later
+number. So a purge takes the same time however much it covers, it covers answers that are still being written, and it
+is seen by every process that has the board's memory in view, at once. Tags that share both cells only purge too much;
+with one cell a tag, an entry of thirty tags would be lost to each quarter of ten thousand purges. One row of cells is
+for all purges, a second for hard ones: what is only in the first was purged softly, and leaves an entry stale instead
+of gone.
 
 The board has an id. What was stored under another board cannot be judged, so it counts as purged: a lost board loses
 entries and brings none back.
@@ -24,25 +26,30 @@ from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
 from threading import Lock
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmproxy.caching.entry import Mark
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-#: Slots of each row. A purge hits another tag's entries by chance once in as many.
-SLOTS: Final = 1 << 20
-_HEAD: Final = 4096
-_SIZE: Final = _HEAD + 2 * 8 * SLOTS
+#: Cells of each row.
+CELLS: Final = 1 << 20
+_LAST: Final = CELLS - 1
+_HEAD: Final = 65536  # the largest page that a host may have
+_SIZE: Final = _HEAD + 2 * 8 * CELLS
 
-#: The head, as numbers of eight bytes: what the file is, the board's id, its sequence; then what names the host's run.
-_MAGIC: Final = int.from_bytes(b"LPboard1", "little")
-_ID, _SEQUENCE = 1, 2
+#: The head, as numbers of eight bytes: what the file is, the board's id, the number that entries are marked with, the
+#: latest one in any cell; then what names the host's run.
+_MAGIC: Final = int.from_bytes(b"LPboard2", "little")
+_ID, _SEQUENCE, _LATEST = 1, 2, 3
 _BOOT: Final = 64
 _CLOSED: Final = b"closed"
-_HARD: Final = _HEAD // 8
-_SOFT: Final = _HARD + SLOTS
+_ANY: Final = _HEAD // 8
+_HARD: Final = _ANY + CELLS
+
+#: How far a number that this host gave by itself is beyond those that other hosts may have given meanwhile.
+_AHEAD: Final = 1 << 20
 
 
 class Verdict(IntEnum):
@@ -53,14 +60,28 @@ class Verdict(IntEnum):
     PURGED = 2
 
 
+class Cell(NamedTuple):
+    """What stands in one cell: the number of its last purge of any kind, and of its last hard one."""
+
+    place: int
+    any: int
+    hard: int
+
+
 def slot_of(*parts: str) -> int:
-    """Return the slot of a tag, which is named by its parts."""
-    digest = blake2b(digest_size=8)
+    """Return the slot of a tag, which is named by its parts: 32 bits that say where its cells are."""
+    digest = blake2b(digest_size=4)
     for part in parts:
         text = part.encode("utf-8", "surrogatepass")
         digest.update(b"%d:" % len(text))
         digest.update(text)
-    return int.from_bytes(digest.digest(), "little") % SLOTS
+    return int.from_bytes(digest.digest(), "little")
+
+
+def cells_of(slot: int) -> tuple[int, int]:
+    """Return the two cells of a slot; two slots that share the first share the second once in 4096 times."""
+    first = slot & _LAST
+    return first, first ^ (((slot >> 20) + 1) * 0x9E37B & _LAST)
 
 
 class Board:
@@ -78,66 +99,107 @@ class Board:
         self._claim = -1 if path is None else _open(path)
         self._map = mmap.mmap(self._claim, _SIZE)
         self._row = memoryview(self._map).cast("Q")
+        self._any = self._row[_ANY:_HARD]
+        self._hard = self._row[_HARD:]
         if path is None:
-            self._begin(secrets.randbits(63) | 1)
-        self.id = int(self._row[_ID])
+            self._begin(new_id())
 
     def _begin(self, name: int) -> None:
-        self._row[_ID] = name
-        self._row[_SEQUENCE] = 1
+        self._row[_SEQUENCE] = self._row[_LATEST] = 1
         self._row[0] = _MAGIC
+        self._row[_ID] = name
+
+    @property
+    def id(self) -> int:
+        """What names the board; another process of this host may have changed it."""
+        return self._row[_ID]
 
     @property
     def sequence(self) -> int:
-        """The number of the last purge."""
+        """The number that entries are marked with now."""
         return self._row[_SEQUENCE]
+
+    @property
+    def latest(self) -> int:
+        """The number of the last purge; later than `sequence` if other hosts have not heard of it."""
+        return self._row[_LATEST]
 
     def now(self) -> Mark:
         """Return the mark of an answer whose request is sent after this call."""
-        return Mark(self.id, self._row[_SEQUENCE])
+        return Mark(self._row[_ID], self._row[_SEQUENCE])
 
     def judge(self, mark: Mark, slots: Iterable[int]) -> Verdict:
         """Say whether an entry of that mark and those tags may be used."""
         board, sequence = mark
         row = self._row
-        if board != self.id:
+        # The id is read after the numbers, here and below: it is the first to go when the board is begun anew.
+        latest = row[_LATEST]
+        if row[_ID] != board:
             return Verdict.PURGED
-        if row[_SEQUENCE] == sequence:
+        if latest <= sequence:
             return Verdict.GOOD
+        cells = self._any
+        suspects = [slot for slot in slots if cells[slot & _LAST] > sequence]
+        verdict = self._examine(sequence, suspects) if suspects else Verdict.GOOD
+        return verdict if row[_ID] == board else Verdict.PURGED
+
+    def _examine(self, sequence: int, slots: list[int]) -> Verdict:
         verdict = Verdict.GOOD
         for slot in slots:
-            if row[_HARD + slot] > sequence:
-                return Verdict.PURGED
-            if row[_SOFT + slot] > sequence:
+            first, second = cells_of(slot)
+            if self._any[second] > sequence:
+                if self._hard[first] > sequence and self._hard[second] > sequence:
+                    return Verdict.PURGED
                 verdict = Verdict.SOFT
         return verdict
 
-    def purge(self, slots: Iterable[int], *, soft: bool = False, sequence: int | None = None) -> int:
+    def purge(
+        self, slots: Iterable[int], *, soft: bool = False, sequence: int | None = None, alone: bool = False
+    ) -> int:
         """Purge whatever has one of these tags; return the purge's number.
 
-        `sequence` is the number that another host gave it; entries marked earlier than it are purged.
+        Args:
+            slots: the tags.
+            soft: leave it stale instead of gone.
+            sequence: the number that the hosts agreed on; entries marked earlier than it are purged.
+            alone: other hosts, which give numbers too, do not know of it. What is marked before they do is purged.
         """
-        start = _SOFT if soft else _HARD
+        cells = {cell for slot in slots for cell in cells_of(slot)}
         with self._alone():
             row = self._row
-            number = row[_SEQUENCE] + 1 if sequence is None else sequence
-            for slot in slots:
-                row[start + slot] = max(number, row[start + slot])
+            number = row[_LATEST] + (_AHEAD if alone else 1) if sequence is None else sequence
+            for cell in cells:
+                self._any[cell] = max(number, self._any[cell])
+                if not soft:
+                    self._hard[cell] = max(number, self._hard[cell])
             # Written last: whoever sees the number sees what it purged.
-            row[_SEQUENCE] = max(number, row[_SEQUENCE])
+            row[_LATEST] = max(number, row[_LATEST])
+            if not alone:
+                row[_SEQUENCE] = max(number, row[_SEQUENCE])
         return number
+
+    def learn(self, cells: Iterable[Cell], sequence: int) -> None:
+        """Take over what stands in the cells of the board that the hosts share, as it was at that number."""
+        with self._alone():
+            for place, latest, hard in cells:
+                self._any[place] = max(latest, self._any[place])
+                self._hard[place] = max(hard, self._hard[place])
+            self._row[_LATEST] = max(sequence, self._row[_LATEST])
+            self._row[_SEQUENCE] = max(sequence, self._row[_SEQUENCE])
 
     def adopt(self, name: int) -> None:
         """Take over the id that several hosts share; what stands here is forgotten if it was another's."""
         with self._alone():
-            if self._row[_ID] != name:
-                self._map.madvise(mmap.MADV_REMOVE)  # zeros again, and no memory taken for them
-                self._begin(name)
-        self.id = name
+            if self._row[_ID] == name:
+                return
+            self._row[_ID] = 0
+            self._map[_HEAD:] = bytes(_SIZE - _HEAD)
+            self._begin(name)
 
     def close(self) -> None:
         """Let go; the last process to do so writes a file out, so that it outlives the host's next start."""
-        self._row.release()
+        for view in (self._any, self._hard, self._row):
+            view.release()
         if self._claim < 0:
             self._map.close()
             return
@@ -161,6 +223,11 @@ class Board:
                     fcntl.lockf(self._claim, fcntl.LOCK_UN, 1)
 
 
+def new_id() -> int:
+    """Return a name for a board that no other has."""
+    return secrets.randbits(62) | 1
+
+
 _thread = Lock()
 
 
@@ -170,7 +237,7 @@ def _open(path: Path) -> int:
     file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         if _try_alone(file):
-            head = os.pread(file, _HEAD, 0)
+            head = os.pread(file, 4096, 0)
             run = head[_BOOT : _BOOT + 64].rstrip(b"\0")
             if not (
                 head[:8] == _MAGIC.to_bytes(8, "little")
@@ -178,14 +245,14 @@ def _open(path: Path) -> int:
                 and os.fstat(file).st_size == _SIZE
             ):
                 os.ftruncate(file, 0)
-                os.ftruncate(file, _SIZE)
-                os.pwrite(file, struct.pack("<QQQ", _MAGIC, secrets.randbits(63) | 1, 1), 0)
+                # Holes would be filled later, and on a full disk that ends the process.
+                os.posix_fallocate(file, 0, _SIZE)
+                os.pwrite(file, struct.pack("<QQQQ", _MAGIC, new_id(), 1, 1), 0)
             os.pwrite(file, _boot().ljust(64, b"\0"), _BOOT)
             fcntl.flock(file, fcntl.LOCK_SH)
         else:
-            fcntl.flock(
-                file, fcntl.LOCK_SH
-            )  # waits while the first user makes it ready, or the last one leaves
+            # Waits while the first user makes it ready, or the last one leaves.
+            fcntl.flock(file, fcntl.LOCK_SH)
             os.pwrite(file, _boot().ljust(64, b"\0"), _BOOT)
     except BaseException:
         os.close(file)

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.caching import board as module
-from llmproxy.caching.board import SLOTS, Board, Verdict, slot_of
+from llmproxy.caching.board import CELLS, Board, Cell, Verdict, cells_of, slot_of
 
 A, B, C = slot_of("tag", "a"), slot_of("tag", "b"), slot_of("tag", "c")
 
@@ -57,7 +57,7 @@ def test_the_board_says_what_a_list_of_all_purges_would(steps: list[tuple[str, i
 
 def test_the_parts_of_a_tag_cannot_run_into_each_other() -> None:
     assert len({slot_of("ab", "c"), slot_of("a", "bc"), slot_of("abc"), slot_of("a", "b", "c")}) == 4
-    assert 0 <= slot_of("x") < SLOTS
+    assert 0 <= slot_of("x") < 1 << 32
 
 
 PURGES = """
@@ -112,7 +112,7 @@ def test_a_board_that_the_host_lost_in_a_crash_judges_nothing_good(
     after.close()
 
 
-@pytest.mark.parametrize("content", [b"", b"x" * 100, b"LPboard1" + b"\0" * 4088])
+@pytest.mark.parametrize("content", [b"", b"x" * 100, b"LPboard2" + b"\0" * 4088])
 def test_a_damaged_file_is_begun_anew(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "board").write_bytes(content)
     board = Board(tmp_path / "board")
@@ -150,3 +150,80 @@ def test_a_purge_of_another_host_counts_by_the_number_that_it_has_there() -> Non
 
     assert board.judge(before, [A]) is Verdict.PURGED
     assert board.now().sequence == before.sequence + 10
+
+
+SLOT = st.integers(0, (1 << 32) - 1)
+
+
+@given(SLOT, SLOT)
+def test_a_slot_has_two_cells_and_another_slot_never_both(one: int, other: int) -> None:
+    first, second = cells_of(one)
+
+    assert first != second
+    assert 0 <= min(first, second) <= max(first, second) < CELLS
+    assert one == other or cells_of(other) != (first, second)
+
+
+def test_tags_that_share_one_cell_are_not_purged_for_each_other() -> None:
+    board = Board()
+    neighbour = A ^ 1 << 31
+    before = board.now()
+    board.purge([A])
+
+    assert cells_of(neighbour)[0] == cells_of(A)[0]
+    assert board.judge(before, [neighbour]) is Verdict.GOOD
+
+
+def test_a_soft_purge_after_a_hard_one_does_not_bring_an_entry_back() -> None:
+    board = Board()
+    before = board.now()
+    board.purge([A])
+    board.purge([A], soft=True)
+
+    assert board.judge(before, [A]) is Verdict.PURGED
+
+
+def test_a_purge_that_no_other_host_knows_covers_whatever_they_mark_meanwhile() -> None:
+    board = Board()
+    board.purge([A], alone=True)
+    unknowing = board.now()
+    board.purge([B], sequence=board.sequence + 1)
+
+    assert board.judge(unknowing, [A]) is Verdict.PURGED
+    assert board.judge(board.now(), [A]) is Verdict.PURGED
+    board.purge([], sequence=board.latest + 1)
+    assert board.judge(board.now(), [A]) is Verdict.GOOD
+
+
+def test_what_the_hosts_share_is_learnt_and_takes_nothing_back() -> None:
+    board, other = Board(), Board()
+    board.adopt(7)
+    other.adopt(7)
+    before = board.now()
+    board.purge([A])
+    other.learn((Cell(index, 9, 0) for index in cells_of(B)), 9)
+    other.learn((Cell(index, 2, 2) for index in cells_of(A)), 2)
+
+    assert other.sequence == 9
+    assert other.judge(before, [A]) is Verdict.PURGED
+    assert other.judge(before, [B]) is Verdict.SOFT
+    assert other.judge(other.now(), [A, B]) is Verdict.GOOD
+
+
+def test_a_board_that_another_process_begins_anew_judges_nothing_by_its_old_id(tmp_path: Path) -> None:
+    mine = Board(tmp_path / "board")
+    before = mine.now()
+    code = "import sys; from pathlib import Path; from llmproxy.caching.board import Board;"
+    code += "board = Board(Path(sys.argv[1])); board.adopt(77); board.close()"
+    subprocess.run([sys.executable, "-c", code, str(tmp_path / "board")], check=True)
+
+    assert mine.judge(before, [A]) is Verdict.PURGED
+    assert mine.now().board == 77
+    mine.close()
+
+
+def test_a_board_on_disk_has_its_room_from_the_start(tmp_path: Path) -> None:
+    Board(tmp_path / "board").close()
+    told = (tmp_path / "board").stat()
+
+    assert told.st_blocks * 512 >= 2 * 8 * CELLS
