@@ -4,7 +4,7 @@ import pytest
 
 from llmproxy.stores import StoreAway
 from llmproxy.stores.backend import Backend, as_bytes, join_key, whole_number
-from llmproxy.stores.memory import ENTRY_OVERHEAD, MemoryStore
+from llmproxy.stores.memory import MemoryStore
 
 
 @pytest.mark.parametrize("value", [b"a\xff", bytearray(b"a\xff"), memoryview(b"a\xff")])
@@ -23,10 +23,10 @@ def test_stored_decimals_are_read(value: bytes | None, number: int) -> None:
 
 
 async def test_add_without_room_is_no_lock() -> None:
-    store = MemoryStore(max_bytes=ENTRY_OVERHEAD + 10)
+    store = MemoryStore(max_bytes=1000)
 
     with pytest.raises(StoreAway, match="no room"):
-        await store.add(b"key", b"x" * 20)
+        await store.add(b"key", b"x" * 1000)
 
 
 def test_a_backend_without_counters_says_which_have_them() -> None:
