@@ -1,0 +1,110 @@
+"""What a request asks of a cache, read once (RFC 9111 §5.2.1, RFC 9110 §13, §14)."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Mapping
+from typing import Final
+
+import msgspec
+
+from llmproxy_httpcache.directives import NO_DEMANDS, RequestControl, request_control
+from llmproxy_httpcache.headers import Fields, RawHeader
+
+#: Methods whose answers change nothing, so that none of them invalidates (RFC 9110 §9.2.1, IANA's registry).
+SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH", "PRI"})
+
+# Credentials that a caller sends to the origin. RFC 9111 §3.5 knows Authorization; the others are as telling.
+_CREDENTIALS: Final = frozenset(
+    b"authorization cookie x-api-key api-key x-auth-token x-goog-api-key x-access-token".split()
+)
+#: Conditions that only the origin can judge.
+_PRECONDITIONS: Final = (b"if-match", b"if-unmodified-since")
+_TELLING: Final = frozenset(
+    {
+        b"cache-control",
+        b"if-none-match",
+        b"if-modified-since",
+        b"if-range",
+        b"range",
+        *_PRECONDITIONS,
+        *_CREDENTIALS,
+    }
+)
+
+#: Fields of the caller that are left out where the gateway asks for the whole answer.
+CONDITIONS: Final = frozenset({b"if-none-match", b"if-modified-since", b"if-range", b"range"})
+
+
+class Asked(msgspec.Struct, kw_only=True, gc=False):
+    """A request as a cache sees it. Fields that the caller did not send are None."""
+
+    method: str
+    control: RequestControl = NO_DEMANDS
+    none_match: bytes | None = None
+    modified_since: bytes | None = None
+    range: bytes | None = None
+    if_range: bytes | None = None
+    #: Whether it has an Authorization field for the origin.
+    authorized: bool = False
+    #: What tells the origin who asks.
+    credentials: tuple[RawHeader, ...] = ()
+    #: Whether it has a condition that only the origin can judge.
+    precondition: bool = False
+    #: Whether any fresh answer will do as it is.
+    plain: bool = False
+
+    def __post_init__(self) -> None:
+        self.plain = (
+            not self.control.demands and not self.conditional and self.range is None and not self.precondition
+        )
+
+    @property
+    def conditional(self) -> bool:
+        """Whether it asks for an answer only if that is another than the caller's."""
+        return self.none_match is not None or self.modified_since is not None
+
+    @property
+    def whole(self) -> Asked:
+        """The same request without conditions and ranges."""
+        return Asked(
+            method=self.method,
+            control=self.control,
+            authorized=self.authorized,
+            credentials=self.credentials,
+        )
+
+
+_PLAIN: Final = {method: Asked(method=method) for method in ("GET", "HEAD", "POST", "QUERY")}
+
+
+def read_request(
+    method: str,
+    raw: list[RawHeader],
+    last: Mapping[bytes, bytes],
+    spent: Collection[bytes] = (),
+    *,
+    obey: bool = True,
+) -> Asked:
+    """Read a request; `last` are the last values by name, `spent` names that go no further than the gateway.
+
+    With `obey` off, what the caller says in Cache-Control counts for nothing.
+    """
+    if last.keys().isdisjoint(_TELLING) and (plain := _PLAIN.get(method)) is not None:
+        return plain
+    fields = Fields(raw, last)
+    control = request_control(fields.get(b"cache-control")) if obey else NO_DEMANDS
+    ranged = fields.get(b"range") if method == "GET" else None
+    credentials = tuple(
+        pair for pair in raw if (name := pair[0].lower()) in _CREDENTIALS and name not in spent
+    )
+    return Asked(
+        method=method,
+        control=control,
+        none_match=fields.get(b"if-none-match"),
+        modified_since=fields.get(b"if-modified-since"),
+        range=ranged,
+        if_range=None if ranged is None else fields.get(b"if-range"),
+        authorized=b"authorization" in last and b"authorization" not in spent,
+        credentials=credentials,
+        precondition=any(name in last for name in _PRECONDITIONS),
+    )

@@ -1,0 +1,195 @@
+"""What may be stored, by whom it may be shared, and on which terms (RFC 9111 §3)."""
+
+from __future__ import annotations
+
+from typing import Final, NamedTuple
+
+import msgspec
+
+from llmproxy_httpcache.dates import format_date, parse_date
+from llmproxy_httpcache.directives import FOREVER, ResponseControl, response_control, targeted_control
+from llmproxy_httpcache.freshness import (
+    HEURISTIC,
+    date_of,
+    explicit_lifetime,
+    guessed_lifetime,
+    initial_age,
+    own_lifetime,
+)
+from llmproxy_httpcache.headers import Fields, RawHeader, storable
+from llmproxy_httpcache.policy import Policy
+from llmproxy_httpcache.ranges import Place, mended, place_of, wanted
+from llmproxy_httpcache.requests import Asked
+from llmproxy_httpcache.terms import (
+    ALWAYS_ASK,
+    CREDENTIALS,
+    GUESSED,
+    MENDED,
+    NEVER_STALE,
+    PART,
+    Terms,
+)
+from llmproxy_httpcache.vary import selecting
+
+#: Targeted fields that this cache obeys, the first that can be read alone (RFC 9213 §2.2).
+OWN_TARGET: Final = b"llmproxy-cache-control"
+TARGETS: Final = (OWN_TARGET, b"cdn-cache-control")
+
+#: Final statuses whose meaning for caches is known here, for must-understand (RFC 9111 §5.2.2.3).
+UNDERSTOOD: Final = HEURISTIC | frozenset(
+    {302, 303, 307, 400, 401, 403, 409, 422, 429, 451, 500, 502, 503, 504}
+)
+
+#: How long a stored answer that has ended is kept for the sake of its validator, and as the last resort.
+KEPT_AFTER: Final = 86400
+
+
+class Answer(NamedTuple):
+    """An answer of the upstream: its head, and when it was asked for and had come, in seconds since 1970."""
+
+    status: int
+    fields: Fields
+    requested: float
+    answered: float
+
+
+class Keep(NamedTuple):
+    """The answer may be stored: on these terms, for requests that agree in these fields, with these fields."""
+
+    terms: Terms
+    vary: tuple[bytes, ...]
+    fields: list[RawHeader]
+
+    @property
+    def keep_for(self) -> float:
+        """How many seconds the store has to keep it."""
+        terms = self.terms
+        left = max(0.0, terms.lifetime - terms.age)
+        stale = max(terms.while_revalidate, terms.if_error)
+        after = KEPT_AFTER if terms.validator or not terms.flags & NEVER_STALE else 0
+        return min(left + max(stale, after), FOREVER)
+
+
+class No(NamedTuple):
+    """The answer may not be stored, and why; `shared` tells whether it may yet answer requests that wait for it."""
+
+    reason: str
+
+
+Decision = Keep | No
+
+
+def control_of(fields: Fields) -> ResponseControl:
+    """Return what the origin says to this cache: by the first targeted field that can be read, else to all."""
+    for name in TARGETS:
+        if name in fields.last and (control := targeted_control(fields.get(name) or b"")) is not None:
+            return control
+    return response_control(fields.get(b"cache-control"))
+
+
+def store(policy: Policy, asked: Asked, answer: Answer) -> Decision:
+    """Judge an answer whose head has come; its body must come whole before it is stored."""
+    control = control_of(answer.fields)
+    refusal = _refusal(policy, asked, answer, control)
+    if refusal:
+        return No(refusal)
+    vary = selecting(answer.fields)
+    if vary is None:
+        return No("vary-any")
+    terms = _terms(policy, asked, answer, control)
+    if terms is None:
+        return No("no-lifetime")
+    if not terms.validator and (terms.flags & ALWAYS_ASK or not _ever_used(terms)):
+        return No("never-fresh")
+    return Keep(terms, vary, _kept_fields(answer, control))
+
+
+def _refusal(policy: Policy, asked: Asked, answer: Answer, control: ResponseControl) -> str:
+    """Return why an answer may not be stored, whatever its lifetime; an empty string if it may."""
+    status, cookies = (
+        answer.status,
+        b"set-cookie" in answer.fields.last or b"set-cookie2" in answer.fields.last,
+    )
+    permitted = control.public or control.must_revalidate or control.s_maxage is not None
+    reasons = (
+        ("status", status < 200 or status == 304 or (status == 206 and asked.range is None)),
+        ("must-understand", control.must_understand and status not in UNDERSTOOD),
+        ("no-store", (control.no_store and not control.must_understand) or asked.control.no_store),
+        ("private", control.private),
+        ("authorization", asked.authorized and not permitted),
+        ("set-cookie", cookies and not policy.set_cookie),
+    )
+    return next((reason for reason, holds in reasons if holds), "")
+
+
+def _terms(policy: Policy, asked: Asked, answer: Answer, control: ResponseControl) -> Terms | None:
+    fields, now = answer.fields, answer.answered
+    date = date_of(fields, now)
+    modified = fields.last.get(b"last-modified", b"")
+    modified_at = parse_date(modified, now) if modified else None
+    named = explicit_lifetime(control, fields, date, now)
+    lifetime = own_lifetime(policy, answer.status, named)
+    flags = _flags(asked, control)
+    if lifetime is None:
+        lifetime = guessed_lifetime(policy, control, answer.status, date, modified_at)
+        flags |= GUESSED if lifetime is not None else 0
+    etag = fields.last.get(b"etag", b"")
+    if lifetime is None:
+        if not (etag or modified) or not (answer.status in HEURISTIC or control.public or control.no_cache):
+            return None
+        lifetime = 0
+    stale, error = control.stale_while_revalidate, control.stale_if_error
+    return Terms(
+        lifetime=lifetime,
+        age=initial_age(fields, date, answer.requested, now),
+        answered=now,
+        flags=flags,
+        while_revalidate=policy.stale_while_revalidate if stale is None else stale,
+        if_error=policy.stale_if_error if error is None else error,
+        etag=etag,
+        modified=modified if modified_at is not None else b"",
+        modified_at=modified_at,
+        date=date,
+    )
+
+
+def _ever_used(terms: Terms) -> bool:
+    """Whether there is a time at which an answer without a validator can be of use."""
+    return bool(terms.lifetime or terms.while_revalidate or terms.if_error)
+
+
+def _flags(asked: Asked, control: ResponseControl) -> int:
+    # s-maxage has the meaning of proxy-revalidate too (RFC 9111 §5.2.2.10).
+    never = control.must_revalidate or control.proxy_revalidate or control.s_maxage is not None
+    return (
+        (ALWAYS_ASK if control.no_cache else 0)
+        | (NEVER_STALE if never or control.no_cache else 0)
+        | (CREDENTIALS if asked.credentials else 0)
+    )
+
+
+def _kept_fields(answer: Answer, control: ResponseControl) -> list[RawHeader]:
+    fields = storable(answer.fields.raw, control.no_cache_fields)
+    if b"date" not in answer.fields.last:
+        fields.append((b"Date", format_date(answer.answered)))
+    return fields
+
+
+def placed(policy: Policy, asked: Asked, answer: Answer, keep: Keep, size: int) -> Keep | None:
+    """Return the terms of a part of which `size` bytes came; None if it may not be stored as what it says it is."""
+    place = place_of(answer.fields.get(b"content-range"))
+    if place is None:
+        return None
+    flags = keep.terms.flags | PART
+    if place.span.size != size:
+        right = mended(place, size, wanted(asked.range or b"")) if policy.mends_parts else None
+        if right is None:
+            return None
+        place, flags = right, flags | MENDED
+    return keep._replace(terms=in_place(keep.terms, place, flags))
+
+
+def in_place(terms: Terms, place: Place, flags: int) -> Terms:
+    """Return the terms for a part that stands at `place`."""
+    span, total = place
+    return msgspec.structs.replace(terms, flags=flags, first=span.first, last=span.last, total=total)

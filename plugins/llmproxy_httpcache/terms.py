@@ -1,0 +1,70 @@
+"""The terms on which a stored answer may be used: its cache fields, read once when it was stored."""
+
+from __future__ import annotations
+
+from typing import Final
+
+import msgspec
+
+#: `flags`, as bits: asked anew each time; never served stale; lifetime guessed; stored for a caller who gave
+#: credentials; a part alone of the whole; a part whose place was mended.
+ALWAYS_ASK: Final = 1
+NEVER_STALE: Final = 2
+GUESSED: Final = 4
+CREDENTIALS: Final = 8
+PART: Final = 16
+MENDED: Final = 32
+
+
+class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_defaults=True):
+    """What the cache acts on. Times are seconds, moments seconds since 1970."""
+
+    #: How long the answer is fresh, and how old it was when it had come (RFC 9111 §4.2.1, §4.2.3).
+    lifetime: int
+    age: float
+    answered: float
+    flags: int = 0
+    #: How long it may be served stale while it is validated, and where validation fails (RFC 5861).
+    while_revalidate: int = 0
+    if_error: int = 0
+    etag: bytes = b""
+    modified: bytes = b""
+    modified_at: int | None = None
+    #: When the origin made it.
+    date: int = 0
+    #: A part's first and last place, and the length of the whole where it is known.
+    first: int = 0
+    last: int = -1
+    total: int | None = None
+
+    def age_at(self, now: float) -> float:
+        """Return how old the answer is; a clock that was set back makes nothing younger."""
+        return self.age + max(0.0, now - self.answered)
+
+    @property
+    def strong(self) -> bytes:
+        """The validator that tells bytes apart, empty if there is none (RFC 9110 §8.8.1)."""
+        return b"" if self.etag[:2] in {b"W/", b"w/"} else self.etag
+
+    @property
+    def validator(self) -> bool:
+        """Whether the origin can be asked if it is still the same."""
+        return bool(self.etag or self.modified)
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Terms)
+
+
+def pack_terms(terms: Terms) -> bytes:
+    """Return the terms as they are stored with the answer."""
+    return _encoder.encode(terms)
+
+
+def unpack_terms(data: bytes) -> Terms:
+    """Read stored terms.
+
+    Raises:
+        msgspec.MsgspecError: they are none.
+    """
+    return _decoder.decode(data)
