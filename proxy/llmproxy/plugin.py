@@ -9,6 +9,7 @@ from llmproxy.caching.entry import BadEntry, Entry, Mark
 from llmproxy.caching.meters import CacheMeters
 from llmproxy.caching.space import CacheSpace, Found
 from llmproxy.caching.status import CacheStatus
+from llmproxy.caching.tags import entry_slots, field_tags, key_name, tag_slots
 from llmproxy.carried import carried_headers, passed_headers
 from llmproxy.conversation import in_order, message_edits
 from llmproxy.dialects import (
@@ -201,13 +202,16 @@ __all__ = [
     "carried_headers",
     "elements",
     "encode_line",
+    "entry_slots",
     "error_of",
     "event_data",
     "fetch_public",
+    "field_tags",
     "hookimpl",
     "in_order",
     "insert_member",
     "insertion",
+    "key_name",
     "media_type",
     "member_value",
     "message_edits",
@@ -221,5 +225,6 @@ __all__ = [
     "scan_members",
     "slot_of",
     "store_key",
+    "tag_slots",
     "wire_fields",
 ]
