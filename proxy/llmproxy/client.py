@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from llmproxy.body import Body
 from llmproxy.errors import BadRequest, GatewayError
 from llmproxy.messages import HOP_BY_HOP, Headers, Reply, Spellings
+from llmproxy.storedheaders import StoredHeaders
 
 if TYPE_CHECKING:
     from aiohttp import StreamReader
@@ -50,6 +51,8 @@ def connection_fields(headers: Headers) -> frozenset[bytes]:
 def write_head(reply: Reply, extra: bytes, framing: bytes) -> bytes:
     """Return a reply's status line and header. `framing` ends it, blank line included."""
     headers, keeps = reply.headers, _keeps
+    if type(headers) is StoredHeaders and headers.wire is not None:
+        return b"".join((status_line(reply.status), headers.wire, extra, framing))
     fields = [b"%b: %b\r\n" % pair for pair in headers.raw if keeps[pair[0]]]
     if b"connection" in headers.index and (listed := connection_fields(headers)):
         fields = [field for field in fields if field.partition(b":")[0].lower() not in listed]
