@@ -11,6 +11,7 @@ from llmproxy.plugin import (
     Endpoint,
     Exchange,
     GatewayError,
+    KeyRules,
     MessageEdit,
     Reply,
     StateKey,
@@ -24,6 +25,7 @@ from llmproxy.plugin import (
     WholeTap,
 )
 from llmproxy_anthropic import conversation, errors, listing, passing
+from llmproxy_anthropic.keyrules import rules_of
 from llmproxy_anthropic.names import LOSS_NAMES
 from llmproxy_anthropic.reading import READER
 from llmproxy_anthropic.taps import StreamTap
@@ -59,6 +61,10 @@ class AnthropicClient(UntranslatedClient):
     def open(self, exchange: Exchange, body: bytes) -> None:
         """Read the model's name and whether a stream is wanted."""
         READER.read(exchange, body)
+
+    def key_rules(self, exchange: Exchange) -> KeyRules | None:
+        """Return what decides the answer of this call."""
+        return rules_of(exchange.request.path) if exchange.request.method == "POST" else None
 
     def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
         """Turn message edits into byte ranges."""

@@ -10,6 +10,7 @@ from llmproxy.plugin import (
     Edit,
     Exchange,
     GatewayError,
+    KeyRules,
     MessageEdit,
     Reply,
     StreamEncoder,
@@ -17,6 +18,7 @@ from llmproxy.plugin import (
     no_translation,
 )
 from llmproxy_gemini import errors
+from llmproxy_gemini.keyrules import rules_of
 from llmproxy_gemini.models import listing
 from llmproxy_gemini.paths import VERBS, call_of, streams_events
 
@@ -109,6 +111,10 @@ class GeminiClient(UntranslatedClient):
         call = call_of(exchange.request.path) if exchange.request.method == "POST" else None
         exchange.model = None if call is None else call.model
         exchange.streamed = call is not None and call.verb == "streamGenerateContent"
+
+    def key_rules(self, exchange: Exchange) -> KeyRules | None:
+        """Return what decides the answer of this call."""
+        return rules_of(exchange.request.path) if exchange.request.method == "POST" else None
 
     def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
         """Turn message edits into byte ranges."""

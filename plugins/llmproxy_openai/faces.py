@@ -20,6 +20,7 @@ from llmproxy.plugin import (
     Endpoint,
     Exchange,
     GatewayError,
+    KeyRules,
     Memory,
     MessageEdit,
     Quirks,
@@ -37,6 +38,7 @@ from llmproxy.plugin import (
 from llmproxy_openai import conversation, encoding, errors
 from llmproxy_openai.calls import LOSS_NAMES, is_responses
 from llmproxy_openai.filters import UsageEventFilter
+from llmproxy_openai.keyrules import rules_of
 from llmproxy_openai.reading import READER
 from llmproxy_openai.taps import StreamTap
 from llmproxy_openai.usage import USAGE
@@ -79,6 +81,10 @@ class OpenAIClient:
     def open(self, exchange: Exchange, body: bytes) -> None:
         """Read the model's name and whether a stream is wanted."""
         READER.read(exchange, body)
+
+    def key_rules(self, exchange: Exchange) -> KeyRules | None:
+        """Return what decides the answer of this call."""
+        return rules_of(exchange.request.path) if exchange.request.method == "POST" else None
 
     def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
         """Turn message edits into byte ranges."""

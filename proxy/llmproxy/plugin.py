@@ -72,6 +72,7 @@ from llmproxy.jsonscan import (
     patch,
     scan,
 )
+from llmproxy.keyrules import Ground, KeyedClient, KeyRules, Reading, Turns, key_rules_of
 from llmproxy.log import LogSink
 from llmproxy.messages import ClientRequest, Headers, Reply, Spellings, StoredReply, UpstreamRequest
 from llmproxy.metrics import (
@@ -148,10 +149,13 @@ __all__ = [
     "GatewayError",
     "Gauge",
     "GaugeChild",
+    "Ground",
     "Headers",
     "Histogram",
     "HistogramChild",
     "JsonFault",
+    "KeyRules",
+    "KeyedClient",
     "LineFramer",
     "LocalUpstream",
     "LogSink",
@@ -166,6 +170,7 @@ __all__ = [
     "Plugin",
     "ProviderError",
     "Quirks",
+    "Reading",
     "Recording",
     "Registry",
     "Reply",
@@ -188,6 +193,7 @@ __all__ = [
     "Tariff",
     "TooComplex",
     "ToolNames",
+    "Turns",
     "UnreachableUrl",
     "Untranslated",
     "UntranslatedClient",
@@ -212,6 +218,7 @@ __all__ = [
     "insert_member",
     "insertion",
     "key_name",
+    "key_rules_of",
     "media_type",
     "member_value",
     "message_edits",

@@ -1,0 +1,104 @@
+"""What of a request decides its answer, in Anthropic's dialect.
+
+`service_tier` and cache marks buy speed and price. What says who pays and where it runs (`workspace_id`,
+`inference_geo`, `billing_policy`, `user_profile_id`) counts, as everything does that is not named.
+"""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Any, Final
+
+from llmproxy.plugin import KeyRules, Turns
+
+_HEADERS: Final = {
+    "anthropic-version": "2023-06-01",
+    "anthropic-beta": "",
+    "anthropic-workspace-id": "",
+    "anthropic-user-profile-id": "",
+}
+_NULL: Final[tuple[Any, ...]] = (None,)
+_MARKS: Final = frozenset({"cache_control"})
+
+#: Tools of Anthropic's making that the caller runs; a version follows.
+_OWN_TOOLS: Final = ("bash_", "computer_", "memory_", "text_editor_")
+
+
+def hosted(tool: Any) -> bool:
+    """Say whether the provider runs a tool."""
+    if not isinstance(tool, dict):
+        return True
+    kind = tool.get("type")
+    return kind not in (None, "custom") and not (isinstance(kind, str) and kind.startswith(_OWN_TOOLS))
+
+
+MESSAGES: Final = KeyRules(
+    kind="messages",
+    form=frozenset({"stream"}),
+    ignored=frozenset({"model", "metadata", "service_tier", "cache_control"}),
+    defaults={
+        **dict.fromkeys(
+            ("container", "context_management", "diagnostics", "mcp_servers", "thread", "top_k", "top_p"),
+            _NULL,
+        ),
+        "temperature": (None, 1),
+        "stop_sequences": (None, []),
+        "system": (None, "", []),
+        "tools": (None, []),
+        "tool_choice": (None, {"type": "auto"}),
+    },
+    texts=(("system",),),
+    turns=Turns("messages"),
+    text_types=frozenset({"text"}),
+    marks=_MARKS,
+    users=(("metadata", "user_id"),),
+    grounds={
+        "container": "state",
+        "thread": "state",
+        "diagnostics": "references",
+        "mcp_servers": "hosted-tools",
+    },
+    hosted=hosted,
+    references=(("source", "url"), ("source", "file_id"), ("file_id",)),
+    headers=_HEADERS,
+)
+
+COUNT: Final = KeyRules(
+    kind="count",
+    deterministic=True,
+    exact=True,
+    ignored=frozenset({"model", "cache_control"}),
+    defaults={"tools": (None, []), "system": (None, "", [])},
+    texts=MESSAGES.texts,
+    turns=MESSAGES.turns,
+    text_types=MESSAGES.text_types,
+    marks=_MARKS,
+    grounds={"mcp_servers": "hosted-tools"},
+    references=MESSAGES.references,
+    headers=_HEADERS,
+)
+
+COMPLETE: Final = KeyRules(
+    kind="completions",
+    exact=True,
+    form=frozenset({"stream"}),
+    ignored=frozenset({"model", "metadata"}),
+    defaults={"stop_sequences": (None, []), "temperature": (None, 1)},
+    users=MESSAGES.users,
+    headers=_HEADERS,
+)
+
+_CALLS: Final[tuple[tuple[str, KeyRules], ...]] = (
+    ("/messages", MESSAGES),
+    ("/messages/count_tokens", COUNT),
+    ("/complete", COMPLETE),
+)
+
+
+@lru_cache(maxsize=512)
+def rules_of(path: str) -> KeyRules | None:
+    """Return the rules of the call that a path is, or None where nobody knows what it does."""
+    for end, rules in _CALLS:
+        if path.endswith(end):
+            return rules
+    return None

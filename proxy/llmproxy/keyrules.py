@@ -1,0 +1,318 @@
+"""What of a request decides its answer: what a dialect knows of one kind of call, as data, and how it is read.
+
+A cache asks two requests whether they mean the same. What is not named here counts: a field that nobody knew yet
+gives another key, so that a new feature of a provider makes misses and never wrong answers.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
+
+if TYPE_CHECKING:
+    from llmproxy.exchange import Exchange
+
+#: Why an answer is not one that every equal request would get.
+#:
+#: `state`: the provider remembers the call, so that skipping it changes what comes after. `background`: the answer is a
+#: ticket, not an answer. `stored`: the caller wants the provider to keep this very call. `references`: the request
+#: names what lies elsewhere and may change there: files, links, earlier answers, prompts. `hosted-tools`: the provider
+#: looks things up or runs programs while it answers.
+Ground = Literal["state", "background", "stored", "references", "hosted-tools"]
+
+Text = Callable[[str], str]
+
+#: Values that say no more than a field that is not there; `False` also where a number is meant, which nobody sends.
+_UNSAID: Final[tuple[Any, ...]] = (None, False, "", [], {})
+_NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
+
+
+def no_tool_is_hosted(tool: Any) -> bool:
+    """Say that the caller runs every tool itself."""
+    return False
+
+
+class Turns(NamedTuple):
+    """Where the conversation stands: a list at `field` whose items hold their text at `content`.
+
+    Texts of the roles in `asking` are prompt text, those of others (the model's own, and results of tools) data.
+    `defaults` are members of an item that say no more than their absence. With `lone`, text in the list's place is one
+    turn of that role.
+    """
+
+    field: str
+    content: str = "content"
+    asking: frozenset[str | None] = frozenset({"user", "system", "developer"})
+    defaults: Mapping[str, Any] = _NOTHING
+    lone: str = ""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class KeyRules:
+    """One kind of call of one wire dialect.
+
+    Field names are the wire's; a path is a tuple of them, `*` for each element of a list.
+    """
+
+    #: What the call is for: chat, completions, responses, messages, generate, embeddings, moderations, count, ...
+    kind: str
+    #: Whether the provider's answer follows from the request alone, whatever the temperature.
+    deterministic: bool = False
+    #: Whether each character counts, so that no text is normalised: the answer is about the characters themselves.
+    exact: bool = False
+    #: Fields that only say in which form the answer is sent.
+    form: frozenset[str] = frozenset()
+    #: Further fields that cannot change the answer.
+    ignored: frozenset[str] = frozenset()
+    #: Values that say no more than the field's absence, by field.
+    defaults: Mapping[str, tuple[Any, ...]] = field(default_factory=dict)
+    #: The same of fields of an object, by the object's name.
+    inside: Mapping[str, Mapping[str, tuple[Any, ...]]] = field(default_factory=dict)
+    #: Whether names may be written with underscores instead of capitals (protocol buffers in JSON).
+    camel: bool = False
+    #: Fields in which a list of one means what its element means.
+    lone: frozenset[str] = frozenset()
+    #: Where prompt text stands outside of turns.
+    texts: tuple[tuple[str, ...], ...] = ()
+    turns: Turns | None = None
+    #: Types of parts that are plain text; content of one bare part of these types equals its text.
+    text_types: frozenset[str] = frozenset()
+    #: Members of parts and tools that only tell the provider what to keep warm.
+    marks: frozenset[str] = frozenset()
+    #: Where the end user is named, best first.
+    users: tuple[tuple[str, ...], ...] = ()
+    temperature: tuple[str, ...] = ("temperature",)
+    #: Fields whose presence makes the answer one of its kind, and why.
+    grounds: Mapping[str, Ground] = field(default_factory=dict)
+    hosted: Callable[[Any], bool] = no_tool_is_hosted
+    #: Where in a part something that lies elsewhere is named; `data:` URLs lie in the request.
+    references: tuple[tuple[str, ...], ...] = ()
+    #: Types of turns that stand for something that lies elsewhere.
+    referring_turns: frozenset[str | None] = frozenset()
+    #: Request header fields that change the answer (versions, switched-on features), each in lower case with the value
+    #: that says no more than its absence.
+    headers: Mapping[str, str] = field(default_factory=dict)
+    #: Ends of the path that ask for the same in another form.
+    verbs: tuple[str, ...] = ()
+    #: Query parameters that only say in which form the answer is sent.
+    form_query: frozenset[str] = frozenset()
+    #: All fields that are left out, and the names of `headers` as they are looked up.
+    dropped: frozenset[str] = field(init=False, default=frozenset())
+    header_names: tuple[bytes, ...] = field(init=False, default=())
+
+    def __post_init__(self) -> None:
+        object.__setattr__(self, "dropped", self.form | self.ignored)
+        object.__setattr__(self, "header_names", tuple(name.encode() for name in self.headers))
+
+    def read(self, body: dict[str, Any], text: Text) -> Reading:
+        """Read a parsed body, which is used up; `text` says when two prompt texts mean the same."""
+        return _read(self, body, text)
+
+
+class Reading(NamedTuple):
+    """A request's body, read by the rules: what counts of it, in one form for each meaning; whose end user asks.
+
+    `temperature` is None unless the caller wrote one. `grounds` say why the answer is one of its kind.
+    """
+
+    counted: dict[str, Any]
+    user: str
+    temperature: float | None
+    grounds: frozenset[Ground]
+
+
+class KeyedClient(Protocol):
+    """A client face that knows what of its callers' requests decides the answer."""
+
+    def key_rules(self, exchange: Exchange) -> KeyRules | None:
+        """Return the rules of this call, or None where nobody knows what it does: then all of it counts."""
+
+
+def key_rules_of(exchange: Exchange) -> KeyRules | None:
+    """Return the rules of an exchange's call, if its dialect has any."""
+    # An isinstance of a protocol costs as much as all the rest of a key.
+    rules: Callable[[Exchange], KeyRules | None] | None = getattr(exchange.client_face, "key_rules", None)
+    return None if rules is None else rules(exchange)
+
+
+def _same(text: str) -> str:
+    return text
+
+
+def _read(rules: KeyRules, body: dict[str, Any], text: Text) -> Reading:
+    if rules.camel:
+        body = _in_capitals(body, rules)
+    grounds: set[Ground] = {
+        ground for name, ground in rules.grounds.items() if name in body and body[name] not in _UNSAID
+    }
+    user, temperature = _user(rules, body), _temperature(rules, body)
+    counted = _said(body, rules.dropped, rules.defaults)
+    for name, defaults in rules.inside.items():
+        if type(within := counted.get(name)) is dict and not (said := _said(within, frozenset(), defaults)):
+            del counted[name]
+        elif type(within) is dict:
+            counted[name] = said
+    if type(tools := counted.get("tools")) is list:
+        _read_tools(rules, tools, grounds)
+    content = _Content(rules, _same if rules.exact else text, grounds)
+    for path in rules.texts:
+        content.at(counted, path)
+    if rules.turns is not None:
+        content.turns(counted, rules.turns)
+    for name in rules.lone:
+        if type(value := counted.get(name)) is list and len(value) == 1:
+            counted[name] = value[0]
+    return Reading(counted, user, temperature, frozenset(grounds))
+
+
+def _said(
+    values: dict[str, Any], dropped: frozenset[str], defaults: Mapping[str, tuple[Any, ...]]
+) -> dict[str, Any]:
+    """Return what is said beyond the defaults, whole numbers in one spelling."""
+    said = {}
+    for name, value in values.items():
+        if name in dropped or (name in defaults and value in defaults[name]):
+            continue
+        said[name] = int(value) if type(value) is float and value.is_integer() else value
+    return said
+
+
+def _in_capitals(body: dict[str, Any], rules: KeyRules) -> dict[str, Any]:
+    body = _renamed(body)
+    for name in rules.inside:
+        if type(within := body.get(name)) is dict:
+            body[name] = _renamed(within)
+    return body
+
+
+def _renamed(values: dict[str, Any]) -> dict[str, Any]:
+    if not any("_" in name for name in values):
+        return values
+    renamed: dict[str, Any] = {}
+    for name, value in values.items():
+        head, *rest = name.split("_")
+        plain = head + "".join(word[:1].upper() + word[1:] for word in rest)
+        # One that is there in both spellings is left as it is: nobody knows which of them counts.
+        renamed[name if plain in values or plain in renamed else plain] = value
+    return renamed
+
+
+def _value_at(body: Any, path: tuple[str, ...]) -> Any:
+    for name in path:
+        if type(body) is not dict:
+            return None
+        body = body.get(name)
+    return body
+
+
+def _user(rules: KeyRules, body: dict[str, Any]) -> str:
+    for path in rules.users:
+        if type(user := _value_at(body, path)) is str and user:
+            return user
+    return ""
+
+
+def _temperature(rules: KeyRules, body: dict[str, Any]) -> float | None:
+    value = _value_at(body, rules.temperature)
+    return value if type(value) is float or type(value) is int else None
+
+
+def _read_tools(rules: KeyRules, tools: list[Any], grounds: set[Ground]) -> None:
+    for tool in tools:
+        if rules.hosted(tool):
+            grounds.add("hosted-tools")
+        if type(tool) is dict:
+            for mark in rules.marks:
+                tool.pop(mark, None)
+
+
+class _Content:
+    """Brings texts and parts into one form, in place, and notes what lies elsewhere."""
+
+    __slots__ = ("_grounds", "_rules", "_text")
+
+    def __init__(self, rules: KeyRules, text: Text, grounds: set[Ground]) -> None:
+        self._rules = rules
+        self._text = text
+        self._grounds = grounds
+
+    def at(self, values: Any, path: tuple[str, ...]) -> None:
+        """Read the content at a path."""
+        name, rest = path[0], path[1:]
+        if name == "*":
+            for value in values if type(values) is list else ():
+                self.at(value, rest)
+        elif type(values) is dict and name in values:
+            if rest:
+                self.at(values[name], rest)
+            else:
+                values[name] = self.one(values[name], self._text)
+
+    def turns(self, counted: dict[str, Any], rules: Turns) -> None:
+        """Read a conversation."""
+        turns = counted.get(rules.field)
+        if type(turns) is str and rules.lone:
+            counted[rules.field] = self._text(turns)
+            return
+        if type(turns) is not list:
+            return
+        for turn in turns:
+            if type(turn) is dict:
+                self._turn(turn, rules)
+        if (
+            rules.lone
+            and len(turns) == 1
+            and turns[0] == {"role": rules.lone, rules.content: _text_of(turns[0])}
+        ):
+            counted[rules.field] = turns[0][rules.content]
+
+    def _turn(self, turn: dict[str, Any], rules: Turns) -> None:
+        role = turn.get("role")
+        for name, default in rules.defaults.items():
+            if "role" in turn and turn.get(name) == default:
+                del turn[name]
+        if role is None and turn.get("type") in self._rules.referring_turns:
+            self._grounds.add("references")
+        for mark in self._rules.marks:
+            turn.pop(mark, None)
+        if (content := turn.get(rules.content)) is not None:
+            turn[rules.content] = self.one(content, self._text if role in rules.asking else _same)
+
+    def one(self, content: Any, text: Text) -> Any:
+        """Return content in its one form."""
+        if type(content) is str:
+            return text(content)
+        if type(content) is not list:
+            return content
+        for place, part in enumerate(content):
+            if type(part) is str:
+                content[place] = text(part)
+            elif type(part) is dict:
+                self._part(part, text)
+        return self._bare(content[0], content) if len(content) == 1 else content
+
+    def _bare(self, part: Any, content: list[Any]) -> Any:
+        """Return the text of a part that is nothing else, or the content that it is alone in."""
+        if type(part) is not dict or len(part) != 2 or part.get("type") not in self._rules.text_types:
+            return content
+        return text if type(text := part.get("text")) is str else content
+
+    def _part(self, part: dict[str, Any], text: Text) -> None:
+        rules = self._rules
+        for mark in rules.marks:
+            part.pop(mark, None)
+        if type(own := part.get("text")) is str and part.get("thought") is not True:
+            part["text"] = text(own)
+            return
+        for path in rules.references:
+            if type(place := _value_at(part, path)) is str and place[:5] != "data:":
+                self._grounds.add("references")
+        if "content" in part:
+            part["content"] = self.one(part["content"], _same)
+
+
+def _text_of(turn: Any) -> str | None:
+    content = turn.get("content") if type(turn) is dict else None
+    return content if type(content) is str else None

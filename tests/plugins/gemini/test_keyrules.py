@@ -1,0 +1,75 @@
+"""What decides the answer of Gemini's calls."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmproxy.plugin import KeyRules, Reading
+from llmproxy_gemini.keyrules import COUNT, EMBED, GENERATE, hosted, rules_of
+
+HI = [{"role": "user", "parts": [{"text": "hi"}]}]
+
+
+def read(body: dict[str, Any], rules: KeyRules = GENERATE) -> Reading:
+    return rules.read(body, str.strip)
+
+
+@pytest.mark.parametrize(
+    ("verb", "rules"),
+    [
+        ("generateContent", GENERATE),
+        ("streamGenerateContent", GENERATE),
+        ("countTokens", COUNT),
+        ("batchEmbedContents", EMBED),
+        ("predict", None),
+    ],
+)
+def test_the_verb_says_which_call_it_is(verb: str, rules: KeyRules | None) -> None:
+    assert rules_of(f"/v1beta/models/gemini-2.5-flash:{verb}") is rules
+
+
+def test_names_with_underscores_are_the_same_names() -> None:
+    plain = {
+        "contents": HI,
+        "systemInstruction": {"parts": [{"text": "Be brief."}]},
+        "generationConfig": {"maxOutputTokens": 5},
+    }
+    written = {
+        "contents": [{"role": "user", "parts": [{"text": " hi"}]}],
+        "system_instruction": {"parts": [{"text": "Be brief. "}]},
+        "generation_config": {"max_output_tokens": 5, "candidate_count": 1},
+    }
+
+    assert read(written).counted == plain
+
+
+def test_the_temperature_stands_in_the_config() -> None:
+    assert read({"contents": HI, "generation_config": {"temperature": 0.0}}).temperature == 0
+
+
+@pytest.mark.parametrize(
+    ("body", "ground"),
+    [
+        ({"cachedContent": "cachedContents/1"}, "references"),
+        ({"tools": [{"google_search": {}}]}, "hosted-tools"),
+        ({"tools": [{"functionDeclarations": [], "codeExecution": {}}]}, "hosted-tools"),
+        ({"contents": [{"parts": [{"fileData": {"fileUri": "https://a"}}]}]}, "references"),
+    ],
+)
+def test_grounds_are_told(body: dict[str, Any], ground: str) -> None:
+    assert read(body).grounds == {ground}
+
+
+def test_functions_of_the_caller_are_not_hosted() -> None:
+    assert not hosted({"functionDeclarations": [{"name": "f"}]})
+
+
+def test_texts_to_embed_are_read_wherever_they_stand() -> None:
+    assert read({"content": {"parts": [{"text": " a "}]}}, EMBED).counted == {
+        "content": {"parts": [{"text": "a"}]}
+    }
+    assert read({"requests": [{"content": {"parts": [{"text": " a "}]}}]}, EMBED).counted == {
+        "requests": [{"content": {"parts": [{"text": "a"}]}}]
+    }
