@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 from llmproxy.messages import HOP_BY_HOP, Headers, RawHeader, Spellings
@@ -23,17 +23,20 @@ class StoredHeaders(Headers):
     #: What is written as it is; None once something was changed.
     wire: bytes | None
 
-    def __init__(self, fields: bytes, added: bytes = b"") -> None:
+    def __init__(self, fields: bytes, added: Sequence[RawHeader] = ()) -> None:
         """Take fields that `wire_fields` made, and such as were written for this reply."""
-        self.wire = fields + added
         index = _indexes.get(fields)
         if index is None:
             index = {name.lower(): value for name, value in split_fields(fields)}
             if len(_indexes) < _MOST and len(fields) <= _LONGEST:
                 _indexes[fields] = index
-        self.index = (
-            {**index, **{name.lower(): value for name, value in split_fields(added)}} if added else index
-        )
+        if added:
+            index = index.copy()
+            for name, value in added:
+                index[name.lower()] = value
+                fields += b"%b: %b\r\n" % (name, value)
+        self.wire = fields
+        self.index = index
 
     def __getattr__(self, name: str) -> list[RawHeader]:  # type: ignore[override]  # the other one is always there
         if name != "raw":

@@ -258,7 +258,7 @@ async def test_an_upload_that_broke_before_it_was_asked_for_is_not_taken_for_who
 
 def test_stored_fields_are_written_as_they_are_and_changed_ones_as_they_became() -> None:
     fields = b"Content-Type: text/plain\r\nDate: Sun, 22 Nov 2026 14:00:00 GMT\r\n"
-    stored = Reply(200, StoredHeaders(fields, b"Age: 5\r\n"))
+    stored = Reply(200, StoredHeaders(fields, [(b"Age", b"5")]))
     head = b"HTTP/1.1 200 OK\r\n" + fields + b"Age: 5\r\n"
 
     assert write_head(stored, b"X-Id: 1\r\n", b"\r\n") == head + b"X-Id: 1\r\n\r\n"
