@@ -7,6 +7,7 @@ from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.board import slot_of
 from llmproxy.caching.entry import BadEntry, Entry, Mark
 from llmproxy.caching.meters import CacheMeters
+from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
 from llmproxy.caching.space import CacheSpace, Found
 from llmproxy.caching.status import CacheStatus
 from llmproxy.caching.tags import entry_slots, field_tags, key_name, tag_slots
@@ -118,6 +119,7 @@ __all__ = [
     "CacheMeters",
     "CacheSpace",
     "CacheStatus",
+    "CachingSettings",
     "CallNext",
     "Caller",
     "ChildRequest",
@@ -175,6 +177,7 @@ __all__ = [
     "Registry",
     "Reply",
     "Runtime",
+    "Scope",
     "Secret",
     "Sink",
     "Size",
@@ -191,6 +194,7 @@ __all__ = [
     "StreamEncoder",
     "Tap",
     "Tariff",
+    "Terms",
     "TooComplex",
     "ToolNames",
     "Turns",
@@ -226,6 +230,7 @@ __all__ = [
     "parse",
     "passed_headers",
     "patch",
+    "profile_table",
     "read_error",
     "retry_fields",
     "scan",
@@ -233,5 +238,6 @@ __all__ = [
     "slot_of",
     "store_key",
     "tag_slots",
+    "terms_of",
     "wire_fields",
 ]
