@@ -10,6 +10,7 @@ from llmproxy.plugin import (
     Edit,
     Endpoint,
     Exchange,
+    Form,
     GatewayError,
     KeyRules,
     MessageEdit,
@@ -35,6 +36,8 @@ if TYPE_CHECKING:
     from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
 
 _VERSION: Final = "anthropic-version"
+#: What the calls are called whose answers have other forms, by the end of their path.
+_CALLS: Final = {"messages": "messages", "count_tokens": "count"}
 #: Input tokens of a request that was translated, estimated for the first event of a stream.
 _ESTIMATE: Final = StateKey[int]("anthropic.estimate")
 
@@ -91,6 +94,18 @@ class AnthropicClient(UntranslatedClient):
             exchange.state[_ESTIMATE] = estimate(request)
         return request
 
+    def form(self, exchange: Exchange, body: bytes, reply: Reply | None = None) -> Form:
+        """Return the form of an answer to this call."""
+        request = exchange.request
+        call = "" if request.method != "POST" else _CALLS.get(request.path.rpartition("/")[2], "")
+        return Form(self.wire, call, exchange.streamed if reply is None else reply.is_event_stream)
+
+    def retell(self, body: bytes, source: Form, target: Form) -> bytes:
+        """Write a kept message in another form."""
+        from llmproxy_anthropic.retelling import retell  # noqa: PLC0415  # few answers are told twice
+
+        return retell(body, source, target)
+
     def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
         """Shape a whole answer."""
         from llmproxy_anthropic.answers import encode_answer  # noqa: PLC0415  # likewise
@@ -108,6 +123,7 @@ class AnthropicUpstream(Untranslated):
     """How providers speak it."""
 
     wire = "anthropic"
+    calls: Mapping[str, str] = {"generate": "messages", "count": "count"}
     tool_names: ToolNames | None = ToolNames(longest=128)
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:

@@ -9,6 +9,7 @@ from llmproxy.plugin import (
     Claim,
     Edit,
     Exchange,
+    Form,
     GatewayError,
     KeyRules,
     MessageEdit,
@@ -145,6 +146,18 @@ class GeminiClient(UntranslatedClient):
         from llmproxy_gemini.calls import decode_call  # noqa: PLC0415  # few gateways translate
 
         return decode_call(exchange, call, body, losses)
+
+    def form(self, exchange: Exchange, body: bytes, reply: Reply | None = None) -> Form:
+        """Return the form of an answer to this call."""
+        from llmproxy_gemini.retelling import form_of  # noqa: PLC0415  # not every gateway keeps answers
+
+        return form_of(exchange, reply)
+
+    def retell(self, body: bytes, source: Form, target: Form) -> bytes:
+        """Write a kept answer in another form."""
+        from llmproxy_gemini.retelling import retell  # noqa: PLC0415  # few answers are told twice
+
+        return retell(body, source, target)
 
     def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
         """Shape a whole answer."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -37,6 +38,7 @@ class GeminiUpstream(Untranslated):
     """
 
     wire = "gemini"
+    calls: Mapping[str, str] = {"generate": "generate", "count": "count"}
     tool_names: ToolNames | None = ToolNames(signs="-.:", longest=128, letter_first=True)
 
     def __init__(self, *, vertex: bool = False, publisher: str = "") -> None:

@@ -49,7 +49,7 @@ def encode(
     if exchange.model is not None or exchange.members:
         if exchange.streamed and exchange.route.meter_usage and request.path.endswith("/completions"):
             # Who tells usage unasked may refuse to be asked.
-            exchange.usage_added = quirks.stream_usage == "asked" and not _asks_usage(exchange, body)
+            exchange.usage_added = quirks.stream_usage == "asked" and not asks_usage(exchange, body)
         if exchange.usage_added or (endpoint.model is not None and endpoint.model != exchange.model):
             body = _patched(exchange, endpoint, body)
     target = upstream_target(request, rooted=rooted)
@@ -86,7 +86,8 @@ def _without_version(query: str) -> str:
     return "&".join(part for part in query.split("&") if not part.startswith("api-version="))
 
 
-def _asks_usage(exchange: Exchange, body: bytes) -> bool:
+def asks_usage(exchange: Exchange, body: bytes) -> bool:
+    """Say whether the caller wants its stream to end with what was used."""
     member = READER.members_of(exchange, body).get("stream_options")
     if member is None:
         return False

@@ -19,6 +19,7 @@ from llmproxy.plugin import (
     Edit,
     Endpoint,
     Exchange,
+    Form,
     GatewayError,
     KeyRules,
     Memory,
@@ -40,6 +41,7 @@ from llmproxy_openai.calls import LOSS_NAMES, is_responses
 from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.keyrules import rules_of
 from llmproxy_openai.reading import READER
+from llmproxy_openai.retelling import form_of, retell
 from llmproxy_openai.taps import StreamTap
 from llmproxy_openai.usage import USAGE
 
@@ -54,6 +56,8 @@ if TYPE_CHECKING:
         ModelRequest,
     )
 
+#: In which call's form a provider answers that has no chat.
+RESPONSES_CALLS: Final = {"generate": "responses", "embed": "embeddings"}
 #: An unknown server.
 _ANY: Final = Quirks()
 
@@ -127,6 +131,14 @@ class OpenAIClient:
 
         return client.decode_request(exchange, body, losses)
 
+    def form(self, exchange: Exchange, body: bytes, reply: Reply | None = None) -> Form:
+        """Return the form of an answer to this call."""
+        return form_of(exchange, body, reply)
+
+    def retell(self, body: bytes, source: Form, target: Form) -> bytes:
+        """Write a kept answer in another form."""
+        return retell(body, source, target)
+
     async def recall(self, exchange: Exchange, request: GenerateRequest, memory: Memory) -> GenerateRequest:
         """Put back the conversation that a Responses call refers to; a chat call brings all of it."""
         if is_responses(exchange.request.path):
@@ -173,6 +185,7 @@ class OpenAIUpstream(Untranslated):
     """How providers speak it; `quirks` are the ways of one of them, `rooted` one whose base URL has no path."""
 
     wire = "openai"
+    calls: Mapping[str, str] = {"generate": "chat", "embed": "embeddings"}
     tool_names: ToolNames | None = ToolNames()
 
     def __init__(self, quirks: Quirks = _ANY, *, rooted: bool = True) -> None:
@@ -246,11 +259,26 @@ class OpenAIUpstream(Untranslated):
 class ResponsesUpstream(OpenAIUpstream):
     """How providers speak the Responses API alone: what is registered, and gone once an upstream is known."""
 
+    calls = RESPONSES_CALLS
+
     def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
         """Return the face of one provider."""
+        return self._face().for_upstream(config)
+
+    def decode_answer(
+        self, exchange: Exchange, reply: Reply, body: bytes
+    ) -> Answer | EmbedAnswer | CountAnswer:
+        """Read a kept response, whoever gave it."""
+        return self._face().decode_answer(exchange, reply, body)
+
+    def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
+        """Read a kept stream likewise."""
+        return self._face().stream_decoder(exchange, reply)
+
+    def _face(self) -> OpenAIUpstream:
         from llmproxy_openai.responses.upstream import ResponsesUpstream as Face
 
-        return Face().for_upstream(config)
+        return Face()
 
 
 def _model(name: str) -> dict[str, str | int]:

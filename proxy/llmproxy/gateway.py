@@ -12,8 +12,10 @@ import structlog
 
 from llmproxy.assembly import Assembly, build_routes
 from llmproxy.body import OPEN, Body
+from llmproxy.caching.deriving import Forms
 from llmproxy.errors import GatewayError, StartError
 from llmproxy.exchange import Exchange
+from llmproxy.keypaths import join_key
 from llmproxy.matching import find_route
 from llmproxy.messages import ClientRequest, Headers, Reply
 from llmproxy.problems import problem
@@ -59,6 +61,7 @@ class Generation:
         self._stores: dict[str, Store] = {}
         self._memory: Store | None = None
         self._tariff: Tariff | None = None
+        self._forms: Forms | None = None
 
     @property
     def config(self) -> Config:
@@ -79,6 +82,13 @@ class Generation:
     def embedders(self) -> dict[str, Embedder]:
         """The registered embedders."""
         return self.assembly.registered.embedders
+
+    @property
+    def forms(self) -> Forms:
+        """What derives an answer's other forms."""
+        if self._forms is None:
+            self._forms = Forms(self.assembly.registered.upstream_faces)
+        return self._forms
 
     @property
     def tariff(self) -> Tariff:

@@ -5,7 +5,9 @@ from __future__ import annotations
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.board import slot_of
+from llmproxy.caching.deriving import Derived, Forms
 from llmproxy.caching.entry import BadEntry, Entry, Mark
+from llmproxy.caching.forms import Form, Retells, Untellable
 from llmproxy.caching.meters import CacheMeters
 from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
 from llmproxy.caching.space import CacheSpace, Found
@@ -130,6 +132,7 @@ __all__ = [
     "ConfigError",
     "Counter",
     "CounterChild",
+    "Derived",
     "DuplicateKey",
     "Duration",
     "Edit",
@@ -146,6 +149,8 @@ __all__ = [
     "FetchPolicy",
     "Fetched",
     "FetchingConfig",
+    "Form",
+    "Forms",
     "Found",
     "Framer",
     "GatewayError",
@@ -176,6 +181,7 @@ __all__ = [
     "Recording",
     "Registry",
     "Reply",
+    "Retells",
     "Runtime",
     "Scope",
     "Secret",
@@ -199,6 +205,7 @@ __all__ = [
     "ToolNames",
     "Turns",
     "UnreachableUrl",
+    "Untellable",
     "Untranslated",
     "UntranslatedClient",
     "UpstreamConfig",

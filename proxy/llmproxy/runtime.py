@@ -17,6 +17,7 @@ from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
     from llmproxy.bus import Bus
+    from llmproxy.caching.deriving import Forms
     from llmproxy.caching.space import CacheSpace
     from llmproxy.exchange import Exchange
     from llmproxy.messages import Reply
@@ -136,6 +137,10 @@ class Gate(Protocol):
         """The registered embedders."""
 
     @property
+    def forms(self) -> Forms:
+        """What derives an answer's other forms."""
+
+    @property
     def tariff(self) -> Tariff:
         """What calls to the configured upstreams cost."""
 
@@ -206,6 +211,11 @@ class Runtime:
     def tariff(self) -> Tariff:
         """What calls to the configured upstreams cost; await its `load` before the first price is asked for."""
         return self._gate.tariff
+
+    @property
+    def forms(self) -> Forms:
+        """What says in which form an answer is, and derives others from it."""
+        return self._gate.forms
 
     @asynccontextmanager
     async def cache_space(self, name: str) -> AsyncIterator[CacheSpace]:

@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final
 import structlog
 
 from llmproxy.body import Body, BodyTooLarge
+from llmproxy.caching.own import keep_own
 from llmproxy.canonical import (
     Answer,
     Collector,
@@ -47,8 +48,8 @@ _MOST_OF_AN_ERROR: Final = 1024 * 1024
 #: Names in the header that tells of losses; all of them stand in the log.
 _TOLD: Final = 16
 
-# What describes the provider's bytes, its connection or its site, and not the answer.
-_OF_THE_BODY: Final = frozenset(
+#: What describes the provider's bytes, its connection or its site, and not the answer.
+OF_THE_BODY: Final = frozenset(
     b"""
     content-type content-length content-encoding content-disposition content-language content-location content-md5
     content-range transfer-encoding connection keep-alive trailer te upgrade etag last-modified vary accept-ranges
@@ -151,6 +152,8 @@ async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, rep
     if reply.status >= 400:
         error = face.decode_error(exchange, reply, await _told_why(reply))
         return _finished(exchange, client.error(error), reply)
+    if (asked := exchange.state.get(_ASKED)) is not None:
+        keep_own(exchange, face, reply, asked.request)
     names = exchange.state.get(_NAMES)
     decoder = face.stream_decoder(exchange, reply)
     if decoder is not None and names:
@@ -166,7 +169,7 @@ async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, rep
         raise _unreadable() from fault
     if isinstance(answer, Answer):
         answer = named_back(answer, names) if names and decoder is None else answer
-        await _remember(exchange, client, answer)
+        await remember(exchange, client, answer)
         if exchange.streamed:
             with Depth(_unreadable):
                 return _finished(exchange, _as_stream(exchange, client, answer), reply)
@@ -218,7 +221,7 @@ def _finished(exchange: Exchange, translated: Reply, reply: Reply) -> Reply:
     kept = [
         pair
         for pair in reply.headers.raw
-        if (name := pair[0].lower()) not in _OF_THE_BODY and name not in own
+        if (name := pair[0].lower()) not in OF_THE_BODY and name not in own
     ]
     translated.headers = Headers([*translated.headers.raw, *kept])
     tell_losses(exchange, translated)
@@ -278,7 +281,7 @@ def _stream(
             attempt.error = failed
             exchange.outcome.result, exchange.outcome.error = "upstream_error", failed.code
         elif answer is not None:
-            _ = spawn(_remember(exchange, client, answer), name="remember")
+            _ = spawn(remember(exchange, client, answer), name="remember")
 
     machines: list[ByteFilter] = [Canonical(decoder, client.stream_encoder(exchange), ended)]
     coding = reply.headers.index.get(b"content-encoding", b"identity")
@@ -298,9 +301,10 @@ def _stream(
     return translated
 
 
-async def _remember(exchange: Exchange, client: ClientFace, answer: Answer) -> None:
+async def remember(exchange: Exchange, client: ClientFace, answer: object) -> None:
+    """Keep what this caller may refer to later: its conversation, signed thoughts. Never raises."""
     asked = exchange.state.get(_ASKED)
-    if asked is None or not isinstance(asked.request, GenerateRequest):
+    if asked is None or not isinstance(asked.request, GenerateRequest) or not isinstance(answer, Answer):
         return
     try:
         memory = StoreMemory(await exchange.route.open_memory(), exchange)

@@ -15,7 +15,7 @@ from llmproxy.plugin import (
     UpstreamRequest,
     carried_headers,
 )
-from llmproxy_openai.faces import OpenAIUpstream
+from llmproxy_openai.faces import RESPONSES_CALLS, OpenAIUpstream
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
@@ -29,6 +29,8 @@ _EMBEDS = StateKey[bool]("openai.embeds")
 
 class ResponsesUpstream(OpenAIUpstream):
     """How providers speak it; on the raw path as all of OpenAI's."""
+
+    calls = RESPONSES_CALLS
 
     def native(self, exchange: Exchange) -> bool:
         """Say whether the caller's bytes pass: any of OpenAI's calls but those that this API does in other words."""
