@@ -10,6 +10,7 @@ from llmproxy.caching.entry import BadEntry, Entry, Mark
 from llmproxy.caching.forms import Form, Retells, Untellable
 from llmproxy.caching.meters import CacheMeters
 from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
+from llmproxy.caching.replaying import BadPace, Pace, replay
 from llmproxy.caching.space import CacheSpace, Found
 from llmproxy.caching.status import CacheStatus
 from llmproxy.caching.tags import entry_slots, field_tags, key_name, tag_slots
@@ -111,6 +112,7 @@ __all__ = [
     "Attempt",
     "BadEntry",
     "BadField",
+    "BadPace",
     "BadRequest",
     "Body",
     "BodyReader",
@@ -174,6 +176,7 @@ __all__ = [
     "NoConfig",
     "NotAnObject",
     "Outcome",
+    "Pace",
     "Plugin",
     "ProviderError",
     "Quirks",
@@ -239,6 +242,7 @@ __all__ = [
     "patch",
     "profile_table",
     "read_error",
+    "replay",
     "retry_fields",
     "scan",
     "scan_members",
