@@ -20,7 +20,8 @@ from llmproxy.registry import DIALECT_GROUP, HookTable, Plugin, Registrations, R
 from llmproxy.route import Route, Target
 from llmproxy.routing import ModelTable
 from llmproxy.settings import Match, PluginRef, RouteConfig
-from llmproxy.stores import SCHEMES, Store, open_store
+from llmproxy.stores import SCHEMES, Store
+from llmproxy.stores.layers import open_layers
 from llmproxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -90,16 +91,18 @@ class Assembly:
             raise StartError(f"plugin {plugin!r}: contribute_config: {fault}") from fault
         self._check_upstreams()
 
-    def opener(self, settings: StoreConfig) -> Callable[[], AbstractAsyncContextManager[Store]]:
-        """Return what opens a configured store."""
+    def opener(
+        self, settings: StoreConfig, path: str = "store"
+    ) -> Callable[[], AbstractAsyncContextManager[Store]]:
+        """Return what opens a store that is configured at `path`."""
         schemes = {**SCHEMES, **self.registered.store_schemes}
 
         @asynccontextmanager
         async def opened() -> AsyncIterator[Store]:
             try:
-                store = open_store(settings.url, schemes)
-            except ValueError as fault:
-                raise StartError(f"store: {fault}") from fault
+                store = open_layers(settings, schemes)
+            except ConfigError as fault:
+                raise StartError(f"{path}.{fault}") from fault
             try:
                 yield store
             finally:

@@ -140,15 +140,15 @@ class Generation:
         self._stack.push_async_callback(_leave, runtime.name, manager)
 
     async def open_store(self, name: str) -> Store:
-        """Return the store of that name, open; it survives reloads while its URL stays the same."""
+        """Return the store of that name, open; it survives reloads while its settings stay the same."""
         if name not in self._stores:
             settings = self.config.stores.get(name)
             if settings is None:
                 known = ", ".join(sorted(self.config.stores)) or "none"
                 raise StartError(f"no store is called {name!r} (configured: {known})")
-            make = self.assembly.opener(settings)
+            make = self.assembly.opener(settings, join_key("stores", name))
             self._stores[name] = await self._stack.enter_async_context(
-                self.process.shared.use(("store", settings.url), make)
+                self.process.shared.use(("store", settings), make)
             )
         return self._stores[name]
 

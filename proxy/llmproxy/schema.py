@@ -69,6 +69,8 @@ def _add_shorthands(top: Schema, definitions: dict[str, Schema]) -> None:
     """Describe what `from_shorthand` of the sections accepts."""
     text: Schema = {"type": "string"}
     definitions["Listener"] = {"anyOf": [text, definitions["Listener"]]}
+    keys = definitions["StoreConfig"]["properties"]["encryption_key"]
+    definitions["StoreConfig"]["properties"]["encryption_key"] = {"anyOf": [keys["items"], keys]}
     definitions["StoreConfig"] = {"anyOf": [text, definitions["StoreConfig"]]}
     definitions["ModelConfig"] = {"anyOf": [text, definitions["ModelConfig"]]}
     definitions["UpstreamConfig"] = _upstream_schema(definitions["UpstreamConfig"])

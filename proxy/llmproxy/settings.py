@@ -152,18 +152,34 @@ class ServerSettings(Section, frozen=True):
 
 
 class StoreConfig(Section, frozen=True):
-    """A store by its URL, e.g. `memory://`, `lmdb:///var/lib/llmproxy?size=1GiB`, `redis://host:6379/0`."""
+    """A store by its URL, e.g. `memory://`, `lmdb:///var/lib/llmproxy`, `redis://host:6379/0`, and what is around it.
+
+    `near` is a store in this process that is asked first; what it gives a plugin that does not judge for itself is
+    `near_ttl` old at most. Values of `compress_above` bytes or more are compressed, and all are encrypted with the
+    first key of `encryption_key` (32 bytes, in hexadecimal or base64) while any of them decrypts; `near` has them plain.
+    """
 
     url: str
+    near: str | None = None
+    near_ttl: Duration = 1.0
+    compress: Literal["zstd"] | None = None
+    compress_above: Size = 4 * KiB
+    encryption_key: tuple[Secret, ...] = ()
 
     def __post_init__(self) -> None:
-        if not re.match(r"[a-z][a-z0-9+.-]*:", self.url):  # not repeated: it may hold a password
-            raise ConfigError("url", 'no scheme, as in "redis://127.0.0.1:6379/0"')
+        for key, url in (("url", self.url), ("near", self.near)):
+            if url is not None and not re.match(r"[a-z][a-z0-9+.-]*:", url):
+                # not repeated: it may hold a password
+                raise ConfigError(key, 'no scheme, as in "redis://127.0.0.1:6379/0"')
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
-        """`main: redis://127.0.0.1` is a URL."""
-        return {"url": tree} if isinstance(tree, str) else tree
+        """`main: redis://127.0.0.1` is a URL; `encryption_key: ${env:KEY}` is the only one."""
+        if isinstance(tree, str):
+            return {"url": tree}
+        if isinstance(tree, dict) and isinstance(tree.get("encryption_key"), str):
+            return tree | {"encryption_key": [tree["encryption_key"]]}
+        return tree
 
 
 class ModelConfig(Section, frozen=True):

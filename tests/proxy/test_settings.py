@@ -75,6 +75,13 @@ def test_an_admin_listener_for_other_machines_has_a_token() -> None:
         (Admin, {"listen": "nowhere"}, 'listen: "nowhere" is not an address'),
         (TlsConfig, {"certificate": "c", "key": "k", "client_auth": "required"}, "client_ca: missing"),
         (StoreConfig, "nothing", "url: no scheme"),
+        (StoreConfig, {"url": "lmdb:/tmp", "near": "memory"}, "near: no scheme"),
+        (StoreConfig, {"url": "lmdb:/tmp", "compress": "gzip"}, 'compress: expected "zstd", got "gzip"'),
+        (
+            StoreConfig,
+            {"url": "lmdb:/tmp", "encryption_key": "ab"},
+            "encryption_key[0]: a secret is not written",
+        ),
         (ModelConfig, {"model": "x"}, "upstream: missing; a model leads to an upstream, or to another name"),
         (ModelConfig, {"alias": "x", "model": "y"}, "alias: stands beside upstream or model"),
         (Match, {"path": "v1"}, 'path: "v1" is not a path'),

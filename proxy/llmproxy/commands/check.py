@@ -16,13 +16,15 @@ from llmproxy.commands.inputs import Configuration
 from llmproxy.config import Config, effective
 from llmproxy.errors import ConfigError, ConfigErrors, StartError
 from llmproxy.gateway import Generation
+from llmproxy.keypaths import join_key
 from llmproxy.listening import server_context
 from llmproxy.metrics import Metrics
 from llmproxy.redaction import redact_config
 from llmproxy.route import Route
 from llmproxy.routing import Router
 from llmproxy.runtime import Process
-from llmproxy.stores import SCHEMES, make_store
+from llmproxy.stores import SCHEMES
+from llmproxy.stores.layers import make_layers
 
 
 def check(path: Path, *, effective: bool) -> str:
@@ -56,11 +58,9 @@ def _store_errors(assembly: Assembly) -> Iterator[ConfigError]:
     schemes = {**SCHEMES, **assembly.registered.store_schemes}
     for name, store in assembly.config.stores.items():
         try:
-            make_store(store.url, schemes)
-        except ValueError as fault:
-            yield ConfigError(f"stores.{name}.url", str(fault))
-        except ImportError as fault:
-            yield ConfigError(f"stores.{name}.url", f"its engine is not installed: {fault}")
+            make_layers(store, schemes)
+        except ConfigError as fault:
+            yield ConfigError(f"{join_key('stores', name)}.{fault.path}", fault.message)
 
 
 def _listener_errors(config: Config) -> Iterator[ConfigError]:

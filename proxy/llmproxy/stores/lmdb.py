@@ -31,7 +31,10 @@ def make_lmdb(url: StoreUrl) -> LmdbStore:
 
 
 class LmdbStore(Local):
-    """Entries in `directory`/cache; counters in `directory`/counters, out of the cache's way."""
+    """Entries in `directory`/cache; counters in `directory`/counters, out of the cache's way.
+
+    `evictions` counts what this process removed by reason: `size`, `expired`, `replaced`.
+    """
 
     NAME = "lmdb"
 
@@ -45,11 +48,13 @@ class LmdbStore(Local):
         self._map_size = map_size
         self._counters = LmdbCounters(directory / "counters", counters_map_size)
         self._env: Environment | None = None
+        self.evictions = dict.fromkeys(("size", "expired", "replaced"), 0)
 
     def open(self) -> None:
         """Open the files; the counters' are opened when first counted in."""
         self._env = Environment.acquire(self._directory / "cache", self._map_size, TABLES)
         self._shelf = BoundedShelf(self._env)
+        self._shelf.evictions = self.evictions
 
     async def _close(self, *_: object, **__: object) -> None:
         self._counters.close()

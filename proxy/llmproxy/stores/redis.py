@@ -87,7 +87,10 @@ class RedisStore(Backend):
 
         if not timeout:
             raise ValueError(f"store {name} needs a timeout above 0, or a hung server hangs every request")
+        #: What every key of this store begins with.
+        self.prefix = prefix
         self._prefix = prefix + b"="
+        self._address = address
         self._refusal = ResponseError
         self._client: Redis = Redis.from_pool(_make_pool(address, timeout, connections))
         self._swap = self._client.register_script(_SWAP)
@@ -104,6 +107,17 @@ class RedisStore(Backend):
     @property
     def counters(self) -> RedisCounters:
         return self._counters
+
+    @property
+    def client(self) -> Redis:
+        """What makes commands of the engine's own, for `ask`."""
+        return self._client
+
+    def second_client(self, timeout: float) -> Redis:
+        """Return a client beside the store's own, whose commands may take `timeout` s; its user closes it."""
+        from redis.asyncio import Redis  # noqa: PLC0415  # an extra
+
+        return Redis.from_pool(_make_pool(self._address, timeout, 1))
 
     async def ask(self, work: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
         """Call the server within the bounds; its refusal (out of memory, read only) is `StoreAway` too."""

@@ -56,6 +56,8 @@ class Shelf:
     def __init__(self, env: Environment) -> None:
         self._entries, self._inserted, self._expiries = env.tables
         self._writes = 0
+        #: How many entries this process removed, by reason.
+        self.evictions = dict.fromkeys(("size", "expired", "replaced"), 0)
 
     def find(self, txn: Transaction, key: bytes, now: int) -> memoryview | None:
         """Return the live value, valid until the transaction ends."""
@@ -73,7 +75,8 @@ class Shelf:
 
     def put(self, txn: Transaction, key: bytes, value: bytes, ends: int) -> None:
         """Put an entry, as the newest, in place of any under its key."""
-        self.remove(txn, key)
+        if self.remove(txn, key):
+            self.evictions["replaced"] += 1
         # Ids of write transactions only grow, in all processes together; the count orders within one.
         self._writes = (self._writes + 1) & 0xFFFFF
         stamp = txn.id() << 20 | self._writes
@@ -102,7 +105,9 @@ class Shelf:
             for _ in range(limit):
                 if not cursor.first() or _EXPIRY.unpack(cursor.key())[0] > now:
                     return
-                if not self.remove(txn, bytes(cursor.value())):
+                if self.remove(txn, bytes(cursor.value())):
+                    self.evictions["expired"] += 1
+                else:
                     cursor.delete()
 
     def evict(self, txn: Transaction, limit: int, size: float = inf) -> None:
@@ -112,7 +117,9 @@ class Shelf:
                 if size <= 0 or not cursor.first():
                     return
                 removed = self.remove(txn, bytes(cursor.value()))
-                if not removed:
+                if removed:
+                    self.evictions["size"] += 1
+                else:
                     cursor.delete()
                 size -= removed
 

@@ -50,6 +50,14 @@ def test_the_effective_configuration_shows_defaults_and_references(tmp_path: Pat
         ),
         ("stores: {main: 'memory://?max=1'}", "stores.main.url: unknown option"),
         (
+            "stores: {main: {url: 'lmdb:/tmp/c', near: 'memory://?policy=mru'}}",
+            'stores.main.near: option "policy" of store memory://: "mru" is none of tinylfu',
+        ),
+        (
+            "stores: {main: {url: 'lmdb:/tmp/c', encryption_key: ['${env:KEY}']}}",
+            "stores.main.encryption_key[0]: not 32 bytes in hexadecimal or base64",
+        ),
+        (
             "plugins: {acess: {}}",
             "plugins.acess.use: no plugin named 'acess' is installed; did you mean 'access'?",
         ),

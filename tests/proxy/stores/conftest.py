@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterator
 from pathlib import Path
+from typing import Any, Final
 from uuid import uuid4
 
 import pytest
 
-from llmproxy.stores import Store, open_store
+from llmproxy.references import Secret
+from llmproxy.settings import StoreConfig
+from llmproxy.stores import SCHEMES, Store
+from llmproxy.stores.layers import open_layers
 
 
 @pytest.fixture(scope="session")
@@ -19,17 +23,29 @@ def valkey_address() -> Iterator[str]:
         yield f"{server.host}:{server.port}"
 
 
+#: What may stand around an engine, and the sections that ask for it.
+AROUND: Final[dict[str, dict[str, Any]]] = {
+    "plain": {},
+    "compressed": {"compress": "zstd", "compress_above": 16},
+    "encrypted": {"compress": "zstd", "encryption_key": (Secret("ab" * 32),)},
+    "tiered": {"near": "memory://"},
+}
+
+
 @pytest.fixture
-def store_url(request: pytest.FixtureRequest, tmp_path: Path) -> str:
-    """Give the URL of a fresh store; parametrised by engine."""
-    if request.param == "valkey":
+def store_config(request: pytest.FixtureRequest, tmp_path: Path) -> StoreConfig:
+    """Describe a fresh store; parametrised by engine, and by what is around it (`lmdb-tiered`)."""
+    engine, _, around = request.param.partition("-")
+    if engine == "valkey":
         address = request.getfixturevalue("valkey_address")
-        return f"valkey://{address}/0?prefix={uuid4().hex}:&timeout=5s"
-    return {"memory": "memory://", "lmdb": f"lmdb://{tmp_path}/store?map_size=16MiB"}[request.param]
+        url = f"valkey://{address}/0?prefix={uuid4().hex}:&timeout=5s"
+    else:
+        url = {"memory": "memory://", "lmdb": f"lmdb://{tmp_path}/store?map_size=16MiB"}[engine]
+    return StoreConfig(url=url, **AROUND[around or "plain"])
 
 
 @pytest.fixture
-async def store(store_url: str) -> AsyncIterator[Store]:
-    opened = open_store(store_url)
+async def store(store_config: StoreConfig) -> AsyncIterator[Store]:
+    opened = open_layers(store_config, SCHEMES)
     yield opened
     await opened.close()

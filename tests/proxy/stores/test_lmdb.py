@@ -113,6 +113,17 @@ async def test_a_full_map_is_the_callers_miss_and_never_an_error(store: LmdbStor
     assert await store.set(KEY, b"x" * (1 << 20)) is False
 
 
+async def test_what_went_is_counted_by_reason(store: LmdbStore) -> None:
+    store.set_nowait(KEY, b"value")
+    store.set_nowait(KEY, b"value", ttl=1e-6)
+    store.set_nowait(b"other", b"value")
+    assert store.evictions == {"size": 0, "expired": 1, "replaced": 1}
+
+    for number in range(100):
+        store.set_nowait(b"%d" % number, b"x" * 60_000)
+    assert store.evictions["size"] > 40
+
+
 async def test_a_killed_writer_leaves_no_torn_entry(tmp_path: Path) -> None:
     url = f"lmdb://{tmp_path}?map_size=4MiB"
     store = open_store(url)
