@@ -26,6 +26,8 @@ Text = Callable[[str], str]
 
 #: Values that say no more than a field that is not there; `False` also where a number is meant, which nobody sends.
 _UNSAID: Final[tuple[Any, ...]] = (None, False, "", [], {})
+#: Whole numbers below this have one spelling as a double.
+_EXACT: Final = 2.0**53
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -107,7 +109,12 @@ class KeyRules:
         object.__setattr__(self, "header_names", tuple(name.encode() for name in self.headers))
 
     def read(self, body: dict[str, Any], text: Text) -> Reading:
-        """Read a parsed body, which is used up; `text` says when two prompt texts mean the same."""
+        """Read a parsed body, which is used up; `text` says when two prompt texts mean the same.
+
+        Raises:
+            TypeError: a list or an object stands where a name must, which no provider takes.
+            RecursionError: it is nested too deeply.
+        """
         return _read(self, body, text)
 
 
@@ -175,7 +182,8 @@ def _said(
     for name, value in values.items():
         if name in dropped or (name in defaults and value in defaults[name]):
             continue
-        said[name] = int(value) if type(value) is float and value.is_integer() else value
+        whole = type(value) is float and value.is_integer() and -_EXACT < value < _EXACT
+        said[name] = int(value) if whole else value
     return said
 
 

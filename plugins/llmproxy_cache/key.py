@@ -1,0 +1,234 @@
+"""The key of an answer: a digest of everything that can change it.
+
+Two layers. The *content digest* covers what is asked: the format of keys, how texts are compared, the dialect, the kind
+of call, path and query (so the API's version), version headers, the public model, the models and upstreams behind it,
+and the body in its one form, after the edits of plugins. The *store key* adds who may share it: tenant and route, as
+all keys of stores have them, and the scope. No text is in either.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from hashlib import blake2b
+from typing import Any, Final, NamedTuple
+
+import orjson
+
+from llmproxy.plugin import Endpoint, Exchange, KeyRules, Reading, key_rules_of, store_key
+from llmproxy_cache.crossing import crossed
+from llmproxy_cache.determinism import Facts
+from llmproxy_cache.normalise import Normaliser
+
+#: Raised whenever the same request gives another digest.
+FORMAT: Final = "1"
+
+#: Bytes of a body above which it is read for what must be known of it, and otherwise counts as it came.
+HUGE: Final = 1024 * 1024
+#: Bodies up to here are remembered themselves, larger ones by a digest.
+_SMALL: Final = 1024
+_REMEMBERED: Final = 1024
+
+_LINE: Final = b"\n"
+
+
+class Unreadable(ValueError):
+    """The body is no JSON that could be compared."""
+
+
+class Keyed(NamedTuple):
+    """What is asked, as a digest, and what matters of it to a cache."""
+
+    digest: bytes
+    facts: Facts
+
+
+class Named(NamedTuple):
+    """What a key is made of before the body: each part by its name."""
+
+    names: tuple[str, ...]
+    values: tuple[str, ...]
+
+
+class KeyMaker:
+    """Makes the keys of one route.
+
+    Args:
+        normaliser: says when two prompt texts mean the same.
+        ignore: further fields of bodies that count for nothing on this route.
+        headers: further request header fields that count, lower case.
+        across: whether dialects share what means the same in all of them.
+        huge: bytes above which a body counts as it came.
+    """
+
+    def __init__(
+        self,
+        normaliser: Normaliser,
+        *,
+        ignore: Iterable[str] = (),
+        headers: Iterable[str] = (),
+        across: bool = False,
+        huge: int = HUGE,
+    ) -> None:
+        self._normaliser = normaliser
+        self._ignore = tuple(ignore)
+        self._headers = tuple(name.lower().encode() for name in headers)
+        self._across = across
+        self._huge = huge
+        self._young: dict[Any, Keyed] = {}
+        self._old: dict[Any, Keyed] = {}
+
+    def keyed(self, exchange: Exchange, body: bytes) -> Keyed:
+        """Return the digest of what an exchange asks; `body` is the caller's, after edits.
+
+        Raises:
+            Unreadable: it is no JSON, or too deep to be compared.
+        """
+        index = exchange.request.headers.index
+        rules = key_rules_of(exchange)
+        fields = self.fields(exchange, rules)
+        name = (
+            body if len(body) <= _SMALL else blake2b(body).digest(),
+            exchange.request.target,
+            exchange.model,
+            *[(each.upstream, each.model) for each in exchange.endpoints],
+            fields,
+            None if rules is not None else index.get(b"content-type"),
+        )
+        known = self._young.get(name)
+        if known is not None:
+            return known
+        known = self._old.get(name)
+        if known is None:
+            known = self._made(exchange, rules, body, fields)
+        if len(self._young) >= _REMEMBERED:
+            self._old, self._young = self._young, {}
+        self._young[name] = known
+        return known
+
+    def fields(self, exchange: Exchange, rules: KeyRules | None) -> tuple[bytes | None, ...]:
+        """Return the values of the header fields that count."""
+        index = exchange.request.headers.index
+        return tuple([index.get(name) for name in self._names(rules)])
+
+    def head(
+        self,
+        exchange: Exchange,
+        rules: KeyRules | None,
+        fields: tuple[bytes | None, ...],
+        *,
+        crossing: bool = False,
+    ) -> Named:
+        """Return the parts of a key that stand beside the body."""
+        request, face = exchange.request, exchange.client_face
+        first = exchange.endpoints[0] if exchange.endpoints else None
+        names = ["format", "normalisation", "model", "upstream model", "upstreams"]
+        values = [
+            FORMAT,
+            self._normaliser.version,
+            exchange.model or "",
+            "" if first is None else first.model or exchange.model or "",
+            _upstreams(exchange.endpoints),
+        ]
+        if not crossing:
+            names += ["dialect", "call", "path", "query"]
+            values += [
+                "" if face is None else face.wire,
+                "" if rules is None else rules.kind,
+                _path(request.path, rules),
+                _query(request.query, rules),
+            ]
+        if rules is None:
+            names.append("content type")
+            values.append(request.headers.get("content-type") or "")
+        for name, value in zip(self._names(rules), fields, strict=True):
+            if value is not None and (text := _field(name, value, rules)):
+                names.append(f"header {name.decode()}")
+                values.append(f"{name.decode()}: {text}")
+        return Named(tuple(names), tuple(values))
+
+    def read(self, rules: KeyRules, body: bytes) -> Reading:
+        """Read a body by its rules, the route's own exceptions left out."""
+        try:
+            parsed = orjson.loads(body)
+            if type(parsed) is not dict:
+                raise Unreadable
+            reading = rules.read(parsed, self._normaliser.text)
+        except (orjson.JSONDecodeError, RecursionError, TypeError) as fault:
+            raise Unreadable from fault
+        for name in self._ignore:
+            reading.counted.pop(name, None)
+        return reading
+
+    def _made(
+        self, exchange: Exchange, rules: KeyRules | None, body: bytes, fields: tuple[bytes | None, ...]
+    ) -> Keyed:
+        if rules is None:
+            return Keyed(_digest(self.head(exchange, rules, fields).values, body), Facts())
+        reading = self.read(rules, body)
+        facts = Facts(rules.kind, rules.deterministic, reading.temperature, reading.grounds, reading.user)
+        canonical = crossed(exchange, body, self._normaliser.text) if self._across else None
+        head = self.head(exchange, rules, fields, crossing=canonical is not None).values
+        if canonical is not None:
+            return Keyed(_digest((*head, "crossing"), canonical), facts)
+        if len(body) > self._huge:
+            return Keyed(_digest((*head, "huge"), body), facts)
+        return Keyed(_digest(head, _dumped(reading.counted)), facts)
+
+    def _names(self, rules: KeyRules | None) -> tuple[bytes, ...]:
+        if rules is None:
+            return self._headers
+        return rules.header_names + self._headers if self._headers else rules.header_names
+
+
+def final_key(tenant: str, route: str, digest: bytes, scope: str = "", sharer: str = "") -> bytes:
+    """Return the key under which a store keeps an answer; `sharer` is who shares it, beyond tenant and route.
+
+    Different tenants, routes, scopes, sharers and digests never give the same key.
+    """
+    if scope in ("", "tenant"):
+        return store_key(tenant, route, "llm", digest)
+    if scope == "public":
+        # Of all tenants, so of none: the next part tells it from a tenant that is called so.
+        return store_key("public", route, "llm-public", digest)
+    who = blake2b(orjson.dumps([scope, sharer]), digest_size=16).digest()
+    return store_key(tenant, route, "llm", digest, who)
+
+
+def _digest(head: tuple[str, ...], content: bytes) -> bytes:
+    # JSON holds no line's end outside of its strings, so nothing of the head can pass for content.
+    return blake2b(orjson.dumps(head) + _LINE + content, digest_size=32).digest()
+
+
+def _dumped(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
+    except orjson.JSONEncodeError as fault:
+        raise Unreadable from fault
+
+
+def _field(name: bytes, value: bytes, rules: KeyRules | None) -> str:
+    """Return a header field's value in one form: a list's members sorted, nothing where it says nothing."""
+    text = value.decode("latin-1")
+    if "," in text:
+        text = ",".join(sorted(member.strip() for member in text.split(",")))
+    return "" if rules is not None and rules.headers.get(name.decode()) == text else text
+
+
+def _path(path: str, rules: KeyRules | None) -> str:
+    for verb in () if rules is None else rules.verbs:
+        if path.endswith(verb):
+            return path[: -len(verb)]
+    return path
+
+
+def _query(query: str, rules: KeyRules | None) -> str:
+    if not query or rules is None or not rules.form_query:
+        return query
+    return "&".join(pair for pair in query.split("&") if pair.partition("=")[0] not in rules.form_query)
+
+
+def _upstreams(endpoints: Sequence[Endpoint]) -> str:
+    """Return the upstreams that may give the first one's answer, whichever of them is first today."""
+    if len(endpoints) == 1:
+        return endpoints[0].upstream
+    return "\0".join(sorted({each.upstream for each in endpoints if each.model == endpoints[0].model}))
