@@ -70,12 +70,9 @@ class Cell(NamedTuple):
 
 def slot_of(*parts: str) -> int:
     """Return the slot of a tag, which is named by its parts: 32 bits that say where its cells are."""
-    digest = blake2b(digest_size=4)
-    for part in parts:
-        text = part.encode("utf-8", "surrogatepass")
-        digest.update(b"%d:" % len(text))
-        digest.update(text)
-    return int.from_bytes(digest.digest(), "little")
+    text = "".join([f"{len(part)}:{part}" for part in parts])
+    digest = blake2b(text.encode("utf-8", "surrogatepass"), digest_size=4).digest()
+    return int.from_bytes(digest, "little")
 
 
 def cells_of(slot: int) -> tuple[int, int]:

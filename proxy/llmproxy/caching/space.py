@@ -6,14 +6,19 @@ from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from hashlib import blake2b
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple, Protocol, runtime_checkable
+from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 from llmproxy.caching.board import Board, Verdict
 from llmproxy.caching.entry import BadEntry, Entry, Mark
+from llmproxy.caching.mirror import Mirror, Purged, SharedServer
 from llmproxy.stores.interface import LocalStore, Store, StoreAway
 
 if TYPE_CHECKING:
     from llmproxy.metrics import Metrics
+
+
+#: Seconds that a start waits for a server that several hosts share; without it nothing is found at first.
+_FIRST: Final = 0.5
 
 
 @runtime_checkable
@@ -44,12 +49,16 @@ class CacheSpace:
     """The entries of one store, with the board that says which of them were purged.
 
     A store that fails, hangs or gives back damaged bytes is a miss, and counted. An entry that was purged is not
-    found, whichever tier it is in.
+    found, whichever tier it is in. Where other hosts share the store, what they have purged is not found from `BOUND`
+    seconds (llmproxy.caching.mirror) after on, nearly always from milliseconds; `confirm` and `mark` are exact.
     """
 
-    def __init__(self, name: str, store: Store, board: Board, metrics: Metrics) -> None:
+    def __init__(
+        self, name: str, store: Store, board: Board, metrics: Metrics, mirror: Mirror | None = None
+    ) -> None:
         self.name = name
         self.board = board
+        self._mirror = mirror
         tiered = isinstance(store, Tiered)
         far = store.far if isinstance(store, Tiered) else store
         near = store.near if isinstance(store, Tiered) else store
@@ -61,10 +70,39 @@ class CacheSpace:
             "Operations on a cache's store that failed, each of them a miss.",
             ("store", "operation", "fault"),
         )
+        self._purges = metrics.counter(
+            "llmproxy_cache_purges_total",
+            "Purges, by whether every host heard of them at once.",
+            ("store", "kind", "heard"),
+        )
 
     def now(self) -> Mark:
         """Return the mark for an answer whose request is sent after this call."""
         return self.board.now()
+
+    async def mark(self) -> Mark:
+        """Return the mark that knows of every purge that any host has answered; `now` may lag behind by moments.
+
+        An answer marked by `now` is purged again if this host had not heard of a purge yet; it is never kept too long.
+        """
+        return self.board.now() if self._mirror is None else await self._mirror.mark()
+
+    def good(self, mark: Mark, slots: Iterable[int]) -> bool:
+        """Whether an answer of that mark and those tags, on its way or stored, was not purged since, softly either."""
+        return self.board.judge(mark, slots) is Verdict.GOOD
+
+    async def confirm(self, found: Found) -> Found | None:
+        """Return what was found as every host sees it now, or None if it was purged by one of them."""
+        if self._mirror is None:
+            return found
+        try:
+            verdict = await self._mirror.judge(found.entry.mark, found.entry.slots)
+        except StoreAway as fault:
+            self._failed("confirm", fault)
+            return None
+        if verdict is Verdict.PURGED:
+            return None
+        return found if verdict is Verdict.GOOD else Found(found.entry, stale=True)
 
     def peek(self, key: bytes) -> Found | None:
         """Return what is at hand without waiting for anybody: the tier in this process, or a store on this host."""
@@ -116,9 +154,19 @@ class CacheSpace:
         except Exception as fault:
             self._failed("drop", fault)
 
-    async def purge(self, slots: Iterable[int], *, soft: bool = False) -> None:
-        """Purge whatever has one of these tags, for every worker, answers that are on their way included."""
-        self.board.purge(slots, soft=soft)
+    async def purge(self, slots: Iterable[int], *, soft: bool = False) -> Purged:
+        """Purge whatever has one of these tags, answers that are on their way included.
+
+        When this returns every worker of this host obeys, and the others do within the bound. If the result does not
+        say `everywhere`, the other hosts could not be told, and will be when they can.
+        """
+        if self._mirror is None:
+            purged = Purged(self.board.purge(slots, soft=soft))
+        else:
+            purged = await self._mirror.purge(slots, soft=soft)
+        heard = "everywhere" if purged.everywhere else "here"
+        self._purges.labels(self.name, "soft" if soft else "hard", heard).inc()
+        return purged
 
     def _local(self, store: LocalStore | None, key: bytes, *, check: bool) -> Found | None:
         if store is None:
@@ -152,6 +200,9 @@ class CacheSpace:
         return found
 
     def _judged(self, entry: Entry) -> Found | None:
+        if self._mirror is not None and not self._mirror.trusted:
+            self._faults.labels(self.name, "get", "unsure").inc()
+            return None
         verdict = self.board.judge(entry.mark, entry.slots)
         if verdict is Verdict.GOOD:
             return Found(entry)
@@ -171,9 +222,26 @@ async def open_space(
     """Open the space of one store; `directory` is what several workers of this host share while they run."""
     board = Board(_board_path(store, directory))
     try:
-        yield CacheSpace(name, store, board, metrics)
+        async with _mirrored(name, board, store) as mirror:
+            yield CacheSpace(name, store, board, metrics, mirror)
     finally:
         board.close()
+
+
+@asynccontextmanager
+async def _mirrored(name: str, board: Board, store: Store) -> AsyncIterator[Mirror | None]:
+    """Keep the board like those of other hosts, if they share the store."""
+    server = store.far if isinstance(store, Tiered) else store
+    if not isinstance(server, SharedServer):
+        yield None
+        return
+    mirror = Mirror(board, server, name)
+    mirror.start()
+    try:
+        await mirror.wait(_FIRST)
+        yield mirror
+    finally:
+        await mirror.close()
 
 
 def _board_path(store: Store, directory: Path | None) -> Path | None:

@@ -1,12 +1,13 @@
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
-from llmproxy.caching.board import Board, slot_of
-from llmproxy.caching.entry import Entry
+from llmproxy.caching.board import Board, Verdict, slot_of
+from llmproxy.caching.entry import Entry, Mark
+from llmproxy.caching.mirror import Purged
 from llmproxy.caching.space import CacheSpace, open_space
 from llmproxy.metrics import Metrics
 from llmproxy.stores import StoreAway, open_store
@@ -157,3 +158,84 @@ async def test_a_store_on_disk_alone_is_at_hand_and_has_its_board_beside_it(
     assert on_disk.peek(KEY) is not None
     assert not on_disk.waits
     assert (tmp_path / "cache" / "board").exists()
+
+
+class Server:
+    """A mirror that says what it is told to say."""
+
+    def __init__(self, board: Board) -> None:
+        self.board = board
+        self.trusted = True
+        self.verdict: Verdict | StoreAway = Verdict.GOOD
+
+    async def mark(self) -> Mark:
+        return Mark(self.board.id, 99)
+
+    async def judge(self, mark: Mark, slots: object) -> Verdict:
+        if isinstance(self.verdict, StoreAway):
+            raise self.verdict
+        return self.verdict
+
+    async def purge(self, slots: Iterable[int], *, soft: bool = False) -> Purged:
+        return Purged(self.board.purge(slots, soft=soft, alone=True), everywhere=False)
+
+
+@pytest.fixture
+def server() -> Server:
+    return Server(Board())
+
+
+@pytest.fixture
+def shared(server: Server, metrics: Metrics) -> CacheSpace:
+    mirror: Any = server
+    return CacheSpace("main", MemoryStore(), server.board, metrics, mirror)
+
+
+async def test_nothing_is_found_while_other_hosts_purges_are_not_heard(
+    shared: CacheSpace, server: Server, metrics: Metrics
+) -> None:
+    await shared.put(KEY, made(shared), 60)
+    server.trusted = False
+
+    assert shared.peek(KEY) is None
+    assert await shared.get(KEY) is None
+    assert 'operation="get",fault="unsure"} 2' in metrics.exposition([metrics.snapshot()])
+    server.trusted = True
+    assert shared.peek(KEY) is not None
+
+
+@pytest.mark.parametrize(
+    ("verdict", "stale"),
+    [(Verdict.GOOD, False), (Verdict.SOFT, True), (Verdict.PURGED, None), (StoreAway("away"), None)],
+)
+async def test_what_is_found_is_confirmed_by_what_every_host_sees(
+    shared: CacheSpace, server: Server, verdict: Verdict | StoreAway, stale: bool | None
+) -> None:
+    await shared.put(KEY, made(shared), 60)
+    found = shared.peek(KEY)
+    assert found is not None
+    server.verdict = verdict
+    confirmed = await shared.confirm(found)
+
+    assert (None if confirmed is None else confirmed.stale) is stale
+    assert await shared.mark() == Mark(server.board.id, 99)
+
+
+async def test_a_purge_that_other_hosts_did_not_hear_is_told(shared: CacheSpace, metrics: Metrics) -> None:
+    await shared.put(KEY, made(shared), 60)
+
+    assert not (await shared.purge([A])).everywhere
+    assert shared.peek(KEY) is None
+    assert 'kind="hard",heard="here"} 1' in metrics.exposition([metrics.snapshot()])
+
+
+async def test_a_store_of_this_host_alone_needs_no_confirmation(space: CacheSpace) -> None:
+    await space.put(KEY, made(space), 60)
+    found = space.peek(KEY)
+    assert found is not None
+
+    assert await space.confirm(found) is found
+    assert await space.mark() == space.now()
+    assert space.good(found.entry.mark, [A])
+    assert (await space.purge([A])).everywhere
+    assert not space.good(found.entry.mark, [A])
