@@ -15,25 +15,26 @@ from llmproxy.messages import StoredReply
 
 if TYPE_CHECKING:
     from llmproxy.dialects import UpstreamFace
-    from llmproxy.exchange import Exchange
+    from llmproxy.exchange import Attempt, Exchange
     from llmproxy.messages import RawHeader, Reply
 
 
 class Own:
     """What a cache wants of an exchange's provider: a copy of at most `limit` bytes, and what came of it."""
 
-    __slots__ = ("_body", "_headers", "_status", "form", "limit")
+    __slots__ = ("_attempt", "_body", "_headers", "_status", "form", "limit")
 
     def __init__(self, limit: int) -> None:
         self.limit = limit
         self.form: Form | None = None
+        self._attempt: Attempt | None = None
         self._status = 0
         self._headers: tuple[RawHeader, ...] = ()
         self._body: bytes | Recording = b""
 
-    def take(self, form: Form, reply: Reply) -> None:
+    def take(self, form: Form, attempt: Attempt, reply: Reply) -> None:
         """Copy a reply as it passes; of several attempts the last one counts."""
-        self.form = form
+        self.form, self._attempt = form, attempt
         self._status, self._headers = reply.status, tuple(reply.headers.raw)
         if isinstance(reply.body, Body):
             self._body = Recording(self.limit)
@@ -43,8 +44,10 @@ class Own:
 
     def whole(self) -> StoredReply | None:
         """Return the reply once it is complete; None where nothing was translated, it broke off or is too large."""
+        if self._attempt is None or not self._attempt.complete:
+            return None  # a stream may end cleanly in the middle of its answer: its translation knows
         body = self._body.whole() if isinstance(self._body, Recording) else self._body
-        if self.form is None or body is None or len(body) > self.limit:
+        if body is None or len(body) > self.limit:
             return None
         return StoredReply(self._status, self._headers, body)
 
@@ -60,4 +63,4 @@ def keep_own(exchange: Exchange, face: UpstreamFace, reply: Reply, request: obje
     own = exchange.state.get(OWN)
     call = calls_of(face).get(_KINDS.get(type(request).__name__, ""))
     if own is not None and call is not None:
-        own.take(Form(face.wire, call, reply.is_event_stream), reply)
+        own.take(Form(face.wire, call, reply.is_event_stream), exchange.attempts[-1], reply)
