@@ -7,6 +7,7 @@ from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.board import slot_of
 from llmproxy.caching.deriving import Derived, Forms
 from llmproxy.caching.entry import BadEntry, Entry, Mark
+from llmproxy.caching.flights import Flights, Landed
 from llmproxy.caching.forms import Form, Retells, Untellable
 from llmproxy.caching.meters import CacheMeters
 from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
@@ -151,6 +152,7 @@ __all__ = [
     "FetchPolicy",
     "Fetched",
     "FetchingConfig",
+    "Flights",
     "Form",
     "Forms",
     "Found",
@@ -165,6 +167,7 @@ __all__ = [
     "JsonFault",
     "KeyRules",
     "KeyedClient",
+    "Landed",
     "LineFramer",
     "LocalUpstream",
     "LogSink",
