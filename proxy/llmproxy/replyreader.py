@@ -80,8 +80,12 @@ class ReplyReader:
     @property
     def framed(self) -> bool:
         """Whether the head says how the body ends; if not, the end of the connection does (RFC 9112 §6.3)."""
-        names = {name.lower() for name, _ in self.fields}
-        return b"content-length" in names or b"transfer-encoding" in names
+        last = {name.lower(): value for name, value in self.fields}
+        coding = last.get(b"transfer-encoding")
+        if coding is not None:
+            # A coding that nobody knows, not cut into chunks, ends with the connection too.
+            return coding.lower().rpartition(b",")[2].strip() == b"chunked"
+        return b"content-length" in last
 
     # httptools callbacks
 

@@ -76,6 +76,11 @@ def test_without_a_length_only_the_end_of_the_connection_ends_a_body():
     assert (reader.state, reader.complete, reader.framed) == (READING, False, False)
 
 
+def test_a_coding_that_nobody_knows_ends_with_the_connection():
+    assert not read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: xyz\r\n\r\nabc").framed
+    assert read(b"HTTP/1.1 200 OK\r\nTransfer-Encoding: gzip, Chunked\r\n\r\n").framed
+
+
 @pytest.mark.parametrize("field", [b"Connection: close", b"Connection: keep-alive, close"])
 def test_a_reply_may_forbid_another(field):
     assert not read(b"HTTP/1.1 200 OK\r\nContent-Length: 0\r\n%b\r\n\r\n" % field).reusable
