@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
+from llmproxy.caching.deriving import Forms
 from llmproxy.config import Config, PluginConfig, decode_struct, merge_fragment
 from llmproxy.dialects import LocalUpstream
 from llmproxy.errors import ConfigError, ConfigErrors, StartError
@@ -47,6 +48,7 @@ class Assembly:
         plugins += self._dialect_plugins(plugins)
         self.table = self._registered(plugins)
         self.faces = Faces(self.registered.client_faces)
+        self.forms = Forms(self.registered.upstream_faces)
         self.upstreams: dict[str, Upstream] = {}
         self._faces: dict[str, UpstreamFace] = {}
         self._check_upstreams()
@@ -110,6 +112,11 @@ class Assembly:
 
         return opened
 
+    @property
+    def providers(self) -> dict[str, str]:
+        """Return whose upstreams are, by their names, where that is known."""
+        return {name: each.provider for name, each in self.config.upstreams.items() if each.provider}
+
     def face_of(self, upstream: str) -> UpstreamFace:
         """Return an upstream's face."""
         if upstream not in self._faces:
@@ -171,8 +178,7 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
             raise ConfigErrors([ConfigError(path, f"{settings.strategy!r} is not known (known: {known})")])
     if config.kind_of(settings) == "model":
         route.models = ModelTable.for_route(config, settings)
-        providers = {name: each.provider for name, each in config.upstreams.items() if each.provider}
-        route.listing = Listing(route.models, providers)
+        route.listing = Listing(route.models, assembly.providers)
         route.listed = settings.models is not None
         _set_faces(assembly, route, settings)
     return route, settings.plugins

@@ -6,13 +6,13 @@ import asyncio
 import os
 from collections.abc import Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, AsyncExitStack
+from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 import structlog
 
 from llmproxy.assembly import Assembly, build_routes
 from llmproxy.body import OPEN, Body
-from llmproxy.caching.deriving import Forms
 from llmproxy.errors import GatewayError, StartError
 from llmproxy.exchange import Exchange
 from llmproxy.keypaths import join_key
@@ -26,6 +26,7 @@ from llmproxy.tariff import Tariff
 from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
+    from llmproxy.caching.deriving import Forms
     from llmproxy.config import Config
     from llmproxy.registry import AdminRoute, Embedder, Plugin
     from llmproxy.route import Route
@@ -60,8 +61,6 @@ class Generation:
         self._idle: asyncio.Event | None = None
         self._stores: dict[str, Store] = {}
         self._memory: Store | None = None
-        self._tariff: Tariff | None = None
-        self._forms: Forms | None = None
 
     @property
     def config(self) -> Config:
@@ -86,18 +85,12 @@ class Generation:
     @property
     def forms(self) -> Forms:
         """What derives an answer's other forms."""
-        if self._forms is None:
-            self._forms = Forms(self.assembly.registered.upstream_faces)
-        return self._forms
+        return self.assembly.forms
 
-    @property
+    @cached_property
     def tariff(self) -> Tariff:
         """What calls to the configured upstreams cost."""
-        if self._tariff is None:
-            upstreams = self.config.upstreams.items()
-            providers = {name: each.provider for name, each in upstreams if each.provider}
-            self._tariff = Tariff(providers, self.process.clock)
-        return self._tariff
+        return Tariff(self.assembly.providers, self.process.clock)
 
     async def start(self, environ: Mapping[str, str] = os.environ) -> None:
         """Build and start everything; on failure, stop what was started and raise.
@@ -147,9 +140,8 @@ class Generation:
                 known = ", ".join(sorted(self.config.stores)) or "none"
                 raise StartError(f"no store is called {name!r} (configured: {known})")
             make = self.assembly.opener(settings, join_key("stores", name))
-            self._stores[name] = await self._stack.enter_async_context(
-                self.process.shared.use(("store", settings), make)
-            )
+            opened = self.process.shared.use(("store", settings), make)
+            self._stores[name] = await self._stack.enter_async_context(opened)
         return self._stores[name]
 
     async def open_memory(self) -> Store:
@@ -157,8 +149,8 @@ class Generation:
         if self.config.memory is not None:
             return await self.open_store(self.config.memory)
         if self._memory is None:
-            make = self.assembly.opener(StoreConfig(url=_MEMORY))
-            self._memory = await self._stack.enter_async_context(self.process.shared.use(_MEMORY, make))
+            opened = self.process.shared.use(_MEMORY, self.assembly.opener(StoreConfig(url=_MEMORY)))
+            self._memory = await self._stack.enter_async_context(opened)
         return self._memory
 
     def open_stores(self) -> list[Store]:
