@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import NamedTuple
 from urllib.parse import urljoin, urlsplit
 
+from llmproxy_httpcache.groups import groups_of
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.requests import SAFE
-from llmproxy_httpcache.tags import groups_of
 
 
 class Invalidation(NamedTuple):

@@ -150,6 +150,7 @@ def _terms(policy: Policy, asked: Asked, answer: Answer, control: ResponseContro
         modified=modified if modified_at is not None else b"",
         modified_at=modified_at,
         date=date,
+        own=fields.get(OWN_TARGET) or b"",
     )
 
 
@@ -169,15 +170,16 @@ def _flags(asked: Asked, control: ResponseControl) -> int:
 
 
 def _kept_fields(answer: Answer, control: ResponseControl) -> list[RawHeader]:
-    fields = storable(answer.fields.raw, control.no_cache_fields)
+    # The age that it came with is in its terms.
+    fields = storable(answer.fields.raw, (b"age", OWN_TARGET, *control.no_cache_fields))
     if b"date" not in answer.fields.last:
         fields.append((b"Date", format_date(answer.answered)))
     return fields
 
 
-def placed(policy: Policy, asked: Asked, answer: Answer, keep: Keep, size: int) -> Keep | None:
+def placed(policy: Policy, asked: Asked, fields: Fields, keep: Keep, size: int) -> Keep | None:
     """Return the terms of a part of which `size` bytes came; None if it may not be stored as what it says it is."""
-    place = place_of(answer.fields.get(b"content-range"))
+    place = place_of(fields.get(b"content-range"))
     if place is None:
         return None
     flags = keep.terms.flags | PART

@@ -36,6 +36,8 @@ class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_default
     first: int = 0
     last: int = -1
     total: int | None = None
+    #: What the origin said to this cache alone; nobody else hears of it.
+    own: bytes = b""
 
     def age_at(self, now: float) -> float:
         """Return how old the answer is; a clock that was set back makes nothing younger."""

@@ -163,7 +163,7 @@ def _part(content_range: bytes) -> Answer:
 
 def test_a_part_is_stored_in_its_place() -> None:
     answer = _part(b"bytes 5-9/10")
-    keep = placed(RFC, PART_ASKED, answer, _kept(answer, asked=PART_ASKED), 5)
+    keep = placed(RFC, PART_ASKED, answer.fields, _kept(answer, asked=PART_ASKED), 5)
 
     assert keep is not None
     assert (keep.terms.first, keep.terms.last, keep.terms.total) == (5, 9, 10)
@@ -173,10 +173,10 @@ def test_a_part_is_stored_in_its_place() -> None:
 def test_a_part_that_contradicts_itself_is_what_came_or_is_not_stored() -> None:
     answer = _part(b"bytes 4-9/10")
     keep = _kept(answer, asked=PART_ASKED)
-    right = placed(RFC, PART_ASKED, answer, keep, 5)
+    right = placed(RFC, PART_ASKED, answer.fields, keep, 5)
 
     assert right is not None
     assert (right.terms.first, right.terms.last, right.terms.total) == (4, 8, 9)
     assert right.terms.flags & MENDED
-    assert placed(API, PART_ASKED, answer, keep, 5) is None
-    assert placed(RFC, PART_ASKED, _part(b"nonsense"), keep, 5) is None
+    assert placed(API, PART_ASKED, answer.fields, keep, 5) is None
+    assert placed(RFC, PART_ASKED, _part(b"nonsense").fields, keep, 5) is None

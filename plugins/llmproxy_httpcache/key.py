@@ -1,0 +1,120 @@
+"""The key of an answer: whatever can change it, and never a secret in the clear.
+
+The tenant and the route come first. Then what the upstream is told of where the caller went (scheme and host travel on
+in X-Forwarded-*), the target, and fields by which some servers let themselves be sent elsewhere: whoever sends one
+gets an answer of its own, so that nobody can have another's stored for all.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator, Mapping
+from hashlib import blake2b
+from typing import Final
+from urllib.parse import unquote
+
+from llmproxy.plugin import store_key
+from llmproxy_httpcache.headers import Fields, RawHeader
+from llmproxy_httpcache.vary import normalised
+
+#: Raised whenever keys or terms change their meaning.
+_VERSION: Final = "http1"
+
+#: Fields that name another target, method or public face of the server than the request line and Host do.
+_NAMES: Final = b"""
+    forwarded front-end-https x-forwarded-port x-forwarded-prefix x-forwarded-scheme x-forwarded-server x-forwarded-ssl
+    x-forwarded-path x-forwarded-uri x-host x-http-method x-http-method-override x-method-override x-original-host
+    x-original-uri x-original-url x-rewrite-url x-script-name x-url-scheme
+"""
+# Servers that hand fields over as variables (RFC 3875 §4.1.18) take an underscore for a hyphen.
+_REROUTING: Final = frozenset(_NAMES.split()) | frozenset(_NAMES.replace(b"-", b"_").split())
+
+_ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
+_UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
+
+#: Prefixes that are remembered; a prefix is a tenant's on a route.
+_MOST: Final = 4096
+
+
+class Keys:
+    """Makes the keys of one route."""
+
+    def __init__(self, route: str, *, query: Iterable[str] = (), fields: Iterable[str] = ()) -> None:
+        """Take the route's name, the query parameters that are left out, further fields that are taken in."""
+        self._route = route
+        self._names = frozenset(name for name in query if not name.endswith("*"))
+        self._beginnings = tuple(name[:-1] for name in query if name.endswith("*"))
+        self._fields = tuple(sorted({name.lower().encode() for name in fields}))
+        self._telling = _REROUTING | frozenset(self._fields)
+        self._prefixes: dict[str, bytes] = {}
+
+    def target(self, target: str) -> str:
+        """Return a target in the one spelling that RFC 3986 §6.2.2 gives it, without parameters that say nothing."""
+        if "%" in target:
+            target = _ESCAPE.sub(_unescape, target)
+        if (self._names or self._beginnings) and "?" in target:
+            path, _, query = target.partition("?")
+            kept = "&".join(part for part in query.split("&") if not self._ignores(part))
+            return f"{path}?{kept}" if kept else path
+        return target
+
+    def _ignores(self, part: str) -> bool:
+        name = unquote(part.partition("=")[0].replace("+", " "))
+        return name in self._names or (bool(self._beginnings) and name.startswith(self._beginnings))
+
+    def key(
+        self, tenant: str, origin: str, target: str, raw: list[RawHeader], last: Mapping[bytes, bytes]
+    ) -> bytes:
+        """Return the key of what GET gives for a target in its one spelling, to a request with these fields."""
+        prefix = self._prefixes.get(tenant)
+        if prefix is None:
+            prefix = store_key(tenant, self._route, _VERSION)
+            if len(self._prefixes) < _MOST:
+                self._prefixes[tenant] = prefix
+        place = f"{origin}{target}".encode("utf-8", "surrogatepass")
+        key = b"%b%d:%b" % (prefix, len(place), place)
+        if last.keys().isdisjoint(self._telling):
+            return key
+        return key + _piece(b"f", *self._told(Fields(raw, last)))
+
+    def _told(self, fields: Fields) -> Iterator[bytes]:
+        for name in sorted(self._telling & fields.last.keys()):
+            yield name
+            yield normalised(name, fields.get(name)) or b""
+
+
+def with_credentials(key: bytes, credentials: Iterable[RawHeader]) -> bytes:
+    """Return the key of an answer that is the one caller's who has these credentials."""
+    return key + _piece(
+        b"c", *(part for name, value in sorted(credentials) for part in (name.lower(), value))
+    )
+
+
+def with_body(key: bytes, method: str, fields: Fields, body: bytes) -> bytes:
+    """Return the key of an answer to a method with a body."""
+    described = (fields.get(b"content-type") or b"", fields.get(b"content-encoding") or b"")
+    return key + _piece(b"b", method.encode(), *described, body)
+
+
+def of_variant(key: bytes, selection: bytes) -> bytes:
+    """Return the key of one variant."""
+    return key + b"v" + selection
+
+
+def of_part(key: bytes) -> bytes:
+    """Return the key of a part of an answer whose whole is not there."""
+    return key + b"p"
+
+
+def _piece(kind: bytes, *parts: bytes) -> bytes:
+    """Return a digest of parts, in a form that no other piece has."""
+    digest = blake2b(digest_size=32)
+    for part in parts:
+        digest.update(b"%d:" % len(part))
+        digest.update(part)
+    return kind + digest.digest()
+
+
+def _unescape(escape: re.Match[str]) -> str:
+    sign = chr(int(escape[1], 16))
+    return sign if sign in _UNRESERVED else escape[0].upper()

@@ -1,0 +1,112 @@
+"""What the cache has found out of one request, and means to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final, NamedTuple
+
+from llmproxy.plugin import CacheStatus, StateKey
+from llmproxy_httpcache.reusing import MISS
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import Entry, Mark
+    from llmproxy_httpcache.headers import Fields, RawHeader
+    from llmproxy_httpcache.requests import Asked
+    from llmproxy_httpcache.reusing import Verdict
+    from llmproxy_httpcache.rules import Rules
+    from llmproxy_httpcache.terms import Terms
+    from llmproxy_httpcache.variants import Index
+
+
+class Stored(NamedTuple):
+    """A stored answer and the terms of its use; `soft` if a purge made it stale."""
+
+    key: bytes
+    entry: Entry
+    terms: Terms
+    soft: bool = False
+
+
+class Plan:
+    """One request's way through the cache.
+
+    `asked` is what the caller wants; `edits` are the conditions and the range that the upstream is sent in place of the
+    caller's, None where the caller's own go on.
+    """
+
+    __slots__ = (
+        "asked",
+        "edits",
+        "fields",
+        "index",
+        "key",
+        "mark",
+        "origin",
+        "part",
+        "reason",
+        "requested",
+        "rules",
+        "shareable",
+        "status",
+        "stored",
+        "target",
+        "tenant",
+        "verdict",
+        "written",
+    )
+
+    def __init__(  # a value each
+        self,
+        rules: Rules,
+        asked: Asked,
+        fields: Fields,
+        *,
+        tenant: str,
+        origin: str,
+        target: str,
+        key: bytes,
+    ) -> None:
+        self.rules = rules
+        self.asked = asked
+        self.tenant = tenant
+        #: Scheme and host that the caller used, and the target in its one spelling.
+        self.origin = origin
+        self.target = target
+        #: Nothing is stored under an empty key.
+        self.key = key
+        self.fields = fields
+        self.stored: Stored | None = None
+        #: A part of the answer, where its whole is not stored.
+        self.part: Stored | None = None
+        self.index: Index | None = None
+        self.verdict: Verdict = MISS
+        self.edits: list[RawHeader] | None = None
+        self.mark: Mark | None = None
+        self.requested = 0.0
+        #: Why the answer was not stored.
+        self.reason = ""
+        #: Whether others who wait may have the answer.
+        self.shareable = False
+        self.status: CacheStatus = CacheStatus("bypass")
+        #: Whether the reply says already how it was cached.
+        self.written = False
+
+    def again(self, verdict: Verdict) -> Plan:
+        """Return a plan for the same answer, wanted whole and by nobody in particular."""
+        plan = Plan(
+            self.rules,
+            self.asked.whole,
+            self.fields,
+            tenant=self.tenant,
+            origin=self.origin,
+            target=self.target,
+            key=self.key,
+        )
+        plan.stored, plan.index, plan.verdict = self.stored, self.index, verdict
+        return plan
+
+    def tell(self, **changed: object) -> None:
+        """Change what Cache-Status will say."""
+        self.status = self.status._replace(**changed)  # type: ignore[arg-type]
+
+
+PLAN: Final[StateKey[Plan]] = StateKey("httpcache")

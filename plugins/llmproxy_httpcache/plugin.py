@@ -1,0 +1,73 @@
+"""Caches answers of ordinary HTTP APIs by RFC 9111, within what each route allows."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from llmproxy.plugin import (
+    CacheMeters,
+    CallNext,
+    Exchange,
+    Flights,
+    Plugin,
+    Reply,
+    Runtime,
+    UpstreamRequest,
+    hookimpl,
+)
+from llmproxy_httpcache.cache import Cache
+from llmproxy_httpcache.config import HttpCacheConfig, HttpCacheRoute
+from llmproxy_httpcache.keeping import Keeping
+from llmproxy_httpcache.rules import Rules
+from llmproxy_httpcache.telling import tell
+
+
+class HttpCachePlugin(Plugin[HttpCacheConfig]):
+    """An HTTP cache in one store, for the routes that list it."""
+
+    Config = HttpCacheConfig
+    RouteConfig = HttpCacheRoute
+
+    _cache: Cache
+
+    def __init__(self, name: str, config: HttpCacheConfig) -> None:
+        super().__init__(name, config)
+        self._rules: dict[str, Rules] = {}
+        self._label = config.name.encode()
+
+    @hookimpl
+    @asynccontextmanager
+    async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
+        """Hold the store's space and the flights."""
+        async with runtime.cache_space(self.config.store) as space, Flights.of(runtime, self.name) as flights:
+            meters = CacheMeters(runtime.metrics, self.name)
+            self._cache = Cache(runtime, Keeping(space), flights, meters, self._label)
+            yield
+
+    @hookimpl
+    async def cache_lookup(self, exchange: Exchange) -> Reply | None:
+        """Answer from the store, or lay down what is to be asked."""
+        return await self._cache.look_up(exchange, self._rules_of(exchange))
+
+    @hookimpl
+    async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
+        """Ask the upstream, once for all who wait; keep, confirm, or invalidate."""
+        return await self._cache.answer(exchange, call_next)
+
+    @hookimpl
+    async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
+        """Put the cache's conditions in place of the caller's."""
+        self._cache.edit(exchange, request)
+
+    @hookimpl
+    async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
+        """Say how the answer was cached."""
+        tell(exchange, reply, self._label, verbose=self.config.show_key)
+
+    def _rules_of(self, exchange: Exchange) -> Rules:
+        name = exchange.route.name
+        rules = self._rules.get(name)
+        if rules is None:
+            rules = self._rules[name] = Rules(name, exchange.options(self))
+        return rules

@@ -1,0 +1,56 @@
+"""One route's settings, compiled for the hot path."""
+
+from __future__ import annotations
+
+from llmproxy_httpcache.config import HttpCacheRoute
+from llmproxy_httpcache.headers import Fields
+from llmproxy_httpcache.key import Keys, with_credentials
+from llmproxy_httpcache.requests import Asked
+from llmproxy_httpcache.vary import selecting, selection
+
+
+class Rules:
+    """What holds on a route."""
+
+    __slots__ = (
+        "active",
+        "ignored",
+        "keys",
+        "max_body",
+        "methods",
+        "policy",
+        "route",
+        "safe",
+        "tags",
+    )
+
+    def __init__(self, route: str, settings: HttpCacheRoute) -> None:
+        self.route = route
+        #: Whether anything is cached.
+        self.active = settings.active
+        self.policy = settings.policy()
+        self.methods = settings.cacheable
+        self.safe = settings.safe
+        self.tags = settings.tags
+        self.max_body = settings.max_body
+        self.ignored = frozenset(name.lower().encode() for name in settings.ignore.headers)
+        self.keys = Keys(route, query=settings.ignore.query, fields=settings.vary)
+
+    def key_of(self, asked: Asked, tenant: str, origin: str, target: str, fields: Fields) -> bytes:
+        """Return the key of what GET gives for a target."""
+        key = self.keys.key(tenant, origin, target, fields.raw, fields.last)
+        if asked.credentials and not self.policy.shares_credentials:
+            return with_credentials(key, asked.credentials)
+        return key
+
+    def selecting(self, answer: Fields) -> tuple[bytes, ...] | None:
+        """Return the names that an answer selects by, without those that make no difference here."""
+        names = selecting(answer)
+        if names is None or not self.ignored:
+            return names
+        return tuple(name for name in names if name not in self.ignored)
+
+    def selection(self, answer: Fields, request: Fields) -> bytes:
+        """Return what tells the variant that a request gets, by an answer's head."""
+        names = self.selecting(answer)
+        return selection(names, request) if names else b""
