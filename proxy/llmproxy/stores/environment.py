@@ -13,20 +13,28 @@ import os
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
-from threading import RLock, get_ident
+from struct import error as StructError  # noqa: N812  # a class, whatever its name looks like
+from threading import get_ident
 from typing import ClassVar, Final, TypeAlias, TypeVar
 
 import lmdb
 
 from llmproxy.errors import StartError
 from llmproxy.stores.interface import StoreAway
+from llmproxy.stores.turnstile import Turnstile
 
 T = TypeVar("T")
 Transaction: TypeAlias = "lmdb.Transaction[memoryview]"
+Tables: TypeAlias = "tuple[lmdb._Database, ...]"
 
 _MAX_READERS: Final = 512
 _FLUSHED: Final = b"flushed"
 _FILES: Final = ("data.mdb", "lock.mdb")
+#: What a corrupt file may lead to, besides LMDB's own word for it.
+FAULTS: Final = (lmdb.Error, StructError)
+# Seconds for the other writers: on the loop, which has other things to do, and elsewhere.
+_PATIENCE_LOOP: Final = 0.02
+_PATIENCE_THREAD: Final = 1.0
 
 
 class Environment:
@@ -43,10 +51,9 @@ class Environment:
         self.map_size = map_size
         self._holders = 0
         self._opener = get_ident()
-        self._lock = RLock()
         self._writer: ThreadPoolExecutor | None = None
-        self._claim, self._lmdb = _open(directory, map_size, len(tables))
-        self.tables = tuple(self._lmdb.open_db(name.encode()) for name in tables)
+        self._claim, self._lmdb, self.tables = _open(directory, map_size, tables)
+        self._turnstile = Turnstile(directory / "turn")
 
     @classmethod
     def acquire(cls, directory: Path, map_size: int, tables: tuple[str, ...]) -> Environment:
@@ -60,7 +67,7 @@ class Environment:
         if found is None:
             try:
                 found = cls._open[place] = cls(directory, map_size, tables)
-            except (OSError, lmdb.Error) as error:
+            except (OSError, *FAULTS) as error:
                 raise StartError(f"store {directory} cannot be opened: {error}") from error
         found._holders += 1
         if map_size > found.map_size:
@@ -75,18 +82,25 @@ class Environment:
         del self._open[(os.getpid(), self.directory.absolute())]
         if self._writer is not None:
             self._writer.shutdown()
-        alone = _try_lock(self._claim)
-        if alone:
-            self._lmdb.sync(True)
+        self._turnstile.close()
+        flushed = _try_lock(self._claim)
+        try:
+            if flushed:
+                self._lmdb.sync(True)
+        except lmdb.Error:
+            flushed = False  # a full or broken disk: the mark stays that of this boot
         self._lmdb.close()
-        if alone:
-            _mark(self._claim, _FLUSHED)
+        try:
+            if flushed:
+                _mark(self._claim, _FLUSHED)
+        except OSError:
+            pass  # what is written is no mark, and begins anew
         os.close(self._claim)
 
     def begin(self, *, write: bool = False) -> Transaction:
         """Start a transaction; the caller ends it before it awaits anything."""
         try:
-            return self._lmdb.begin(write=write, buffers=True)
+            return self._lmdb.begin(None, None, write, True)  # by position: half as dear
         except lmdb.MapResizedError:
             if get_ident() != self._opener:
                 raise
@@ -100,13 +114,18 @@ class Environment:
             lmdb.MapFullError: no page is left.
             StoreAway: any other trouble with the files.
         """
+        patience = _PATIENCE_LOOP if get_ident() == self._opener else _PATIENCE_THREAD
+        if not self._turnstile.enter(patience):
+            raise StoreAway(f"store {self.directory}: closed, or another writer is not done")
         try:
-            with self._lock, self.begin(write=True) as txn:
+            with self.begin(write=True) as txn:
                 return work(txn)
         except (lmdb.MapFullError, lmdb.MapResizedError):
             raise
-        except lmdb.Error as error:
+        except FAULTS as error:
             raise self.away(error) from error
+        finally:
+            self._turnstile.leave()
 
     async def in_thread(self, work: Callable[[], T]) -> T:
         """Run `work`, which writes, in this environment's one writer thread."""
@@ -131,28 +150,30 @@ class Environment:
         """Free the reader slots of processes that died, and return how many there were."""
         return self._lmdb.reader_check()
 
-    def away(self, error: lmdb.Error) -> StoreAway:
+    def away(self, error: Exception) -> StoreAway:
         """Say what went wrong with the files as callers expect to hear it."""
         return StoreAway(f"store {self.directory}: {error}")
 
     def _resize(self, map_size: int) -> None:
         """Set the size of the map, or with 0 take over the one another process has set."""
-        with self._lock:
+        with self._turnstile.lock:
             self._lmdb.set_mapsize(map_size)
             self.map_size = self._lmdb.info()["map_size"]
 
 
-def _open(directory: Path, map_size: int, tables: int) -> tuple[int, lmdb.Environment]:
+def _open(directory: Path, map_size: int, tables: tuple[str, ...]) -> tuple[int, lmdb.Environment, Tables]:
     directory.mkdir(mode=0o700, parents=True, exist_ok=True)
     claim, first = _claim(directory)
     try:
         try:
-            return claim, _open_files(directory, map_size, tables)
-        except (lmdb.InvalidError, lmdb.VersionMismatchError, lmdb.CorruptedError):
+            return claim, *_open_files(directory, map_size, tables)
+        except lmdb.DiskError:
+            raise
+        except FAULTS:
             if not first:
                 raise
             _discard(directory)
-            return claim, _open_files(directory, map_size, tables)
+            return claim, *_open_files(directory, map_size, tables)
         finally:
             fcntl.flock(claim, fcntl.LOCK_SH)
     except BaseException:
@@ -160,17 +181,29 @@ def _open(directory: Path, map_size: int, tables: int) -> tuple[int, lmdb.Enviro
         raise
 
 
-def _open_files(directory: Path, map_size: int, tables: int) -> lmdb.Environment:
-    return lmdb.open(
+def _open_files(directory: Path, map_size: int, tables: tuple[str, ...]) -> tuple[lmdb.Environment, Tables]:
+    env = lmdb.open(
         str(directory),
         map_size=map_size,
         mode=0o600,
         metasync=False,
         sync=False,
         max_readers=_MAX_READERS,
-        max_dbs=tables,
+        max_dbs=len(tables),
         max_spare_txns=2,
     )
+    try:
+        _lengthen(directory / "data.mdb", (env.info()["last_pgno"] + 1) * env.stat()["psize"])
+        return env, tuple(env.open_db(name.encode()) for name in tables)
+    except BaseException:
+        env.close()
+        raise
+
+
+def _lengthen(file: Path, size: int) -> None:
+    """Fill up what was cut off, which to read would end the process; zeros are an error that LMDB tells."""
+    if file.stat().st_size < size:
+        os.truncate(file, size)
 
 
 def _claim(directory: Path) -> tuple[int, bool]:

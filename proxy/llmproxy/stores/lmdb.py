@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Final
 
-import lmdb
-
 from llmproxy.stores.backend import ANYTHING, Expect, Local, as_bytes, whole_number
 from llmproxy.stores.bounded import BoundedShelf
-from llmproxy.stores.environment import Environment, Transaction
+from llmproxy.stores.environment import FAULTS, Environment, Transaction
+from llmproxy.stores.gathering import Gathering, Put
 from llmproxy.stores.interface import StoreAway
 from llmproxy.stores.lmdb_counters import LmdbCounters
 from llmproxy.stores.shelf import TABLES, ends_at, now_us, shelf_key, shelf_prefix
@@ -48,6 +47,7 @@ class LmdbStore(Local):
         self._map_size = map_size
         self._counters = LmdbCounters(directory / "counters", counters_map_size)
         self._env: Environment | None = None
+        self._gathering = Gathering(self._put_all)
         self.evictions = dict.fromkeys(("size", "expired", "replaced"), 0)
 
     def open(self) -> None:
@@ -59,6 +59,7 @@ class LmdbStore(Local):
     async def _close(self, *_: object, **__: object) -> None:
         self._counters.close()
         if self._env is not None:
+            self._gathering.flush()
             self._env.release()
             self._env = None
 
@@ -85,9 +86,8 @@ class LmdbStore(Local):
         env = self.env
         try:
             with env.begin() as txn:
-                value = self._shelf.find(txn, shelf_key(key), now_us())
-                return None if value is None else bytes(value)
-        except lmdb.Error as error:
+                return self._shelf.read(txn, shelf_key(key))
+        except FAULTS as error:
             raise env.away(error) from error
 
     def set_nowait(
@@ -156,20 +156,28 @@ class LmdbStore(Local):
         _conn: object = None,
     ) -> bool:
         expected = ANYTHING if _cas_token is None else _cas_token
-        if len(value) <= _INLINE:
-            return self.set_nowait(key, value, ttl, expected)
-        return await self.env.in_thread(lambda: self.set_nowait(key, value, ttl, expected))
+        if len(value) > _INLINE:
+            return await self.env.in_thread(lambda: self.set_nowait(key, value, ttl, expected))
+        if _cas_token is None:
+            return await self._gathering.add((shelf_key(key), value, ttl))
+        return self.set_nowait(key, value, ttl, expected)
+
+    def _put_all(self, puts: Sequence[Put]) -> list[bool]:
+        def work(txn: Transaction) -> list[bool]:
+            now = now_us()
+            return [
+                self._shelf.put_within(txn, place, value, ends_at(ttl, now), now)
+                for place, value, ttl in puts
+            ]
+
+        return self._shelf.write(work)
 
     async def _multi_set(
         self, pairs: Iterable[tuple[bytes, bytes]], ttl: float | None = None, _conn: object = None
     ) -> bool:
-        def work(txn: Transaction) -> bool:
-            now = now_us()
-            for key, value in pairs:
-                self._shelf.put_within(txn, shelf_key(key), value, ends_at(ttl, now), now)
-            return True
-
-        return await self.env.in_thread(lambda: self._shelf.write(work))
+        puts = [(shelf_key(key), value, ttl) for key, value in pairs]
+        await self.env.in_thread(lambda: self._put_all(puts))
+        return True
 
     async def _clear(self, namespace: str | bytes | None = None, _conn: object = None) -> bool:
         await self.env.in_thread(lambda: self.clear_nowait(as_bytes(namespace or b"")))

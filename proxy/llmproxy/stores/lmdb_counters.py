@@ -11,7 +11,7 @@ from typing import Final
 
 import lmdb
 
-from llmproxy.stores.environment import Environment, Transaction
+from llmproxy.stores.environment import FAULTS, Environment, Transaction
 from llmproxy.stores.interface import StoreAway
 from llmproxy.stores.shelf import ends_at, now_us, shelf_key
 
@@ -41,7 +41,7 @@ class LmdbCounters:
         try:
             with env.begin() as txn:
                 return self._read(txn, shelf_key(key), now_us())[1]
-        except lmdb.Error as error:
+        except FAULTS as error:
             raise env.away(error) from error
 
     def check_readers(self) -> int:

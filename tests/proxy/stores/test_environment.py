@@ -104,6 +104,30 @@ def test_files_that_are_no_environment_are_replaced(tmp_path: Path) -> None:
     env.release()
 
 
+def test_a_file_that_was_cut_short_is_no_danger(tmp_path: Path) -> None:
+    env = Environment.acquire(tmp_path, 1 << 20, TABLES)
+    for number in range(100):
+        put(env, b"%d" % number, b"v" * 2000)
+    env.release()
+    whole = (tmp_path / "data.mdb").stat().st_size
+    code = (
+        "import sys; from pathlib import Path; from llmproxy.stores.environment import FAULTS, Environment\n"
+        "env = Environment.acquire(Path(sys.argv[1]), 1 << 20, ('one', 'two'))\n"
+        "for number in range(100):\n"
+        "    try:\n"
+        "        with env.begin() as txn: bytes(txn.get(b'%d' % number, db=env.tables[0]) or b'')\n"
+        "    except FAULTS: pass\n"
+    )
+    for size in range(0, whole, whole // 6):
+        os.truncate(tmp_path / "data.mdb", size)
+
+        subprocess.run(
+            [sys.executable, "-c", code, str(tmp_path)],
+            check=True,
+            env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        )
+
+
 def test_a_directory_that_cannot_be_is_told_by_name(tmp_path: Path) -> None:
     (tmp_path / "file").touch()
 

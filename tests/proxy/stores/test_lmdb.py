@@ -45,6 +45,47 @@ with env.begin() as txn:
     time.sleep(60)
 """
 
+HANGER = """
+import sys, time
+from pathlib import Path
+from llmproxy.stores.environment import Environment
+
+env = Environment.acquire(Path(sys.argv[1]), 1 << 20, ("entries", "inserted", "expiries"))
+def hang(txn):
+    print("writing", flush=True)
+    time.sleep(60)
+env.write(hang)
+"""
+
+FULL_DISK = """
+import asyncio, resource, sys
+from llmproxy.stores import StoreAway, open_store
+
+async def main():
+    store = open_store(sys.argv[1])
+    await store.set(b"before", b"value")
+    resource.setrlimit(resource.RLIMIT_FSIZE, (200_000, resource.RLIM_INFINITY))
+    outcomes = []
+    for number in range(400):
+        for size in (100, 5000, 50_000):
+            try:
+                outcomes.append(await store.set(b"%d" % number, b"x" * size, ttl=60))
+            except StoreAway as fault:
+                outcomes.append(fault)
+            await store.get(b"%d" % number)
+    try:
+        await store.counters.increment(b"n")
+        await store.delete(b"before")
+        await store.clear()
+    except StoreAway:
+        pass
+    resource.setrlimit(resource.RLIMIT_FSIZE, (resource.RLIM_INFINITY,) * 2)
+    print(any(isinstance(each, StoreAway) for each in outcomes), await store.set(b"after", b"x" * 50_000))
+    await store.close()
+
+asyncio.run(main())
+"""
+
 
 @pytest.fixture
 async def store(tmp_path: Path) -> AsyncIterator[LmdbStore]:
@@ -155,6 +196,89 @@ async def test_a_killed_writer_leaves_no_torn_entry(tmp_path: Path) -> None:
             assert writer.stdout is not None
             writer.stdout.close()
         await store.close()
+
+
+async def test_a_writer_that_hangs_costs_the_others_a_moment_and_no_read(store: LmdbStore) -> None:
+    await store.set(KEY, b"value")
+    with subprocess.Popen(
+        [sys.executable, "-c", HANGER, str(store.env.directory)], env=ENVIRON, stdout=subprocess.PIPE
+    ) as writer:
+        assert writer.stdout is not None
+        assert writer.stdout.readline() == b"writing\n"
+        begun = time.monotonic()
+        for size in (10, 100_000):
+            for _ in range(20):
+                with pytest.raises(StoreAway, match="another writer is not done"):
+                    await store.set(KEY, b"x" * size)
+        with pytest.raises(StoreAway):
+            await store.delete(KEY)
+        assert await store.get(KEY) == b"value"
+        assert time.monotonic() - begun < 10
+        writer.kill()
+
+    await asyncio.sleep(1.1)
+    assert await store.set(KEY, b"later") is True
+
+
+async def test_a_full_disk_is_told_and_over_when_there_is_room(tmp_path: Path) -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", FULL_DISK, f"lmdb://{tmp_path}?map_size=16MiB"],
+        env=ENVIRON,
+        capture_output=True,
+        check=False,
+    )
+
+    assert done.stdout.split() == [b"True", b"True"], done.stderr.decode()
+
+
+KILLED = """
+import os, random, signal, sys, time
+import llmproxy.stores.lmdb  # once, not in each child
+from llmproxy.stores import open_store
+
+rng = random.Random(4)
+for number in range(500):
+    child = os.fork()
+    if not child:
+        store = open_store(sys.argv[1])
+        turn = number * 100_000
+        while True:
+            turn += 1
+            token = b"%d," % turn
+            store.set_nowait(b"%d" % (turn % 50), token * (turn % 700 * 10 + 1), 60)
+    time.sleep(rng.uniform(0.002, 0.03))
+    os.kill(child, signal.SIGKILL)
+    os.waitpid(child, 0)
+    print("killed", flush=True)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.timeout(300)
+async def test_five_hundred_killed_writers_leave_no_torn_entry(tmp_path: Path) -> None:
+    url = f"lmdb://{tmp_path}?map_size=4MiB"
+    store = open_store(url)
+    newest = kills = 0
+    with subprocess.Popen(
+        [sys.executable, "-c", KILLED, url], env=ENVIRON, stdout=subprocess.PIPE
+    ) as harness:
+        assert harness.stdout is not None
+        for line in harness.stdout:
+            assert line == b"killed\n"
+            kills += 1
+            for number in range(50):
+                value = await store.get(b"%d" % number)
+                if value:
+                    token = value.split(b",", 1)[0]
+                    assert value == (token + b",") * (int(token) % 700 * 10 + 1)
+                    assert int(token) % 50 == number
+                    newest = max(newest, int(token))
+            await store.set(b"alive", b"%d" % kills)
+            assert await store.get(b"alive") == b"%d" % kills
+
+    assert kills == 500
+    assert newest > 450 * 100_000
+    await store.close()
 
 
 async def test_dead_readers_are_freed(store: LmdbStore) -> None:
