@@ -22,6 +22,7 @@ from llmproxy_gemini import errors
 from llmproxy_gemini.keyrules import rules_of
 from llmproxy_gemini.models import listing
 from llmproxy_gemini.paths import VERBS, call_of, streams_events
+from llmproxy_gemini.retelling import form_of, retell
 
 if TYPE_CHECKING:
     from llmproxy.canonical import (
@@ -149,14 +150,10 @@ class GeminiClient(UntranslatedClient):
 
     def form(self, exchange: Exchange, body: bytes, reply: Reply | None = None) -> Form:
         """Return the form of an answer to this call."""
-        from llmproxy_gemini.retelling import form_of  # noqa: PLC0415  # not every gateway keeps answers
-
         return form_of(exchange, reply)
 
     def retell(self, body: bytes, source: Form, target: Form) -> bytes:
         """Write a kept answer in another form."""
-        from llmproxy_gemini.retelling import retell  # noqa: PLC0415  # few answers are told twice
-
         return retell(body, source, target)
 
     def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:

@@ -42,9 +42,14 @@ def form_of(exchange: Exchange, body: bytes, reply: Reply | None) -> Form:
 
 def _manner(exchange: Exchange, body: bytes, *, streamed: bool, asked: bool) -> str:
     # The gateway asks for usage on its own account; what it gets is taken out behind the cache.
-    counted = not streamed or (exchange.usage_added and not asked) or asks_usage(exchange, body)
+    counted = not streamed or (exchange.usage_added and not asked) or _asks_usage(exchange, body)
     legacy = b'"functions"' in body and _is_legacy(body)
     return "-".join([LEGACY] * legacy + [BARE] * (not counted))
+
+
+def _asks_usage(exchange: Exchange, body: bytes) -> bool:
+    # What was read plainly, and so has no members yet, has each key in one spelling.
+    return bool(exchange.members or b'"stream_options"' in body) and asks_usage(exchange, body)
 
 
 def _is_legacy(body: bytes) -> bool:

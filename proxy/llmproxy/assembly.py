@@ -48,7 +48,7 @@ class Assembly:
         plugins += self._dialect_plugins(plugins)
         self.table = self._registered(plugins)
         self.faces = Faces(self.registered.client_faces)
-        self.forms = Forms(self.registered.upstream_faces)
+        self.forms = Forms(self.registered.upstream_faces, self.registered.client_faces.values())
         self.upstreams: dict[str, Upstream] = {}
         self._faces: dict[str, UpstreamFace] = {}
         self._check_upstreams()
