@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import pytest
+from aiocache.plugins import BasePlugin
 
 from llmproxy.stores import StoreAway
 from llmproxy.stores.backend import Backend, as_bytes, join_key, whole_number
@@ -40,3 +41,27 @@ async def test_aiocache_namespaces_apply() -> None:
     await store.set("key", b"value", namespace="ns:")
 
     assert store.get_nowait(b"ns:key") == b"value"
+
+
+class Watching(BasePlugin):  # type: ignore[misc]  # aiocache has no types
+    """An aiocache plugin."""
+
+    def __init__(self) -> None:
+        self.seen: list[object] = []
+
+    async def post_get(self, client: object, key: object, **_: object) -> None:
+        self.seen.append(("get", key))
+
+    async def post_set(self, client: object, key: object, *_: object, **__: object) -> None:
+        self.seen.append(("set", key))
+
+
+async def test_aiocaches_plugins_and_options_work() -> None:
+    store, watching = MemoryStore(), Watching()
+    store.plugins = [watching]
+
+    await store.set("key", b"value", 60, timeout=1)
+    assert await store.get("key", timeout=1) == b"value"
+    assert await store.get("none", b"default") == b"default"
+
+    assert watching.seen == [("set", "key"), ("get", "key"), ("get", "none")]
