@@ -22,6 +22,7 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from llmproxy import adminpages
+from llmproxy.caching.purges import read_order
 from llmproxy.config import effective
 from llmproxy.errors import ConfigError, GatewayError, StartError
 from llmproxy.hooks import HOOKS, Hooks
@@ -224,6 +225,9 @@ class AdminServer:
         )
         return Reply.json({"reloaded": True, **notes})
 
+    async def _purge(self, request: AdminRequest) -> Reply:
+        return (await self._process.spaces.purge(read_order(request.body))).reply()
+
     def _own_entries(self, view: View) -> list[_Entry]:
         pages = [(route.path, route.title) for route in view.admin_routes if route.title]
         config = _constant(redact_config(effective(view.config)))
@@ -233,6 +237,7 @@ class AdminServer:
             _entry("/config", config, "read"),
             _entry("/plugins", plugins, "read"),
             _Entry(Match(path="/reload", methods=("POST",)), self._reload, "reload"),
+            _Entry(Match(path="/cache/purge", methods=("POST",)), self._purge, "purge"),
         ]
 
 

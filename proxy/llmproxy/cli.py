@@ -187,10 +187,57 @@ def litellm(path: Path, output: Path | None) -> None:
     click.echo(text)
 
 
+_admin = click.option(
+    "--admin", metavar="URL", help="Where the admin listener is, instead of where the file says."
+)
+_token_env = click.option(
+    "--token-env", metavar="NAME", help="The environment variable that holds the admin token."
+)
+
+
+@main.group()
+def cache() -> None:
+    """Work with the caches of a running gateway."""
+
+
+@cache.command("purge")
+@click.option("--tag", "tags", multiple=True, metavar="TAG", help="What has this tag.")
+@click.option("--prefix", "prefixes", multiple=True, metavar="PATH", help="What lies below this path or URL.")
+@click.option("--url", "urls", multiple=True, metavar="URL", help="What was asked for by this path or URL.")
+@click.option(
+    "--key", "keys", multiple=True, metavar="KEY", help="The entry of this key, as Cache-Status tells it."
+)
+@click.option("--route", "routes", multiple=True, metavar="NAME", help="What this route has served.")
+@click.option("--model", "models", multiple=True, metavar="NAME", help="What this model has answered.")
+@click.option(
+    "--template", "templates", multiple=True, metavar="NAME", help="What this prompt template has made."
+)
+@click.option(
+    "--document", "documents", multiple=True, metavar="NAME", help="What was made from this document."
+)
+@click.option("--tenant", metavar="NAME", help="Only what is this tenant's; alone: all that is.")
+@click.option("--all", "everything", is_flag=True, help="Everything.")
+@click.option("--soft", is_flag=True, help="Leave it stale instead of gone.")
+@click.option("--store", metavar="NAME", help="Only in this store.")
+@_config
+@_admin
+@_token_env
+def purge(path: Path | None, admin: str | None, token_env: str | None, **what: Any) -> None:
+    """Purge what is named; options may be repeated, and whatever one of them names goes.
+
+    When the command returns every worker of the gateway's host obeys, answers that were on their way included.
+    """
+    from llmproxy.commands.cache import gateway
+    from llmproxy.commands.cache import purge as run
+
+    own = {name: what.pop(name) for name in ("tenant", "everything", "soft", "store")}
+    click.echo(run(gateway(path, admin, token_env), what, **own))
+
+
 @main.command()
 @_config
-@click.option("--admin", metavar="URL", help="Where the admin listener is, instead of where the file says.")
-@click.option("--token-env", metavar="NAME", help="The environment variable that holds the admin token.")
+@_admin
+@_token_env
 @click.option(
     "--pid-file",
     type=_FILE,

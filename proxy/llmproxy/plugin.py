@@ -11,8 +11,10 @@ from llmproxy.caching.flights import Flights, Landed
 from llmproxy.caching.forms import Form, Retells, Untellable
 from llmproxy.caching.meters import CacheMeters
 from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
+from llmproxy.caching.purges import Purge, PurgeOrder, read_order
 from llmproxy.caching.replaying import BadPace, Pace, replay
 from llmproxy.caching.space import CacheSpace, Found
+from llmproxy.caching.spaces import PurgeOutcome
 from llmproxy.caching.status import CacheStatus
 from llmproxy.caching.tags import entry_slots, field_tags, key_name, tag_slots
 from llmproxy.carried import carried_headers, passed_headers
@@ -182,6 +184,9 @@ __all__ = [
     "Pace",
     "Plugin",
     "ProviderError",
+    "Purge",
+    "PurgeOrder",
+    "PurgeOutcome",
     "Quirks",
     "Reading",
     "Recording",
@@ -245,6 +250,7 @@ __all__ = [
     "patch",
     "profile_table",
     "read_error",
+    "read_order",
     "replay",
     "retry_fields",
     "scan",

@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
+from llmproxy.caching.spaces import Spaces
 from llmproxy.errors import StartError
 from llmproxy.log import LogSink
 from llmproxy.messages import Headers
@@ -18,7 +19,9 @@ from llmproxy.tasks import spawn
 if TYPE_CHECKING:
     from llmproxy.bus import Bus
     from llmproxy.caching.deriving import Forms
+    from llmproxy.caching.purges import Purge
     from llmproxy.caching.space import CacheSpace
+    from llmproxy.caching.spaces import PurgeOutcome
     from llmproxy.exchange import Exchange
     from llmproxy.messages import Reply
     from llmproxy.metrics import Metrics
@@ -155,6 +158,7 @@ class Process:
     sink: LogSink = field(default_factory=LogSink)
     clock: Clock = field(default_factory=Clock)
     shared: SharedPool = field(default_factory=SharedPool)
+    spaces: Spaces = field(default_factory=Spaces)
     reload: Callable[[], Awaitable[object]] | None = None
 
 
@@ -225,7 +229,19 @@ class Runtime:
         store = await self.store(name)
         make = partial(open_space, name, store, self.metrics, self.bus.directory)
         async with self._process.shared.use(("cache-space", store), make) as space:
-            yield space
+            with self._process.spaces.hold(name, space):
+                yield space
+
+    async def purge(self, *purges: Purge, store: str | None = None) -> PurgeOutcome:
+        """Purge in one store, or in all that are used as caches; every worker of this host obeys when it returns.
+
+        Raises:
+            ValueError: a purge names nothing, or a URL that is none.
+            GatewayError: the store is not used as a cache (404).
+        """
+        from llmproxy.caching.purges import PurgeOrder  # noqa: PLC0415  # not every gateway caches
+
+        return await self._process.spaces.purge(PurgeOrder(purges, store))
 
     def shared(
         self, key: object, factory: Callable[[], AbstractAsyncContextManager[T]]

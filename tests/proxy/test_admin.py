@@ -420,3 +420,14 @@ async def test_a_stream_that_breaks_is_cut_not_ended(ask):
 
     with pytest.raises(aiohttp.ClientPayloadError):
         await ask("GET", "/live", headers=BEARER)
+
+
+async def test_a_purge_needs_the_token_and_a_cache(ask):
+    ask.serve()
+    closed = await ask("POST", "/cache/purge", data=b'{"all": true}')
+    wrong = await ask("POST", "/cache/purge", data=b"{}", headers=BEARER)
+    nowhere = await ask("POST", "/cache/purge", data=b'{"all": true}', headers=BEARER)
+    odd = await ask("POST", "/cache/purge", data=b'{"type": "mood", "selectors": []}', headers=BEARER)
+
+    assert [each.status for each in (closed, wrong, nowhere, odd)] == [401, 400, 404, 501]
+    assert "No store is used as a cache" in (await nowhere.json())["detail"]

@@ -16,6 +16,7 @@ from llmproxy.cli import ExitCode, main
 
 ROOT = Path(__file__).parents[2]
 COMMANDS = {
+    "cache",
     "serve",
     "check",
     "schema",

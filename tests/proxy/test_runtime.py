@@ -6,10 +6,13 @@ import pytest
 
 from llmproxy.body import HOLD_LIMIT, Body
 from llmproxy.bus import Bus
-from llmproxy.errors import StartError
+from llmproxy.caching.board import slot_of
+from llmproxy.caching.purges import Purge
+from llmproxy.errors import GatewayError, StartError
 from llmproxy.messages import Headers, Reply
 from llmproxy.metrics import Metrics
 from llmproxy.runtime import ChildRequest, Clock, Process, Runtime, Services, SharedPool
+from llmproxy.stores.memory import MemoryStore
 
 
 class Gate:
@@ -274,6 +277,25 @@ def test_an_unknown_embedder_is_told_with_the_known_ones(known, told):
 
 async def test_a_store_is_opened_by_the_generation():
     assert await make_runtime().store("main") == "store main"
+
+
+async def test_a_purge_reaches_every_space_that_is_held_and_no_other():
+    class Opened(Gate):
+        async def open_store(self, name):
+            return MemoryStore(name)
+
+    gate = Opened()
+    runtime = make_runtime(gate=gate)
+    async with runtime.cache_space("one") as one, runtime.cache_space("two") as two:
+        before = [space.now() for space in (one, two)]
+        done = await runtime.purge(Purge("tag", ("a",)))
+        slots = [slot_of("tag", "a")]
+
+        assert done.stores.keys() == {"one", "two"}
+        assert not one.good(before[0], slots)
+        assert not two.good(before[1], slots)
+    with pytest.raises(GatewayError, match="No store is used"):
+        await runtime.purge(Purge("all"))
 
 
 async def test_background_work_ends_with_the_generation():

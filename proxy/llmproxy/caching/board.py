@@ -68,6 +68,13 @@ class Cell(NamedTuple):
     hard: int
 
 
+class Purged(NamedTuple):
+    """A purge's number, and whether every host knows of it; if not, this one obeys it and the others will."""
+
+    number: int
+    everywhere: bool = True
+
+
 def slot_of(*parts: str) -> int:
     """Return the slot of a tag, which is named by its parts: 32 bits that say where its cells are."""
     text = "".join([f"{len(part)}:{part}" for part in parts])

@@ -8,12 +8,13 @@ from hashlib import blake2b
 from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
-from llmproxy.caching.board import Board, Verdict
+from llmproxy.caching.board import Board, Purged, Verdict
 from llmproxy.caching.entry import BadEntry, Entry, Mark
-from llmproxy.caching.mirror import Mirror, Purged, SharedServer
+from llmproxy.caching.sharedboard import SharedServer
 from llmproxy.stores.interface import LocalStore, Store, StoreAway
 
 if TYPE_CHECKING:
+    from llmproxy.caching.mirror import Mirror
     from llmproxy.metrics import Metrics
 
 
@@ -231,10 +232,12 @@ async def open_space(
 @asynccontextmanager
 async def _mirrored(name: str, board: Board, store: Store) -> AsyncIterator[Mirror | None]:
     """Keep the board like those of other hosts, if they share the store."""
-    server = store.far if isinstance(store, Tiered) else store
+    server = _engine(store)
     if not isinstance(server, SharedServer):
         yield None
         return
+    from llmproxy.caching.mirror import Mirror  # noqa: PLC0415  # few gateways share their stores
+
     mirror = Mirror(board, server, name)
     mirror.start()
     try:
@@ -246,10 +249,16 @@ async def _mirrored(name: str, board: Board, store: Store) -> AsyncIterator[Mirr
 
 def _board_path(store: Store, directory: Path | None) -> Path | None:
     """Return where a store's board is: as lasting as its entries, or as the workers."""
-    far = store.far if isinstance(store, Tiered) else store
-    if isinstance(far, OnDisk):
-        return far.directory / "board"
+    engine = _engine(store)
+    if isinstance(engine, OnDisk):
+        return engine.directory / "board"
     if directory is None:
         return None
     name = str(getattr(store, "name", type(store).__name__))
     return directory / f"board-{blake2b(name.encode(), digest_size=8).hexdigest()}"
+
+
+def _engine(store: Store) -> object:
+    """Return what keeps the entries: behind a tier at hand, and behind what seals them."""
+    far = store.far if isinstance(store, Tiered) else store
+    return getattr(far, "inner", far)

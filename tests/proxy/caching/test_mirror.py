@@ -13,9 +13,10 @@ from uuid import uuid4
 import pytest
 
 from llmproxy.caching import mirror as module
+from llmproxy.caching import sharedboard
 from llmproxy.caching.board import Board, Verdict
 from llmproxy.caching.entry import Mark
-from llmproxy.caching.mirror import BOUND, Mirror, SharedServer
+from llmproxy.caching.mirror import BOUND, Mirror
 from llmproxy.caching.tags import entry_slots, tag_slots
 from llmproxy.stores import StoreAway, open_store
 from llmproxy.stores.redis import RedisStore
@@ -93,14 +94,6 @@ async def until(true: Callable[[], bool], seconds: float = 5 * BOUND) -> None:
             await asyncio.sleep(0.005)
 
 
-async def test_a_store_over_redis_is_shared_and_one_in_memory_is_not(url: str) -> None:
-    store = open_store(url)
-
-    assert isinstance(store, SharedServer)
-    assert not isinstance(open_store("memory://"), SharedServer)
-    await store.close()
-
-
 async def test_hosts_agree_on_one_board_and_see_each_others_purges(url: str) -> None:
     async with hosts(url) as (one, other):
         assert one.board.id == other.board.id
@@ -175,13 +168,13 @@ async def test_a_host_that_hears_nothing_trusts_nothing_after_the_bound(url: str
 async def test_a_host_that_missed_more_than_the_stream_keeps_reads_the_whole_board(
     url: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(module, "_STREAM", 5)
+    monkeypatch.setattr(sharedboard, "STREAM", 5)
     async with hosts(url) as (one, other):
         before = other.board.now()
         await other.deafen()
         for number in range(300):
             await one.mirror.purge(tag_slots("tag", str(number)))
-        await one.store.client.xtrim(one.mirror._keys[1], 5, approximate=False)
+        await one.store.client.xtrim(one.mirror._shared._stream, 5, approximate=False)
         other.mirror._closing = False
         other.mirror.start()
 
@@ -193,7 +186,7 @@ async def test_a_stream_that_is_gone_is_noticed(url: str) -> None:
     async with hosts(url) as (one, other):
         before = other.board.now()
         await one.mirror.purge(A)
-        await one.store.client.delete(one.mirror._keys[1])
+        await one.store.client.delete(one.mirror._shared._stream)
 
         await until(lambda: other.judge(before, "a") is Verdict.PURGED)
 
@@ -201,7 +194,7 @@ async def test_a_stream_that_is_gone_is_noticed(url: str) -> None:
 async def test_a_server_that_lost_the_board_makes_all_entries_invalid(url: str) -> None:
     async with hosts(url) as (one, other):
         before = one.board.now()
-        await one.store.client.delete(*one.mirror._keys)
+        await one.store.client.delete(one.mirror._shared._hash, one.mirror._shared._stream)
         await until(lambda: one.board.id != before.board and other.board.id == one.board.id)
         await until(lambda: one.mirror.trusted and other.mirror.trusted)
 
@@ -220,7 +213,7 @@ async def test_a_server_that_may_have_lost_purges_makes_all_entries_invalid(
     async with hosts(url) as (one, other):
         await one.mirror.purge(A)
         before = one.board.now()
-        await one.store.client.hset(one.mirror._keys[0], *change)
+        await one.store.client.hset(one.mirror._shared._hash, *change)
         await one.mirror.purge(B)
         await until(lambda: other.board.id != before.board)
 

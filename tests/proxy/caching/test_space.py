@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from llmproxy.caching.board import Board, Verdict, slot_of
+from llmproxy.caching.board import Board, Purged, Verdict, slot_of
 from llmproxy.caching.entry import Entry, Mark
-from llmproxy.caching.mirror import Purged
 from llmproxy.caching.space import CacheSpace, open_space
 from llmproxy.metrics import Metrics
 from llmproxy.stores import StoreAway, open_store
