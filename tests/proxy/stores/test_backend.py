@@ -49,7 +49,7 @@ class Watching(BasePlugin):  # type: ignore[misc]  # aiocache has no types
     def __init__(self) -> None:
         self.seen: list[object] = []
 
-    async def post_get(self, client: object, key: object, **_: object) -> None:
+    async def post_get(self, client: object, key: object, *_: object, **__: object) -> None:
         self.seen.append(("get", key))
 
     async def post_set(self, client: object, key: object, *_: object, **__: object) -> None:
