@@ -104,7 +104,8 @@ class Served(NamedTuple):
     @property
     def body(self) -> bytes:
         """The reply's body."""
-        return self.reply.body if isinstance(self.reply.body, bytes) else b""
+        # What came out of a store may be a view of it.
+        return b"" if isinstance(self.reply.body, Body) else bytes(self.reply.body)
 
     def json(self) -> Any:
         """Parse the reply's body as JSON."""
