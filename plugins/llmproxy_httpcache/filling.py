@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from llmproxy.plugin import (
     Body,
     GatewayError,
@@ -16,13 +14,11 @@ from llmproxy.plugin import (
     UpstreamError,
     wire_fields,
 )
-from llmproxy_httpcache.freshness import date_of, explicit_lifetime
 from llmproxy_httpcache.headers import Fields, RawHeader
-from llmproxy_httpcache.invalidating import invalidate, same_origin
 from llmproxy_httpcache.plan import Plan, Stored
 from llmproxy_httpcache.ranges import continues, join, place_of
 from llmproxy_httpcache.reusing import ERRORS, serves_on_error
-from llmproxy_httpcache.storing import OWN_TARGET, Answer, Keep, No, control_of, placed, store
+from llmproxy_httpcache.storing import OWN_TARGET, Answer, Keep, No, placed, store
 from llmproxy_httpcache.terms import Terms
 from llmproxy_httpcache.validating import described_by, freshened, speaks_of
 
@@ -37,12 +33,12 @@ _WITHDRAWN: Final = frozenset({"no-store", "private", "must-understand", "vary-a
 class Filling:
     """One plan's way to the upstream and back; `fetch` is what a flight calls, once for all who wait."""
 
-    __slots__ = ("_call", "_clock", "_exchange", "_keeping", "_plan", "keep")
+    __slots__ = ("_call", "_clock", "_exchange", "_keeping", "keep", "plan")
 
     def __init__(
         self, plan: Plan, exchange: Exchange, call_next: CallNext, keeping: Keeping, clock: Clock
     ) -> None:
-        self._plan = plan
+        self.plan = plan
         self._exchange = exchange
         self._call = call_next
         self._keeping = keeping
@@ -50,10 +46,18 @@ class Filling:
         #: On which terms the answer may be stored, once its head is here; None if it is stored already, or may not be.
         self.keep: Keep | None = None
 
-    @property
-    def limit(self) -> int:
-        """How many bytes of a body are kept."""
-        return self._plan.rules.max_body
+    def for_twin(self, plan: Plan, twin: Exchange) -> Filling:
+        """Return another way, for the twin of this exchange."""
+        return Filling(plan, twin, self._call, self._keeping, self._clock)
+
+    async def pass_on(self) -> Reply:
+        """Return the upstream's answer as it is."""
+        plan = self.plan
+        plan.mark = self._keeping.space.now()
+        plan.requested = self._clock.wall()
+        reply = await self._call(self._exchange)
+        plan.tell(forward_status=reply.status)
+        return reply
 
     async def fetch(self) -> Reply:
         """Return an answer: the upstream's, a stored one that it has confirmed, or a stale one in place of its error.
@@ -61,11 +65,8 @@ class Filling:
         Raises:
             GatewayError: there is none.
         """
-        plan = self._plan
-        plan.mark = self._keeping.space.now()
-        plan.requested = self._clock.wall()
         try:
-            reply = await self._call(self._exchange)
+            reply = await self.pass_on()
         except GatewayError as fault:
             stale = self._in_place_of(None if isinstance(fault, UpstreamError) else fault.status)
             if stale is None:
@@ -74,8 +75,7 @@ class Filling:
         return await self._judge(reply)
 
     async def _judge(self, reply: Reply) -> Reply:
-        plan = self._plan
-        plan.tell(forward_status=reply.status)
+        plan = self.plan
         if reply.status in ERRORS and (stale := self._in_place_of(reply.status)) is not None:
             discard(reply)
             return stale
@@ -86,7 +86,7 @@ class Filling:
         return self._judge_new(reply)
 
     def _judge_new(self, reply: Reply) -> Reply:
-        plan = self._plan
+        plan = self.plan
         answered = self._clock.wall()
         answer = Answer(reply.status, _fields_of(reply), plan.requested, answered)
         decision = store(plan.rules.policy, plan.asked, answer)
@@ -102,13 +102,13 @@ class Filling:
 
     def _accept(self, keep: Keep) -> None:
         self.keep = keep
-        self._plan.shareable = True
+        self.plan.shareable = True
         left = keep.terms.lifetime - keep.terms.age
-        self._plan.tell(stored=True, ttl=int(left))
+        self.plan.tell(stored=True, ttl=int(left))
 
     async def save(self, whole: StoredReply) -> None:
         """Store an answer, now that it is whole."""
-        keep, plan = self.keep, self._plan
+        keep, plan = self.keep, self.plan
         if keep is None or len(whole.body) > plan.rules.max_body:
             return
         if whole.status == 206:
@@ -120,12 +120,8 @@ class Filling:
 
     async def head(self) -> Reply:
         """Pass a HEAD on; its answer updates what is stored, or ends it (RFC 9111 §4.3.5)."""
-        plan = self._plan
-        plan.mark = self._keeping.space.now()
-        plan.requested = self._clock.wall()
-        reply = await self._call(self._exchange)
-        plan.tell(forward_status=reply.status)
-        stored = plan.stored
+        reply = await self.pass_on()
+        stored = self.plan.stored
         if reply.status != 200 or stored is None or stored.entry.status != 200:
             return reply
         told = _fields_of(reply)
@@ -136,37 +132,11 @@ class Filling:
         updated = await self._update(stored, told)
         return Reply(200, Headers([*updated.headers.raw, (b"Content-Length", b"%d" % size)]))
 
-    async def unsafe(self, method: str, reply: Reply) -> None:
-        """Take what an unsafe request has changed out of the store (RFC 9111 §4.4)."""
-        plan, told = self._plan, _fields_of(reply)
-        gone = invalidate(method, plan.origin, plan.target, reply.status, told)
-        if not gone.targets:
-            return
-        await self._keeping.invalidate(plan, gone)
-        if method == "POST" and reply.status == 200 and plan.rules.active:
-            self._judge_posted(told)
-
-    def _judge_posted(self, told: Fields) -> None:
-        """Have what a POST says to be its target's representation stored as that (RFC 9110 §9.3.3)."""
-        plan, place = self._plan, told.last.get(b"content-location")
-        if place is None or same_origin(plan.origin, plan.target, place.decode("latin-1")) != plan.target:
-            return
-        now = self._clock.wall()
-        if not explicit_lifetime(control_of(told), told, date_of(told, now), now):
-            return
-        plan.mark = self._keeping.space.now()
-        posted, plan.asked = plan.asked, msgspec.structs.replace(plan.asked, method="GET", range=None)
-        plan.key = plan.rules.key_of(plan.asked, plan.tenant, plan.origin, plan.target, plan.fields)
-        decision = store(plan.rules.policy, plan.asked, Answer(200, told, plan.requested, now))
-        plan.asked = posted
-        if isinstance(decision, Keep):
-            self._accept(decision)
-
     # The upstream has no other answer.
 
     async def _confirmed(self, reply: Reply) -> Reply:
         """Return the stored answer that a 304 is about, with its fields brought up to date (RFC 9111 §4.3.4)."""
-        plan, told = self._plan, _fields_of(reply)
+        plan, told = self.plan, _fields_of(reply)
         stored = plan.stored or await self._named(told)
         if stored is None or not speaks_of(stored.terms, told):
             return await self._unconditionally(reply)
@@ -174,7 +144,7 @@ class Filling:
 
     async def _update(self, stored: Stored, told: Fields) -> Reply:
         """Return a stored answer with the fields that its origin told anew, and store it so if that is allowed."""
-        plan = self._plan
+        plan = self.plan
         fields = freshened(stored.entry.headers, told.raw)
         if stored.terms.own and OWN_TARGET not in told.last:
             fields.append((OWN_TARGET, stored.terms.own))
@@ -192,15 +162,15 @@ class Filling:
 
     async def _named(self, told: Fields) -> Stored | None:
         """Return the variant whose validator a 304 names, where none was chosen (RFC 9111 §4.1)."""
-        plan, etag = self._plan, told.last.get(b"etag")
+        plan, etag = self.plan, told.last.get(b"etag")
         selection = None if plan.index is None or etag is None else plan.index.by_etag(etag)
         return None if selection is None else await self._keeping.variant(plan, selection)
 
     async def _unconditionally(self, reply: Reply) -> Reply:
         """Ask again, for the whole: what came fits nothing that is stored."""
         discard(reply)
-        self._plan.edits = []
-        self._plan.stored = self._plan.part = None
+        self.plan.edits = []
+        self.plan.stored = self.plan.part = None
         return await self.fetch()
 
     # The upstream has the rest.
@@ -211,7 +181,7 @@ class Filling:
         place = place_of(told.get(b"content-range"))
         if place is None or not continues(part.terms, told.last.get(b"etag", b""), place):
             return await self._unconditionally(reply)
-        rest = await whole_of(reply, self._plan.rules.max_body)
+        rest = await whole_of(reply, self.plan.rules.max_body)
         total = place.total if part.terms.total is None else part.terms.total
         if len(rest) != place.span.size or total is None or place.span.last + 1 != total:
             return await self._unconditionally(reply)
@@ -225,7 +195,7 @@ class Filling:
 
     def _in_place_of(self, status: int | None) -> Reply | None:
         """Return the stale answer that may be served in place of an error; `status` None if nothing came."""
-        plan, now = self._plan, self._clock.wall()
+        plan, now = self.plan, self._clock.wall()
         stored = plan.stored
         if stored is None or not serves_on_error(plan.rules.policy, plan.asked, stored.terms, now, status):
             return None

@@ -34,6 +34,7 @@ class Plan:
     """
 
     __slots__ = (
+        "answered",
         "asked",
         "edits",
         "fields",
@@ -63,7 +64,7 @@ class Plan:
         tenant: str,
         origin: str,
         target: str,
-        key: bytes,
+        key: bytes = b"",
     ) -> None:
         self.rules = rules
         self.asked = asked
@@ -81,7 +82,9 @@ class Plan:
         self.verdict: Verdict = MISS
         self.edits: list[RawHeader] | None = None
         self.mark: Mark | None = None
+        #: When the upstream was asked, and when the store had answered.
         self.requested = 0.0
+        self.answered = 0.0
         #: Why the answer was not stored.
         self.reason = ""
         #: Whether others who wait may have the answer.

@@ -16,10 +16,11 @@ from llmproxy.plugin import (
     UpstreamRequest,
     hookimpl,
 )
-from llmproxy_httpcache.cache import Cache
+from llmproxy_httpcache.asking import Asking
 from llmproxy_httpcache.config import HttpCacheConfig, HttpCacheRoute
 from llmproxy_httpcache.keeping import Keeping
 from llmproxy_httpcache.rules import Rules
+from llmproxy_httpcache.serving import Serving
 from llmproxy_httpcache.telling import tell
 
 
@@ -29,7 +30,8 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
     Config = HttpCacheConfig
     RouteConfig = HttpCacheRoute
 
-    _cache: Cache
+    _serving: Serving
+    _asking: Asking
 
     def __init__(self, name: str, config: HttpCacheConfig) -> None:
         super().__init__(name, config)
@@ -42,23 +44,25 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
         """Hold the store's space and the flights."""
         async with runtime.cache_space(self.config.store) as space, Flights.of(runtime, self.name) as flights:
             meters = CacheMeters(runtime.metrics, self.name)
-            self._cache = Cache(runtime, Keeping(space), flights, meters, self._label)
+            keeping = Keeping(space)
+            self._serving = Serving(keeping, runtime.clock, meters, self._label)
+            self._asking = Asking(runtime, keeping, self._serving, flights, meters)
             yield
 
     @hookimpl
     async def cache_lookup(self, exchange: Exchange) -> Reply | None:
         """Answer from the store, or lay down what is to be asked."""
-        return await self._cache.look_up(exchange, self._rules_of(exchange))
+        return await self._serving.look_up(exchange, self._rules_of(exchange))
 
     @hookimpl
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
         """Ask the upstream, once for all who wait; keep, confirm, or invalidate."""
-        return await self._cache.answer(exchange, call_next)
+        return await self._asking.answer(exchange, call_next)
 
     @hookimpl
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
         """Put the cache's conditions in place of the caller's."""
-        self._cache.edit(exchange, request)
+        self._asking.edit(exchange, request)
 
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:

@@ -1,0 +1,40 @@
+"""What a request asks, under which key its answer is, and whether that may be stored at all."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import CacheStatus
+from llmproxy_httpcache.headers import Fields
+from llmproxy_httpcache.key import with_body
+from llmproxy_httpcache.plan import Plan
+from llmproxy_httpcache.requests import read_request
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import Exchange
+    from llmproxy_httpcache.rules import Rules
+
+_BODILESS: Final = frozenset({"GET", "HEAD"})
+
+
+async def plan_of(exchange: Exchange, rules: Rules) -> Plan:
+    """Return the plan of a request; one without a key passes by the cache."""
+    request = exchange.request
+    headers, method = request.headers, request.method
+    last = headers.index
+    fields = Fields(headers.raw, last)
+    asked = read_request(method, headers.raw, last, exchange.spent, obey=rules.policy.obeys_callers)
+    origin = f"{request.scheme}://{request.host.lower()}"
+    target = rules.keys.target(request.target)
+    plan = Plan(rules, asked, fields, tenant=exchange.caller.tenant, origin=origin, target=target)
+    if not rules.active or asked.precondition:
+        return plan
+    if method not in rules.methods:
+        plan.status = CacheStatus("method")
+    elif method not in _BODILESS:
+        key = rules.key_of(asked, plan.tenant, origin, target, fields)
+        plan.key = with_body(key, method, fields, await exchange.body())
+    elif last.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in last:
+        # A body that GET should not have could change the answer, and would not be in its key.
+        plan.key = rules.key_of(asked, plan.tenant, origin, target, fields)
+    return plan

@@ -1,0 +1,111 @@
+"""From a request to what is stored."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from llmproxy.plugin import CacheMeters, CacheStatus, Clock, GatewayError, Headers, Reply
+from llmproxy_httpcache.answering import from_store, part_of
+from llmproxy_httpcache.plan import PLAN, Plan, Stored
+from llmproxy_httpcache.planning import plan_of
+from llmproxy_httpcache.reusing import Fresh, Refuse, Stale, Validate, lookup
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import Exchange
+    from llmproxy_httpcache.keeping import Keeping
+    from llmproxy_httpcache.rules import Rules
+
+
+class Serving:
+    """Answers out of the store, or lays down what is to be asked."""
+
+    def __init__(self, keeping: Keeping, clock: Clock, meters: CacheMeters, name: bytes) -> None:
+        self._keeping = keeping
+        self._clock = clock
+        self._meters = meters
+        self._name = name
+
+    async def look_up(self, exchange: Exchange, rules: Rules) -> Reply | None:
+        """Return a stored reply, or None.
+
+        Raises:
+            GatewayError: 504, the caller wants nothing that is not stored.
+        """
+        plan = await plan_of(exchange, rules)
+        exchange.state[PLAN] = plan
+        if not plan.key:
+            return None
+        await self._keeping.look_up(plan)
+        now, stored = self._clock.wall(), plan.stored
+        plan.answered = now
+        if stored is None:
+            return self._part(exchange, plan, now)
+        verdict = plan.verdict = lookup(plan.asked, stored.terms, now, purged_softly=stored.soft)
+        if isinstance(verdict, Fresh):
+            return self.hit(exchange, plan, stored, verdict, "hit")
+        if isinstance(verdict, Stale) and not verdict.revalidate:
+            return self.hit(exchange, plan, stored, verdict, "stale")
+        _say_why(plan)
+        return None
+
+    def hit(
+        self,
+        exchange: Exchange,
+        plan: Plan,
+        stored: Stored,
+        verdict: Fresh | Stale,
+        outcome: Literal["hit", "stale"],
+    ) -> Reply:
+        """Return the reply that a stored answer gives a caller."""
+        plan.status = CacheStatus(ttl=verdict.left)
+        status = plan.status.value(self._name)
+        reply = from_store(plan.asked, stored, verdict.age, status, plan.answered)
+        return self._served(exchange, plan, reply, verdict.age, outcome)
+
+    def _served(
+        self, exchange: Exchange, plan: Plan, reply: Reply, age: int, outcome: Literal["hit", "stale"]
+    ) -> Reply:
+        plan.written = True
+        self._meters.answered(plan.rules.route, outcome, self._clock.now() - exchange.started)
+        self._meters.served(age, len(reply.body))  # type: ignore[arg-type]  # what was stored is whole
+        return reply
+
+    def _part(self, exchange: Exchange, plan: Plan, now: float) -> Reply | None:
+        """Return the range that a caller wants, if a fresh part has it."""
+        part = plan.part
+        if part is not None and plan.asked.range is not None:
+            verdict = lookup(plan.asked, part.terms, now, purged_softly=part.soft)
+            if isinstance(verdict, Fresh):
+                plan.status = CacheStatus(ttl=verdict.left)
+                reply = part_of(plan.asked, part, verdict.age, plan.status.value(self._name), now)
+                if reply is not None:
+                    return self._served(exchange, plan, reply, verdict.age, "hit")
+        plan.verdict = lookup(plan.asked, None, now)
+        _say_why(plan)
+        return None
+
+    async def again(self, plan: Plan) -> Reply | None:
+        """Look once more for a fresh answer that got into the store since; return it whole, for all who wait."""
+        await self._keeping.look_up(plan)
+        stored, now = plan.stored, self._clock.wall()
+        if stored is None:
+            return None
+        verdict = lookup(plan.asked, stored.terms, now, purged_softly=stored.soft)
+        if not isinstance(verdict, Fresh):
+            return None
+        plan.status = CacheStatus(ttl=verdict.left)
+        plan.shareable = True
+        headers = Headers([*stored.entry.headers, (b"Age", b"%d" % verdict.age)])
+        return Reply(stored.entry.status, headers, bytes(stored.entry.body))
+
+
+def _say_why(plan: Plan) -> None:
+    """Say why a request goes on; refuse it if it may not."""
+    verdict = plan.verdict
+    if isinstance(verdict, Refuse):
+        plan.status = CacheStatus("bypass", detail="only-if-cached")
+        raise GatewayError(504, "not_stored", "The answer is not stored, and nothing else was asked for.")
+    if isinstance(verdict, Validate):
+        plan.status = CacheStatus(verdict.why, ttl=verdict.left)
+    else:
+        plan.status = CacheStatus("uri-miss" if plan.index is None else "vary-miss")
