@@ -8,11 +8,11 @@ from typing import TYPE_CHECKING, cast
 
 from llmproxy.client import write_head
 from llmproxy.errors import BadRequest, GatewayError
+from llmproxy.plainreading import whole
 from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
-    from aiohttp import StreamReader
-
+    from llmproxy.plainreading import Payload
     from llmproxy.server import ClientConnection
 
 _REQUEST_LINE = re.compile(rb"[A-Z]{1,20} (/[^ ?\r\n]{0,2000})")
@@ -38,12 +38,12 @@ def reject(connection: ClientConnection, seen: bytes, error: GatewayError | None
     _ = spawn(_linger(connection), name="linger")
 
 
-def hang_up(connection: ClientConnection, payload: StreamReader) -> None:
+def hang_up(connection: ClientConnection, payload: Payload) -> None:
     """Close after the last reply; if the caller still sends its body, not before it could read that reply."""
     if connection.transport is None:
         return
     connection.close()
-    if payload.is_eof():
+    if whole(payload):
         connection.transport.close()
     else:
         _ = spawn(_linger(connection), name="linger")

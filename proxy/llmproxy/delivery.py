@@ -9,12 +9,11 @@ from llmproxy.body import Body
 from llmproxy.client import WRITE_HIGH, ClientSink, write_head
 from llmproxy.errors import GatewayError
 from llmproxy.messages import Reply
+from llmproxy.plainreading import whole
 
 if TYPE_CHECKING:
-    from aiohttp import StreamReader
-    from aiohttp.http_parser import RawRequestMessage
-
     from llmproxy.exchange import Exchange
+    from llmproxy.plainreading import Message, Payload
     from llmproxy.server import ClientConnection
 
 
@@ -22,8 +21,8 @@ async def deliver(
     connection: ClientConnection,
     reply: Reply,
     exchange: Exchange | None,
-    message: RawRequestMessage,
-    payload: StreamReader,
+    message: Message,
+    payload: Payload,
     *,
     last: bool = False,
 ) -> bool:
@@ -39,7 +38,7 @@ async def deliver(
             reply.body.abandon()
         raise asyncio.CancelledError
     bodiless = message.method == "HEAD" or reply.status in {204, 304}
-    keep = not (last or message.should_close or message.upgrade or front.draining) and payload.is_eof()
+    keep = not (last or message.should_close or message.upgrade or front.draining) and whole(payload)
     if exchange is not None:
         exchange.outcome.first_byte_at = front.gateway.process.clock.now()
     if isinstance(reply.body, Body) and not bodiless:
@@ -58,7 +57,7 @@ def _extra(
     connection: ClientConnection,
     reply: Reply,
     exchange: Exchange | None,
-    message: RawRequestMessage,
+    message: Message,
     *,
     keep: bool,
 ) -> bytes:
@@ -91,7 +90,7 @@ def _write_whole(transport: asyncio.Transport, reply: Reply, extra: bytes, *, bo
 
 
 async def _stream(
-    connection: ClientConnection, reply: Reply, exchange: Exchange, message: RawRequestMessage, *, keep: bool
+    connection: ClientConnection, reply: Reply, exchange: Exchange, message: Message, *, keep: bool
 ) -> bool:
     body = cast("Body", reply.body)
     length = reply.headers.index.get(b"content-length")

@@ -12,11 +12,10 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 import structlog
-from aiohttp import StreamReader
 from aiohttp.base_protocol import BaseProtocol
 from aiohttp.http_exceptions import LineTooLong
 from aiohttp.http_parser import RawRequestMessage
-from aiohttp.web import RequestHandler, RequestPayloadError
+from aiohttp.web import RequestPayloadError
 from aiohttp.web import Server as AiohttpServer
 
 from llmproxy.client import WRITE_HIGH, ClientSink
@@ -24,6 +23,7 @@ from llmproxy.closing import hang_up, reject
 from llmproxy.errors import BadRequest
 from llmproxy.forwarded import TrustedProxies
 from llmproxy.identity import Names
+from llmproxy.plainreading import Message, Payload, PlainReading
 from llmproxy.sweep import Watchlist
 from llmproxy.turns import take_turn
 
@@ -33,7 +33,6 @@ if TYPE_CHECKING:
 
 _log = structlog.get_logger("llmproxy")
 
-_HEADERS = 128
 _LARGE = BadRequest("header_too_large", "A line of the request's header is too long.", status=431)
 #: How many of the longest lines a header that is still coming may hold: anybody can send one, and all lines at their
 #: longest would hold megabytes.
@@ -82,46 +81,30 @@ async def _unused(
     raise NotImplementedError
 
 
-class ClientConnection(RequestHandler):
+class ClientConnection(PlainReading):
     """One caller's connection."""
 
     __slots__ = (
         "_head",
         "_line",
         "_most",
-        "busy",
         "finishing",
         "front",
         "paused_since",
         "peer",
         "since",
         "sink",
-        "task",
-        "upload",
     )
 
     def __init__(self, manager: Listening, front: Front) -> None:
         limit = front.settings.max_header_size
-        super().__init__(
-            manager,
-            loop=asyncio.get_running_loop(),
-            access_log=cast("Any", None),
-            tcp_keepalive=False,
-            max_line_size=limit,
-            max_field_size=limit,
-            max_headers=_HEADERS,
-            read_bufsize=WRITE_HIGH,
-            auto_decompress=False,
-        )
+        super().__init__(manager, limit)
         self.front = front
         self._line = b""
         self._head = 0
         self._most = _LONGEST_LINES * limit
-        self.busy = False
         self.finishing = False
-        self.task: asyncio.Task[None] | None = None
         self.sink: ClientSink | None = None
-        self.upload: StreamReader | None = None
         self.peer = ""
         self.since = 0.0
         self.paused_since = 0.0
@@ -139,6 +122,8 @@ class ClientConnection(RequestHandler):
         self.front.watch.opened(self)
 
     def data_received(self, data: bytes) -> None:
+        if self._plain is not None and not (data := self._read_plain(data)):
+            return
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             # What stands behind broken bytes is nothing, and would only fill the queue.
             return
@@ -191,11 +176,6 @@ class ClientConnection(RequestHandler):
         super()._pause_transport_reading()
         self.front.watch.deaf.add(self)
 
-    def resume_reading(self, resume_parser: bool = True) -> None:
-        # aiohttp calls this at the end of every body; there is seldom anything to resume.
-        if self._reading_paused:
-            super().resume_reading(resume_parser)
-
     def _resume_transport_reading(self) -> None:
         super()._resume_transport_reading()
         self.front.watch.deaf.discard(self)
@@ -205,11 +185,6 @@ class ClientConnection(RequestHandler):
         if self.task is not None and not self.finishing:
             self.task.cancel()
         self.force_close()
-
-    def hear_out(self) -> None:
-        """Go on reading, for the sake of the caller's kernel: what comes now is dropped."""
-        if self.transport is not None and not self.transport.is_reading():
-            self._resume_transport_reading()
 
     def close_if_idle(self) -> None:
         """Close the connection unless it carries an exchange."""
@@ -243,12 +218,11 @@ class ClientConnection(RequestHandler):
             return
         self._line = b""
         self._head = 0
-        self.finishing = False
         self.upload = payload
         self.task = self._loop.create_task(self._serve(message, payload))
 
-    async def _serve(self, message: RawRequestMessage, payload: StreamReader) -> None:
-        keep = False
+    async def _serve(self, message: Message, payload: Payload) -> None:
+        keep = self.finishing = False
         try:
             keep = await take_turn(self, message, payload)
         except asyncio.CancelledError:

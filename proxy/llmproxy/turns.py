@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
+
+from aiohttp.http_parser import RawRequestMessage
 
 from llmproxy.body import Body
 from llmproxy.client import take_upload
@@ -12,11 +14,12 @@ from llmproxy.errors import BadRequest, GatewayError
 from llmproxy.exchange import Exchange
 from llmproxy.expecting import Expected
 from llmproxy.messages import ClientRequest, Headers
+from llmproxy.plainrequest import PlainRequest
 
 if TYPE_CHECKING:
     from aiohttp import StreamReader
-    from aiohttp.http_parser import RawRequestMessage
 
+    from llmproxy.plainreading import Message, Payload
     from llmproxy.routing import Match
     from llmproxy.server import ClientConnection
 
@@ -30,12 +33,13 @@ _NO_HANDSHAKE = GatewayError(
 )
 
 
-async def take_turn(connection: ClientConnection, message: RawRequestMessage, payload: StreamReader) -> bool:
+async def take_turn(connection: ClientConnection, message: Message, payload: Payload) -> bool:
     """Serve one request; return whether the connection may carry another."""
     generation = connection.front.gateway.current
     request = _request(connection, message)
     try:
-        _check(message, request)
+        if isinstance(message, RawRequestMessage):
+            _check(message, request)
         match = generation.match(request)
     except GatewayError as error:
         reply = generation.shape(error, request.path, request.headers)
@@ -47,7 +51,8 @@ async def take_turn(connection: ClientConnection, message: RawRequestMessage, pa
     generation.active += 1
     try:
         if message.upgrade and is_upgrade(request):
-            return await _upgrade(connection, exchange, message, payload)
+            raw, rest = cast("RawRequestMessage", message), cast("StreamReader", payload)
+            return await _upgrade(connection, exchange, raw, rest)
         reply = await pipeline.answer(exchange)
         exchange.outcome.status = reply.status
         return await deliver(connection, reply, exchange, message, payload)
@@ -75,9 +80,9 @@ def _check(message: RawRequestMessage, request: ClientRequest) -> None:
             raise BadRequest("transfer_coding", "The only transfer coding known is chunked.", status=501)
 
 
-def _request(connection: ClientConnection, message: RawRequestMessage) -> ClientRequest:
+def _request(connection: ClientConnection, message: Message) -> ClientRequest:
     front = connection.front
-    headers = Headers(message.raw_headers)
+    headers = message.headers if isinstance(message, PlainRequest) else Headers(message.raw_headers)
     peer, scheme = connection.peer, front.scheme
     if front.trusted:
         peer, scheme = front.trusted.resolve(peer, scheme, headers)
@@ -87,7 +92,7 @@ def _request(connection: ClientConnection, message: RawRequestMessage) -> Client
 
 
 def _open(
-    connection: ClientConnection, match: Match[Any], request: ClientRequest, payload: StreamReader
+    connection: ClientConnection, match: Match[Any], request: ClientRequest, payload: Payload
 ) -> Exchange:
     front = connection.front
     index = request.headers.index
@@ -97,12 +102,15 @@ def _open(
     exchange.client_face = match.face or match.route.face_of(request)
     exchange.tracer = front.names.trace
     exchange.connection = connection
-    if b"expect" in index and not payload.is_eof() and index[b"expect"].lower() == b"100-continue":
+    if isinstance(payload, bytes):
+        exchange.upload = payload
+        exchange.outcome.bytes_in = len(payload)
+    elif index.get(b"expect", b"").lower() == b"100-continue" and not payload.is_eof():
         exchange.upload = Expected(connection, exchange, payload).body
-        return exchange
-    exchange.upload = upload = take_upload(payload, front.settings.body_timeout)
-    if isinstance(upload, bytes):
-        exchange.outcome.bytes_in = len(upload)
+    else:
+        exchange.upload = upload = take_upload(payload, front.settings.body_timeout)
+        if isinstance(upload, bytes):
+            exchange.outcome.bytes_in = len(upload)
     return exchange
 
 

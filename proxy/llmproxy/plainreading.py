@@ -1,0 +1,109 @@
+"""A caller's connection as far as it brings plain requests, and what reading them pauses."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from typing import Any, cast
+
+from aiohttp import StreamReader
+from aiohttp.http_parser import RawRequestMessage
+from aiohttp.web import RequestHandler
+from aiohttp.web import Server as AiohttpServer
+
+from llmproxy.client import WRITE_HIGH
+from llmproxy.plainrequest import PlainReader, PlainRequest
+
+#: A request's head, by whoever read it, and its body: whole, or as it comes.
+Message = RawRequestMessage | PlainRequest
+Payload = StreamReader | bytes
+
+_HEADERS = 128
+
+
+def whole(payload: Payload) -> bool:
+    """Whether all of a body has come."""
+    return payload.__class__ is bytes or cast("StreamReader", payload).is_eof()
+
+
+class PlainReading(RequestHandler):
+    """The reading side of a caller's connection.
+
+    Plain requests are read here, one after the other. With the first bytes that are something else the connection is
+    left to aiohttp's parser for good: nobody but the parser knows where in them a request ends.
+    """
+
+    __slots__ = ("_missing", "_plain", "busy", "task", "upload")
+
+    def __init__(self, manager: AiohttpServer, limit: int) -> None:
+        super().__init__(
+            manager,
+            loop=asyncio.get_running_loop(),
+            access_log=cast("Any", None),
+            tcp_keepalive=False,
+            max_line_size=limit,
+            max_field_size=limit,
+            max_headers=_HEADERS,
+            read_bufsize=WRITE_HIGH,
+            auto_decompress=False,
+        )
+        self._plain: PlainReader | None = PlainReader(limit)
+        self._missing = 0
+        self.busy = False
+        self.task: asyncio.Task[None] | None = None
+        self.upload: StreamReader | None = None
+
+    def _serve(self, message: Message, payload: Payload) -> Coroutine[Any, Any, None]:
+        """Serve one request, read by whichever reader."""
+        raise NotImplementedError
+
+    def _read_plain(self, data: bytes) -> bytes:
+        """Take a plain request, or more of its body; return what is neither, for aiohttp's parser."""
+        plain = self._plain
+        if plain is None or self._close or self._force_close:
+            return data
+        if self._missing:
+            data = self._take_more(data)
+        elif data and not self.busy and (request := plain.read(data)) is not None:
+            self._take(request)
+            return b""
+        if data:
+            self._plain = None
+        return data
+
+    def _take(self, request: PlainRequest) -> None:
+        self.busy = True
+        payload: Payload = request.body
+        if request.missing:
+            self._missing = request.missing
+            self.upload = payload = StreamReader(self, WRITE_HIGH, loop=self._loop)
+            payload.feed_data(request.body)
+        self.task = self._loop.create_task(self._serve(request, payload))
+
+    def _take_more(self, data: bytes) -> bytes:
+        """Pass on what is missing of a body; return what stands behind it."""
+        upload = cast("StreamReader", self.upload)
+        piece = data[: self._missing]
+        upload.feed_data(piece)
+        self._missing -= len(piece)
+        if not self._missing:
+            upload.feed_eof()
+        return data[len(piece) :]
+
+    def pause_reading(self) -> None:
+        if self._plain is None:
+            super().pause_reading()
+        else:
+            # There is no parser to be paused as well.
+            self._reading_paused = True
+            self._pause_transport_reading()
+
+    def resume_reading(self, resume_parser: bool = True) -> None:
+        # aiohttp calls this at the end of every body; there is seldom anything to resume.
+        if self._reading_paused:
+            super().resume_reading(resume_parser)
+
+    def hear_out(self) -> None:
+        """Go on reading, for the sake of the caller's kernel: what comes now is dropped."""
+        if self.transport is not None and not self.transport.is_reading():
+            self._resume_transport_reading()
