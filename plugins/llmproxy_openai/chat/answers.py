@@ -263,7 +263,7 @@ def _write_message(content: tuple[Block, ...], index: int, created: int, legacy:
 
 def _write_thoughts(thoughts: list[Reasoning]) -> dict[str, Any]:
     written: dict[str, Any] = {"reasoning_content": "".join(block.text for block in thoughts)}
-    if any(is_proven(block) for block in thoughts):
+    if any(block.origin or is_proven(block) for block in thoughts):
         written["reasoning_details"] = write_details(thoughts)
     return written
 

@@ -64,9 +64,9 @@ def read_detail(item: dict[str, Any]) -> Reasoning:
     if item.get("type") == "reasoning.encrypted":
         data, origin = unpack_signature(_text(item, "data"), origin)
         return Reasoning(redacted=data, origin=origin, id=name)
-    if item.get("type") == "reasoning.summary":
-        return Reasoning(_text(item, "summary"), origin=origin, summary=True, id=name)
     signature, origin = unpack_signature(_text(item, "signature"), origin)
+    if item.get("type") == "reasoning.summary":
+        return Reasoning(_text(item, "summary"), signature, origin=origin, summary=True, id=name)
     return Reasoning(_text(item, "text"), signature, origin=origin, id=name)
 
 
@@ -105,9 +105,8 @@ def write_detail(block: Reasoning, index: int) -> list[dict[str, Any]]:
 
 
 def _told(block: Reasoning) -> dict[str, Any]:
-    if block.summary:
-        return {"type": "reasoning.summary", "summary": block.text}
-    told = {"type": "reasoning.text", "text": block.text}
+    kind, key = ("reasoning.summary", "summary") if block.summary else ("reasoning.text", "text")
+    told = {"type": kind, key: block.text}
     return told | {"signature": block.signature} if block.signature else told
 
 

@@ -226,7 +226,9 @@ class ChunkEncoder:
         items: list[dict[str, Any]] = []
         signature = block.signature + opened.signature
         if signature:
-            items.append(self._piece(opened, Reasoning("", signature, "", block.origin, False, block.id)))
+            items.append(
+                self._piece(opened, Reasoning("", signature, "", block.origin, block.summary, block.id))
+            )
         if block.redacted:
             sealed = Reasoning("", "", block.redacted, block.origin, False, block.id)
             items += write_detail(sealed, opened.choice.next_detail())

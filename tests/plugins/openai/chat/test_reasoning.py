@@ -42,6 +42,14 @@ def test_a_summary_with_what_only_the_provider_can_read_is_one_thought() -> None
     assert read_details(items) == [block]
 
 
+def test_a_summary_keeps_what_proves_it() -> None:
+    block = Reasoning("briefly", "gAAAA", "", "openai", summary=True, id="rs_1")
+    items = write_details([block])
+
+    assert [(item["type"], item["signature"]) for item in items] == [("reasoning.summary", "gAAAA")]
+    assert read_details(items) == [block]
+
+
 @pytest.mark.parametrize("field", ["reasoning_content", "reasoning"])
 def test_plain_thoughts_are_text(field: str) -> None:
     assert read_reasoning({field: "so"}) == [Reasoning("so")]
