@@ -49,6 +49,10 @@ class BytesSerializer(BaseSerializer):  # type: ignore[misc]  # aiocache has no 
         return value
 
 
+class NoCounters(ValueError, AttributeError):  # who asks what the store can do must not stumble over it
+    """The store keeps no counters."""
+
+
 class Backend(BaseCache):  # type: ignore[misc]  # aiocache has no types
     """An aiocache backend of bytes, known by `name`, which holds no secret."""
 
@@ -95,7 +99,7 @@ class Backend(BaseCache):  # type: ignore[misc]  # aiocache has no types
 
     @property
     def counters(self) -> Counters:
-        raise ValueError(f"store {self.name} keeps no counters; name a memory, lmdb or redis store")
+        raise NoCounters(f"store {self.name} keeps no counters; name a memory, lmdb or redis store")
 
 
 class Local(Backend):

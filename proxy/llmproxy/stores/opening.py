@@ -68,5 +68,6 @@ SCHEMES: Final[Mapping[str, StoreScheme]] = {
     "valkey": _REDIS,
     "valkeys": _REDIS,
     "valkey+unix": _REDIS,
+    "memcached": _lazy("memcached", "make_memcached"),
     "aiocache": _lazy("foreign", "make_foreign"),
 }

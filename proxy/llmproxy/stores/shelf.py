@@ -21,6 +21,7 @@ _EXPIRY: Final = struct.Struct(">QQ")
 
 _ROWS: Final = 80  # header, stamp, expiry and LMDB's node headers
 
+_FOREVER: Final = 10_000 * 365 * 86400.0
 _LONGEST_KEY: Final = 480  # LMDB's own limit is 511
 
 
@@ -31,7 +32,7 @@ def now_us() -> int:
 
 def ends_at(ttl: float | None, now: int) -> int:
     """Return the end of a life of `ttl` seconds, as the header holds it."""
-    return 0 if ttl is None else now + int(ttl * 1_000_000)
+    return 0 if ttl is None else now + int(min(ttl, _FOREVER) * 1_000_000)
 
 
 def entry_size(key: bytes, value: bytes | memoryview) -> int:

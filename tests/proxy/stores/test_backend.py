@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 from aiocache.plugins import BasePlugin
 
-from llmproxy.stores import StoreAway
+from llmproxy.stores import LocalStore, StoreAway
 from llmproxy.stores.backend import Backend, as_bytes, join_key, whole_number
 from llmproxy.stores.memory import MemoryStore
 
@@ -33,6 +33,11 @@ async def test_add_without_room_is_no_lock() -> None:
 def test_a_backend_without_counters_says_which_have_them() -> None:
     with pytest.raises(ValueError, match="keeps no counters; name a memory, lmdb or redis store"):
         _ = Backend("mine://").counters
+
+
+def test_a_backend_can_be_asked_what_it_is() -> None:
+    assert not isinstance(Backend("mine://"), LocalStore)
+    assert not hasattr(Backend("mine://"), "counters")
 
 
 async def test_aiocache_namespaces_apply() -> None:

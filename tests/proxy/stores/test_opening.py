@@ -21,6 +21,7 @@ from llmproxy.stores.memory import MemoryStore
         ("valkeys://host", "redis"),
         ("redis+unix:///run/redis.sock?db=2", "redis"),
         ("valkey+unix:///run/valkey.sock", "redis"),
+        ("memcached://host:1?prefix=a", "memcached"),
         ("aiocache://aiocache.SimpleMemoryCache", "aiocache"),
     ],
 )
@@ -34,7 +35,7 @@ def test_an_unknown_scheme_names_the_nearest() -> None:
 
 
 def test_a_scheme_like_no_other_lists_what_is_known() -> None:
-    with pytest.raises(ValueError, match="known: aiocache, lmdb, memory"):
+    with pytest.raises(ValueError, match="known: aiocache, lmdb, memcached, memory"):
         make_store("qqq://host")
 
 
