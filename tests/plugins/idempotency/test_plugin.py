@@ -192,12 +192,9 @@ async def test_requests_without_a_key_and_safe_ones_pass_as_ever() -> None:
 
 
 async def test_of_many_at_once_one_is_executed() -> None:
-    async with (
-        FakeUpstream().raw(0.05, ONE, then="keep") as origin,
-        serving(origin) as route,
-        asyncio.TaskGroup() as group,
-    ):
-        tasks = [group.create_task(route.serve(post())) for _ in range(20)]
+    async with FakeUpstream().raw(0.05, ONE, then="keep") as origin, serving(origin) as route:
+        async with asyncio.TaskGroup() as group:
+            tasks = [group.create_task(route.serve(post())) for _ in range(20)]
         served = [task.result() for task in tasks]
         later = await route.serve(post())
 
