@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import CacheStatus
@@ -17,6 +18,14 @@ if TYPE_CHECKING:
 _BODILESS: Final = frozenset({"GET", "HEAD"})
 
 
+@lru_cache(maxsize=1024)
+def origin_of(scheme: str, host: str) -> str:
+    """Return an origin in one spelling: in lower case, always with its port."""
+    host = host.lower()
+    bare = ":" not in host.rpartition("]")[2]
+    return f"{scheme}://{host}:{443 if scheme == 'https' else 80}" if bare else f"{scheme}://{host}"
+
+
 async def plan_of(exchange: Exchange, rules: Rules) -> Plan:
     """Return the plan of a request; one without a key passes by the cache."""
     request = exchange.request
@@ -24,7 +33,7 @@ async def plan_of(exchange: Exchange, rules: Rules) -> Plan:
     last = headers.index
     fields = Fields(headers.raw, last)
     asked = read_request(method, headers.raw, last, exchange.spent, obey=rules.policy.obeys_callers)
-    origin = f"{request.scheme}://{request.host.lower()}"
+    origin = origin_of(request.scheme, request.host)
     target = rules.keys.target(request.target)
     plan = Plan(rules, asked, fields, tenant=exchange.caller.tenant, origin=origin, target=target)
     if not rules.active or asked.precondition:

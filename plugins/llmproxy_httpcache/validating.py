@@ -72,8 +72,8 @@ def freshened(stored: Sequence[RawHeader], told: Sequence[RawHeader]) -> list[Ra
     """Return the stored fields as a 304, or the answer to a HEAD, updates them (RFC 9111 §3.2)."""
     news = [pair for pair in storable(told) if pair[0].lower() not in _OF_THE_BYTES]
     replaced = {name.lower() for name, _ in news}
-    # The age that was stored is counted already.
-    replaced.add(b"age")
+    # What is confirmed dates from now, even where a 304 has no Date (RFC 9110 §6.6.1).
+    replaced |= {b"age", b"date"}
     return [pair for pair in stored if pair[0].lower() not in replaced] + news
 
 

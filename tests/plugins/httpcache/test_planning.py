@@ -1,0 +1,52 @@
+from __future__ import annotations
+
+import pytest
+
+from llmproxy.plugin import Caller
+from llmproxy.testing import make_exchange
+from llmproxy_httpcache.config import HttpCacheRoute
+from llmproxy_httpcache.planning import origin_of, plan_of
+from llmproxy_httpcache.rules import Rules
+
+RULES = Rules("route", HttpCacheRoute(profile="api", methods=("GET", "POST")))
+
+
+@pytest.mark.parametrize(
+    ("scheme", "host", "origin"),
+    [
+        ("http", "Example.com", "http://example.com:80"),
+        ("https", "example.com", "https://example.com:443"),
+        ("http", "example.com:8080", "http://example.com:8080"),
+        ("http", "[::1]", "http://[::1]:80"),
+        ("http", "[::1]:81", "http://[::1]:81"),
+    ],
+)
+def test_an_origin_has_one_spelling(scheme: str, host: str, origin: str) -> None:
+    assert origin_of(scheme, host) == origin
+
+
+async def test_what_may_be_stored_has_a_key() -> None:
+    get = await plan_of(make_exchange("GET", "/a?b", caller=Caller("tenant")), RULES)
+    head = await plan_of(make_exchange("HEAD", "/a?b", caller=Caller("tenant")), RULES)
+    post = await plan_of(make_exchange("POST", "/a?b", caller=Caller("tenant"), body=b"x"), RULES)
+
+    assert (get.tenant, get.origin, get.target) == ("tenant", "http://gateway.test:80", "/a?b")
+    assert get.key == head.key != b""
+    assert post.key not in {get.key, b""}
+
+
+@pytest.mark.parametrize(
+    ("method", "headers"),
+    [
+        ("PUT", {}),
+        ("GET", {"If-Match": '"a"'}),
+        ("GET", {"Content-Length": "5"}),
+        ("GET", {"Transfer-Encoding": "chunked"}),
+    ],
+)
+async def test_anything_else_has_none(method: str, headers: dict[str, str]) -> None:
+    assert (await plan_of(make_exchange(method, "/a", headers=headers), RULES)).key == b""
+
+
+async def test_a_route_that_caches_nothing_has_no_keys() -> None:
+    assert (await plan_of(make_exchange("GET", "/a"), Rules("route", HttpCacheRoute()))).key == b""
