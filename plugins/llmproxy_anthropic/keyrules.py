@@ -6,6 +6,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, Final
 
@@ -61,6 +62,10 @@ MESSAGES: Final = KeyRules(
     hosted=hosted,
     references=(("source", "url"), ("source", "file_id"), ("file_id",)),
     headers=_HEADERS,
+    whole=re.compile(rb'"stop_reason"\s*:\s*"'),
+    flawed=re.compile(
+        rb'"stop_reason"\s*:\s*"(?!(?:end_turn|tool_use|stop_sequence)")|"type"\s*:\s*"error"'
+    ),
 )
 
 COUNT: Final = KeyRules(
@@ -86,6 +91,8 @@ COMPLETE: Final = KeyRules(
     defaults={"stop_sequences": (None, []), "temperature": (None, 1)},
     users=MESSAGES.users,
     headers=_HEADERS,
+    whole=re.compile(rb'"stop_reason"\s*:\s*"'),
+    flawed=re.compile(rb'"stop_reason"\s*:\s*"(?!stop_sequence")|"type"\s*:\s*"error"'),
 )
 
 _CALLS: Final[tuple[tuple[str, KeyRules], ...]] = (

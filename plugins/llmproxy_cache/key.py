@@ -8,13 +8,13 @@ all keys of stores have them, and the scope. No text is in either.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from hashlib import blake2b
 from typing import Any, Final, NamedTuple
 
 import orjson
 
-from llmproxy.plugin import Endpoint, Exchange, KeyRules, Reading, key_rules_of, store_key
+from llmproxy.plugin import Endpoint, Exchange, Form, KeyRules, Reading, key_rules_of, store_key
 from llmproxy_cache.crossing import crossed
 from llmproxy_cache.determinism import Facts
 from llmproxy_cache.normalise import Normaliser
@@ -36,10 +36,15 @@ class Unreadable(ValueError):
 
 
 class Keyed(NamedTuple):
-    """What is asked, as a digest, and what matters of it to a cache."""
+    """What is asked, as a digest, and what matters of it to a cache.
+
+    `form` is the one that the caller asked for; `refusal` says why the answer must not be kept, if it must not.
+    """
 
     digest: bytes
     facts: Facts
+    form: Form | None = None
+    refusal: str = ""
 
 
 class Named(NamedTuple):
@@ -58,6 +63,8 @@ class KeyMaker:
         headers: further request header fields that count, lower case.
         across: whether dialects share what means the same in all of them.
         huge: bytes above which a body counts as it came.
+        form_of: says in which form a caller wants its answer.
+        judge: says why an answer must not be kept, by what matters of its request; nothing where it may be.
     """
 
     def __init__(
@@ -68,12 +75,16 @@ class KeyMaker:
         headers: Iterable[str] = (),
         across: bool = False,
         huge: int = HUGE,
+        form_of: Callable[[Exchange], Form | None] = lambda _: None,
+        judge: Callable[[Facts], str] = lambda _: "",
     ) -> None:
         self._normaliser = normaliser
         self._ignore = tuple(ignore)
         self._headers = tuple(name.lower().encode() for name in headers)
         self._across = across
         self._huge = huge
+        self._form_of = form_of
+        self._judge = judge
         self._young: dict[Any, Keyed] = {}
         self._old: dict[Any, Keyed] = {}
 
@@ -163,16 +174,28 @@ class KeyMaker:
         self, exchange: Exchange, rules: KeyRules | None, body: bytes, fields: tuple[bytes | None, ...]
     ) -> Keyed:
         if rules is None:
-            return Keyed(_digest(self.head(exchange, rules, fields).values, body), Facts())
-        reading = self.read(rules, body)
-        facts = Facts(rules.kind, rules.deterministic, reading.temperature, reading.grounds, reading.user)
+            facts, digest = Facts(), _digest(self.head(exchange, rules, fields).values, body)
+        else:
+            reading = self.read(rules, body)
+            facts = Facts(rules.kind, rules.deterministic, reading.temperature, reading.grounds, reading.user)
+            digest = self._digest(exchange, rules, body, fields, reading)
+        return Keyed(digest, facts, self._form_of(exchange), self._judge(facts))
+
+    def _digest(
+        self,
+        exchange: Exchange,
+        rules: KeyRules,
+        body: bytes,
+        fields: tuple[bytes | None, ...],
+        reading: Reading,
+    ) -> bytes:
         canonical = crossed(exchange, body, self._normaliser.text) if self._across else None
         head = self.head(exchange, rules, fields, crossing=canonical is not None).values
         if canonical is not None:
-            return Keyed(_digest((*head, "crossing"), canonical), facts)
+            return _digest((*head, "crossing"), canonical)
         if len(body) > self._huge:
-            return Keyed(_digest((*head, "huge"), body), facts)
-        return Keyed(_digest(head, _dumped(reading.counted)), facts)
+            return _digest((*head, "huge"), body)
+        return _digest(head, _dumped(reading.counted))
 
     def _names(self, rules: KeyRules | None) -> tuple[bytes, ...]:
         if rules is None:

@@ -5,6 +5,7 @@ The model stands in the path. Names may come with underscores, as protocol buffe
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, Final
 
@@ -74,6 +75,10 @@ GENERATE: Final = KeyRules(
     headers=_HEADERS,
     verbs=_GENERATING,
     form_query=_FORM_QUERY,
+    whole=re.compile(rb'"finishReason"\s*:\s*"STOP"'),
+    flawed=re.compile(
+        rb'"finishReason"\s*:\s*"(?!STOP")|"blockReason"\s*:|"blocked"\s*:\s*true|"error"\s*:\s*\{\s*"code"'
+    ),
 )
 
 COUNT: Final = KeyRules(

@@ -7,6 +7,7 @@ never another answer. Responses repeat the caller's own marks in their answer, s
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Any, Final
 
@@ -23,6 +24,13 @@ _NULL: Final[tuple[Any, ...]] = (None,)
 
 #: Tools whose calls the caller answers; all others run at the provider, or were not known when this was written.
 _OWN_TOOLS: Final = frozenset({"function", "custom"})
+
+#: How an answer must end to be kept: of itself, or with calls of the caller's tools; "eos" is what some servers say.
+_WHOLE: Final = re.compile(rb'"finish_reason"\s*:\s*"')
+_FLAWED: Final = re.compile(
+    rb'"finish_reason"\s*:\s*"(?!(?:stop|tool_calls|function_call|eos)")'
+    rb'|"refusal"\s*:\s*"[^"]|"(?:filtered|flagged)"\s*:\s*true|"error"\s*:\s*[{"]'
+)
 
 _SAMPLING: Final[dict[str, tuple[Any, ...]]] = {
     "n": (None, 1),
@@ -79,6 +87,8 @@ CHAT: Final = KeyRules(
         ("audio_url", "url"),
     ),
     headers=_HEADERS,
+    whole=_WHOLE,
+    flawed=_FLAWED,
 )
 
 COMPLETIONS: Final = KeyRules(
@@ -98,6 +108,8 @@ COMPLETIONS: Final = KeyRules(
     texts=(("prompt",),),
     users=_USERS,
     headers=_HEADERS,
+    whole=_WHOLE,
+    flawed=_FLAWED,
 )
 
 #: What makes one response depend on another, or on what is kept at the provider.
@@ -154,6 +166,11 @@ RESPONSES: Final = KeyRules(
     references=(("image_url",), ("file_id",), ("file_url",)),
     referring_turns=frozenset({"item_reference", None}),
     headers=_HEADERS,
+    whole=re.compile(rb'"status"\s*:\s*"completed"'),
+    flawed=re.compile(
+        rb'"status"\s*:\s*"(?:incomplete|failed|cancelled|queued)"'
+        rb'|"type"\s*:\s*"(?:refusal|error|response\.(?:incomplete|failed|refusal\.\w+))"|"flagged"\s*:\s*true'
+    ),
 )
 
 COUNT: Final = KeyRules(
@@ -173,7 +190,8 @@ EMBEDDINGS: Final = KeyRules(
     kind="embeddings",
     deterministic=True,
     ignored=_PRICE | _USER_FIELDS,
-    defaults={"encoding_format": (None, "float"), "dimensions": _NULL},
+    form=frozenset({"encoding_format"}),
+    defaults={"dimensions": _NULL},
     lone=frozenset({"input"}),
     texts=(("input",),),
     users=_USERS,

@@ -6,6 +6,7 @@ gives another key, so that a new feature of a provider makes misses and never wr
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from types import MappingProxyType
@@ -100,6 +101,10 @@ class KeyRules:
     verbs: tuple[str, ...] = ()
     #: Query parameters that only say in which form the answer is sent.
     form_query: frozenset[str] = frozenset()
+    #: What stands in every answer that is whole, and in none that is flawed: cut at a limit, refused, filtered. They are
+    #: looked for in JSON and in events alike; within a string of JSON no quotation mark stands alone.
+    whole: re.Pattern[bytes] | None = None
+    flawed: re.Pattern[bytes] | None = None
     #: All fields that are left out, and the names of `headers` as they are looked up.
     dropped: frozenset[str] = field(init=False, default=frozenset())
     header_names: tuple[bytes, ...] = field(init=False, default=())
@@ -107,6 +112,12 @@ class KeyRules:
     def __post_init__(self) -> None:
         object.__setattr__(self, "dropped", self.form | self.ignored)
         object.__setattr__(self, "header_names", tuple(name.encode() for name in self.headers))
+
+    def keeps(self, answer: bytes) -> bool:
+        """Say whether an answer, as it went to a caller of this dialect, is whole and without a flaw."""
+        if self.flawed is not None and self.flawed.search(answer) is not None:
+            return False
+        return self.whole is None or self.whole.search(answer) is not None
 
     def read(self, body: dict[str, Any], text: Text) -> Reading:
         """Read a parsed body, which is used up; `text` says when two prompt texts mean the same.

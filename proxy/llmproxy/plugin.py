@@ -81,7 +81,15 @@ from llmproxy.jsonscan import (
 )
 from llmproxy.keyrules import Ground, KeyedClient, KeyRules, Reading, Turns, key_rules_of
 from llmproxy.log import LogSink
-from llmproxy.messages import ClientRequest, Headers, Reply, Spellings, StoredReply, UpstreamRequest
+from llmproxy.messages import (
+    ClientRequest,
+    Headers,
+    RawHeader,
+    Reply,
+    Spellings,
+    StoredReply,
+    UpstreamRequest,
+)
 from llmproxy.metrics import (
     DEFAULT_SECONDS,
     Counter,
@@ -105,7 +113,7 @@ from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.stores import key as store_key
 from llmproxy.taps import UsageReader, WholeTap, event_data
 from llmproxy.tariff import Tariff
-from llmproxy.units import Duration, Size
+from llmproxy.units import Duration, Size, parse_duration
 
 __all__ = [
     "ANONYMOUS",
@@ -188,6 +196,7 @@ __all__ = [
     "PurgeOrder",
     "PurgeOutcome",
     "Quirks",
+    "RawHeader",
     "Reading",
     "Recording",
     "Registry",
@@ -246,6 +255,7 @@ __all__ = [
     "message_edits",
     "no_translation",
     "parse",
+    "parse_duration",
     "passed_headers",
     "patch",
     "profile_table",

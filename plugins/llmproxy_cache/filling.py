@@ -1,0 +1,177 @@
+"""An answer that is not kept: asked for, judged, kept."""
+
+from __future__ import annotations
+
+from collections.abc import Awaitable
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import (
+    Body,
+    CacheMeters,
+    CallNext,
+    Entry,
+    Exchange,
+    Pace,
+    Reply,
+    StoredReply,
+    Usage,
+    entry_slots,
+    field_tags,
+    key_name,
+    tag_slots,
+    wire_fields,
+)
+from llmproxy_cache.kept import About, FormKept, lasting, pack_about
+from llmproxy_cache.plan import Plan
+from llmproxy_cache.storing import GOOD, why_not
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import CacheSpace, Form, Headers, RawHeader, Runtime
+
+#: From here on an answer is an error, which all who wait are told, and nobody later.
+_ERROR: Final = 400
+
+
+class Filling:
+    """One plan's way to the upstream and into the store; `fetch` runs once for all who wait."""
+
+    __slots__ = ("_call", "_exchange", "_meters", "_pace", "_plan", "_runtime", "_space", "tenant")
+
+    def __init__(
+        self,
+        plan: Plan,
+        exchange: Exchange,
+        call_next: CallNext,
+        *,
+        runtime: Runtime,
+        space: CacheSpace,
+        meters: CacheMeters,
+    ) -> None:
+        self._plan = plan
+        self._exchange = exchange
+        self._call = call_next
+        self._runtime = runtime
+        self._space = space
+        self._meters = meters
+        self._pace: Pace | None = None
+        self.tenant = exchange.caller.tenant
+
+    async def fetch(self) -> Reply:
+        """Return the upstream's answer.
+
+        Raises:
+            GatewayError: there is none.
+        """
+        plan, space = self._plan, self._space
+        if plan.control.refresh and plan.kept is not None:
+            # Whatever another worker has at hand is stale from here on; what comes now is newer than that.
+            _ = await space.purge(tag_slots("key", key_name(plan.key), tenant=self.tenant), soft=True)
+        strong = plan.policy.terms.consistency == "strong"
+        plan.mark = await space.mark() if strong else space.now()
+        plan.started = self._runtime.clock.now()
+        if plan.policy.settings.across_dialects:
+            self._runtime.forms.want_own(self._exchange, plan.policy.settings.max_body)
+        reply = await self._call(self._exchange)
+        plan.tell(forward_status=reply.status)
+        if reply.status == GOOD:
+            reply.headers.remove("set-cookie")
+            if plan.policy.settings.pace == "recorded" and isinstance(reply.body, Body):
+                self._pace = Pace(self._runtime.clock.now)
+                reply.body.observe(self._pace)
+        return reply
+
+    def shareable(self, reply: Reply) -> bool:
+        """Say whether all who wait may have an answer: they ask for the same, and an error would be theirs too."""
+        return reply.status == GOOD or reply.status >= _ERROR
+
+    def keep(self, whole: StoredReply) -> Awaitable[None] | None:
+        """Keep an answer that is whole, if it is good."""
+        why = why_not(self._exchange, self._plan, whole)
+        route = self._plan.policy.route
+        if why:
+            self._meters.stored(route, why)
+            return None
+        self._meters.stored(route, "stored", len(whole.body))
+        return self._put(whole)
+
+    async def _put(self, whole: StoredReply) -> None:
+        plan, terms = self._plan, self._plan.policy.terms
+        entry = self._entry(whole)
+        keep_for = plan.lifetime + max(terms.stale_while_revalidate, terms.stale_if_error)
+        _ = await self._space.put(plan.key, entry, keep_for)
+
+    def _entry(self, whole: StoredReply) -> Entry:
+        plan, exchange = self._plan, self._exchange
+        assert plan.mark is not None
+        headers = whole.replay().headers
+        seconds = max(0.0, self._runtime.clock.now() - plan.started)
+        endpoint, usage = exchange.endpoint, exchange.usage
+        cost = None
+        if usage is not None and endpoint is not None:
+            cost = self._runtime.tariff.price(endpoint, usage, exchange.model)
+        forms, body = self._forms(whole)
+        about = About(
+            plan.lifetime,
+            forms,
+            seconds,
+            "" if endpoint is None else endpoint.upstream,
+            "" if endpoint is None else endpoint.model or exchange.model or "",
+            () if usage is None else _buckets(usage),
+            -1 if cost is None else cost,
+        )
+        fields = [*lasting(headers), *_saving(about)]
+        return Entry(
+            whole.status,
+            wire_fields(fields),
+            body,
+            mark=plan.mark,
+            slots=self._slots(headers),
+            stored=int(self._runtime.clock.wall() * 1e6),
+            meta=pack_about(about),
+        )
+
+    def _forms(self, whole: StoredReply) -> tuple[tuple[FormKept, ...], bytes]:
+        """Return the forms that are at hand, and their bodies: what the caller gets, and the provider's own words."""
+        plan, forms = self._plan, self._runtime.forms
+        # The head of a reply says its form; the bytes are not looked at.
+        served = forms.kept(self._exchange, Reply(whole.status, whole.replay().headers, whole.body))
+        pace = b"" if self._pace is None else self._pace.pack()
+        body = bytes(whole.body)
+        told = [_kept(served or plan.form, len(body), pace=pace)]
+        own = forms.own(self._exchange) if plan.policy.settings.across_dialects else None
+        if own is not None and (served is None or not own[0].same(served)):
+            form, reply = own
+            body += bytes(reply.body)
+            fields = wire_fields(lasting(reply.replay().headers))
+            told.append(_kept(form, len(body), fields))
+        return tuple(told), body
+
+    def _slots(self, headers: Headers) -> tuple[int, ...]:
+        plan = self._plan
+        return entry_slots(
+            tenant=self.tenant,
+            route=plan.policy.route,
+            model=self._exchange.model,
+            key=plan.key,
+            tags=(*plan.policy.settings.tags, *plan.tags, *field_tags(headers)),
+        )
+
+
+def _kept(form: Form | None, end: int, fields: bytes = b"", pace: bytes = b"") -> FormKept:
+    if form is None:
+        return FormKept("", "", False, "", False, end, fields, pace)
+    return FormKept(*form, end, fields, pace)
+
+
+def _buckets(usage: Usage) -> tuple[int, ...]:
+    return usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning
+
+
+def _saving(about: About) -> list[RawHeader]:
+    """Return the field that tells a later caller what it is spared."""
+    told = [b"%.3f s" % about.seconds]
+    if about.usage:
+        told.insert(0, b"%d tokens" % sum(about.usage))
+    if about.cost >= 0:
+        told.insert(0, b"%d.%06d USD" % divmod(about.cost, 1_000_000))
+    return [(b"x-llmproxy-saved", b", ".join(told))]

@@ -1,0 +1,46 @@
+"""Where kept answers are looked for, and how near at hand they may be."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from llmproxy.plugin import BadEntry
+from llmproxy_cache.kept import Kept, read
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import CacheSpace, Found
+    from llmproxy_cache.plan import Plan
+
+
+class Finding:
+    """Finds answers in one space."""
+
+    __slots__ = ("_space",)
+
+    def __init__(self, space: CacheSpace) -> None:
+        self._space = space
+
+    async def find(self, plan: Plan) -> Kept | None:
+        """Return what is kept under a plan's key, as near and as surely as the route's consistency wants it."""
+        space, consistency = self._space, plan.policy.terms.consistency
+        if consistency == "eventual":
+            found = space.peek(plan.key)
+            if found is None and space.waits:
+                found = await space.get_far(plan.key)
+        else:
+            found = await space.get_far(plan.key) if space.waits else space.peek(plan.key)
+            if found is not None and consistency == "strong":
+                found = await space.confirm(found)
+        return _read(found)
+
+    async def newer(self, plan: Plan, kept: Kept) -> Kept | None:
+        """Return what the shared tier has, if somebody else has made the answer anew."""
+        found = _read(await self._space.get_far(plan.key))
+        return None if found is None or found.entry.stored <= kept.entry.stored else found
+
+
+def _read(found: Found | None) -> Kept | None:
+    try:
+        return None if found is None else read(found.entry, soft=found.stale)
+    except BadEntry:
+        return None

@@ -1,0 +1,176 @@
+"""What is kept of an answer beside its bytes, and its forms.
+
+An entry's body is the bodies of all forms, one behind another. The first form is the one that was served first; its
+header fields are the entry's own.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, Final, NamedTuple
+
+import msgspec
+
+from llmproxy.plugin import (
+    BadEntry,
+    Entry,
+    Form,
+    Headers,
+    RawHeader,
+    Reply,
+    StoredHeaders,
+    StoredReply,
+    Usage,
+    wire_fields,
+)
+
+#: Forms that one entry has at most.
+MOST_FORMS: Final = 12
+
+
+class FormKept(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_defaults=True):
+    """One form of an answer: which, where its body ends, its header fields if it is not the first, its pace."""
+
+    wire: str
+    call: str
+    streamed: bool
+    manner: str
+    translated: bool
+    end: int
+    fields: bytes = b""
+    pace: bytes = b""
+
+    @property
+    def form(self) -> Form:
+        """Which form it is."""
+        return Form(self.wire, self.call, self.streamed, self.manner, self.translated)
+
+
+class About(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_defaults=True):
+    """What is known of a kept answer. `lifetime` and `seconds` are seconds, `cost` microdollars, -1 if unknown.
+
+    `usage` are its tokens as the buckets of `Usage`, empty if the provider told none.
+    """
+
+    lifetime: float
+    forms: tuple[FormKept, ...]
+    seconds: float = 0.0
+    upstream: str = ""
+    model: str = ""
+    usage: tuple[int, ...] = ()
+    cost: int = -1
+
+    @property
+    def tokens(self) -> Usage:
+        """Its tokens."""
+        return Usage(*self.usage)
+
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(About)
+
+
+class Kept(NamedTuple):
+    """An entry that was found, read; `soft` if a purge has made it stale."""
+
+    entry: Entry
+    about: About
+    soft: bool = False
+
+    def age(self, now: float) -> float:
+        """Return its age in seconds at a time; a clock that was set back makes nothing younger than new."""
+        age = now - self.entry.stored / 1e6
+        return age if age > 0 else 0.0
+
+    def place(self, form: Form) -> int | None:
+        """Return where a form is among its own, or None if it has to be derived."""
+        wanted = form[:4]
+        for place, kept in enumerate(self.about.forms):
+            if (kept.wire, kept.call, kept.streamed, kept.manner) == wanted:
+                return place
+        return None
+
+    def body(self, place: int) -> bytes | memoryview:
+        """Return the body of one form, uncopied."""
+        forms = self.about.forms
+        if len(forms) == 1:
+            return self.entry.body
+        start = forms[place - 1].end if place else 0
+        return self.entry.body[start : forms[place].end]
+
+    def reply(self, place: int, added: Sequence[RawHeader] = ()) -> Reply:
+        """Return one form as a reply, with further header fields."""
+        fields = self.about.forms[place].fields if place else self.entry.fields
+        body: Any = self.body(place)
+        return Reply(self.entry.status, StoredHeaders(fields, added), body)
+
+    def stored(self, place: int) -> StoredReply:
+        """Return one form as a reply that can be told in another."""
+        fields = self.about.forms[place].fields if place else self.entry.fields
+        return StoredReply(self.entry.status, StoredHeaders(fields).raw, bytes(self.body(place)))
+
+    def source(self, form: Form) -> int:
+        """Return from which of its forms another is best derived: one of the same call, else the provider's own."""
+        forms = self.about.forms
+        for place, kept in enumerate(forms):
+            if (kept.wire, kept.call) == form[:2]:
+                return place
+        return next((place for place, kept in enumerate(forms) if not kept.translated), 0)
+
+    def with_form(self, form: Form, reply: StoredReply) -> Entry | None:
+        """Return the entry with one more form, or None if it has enough."""
+        about, entry = self.about, self.entry
+        if len(about.forms) >= MOST_FORMS:
+            return None
+        body = bytes(entry.body) + bytes(reply.body)
+        told = FormKept(*form, len(body), wire_fields(reply.headers))
+        more = msgspec.structs.replace(about, forms=(*about.forms, told))
+        return Entry(
+            entry.status,
+            entry.fields,
+            body,
+            mark=entry.mark,
+            slots=entry.slots,
+            stored=entry.stored,
+            meta=_encoder.encode(more),
+        )
+
+
+def read(entry: Entry, *, soft: bool = False) -> Kept:
+    """Read what is known of an entry.
+
+    Raises:
+        BadEntry: it is none of this cache's.
+    """
+    try:
+        about = _decoder.decode(entry.meta)
+    except msgspec.MsgspecError as fault:
+        raise BadEntry("what is known of the entry cannot be read") from fault
+    if not about.forms or about.forms[-1].end != len(entry.body):
+        raise BadEntry("the entry's forms are not as long as its body")
+    return Kept(entry, about, soft)
+
+
+def pack_about(about: About) -> bytes:
+    """Return what is known of an entry as its meta."""
+    return _encoder.encode(about)
+
+
+#: Header fields that are about one call, connection or moment, and not about the answer.
+_OF_THE_MOMENT: Final = frozenset(
+    b"""
+    age alt-svc cache-control cache-status cf-cache-status cf-ray connection content-length date expires nel pragma
+    report-to retry-after retry-after-ms server-timing set-cookie strict-transport-security trailer
+    transfer-encoding vary via x-envoy-upstream-service-time x-llmproxy-saved
+    """.split()
+)
+_FAMILIES: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")
+
+
+def lasting(headers: Headers) -> list[RawHeader]:
+    """Return the header fields that are still true when the answer is given again."""
+    return [
+        pair
+        for pair in headers.raw
+        if (name := pair[0].lower()) not in _OF_THE_MOMENT and not name.startswith(_FAMILIES)
+    ]

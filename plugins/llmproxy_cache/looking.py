@@ -1,0 +1,116 @@
+"""From a request to what is kept: under which key, whether it may be used, what is to be done else."""
+
+from __future__ import annotations
+
+from random import random, randrange
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import CacheStatus, Clock, Exchange, GatewayError, Reply
+from llmproxy_cache.control import control_of
+from llmproxy_cache.finding import Finding
+from llmproxy_cache.freshness import Use, use_of
+from llmproxy_cache.kept import Kept
+from llmproxy_cache.key import Unreadable
+from llmproxy_cache.plan import PLAN, Plan
+from llmproxy_cache.serving import Serving
+
+if TYPE_CHECKING:
+    from llmproxy_cache.policy import Policy
+
+_MISS: Final = CacheStatus("miss")
+_REQUEST: Final = CacheStatus("request")
+
+
+class Looking:
+    """Looks answers up."""
+
+    __slots__ = ("_clock", "_finding", "_serving")
+
+    def __init__(self, finding: Finding, serving: Serving, clock: Clock) -> None:
+        self._finding = finding
+        self._serving = serving
+        self._clock = clock
+
+    async def look_up(self, exchange: Exchange, policy: Policy) -> Reply | None:
+        """Return a kept reply, or None after having laid down what is to be done."""
+        plan = Plan(policy, control_of(exchange.request.headers, policy.controls), _MISS)
+        exchange.state[PLAN] = plan
+        reply = None
+        if why := await self._why_past(exchange, plan):
+            plan.status = CacheStatus("bypass", detail=why)
+        elif (kept := await self._finding.find(plan)) is not None:
+            reply = await self._judge(exchange, plan, kept)
+        elif plan.control.refresh:
+            plan.status = _REQUEST
+        if reply is None and plan.control.only_if_cached and not plan.refreshes:
+            raise GatewayError(504, "not_cached", "The answer is not kept, and nothing else was asked for.")
+        return reply
+
+    async def _judge(self, exchange: Exchange, plan: Plan, kept: Kept) -> Reply | None:
+        use = self._use(plan, kept)
+        if use in ("stale", "ask") and (newer := await self._finding.newer(plan, kept)) is not None:
+            kept, use = newer, self._use(plan, newer)
+        plan.kept, plan.use = kept, use
+        if use == "fresh":
+            return await self._serving.serve(exchange, plan, kept, "hit")
+        if use == "ask":
+            wanted = plan.control.refresh or plan.control.max_age is not None
+            plan.status = CacheStatus("request" if wanted else "stale")
+        else:
+            plan.refreshes = True
+        return None
+
+    async def _why_past(self, exchange: Exchange, plan: Plan) -> str:
+        """Lay down under which key the answer is kept, or return why it must not be."""
+        policy = plan.policy
+        if why := _why_never(exchange, plan):
+            return why
+        try:
+            plan.body = await exchange.body()
+            keyed = policy.maker.keyed(exchange, plan.body)
+        except Unreadable:
+            return "unreadable"
+        if keyed.refusal:
+            return keyed.refusal
+        key = policy.key(exchange, keyed.digest, keyed.facts, plan.control)
+        if isinstance(key, str):
+            return key
+        variants = policy.variants(keyed.facts)
+        if variants > 1:
+            key = b"%bv%d" % (key, randrange(variants))  # noqa: S311  # no secret
+        plan.key = key
+        plan.form = keyed.form
+        plan.lifetime = policy.lifetime(plan.control)
+        plan.model = exchange.endpoints[0].model if exchange.endpoints else None
+        if policy.tags_header:
+            plan.tags = _tags(exchange.request.headers.index.get(policy.tags_header))
+        return ""
+
+    def _use(self, plan: Plan, kept: Kept) -> Use:
+        policy, about = plan.policy, kept.about
+        return use_of(
+            kept.age(self._clock.wall()),
+            min(about.lifetime, policy.most),
+            policy.terms.stale_while_revalidate,
+            plan.control,
+            soft=kept.soft,
+            seconds=about.seconds,
+            beta=policy.settings.early_refresh,
+            draw=1.0 - random(),  # noqa: S311  # likewise
+        )
+
+
+def _why_never(exchange: Exchange, plan: Plan) -> str:
+    """Return why a request goes past the cache without a look at its body."""
+    if not plan.policy.cacheable:
+        return "stateless"
+    if exchange.request.method != "POST":
+        return "method"
+    return "asked" if plan.control.bypass else ""
+
+
+def _tags(value: bytes | None) -> tuple[str, ...]:
+    if value is None:
+        return ()
+    text = value.decode("utf-8", "replace").replace(",", " ")
+    return tuple(dict.fromkeys(text.split()))

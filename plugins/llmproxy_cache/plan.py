@@ -1,0 +1,77 @@
+"""What the cache has found out of one request, and means to do."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import CacheStatus, StateKey
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import Form, Mark
+    from llmproxy_cache.control import Control
+    from llmproxy_cache.freshness import Use
+    from llmproxy_cache.kept import Kept
+    from llmproxy_cache.policy import Policy
+
+
+class Plan:
+    """One request's way through the cache; an empty `key` goes past it.
+
+    `kept` is what was found and may have to do in an emergency; with `refreshes` it is what the caller gets, while the
+    answer is made anew.
+    """
+
+    __slots__ = (
+        "body",
+        "control",
+        "facts",
+        "form",
+        "kept",
+        "key",
+        "lifetime",
+        "mark",
+        "model",
+        "policy",
+        "refreshes",
+        "started",
+        "status",
+        "tags",
+        "use",
+        "written",
+    )
+
+    def __init__(self, policy: Policy, control: Control, status: CacheStatus) -> None:
+        self.policy = policy
+        self.control = control
+        self.status = status
+        self.key = b""
+        #: What the key was made of.
+        self.body = b""
+        self.form: Form | None = None
+        self.kept: Kept | None = None
+        self.use: Use = "ask"
+        self.refreshes = False
+        self.lifetime = 0.0
+        self.tags: tuple[str, ...] = ()
+        #: The upstream's model that the key is about; another's answer is another answer.
+        self.model: str | None = None
+        #: When the upstream was asked: as purges count, and in seconds on the gateway's clock.
+        self.mark: Mark | None = None
+        self.started = 0.0
+        #: Whether the reply says already how it was cached.
+        self.written = False
+
+    def again(self) -> Plan:
+        """Return a plan that asks for the same anew, for nobody's caller."""
+        plan = Plan(self.policy, self.control, CacheStatus("stale"))
+        plan.key, plan.body, plan.form = self.key, self.body, self.form
+        plan.lifetime, plan.tags, plan.model = self.lifetime, self.tags, self.model
+        plan.kept = self.kept
+        return plan
+
+    def tell(self, **changed: object) -> None:
+        """Change what Cache-Status will say."""
+        self.status = self.status._replace(**changed)  # type: ignore[arg-type]
+
+
+PLAN: Final[StateKey[Plan]] = StateKey("cache.plan")

@@ -1,0 +1,75 @@
+"""Keeps answers of language models, for the routes that say so."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from llmproxy.plugin import (
+    CacheMeters,
+    CallNext,
+    Exchange,
+    Flights,
+    Plugin,
+    Reply,
+    Runtime,
+    hookimpl,
+)
+from llmproxy_cache.cache import Cache
+from llmproxy_cache.config import CacheConfig, CacheRoute
+from llmproxy_cache.finding import Finding
+from llmproxy_cache.looking import Looking
+from llmproxy_cache.policy import Policy
+from llmproxy_cache.serving import Serving
+
+
+class CachePlugin(Plugin[CacheConfig]):
+    """A cache of answers in one store."""
+
+    Config = CacheConfig
+    RouteConfig = CacheRoute
+    after = ("access",)
+
+    _cache: Cache
+    _looking: Looking
+    _runtime: Runtime
+
+    def __init__(self, name: str, config: CacheConfig) -> None:
+        super().__init__(name, config)
+        self._policies: dict[str, Policy] = {}
+
+    @hookimpl
+    @asynccontextmanager
+    async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
+        """Hold the store's space and the flights."""
+        self._runtime = runtime
+        async with runtime.cache_space(self.config.store) as space, Flights.of(runtime, self.name) as flights:
+            meters = CacheMeters(runtime.metrics, self.name)
+            label, finding = self.config.name.encode(), Finding(space)
+            serving = Serving(runtime, space, finding, meters, label)
+            self._looking = Looking(finding, serving, runtime.clock)
+            self._cache = Cache(runtime, space, flights, meters, finding, serving, label)
+            runtime.spawn(runtime.tariff.load(), name="tariff")
+            yield
+
+    @hookimpl
+    async def cache_lookup(self, exchange: Exchange) -> Reply | None:
+        """Answer from the store, or lay down what is to be asked."""
+        return await self._looking.look_up(exchange, self._policy_of(exchange))
+
+    @hookimpl
+    async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
+        """Ask the upstream, once for all who wait; keep what is good."""
+        return await self._cache.answer(exchange, call_next)
+
+    @hookimpl
+    async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
+        """Say how the answer was cached."""
+        self._cache.tell(exchange, reply, self._policy_of(exchange))
+
+    def _policy_of(self, exchange: Exchange) -> Policy:
+        name = exchange.route.name
+        policy = self._policies.get(name)
+        if policy is None:
+            policy = self._policies[name] = Policy(name, exchange.options(self), self._runtime.forms.asked)
+        return policy

@@ -1,0 +1,106 @@
+"""A kept answer as one caller's reply: in the caller's form, with its age, at once or at the pace it came."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Literal
+
+from llmproxy.plugin import CacheMeters, CacheStatus, Exchange, Headers, RawHeader, Reply, replay
+from llmproxy_cache.kept import Kept, read
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import CacheSpace, Form, Runtime
+    from llmproxy_cache.finding import Finding
+    from llmproxy_cache.plan import Plan
+
+
+class Serving:
+    """Makes replies of kept answers, and counts them."""
+
+    __slots__ = ("_clock", "_finding", "_meters", "_name", "_runtime", "_space")
+
+    def __init__(
+        self, runtime: Runtime, space: CacheSpace, finding: Finding, meters: CacheMeters, name: bytes
+    ) -> None:
+        self._runtime = runtime
+        self._clock = runtime.clock
+        self._space = space
+        self._finding = finding
+        self._meters = meters
+        self._name = name
+
+    async def serve(
+        self, exchange: Exchange, plan: Plan, kept: Kept, outcome: Literal["hit", "stale"], *, failed: int = 0
+    ) -> Reply | None:
+        """Return the reply that a kept answer gives this caller; None where it cannot be told in the caller's form.
+
+        `failed` is the status of the error that it is given in place of.
+        """
+        place = 0 if plan.form is None else kept.place(plan.form)
+        if place is None and plan.form is not None:
+            told = await self._in_form(exchange, plan, kept, plan.form)
+            if told is None:
+                return None
+            kept, place = told
+        age = kept.age(self._clock.wall())
+        left = int(kept.about.lifetime - age)
+        plan.status = CacheStatus(ttl=left)
+        if failed:
+            plan.status = CacheStatus("stale", forward_status=failed, ttl=left, detail="stale-if-error")
+        reply = self._reply(plan, kept, place or 0, age)
+        plan.written = True
+        self._count(exchange, plan, kept, outcome, len(kept.body(place or 0)))
+        return reply
+
+    def _count(
+        self, exchange: Exchange, plan: Plan, kept: Kept, outcome: Literal["hit", "stale"], size: int
+    ) -> None:
+        seconds = self._clock.now() - exchange.started
+        meters, route, about = self._meters, plan.policy.route, kept.about
+        meters.answered(route, outcome, seconds)
+        meters.served(kept.age(self._clock.wall()), size)
+        if about.usage:
+            meters.saved(route, about.tokens, max(about.cost, 0), about.seconds - seconds)
+
+    def _reply(self, plan: Plan, kept: Kept, place: int, age: float) -> Reply:
+        added: list[RawHeader] = [
+            (b"Age", b"%d" % age),
+            (b"Cache-Status", plan.status.value(self._name)),
+            (b"Cache-Control", plan.policy.downstream),
+        ]
+        pace = kept.about.forms[0].pace
+        if not pace or plan.policy.settings.pace == "at-once" or not kept.about.forms[place].streamed:
+            return kept.reply(place, added)
+        try:
+            reply = replay(kept.stored(place), pace, clock=self._clock)
+        except ValueError:
+            return kept.reply(place, added)
+        reply.headers = Headers([*reply.headers.raw, *added])
+        return reply
+
+    async def _in_form(
+        self, exchange: Exchange, plan: Plan, kept: Kept, form: Form
+    ) -> tuple[Kept, int] | None:
+        """Return the answer with the form that is wanted, which is kept with it from now on."""
+        source = kept.source(form)
+        stored, told = kept.stored(source), kept.about.forms[source].form
+        derived = await self._runtime.forms.derive(exchange, stored, told, form)
+        entry = None if derived.reply is None else kept.with_form(form, derived.reply)
+        if entry is None:
+            return await self._apart(plan, form, derived.why)
+        left = plan.policy.terms.kept - kept.age(self._clock.wall())
+        self._runtime.spawn(self._space.put(plan.key, entry, max(left, 1.0)), name="keep-form")
+        return read(entry, soft=kept.soft), len(kept.about.forms)
+
+    async def _apart(self, plan: Plan, form: Form, why: str) -> tuple[Kept, int] | None:
+        """Go on with a key of its own for a form that no kept answer can be told in."""
+        plan.key = b"%bf%b" % (plan.key, spelled(form))
+        plan.kept, plan.status = None, CacheStatus("miss", detail=f"other form: {why}")
+        own = await self._finding.find(plan)
+        place = None if own is None else own.place(form)
+        fresh = own is not None and not own.soft and own.age(self._clock.wall()) < own.about.lifetime
+        return None if own is None or place is None or not fresh else (own, place)
+
+
+def spelled(form: Form | None) -> bytes:
+    """Return a form as a part of a key."""
+    return b"" if form is None else f"{form.wire} {form.call} {form.streamed:d} {form.manner}".encode()
