@@ -22,11 +22,12 @@ import asyncio
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.body import Body
+from llmproxy.caching.broadcasting import Broadcast
 from llmproxy.caching.piloting import fly
+from llmproxy.caching.saving import save
 from llmproxy.caching.seats import Cabin, Keep, Landed, Seat, discard
 from llmproxy.caching.sharing import Shared
 from llmproxy.caching.tailing import LookAgain, WorkerGone, fresh
-from llmproxy.caching.tape import Tape
 from llmproxy.errors import GatewayError, ProviderError, UpstreamError
 from llmproxy.messages import Reply, StoredReply
 from llmproxy.tasks import spawn
@@ -36,22 +37,18 @@ if TYPE_CHECKING:
 
     from llmproxy.caching.flights import Flights
     from llmproxy.caching.tailing import Head
+    from llmproxy.caching.tape import Tape
 
 WAITING, GATED, LANDED, OVER = range(4)
 
 #: Upstream failures after which all who wait are told.
 TRIES: Final = 2
 
-#: Seconds for which an answer may be joined while it is on its way into the store.
-_KEEPING: Final = 2.0
-
 
 class Flight:
     """What is in the air for one key: who waits for it, and what becomes of it."""
 
     __slots__ = (
-        "_keep",
-        "_leader",
         "_task",
         "cabin",
         "claimed",
@@ -79,9 +76,12 @@ class Flight:
         #: The answer, once it is here.
         self.shared: Shared | None = None
         self._task: asyncio.Task[None] | None = None
-        self._keep: Keep | None = None
-        self._leader: Seat | None = None
         self.joinable = True
+
+    @property
+    def tape(self) -> Tape | None:
+        """The answer's tape, if it is here and streamed."""
+        return None if self.shared is None else self.shared.tape
 
     # Callers come and leave.
 
@@ -95,54 +95,42 @@ class Flight:
         if self.state == LANDED and self.shared is not None:
             seat.answer(self.shared.for_seat(seat))
         else:
-            self.cabin.follow(seat, self._tire)
+            self.cabin.follow(seat, self.tire)
 
     def leave(self, seat: Seat) -> None:
         """A caller wants no more, even if it was told just now."""
-        if not seat.waiter.cancel() and not seat.waiter.cancelled():
-            told = seat.waiter.result()
-            if isinstance(told, Landed):
-                discard(told.reply)
-            return
-        self.cabin.remove(seat)
-        self._stay_if_wanted()
+        if seat.waiter.cancel() or seat.waiter.cancelled():
+            self.cabin.remove(seat)
+            self.stay_if_wanted()
+        elif isinstance(told := seat.waiter.result(), Landed):
+            discard(told.reply)
 
-    def step_back(self) -> None:
-        """Make no call of one's own: the leader follows."""
-        self.cabin.step_back(self._tire)
-
-    def _tire(self, seat: Seat) -> None:
+    def tire(self, seat: Seat) -> None:
         """A follower has waited for long enough: it goes alone."""
         self.cabin.remove(seat)
         seat.answer(None)
-        self._stay_if_wanted()
+        self.stay_if_wanted()
 
-    def _stay_if_wanted(self) -> None:
-        tape = None if self.shared is None else self.shared.tape
-        if self.state <= GATED and self.cabin.empty and not (tape and tape.read):
+    def stay_if_wanted(self) -> None:
+        """Give the call up if nobody waits for it any more."""
+        if self.state <= GATED and self.cabin.empty and not (self.tape and self.tape.read):
             self.abandon()
 
     def abandon(self) -> None:
         """Give the call up: nobody waits for it."""
-        if self.shared is not None and self.shared.tape is not None:
-            self.shared.tape.drop()
+        if self.tape is not None:
+            self.tape.drop()
         elif self._task is not None:
             self._task.cancel()
         self.close()
-
-    def ground(self, error: BaseException) -> None:
-        """Give the call up though somebody may wait for it."""
-        self.cabin.tell_leader(error)
-        self.cabin.tell_followers(lambda _: fresh(error))
-        self.abandon()
 
     def close(self, *, kept: bool = False) -> None:
         """Let nobody join any more, and the next caller take off."""
         if self.state != OVER:
             self.state = OVER
             self.flights.land(self, kept=kept)
-            if self.shared is not None and self.shared.tape is not None:
-                self.shared.tape.close()
+            if self.tape is not None:
+                self.tape.close()
 
     # What becomes of the call.
 
@@ -163,8 +151,7 @@ class Flight:
     def _hand_over(self) -> None:
         seat = self.cabin.promote()
         if seat is None:
-            failures = self.failures
-            self.cabin.tell_followers(lambda _: LookAgain(failures))
+            self.cabin.tell_followers(lambda _: LookAgain(self.failures))
             self.close()
         else:
             self.flights.handed_over += 1
@@ -175,8 +162,7 @@ class Flight:
         if self.state == OVER:
             discard(reply)
         elif seat.shareable is not None and seat.shareable(reply):
-            if self.key in self.flights.misses.until:
-                self.flights.misses.lift(self.key)
+            self.flights.misses.lift(self.key)
             return self.share(reply, seat, keep=seat.keep)
         elif _failing(reply.status):
             self._refused(seat, reply)
@@ -208,7 +194,7 @@ class Flight:
         self.joinable = self.joinable and (head is None or head.joinable)
         body = reply.body
         if isinstance(body, Body):
-            self._record(reply, body, seat, head, keep)
+            self._broadcast(reply, body, seat, head, keep)
             return None
         stored = StoredReply(reply.status, reply.headers.raw, body)
         self.shared = Shared(stored, None, seat, head)
@@ -216,15 +202,7 @@ class Flight:
         if keep is None:
             self.close()
             return None
-        try:
-            saving = keep(stored)
-        except BaseException:
-            self.close()
-            raise
-        if saving is None:
-            self.close(kept=True)
-            return None
-        return self._save(saving)
+        return save(self, keep, stored)
 
     def _land(self, reply: Reply | None = None) -> None:
         self.state = LANDED
@@ -235,22 +213,12 @@ class Flight:
         if not self.joinable:
             self.close()
 
-    async def _save(self, saving: Awaitable[None]) -> None:
-        timer = asyncio.get_running_loop().call_later(_KEEPING, self.close)
-        try:
-            await saving
-        finally:
-            timer.cancel()
-            self.close(kept=True)
-
-    # A streamed answer: what its tape tells.
-
-    def _record(
+    def _broadcast(
         self, reply: Reply, body: Body, seat: Seat | None, head: Head | None, keep: Keep | None
     ) -> None:
-        tape = Tape(body, self, self.flights.spool, self.flights.limit)
-        shared = self.shared = Shared(StoredReply(reply.status, reply.headers.raw, b""), tape, seat, head)
-        self._keep, self._leader = keep, seat
+        stored = StoredReply(reply.status, reply.headers.raw, b"")
+        tape = Broadcast(self, body, stored, seat, keep).tape
+        shared = self.shared = Shared(stored, tape, seat, head)
         self.state = GATED
         leading = self.cabin.leader
         if leading is not None:
@@ -258,52 +226,16 @@ class Flight:
         tape.record()
         if leading is not None and self.cabin.leader is leading and self.shared is shared:
             self.cabin.tell_leader(Landed(reply, "led"))
-        self._stay_if_wanted()
+        self.stay_if_wanted()
 
-    def begun(self) -> None:
-        """The first piece is here: what fails from now on has failed after output."""
-        if self.state == GATED:
-            self._land()
-
-    def outgrown(self) -> None:
-        """The answer is too large to be kept or joined; those who have it go on."""
-        self._keep = None
-        self.close()
-
-    def deserted(self) -> None:
-        """Nobody reads it any more."""
-        if self.cabin.empty:
-            self.abandon()
-
-    def over(self, error: BaseException | None) -> None:
-        """The answer is whole, or broke off."""
+    def arrive(self, error: BaseException | None = None) -> bool:
+        """A stream's first piece is here, or its end; return False if that is a failure before output."""
         if self.state == GATED:
             if error is not None:
                 self.failed(error)
-                return
+                return False
             self._land()
-        leader = None if self._leader is None else self._leader.exchange
-        told_of_error = leader is not None and leader.outcome.error
-        if error is None and self._keep is not None and not told_of_error:
-            _ = spawn(self._keep_tape(self._keep), name="flight-keep")
-        else:
-            self.close()
-
-    async def _keep_tape(self, keep: Keep) -> None:
-        shared = self.shared
-        data = None if shared is None or shared.tape is None else shared.tape.recorded()
-        try:
-            saving = (
-                None
-                if shared is None or data is None
-                else keep(StoredReply(shared.stored.status, shared.stored.headers, data))
-            )
-        except BaseException:
-            self.close()
-            raise
-        if saving is not None:
-            await self._save(saving)
-        self.close(kept=True)
+        return True
 
 
 def _own(fault: BaseException) -> bool:

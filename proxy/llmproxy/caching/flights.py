@@ -24,7 +24,7 @@ from llmproxy.caching.seats import (
     Variant,
     discard,
 )
-from llmproxy.caching.tailing import GoAlone, LookAgain, encode, fault_of, frames_of
+from llmproxy.caching.tailing import GoAlone, LookAgain, encode, fault_of, frames_of, fresh
 from llmproxy.caching.tape import LIMIT, Spool
 from llmproxy.errors import GatewayError
 from llmproxy.messages import StoredReply
@@ -36,6 +36,10 @@ if TYPE_CHECKING:
     from llmproxy.runtime import Runtime
 
 __all__ = ["Flights", "Landed"]
+
+#: Seconds between two looks whether other workers have had all, and how many looks there are.
+_MOMENT: Final = 0.02
+_MOMENTS: Final = 100
 
 #: Seconds that a caller waits for another's answer before it makes its own call.
 WAIT_LIMIT: Final = 60.0
@@ -65,6 +69,8 @@ class Flights:
         self.landings = Landings() if host is None else host.landings
         self.led = self.joined = self.alone = self.handed_over = 0
         self._flying: dict[bytes, Flight] = {}
+        #: How many answers other workers are being sent.
+        self._tails = 0
         self._leave = None if host is None else host.answer(name, self._tailed)
 
     @classmethod
@@ -204,28 +210,34 @@ class Flights:
         seat = Seat()
         flight.join(seat)
         told = await _told(flight, seat)
-        if isinstance(told, Landed):
+        if isinstance(told, Landed) and flight.shared is not None:
+            self._tails += 1
             try:
-                assert flight.shared is not None
                 yield encode(flight.shared.head(joinable=flight.joinable))
-                body = told.reply.body
-                async with aclosing(frames_of(body)) as frames:
+                async with aclosing(frames_of(told.reply.body)) as frames:
                     async for frame in frames:
                         yield frame
             finally:
+                self._tails -= 1
                 discard(told.reply)
         elif isinstance(told, BaseException):
             yield encode(fault_of(told))
         else:
             yield encode(told if isinstance(told, LookAgain) else GoAlone())
 
-    def close(self) -> None:
-        """Give up what is in the air."""
+    async def close(self) -> None:
+        """Let other workers have the rest of what they follow, for a moment; then give up what is in the air."""
         if self._leave is not None:
             self._leave()
-        stopping = GatewayError(503, "stopping", "The gateway is stopping.")
+        for _ in range(_MOMENTS):
+            if not self._tails:
+                break
+            await asyncio.sleep(_MOMENT)
         for flight in list(self._flying.values()):
-            flight.ground(stopping)
+            stopping = GatewayError(503, "stopping", "The gateway is stopping.")
+            flight.cabin.tell_leader(stopping)
+            flight.cabin.tell_followers(lambda _: fresh(stopping))  # noqa: B023  # called at once
+            flight.abandon()
 
 
 class _Named(NamedTuple):
@@ -240,7 +252,7 @@ async def _opened(name: str, host: HostFlights | None) -> AsyncIterator[Flights]
     try:
         yield flights
     finally:
-        flights.close()
+        await flights.close()
 
 
 async def _told(flight: Flight, seat: Seat) -> Answer:

@@ -73,7 +73,7 @@ async def _found(flight: Flight, seat: Seat) -> bool:
     reply = await seat.recheck()
     if reply is None:
         return False
-    flight.step_back()
+    flight.cabin.step_back(flight.tire)
     flight.share(reply, seat)
     return True
 
@@ -83,7 +83,7 @@ async def _cleared(flight: Flight, host: HostFlights) -> bool:
     for pause in _PATIENCE:
         peer = host.holder(flight.place)
         if peer is not None:
-            flight.step_back()
+            flight.cabin.step_back(flight.tire)
             if await _tail(flight, host, peer):
                 return False
         flight.claimed = host.claim(flight.place)

@@ -147,11 +147,15 @@ class Cabin:
             discard(answer.reply)
 
     def tell_followers(self, answer: Callable[[Seat], Answer]) -> None:
-        """Tell each follower its own answer; none of them waits any longer."""
+        """Tell each follower its own answer, or what finding it raised; none of them waits any longer."""
         waiting, self.followers = self.followers, {}
         for seat in waiting:
             if not seat.waiter.done():
-                seat.answer(answer(seat))
+                try:
+                    told = answer(seat)
+                except Exception as fault:
+                    told = fault
+                seat.answer(told)
 
 
 def discard(reply: Reply) -> None:

@@ -40,6 +40,46 @@ class Spool:
         self.used = 0
 
 
+class Reel:
+    """Pieces by their numbers; those before `dropped` are gone."""
+
+    __slots__ = ("_spool", "dropped", "pieces", "size")
+
+    def __init__(self, spool: Spool) -> None:
+        self._spool = spool
+        self.pieces: list[bytes] = []
+        self.dropped = 0
+        self.size = 0
+
+    def __del__(self) -> None:
+        self._spool.used -= self.size
+
+    @property
+    def count(self) -> int:
+        """How many pieces have come."""
+        return self.dropped + len(self.pieces)
+
+    def take(self, cursor: int) -> tuple[bytes, int]:
+        """Return the next pieces as one that is not too large, and the number of the one behind them."""
+        start = end = cursor - self.dropped
+        pieces, length = self.pieces, 0
+        while end < len(pieces) and (not length or length + len(pieces[end]) <= _STRIDE):
+            length += len(pieces[end])
+            end += 1
+        data = pieces[start] if end == start + 1 else b"".join(pieces[start:end])
+        return data, self.dropped + end
+
+    def drop(self, until: int) -> None:
+        """Let go of the pieces before that number."""
+        had = until - self.dropped
+        if had:
+            length = sum(map(len, self.pieces[:had]))
+            del self.pieces[:had]
+            self.dropped = until
+            self.size -= length
+            self._spool.used -= length
+
+
 class Owner(Protocol):
     """Who is told what becomes of a tape, each once."""
 
@@ -62,30 +102,29 @@ class Tape:
     __slots__ = (
         "_behind",
         "_closed",
-        "_dropped",
         "_fed",
         "_limit",
         "_live",
         "_owner",
-        "_pieces",
+        "_reel",
         "_source",
         "_spool",
         "_window",
         "error",
         "feed",
-        "size",
         "state",
         "whole",
     )
 
-    def __init__(self, source: Body, owner: Owner, spool: Spool, limit: int = LIMIT, window: int = WINDOW):
+    def __init__(
+        self, source: Body, owner: Owner, spool: Spool, limit: int = LIMIT, window: int = WINDOW
+    ) -> None:
         self._source = source
         self._owner = owner
         self._spool = spool
         self._limit = limit
         self._window = window
-        self._pieces: list[bytes] = []
-        self._dropped = 0
+        self._reel = Reel(spool)
         self._live: dict[Reader, None] = {}
         self._behind: dict[Reader, None] = {}
         #: The live readers in a form that may change while it is gone through; made again after a change.
@@ -94,22 +133,17 @@ class Tape:
         self.feed: Callable[[bytes], None] = self._feed_first
         self.state = OPEN
         self.error: BaseException | None = None
-        #: Bytes that are held now.
-        self.size = 0
         #: Whether everything that has come is still here, so that one can join.
         self.whole = True
-
-    def __del__(self) -> None:
-        self._spool.used -= self.size
 
     def record(self) -> None:
         """Attach to the source, which hands over what it has held."""
         self._source.attach(self)
 
     @property
-    def count(self) -> int:
-        """How many pieces have come."""
-        return self._dropped + len(self._pieces)
+    def size(self) -> int:
+        """How many bytes are held now."""
+        return self._reel.size
 
     @property
     def read(self) -> bool:
@@ -121,13 +155,13 @@ class Tape:
         reader = Reader(self)
         reader.tap = self._source.tap
         self._behind[reader] = None
-        if self.state != OPEN and not self._pieces:
+        if self.state != OPEN and not self._reel.count:
             self._tell(reader)
         return reader
 
     def recorded(self) -> bytes | None:
         """Return the whole body once it is complete; None if it is not, or was too large to be kept."""
-        return b"".join(self._pieces) if self.whole and self.state == ENDED else None
+        return b"".join(self._reel.pieces) if self.whole and self.state == ENDED else None
 
     def close(self) -> None:
         """Let nobody join any more; those who read go on, and only what they need is held."""
@@ -141,17 +175,13 @@ class Tape:
     def drop(self) -> None:
         """Give the source up: nobody wants the rest."""
         if self.state == OPEN:
-            self.state = FAILED
-            self.error = ConnectionAbortedError("the stream was given up")
-            self.feed = _nothing
+            self._conclude(FAILED, ConnectionAbortedError("the stream was given up"))
             self._source.detach(self)
 
     def _settle(self) -> None:
         """Let go of what is held if nobody can read it any more."""
         if self._closed and self.state != OPEN and not self.read:
-            self._pieces.clear()
-            self._spool.used -= self.size
-            self.size = 0
+            self._reel.drop(self._reel.count)
 
     # The source's side.
 
@@ -161,9 +191,9 @@ class Tape:
         self._feed(data)
 
     def _feed(self, data: bytes) -> None:
-        self._pieces.append(data)
-        length = len(data)
-        self.size = size = self.size + length
+        reel, length = self._reel, len(data)
+        reel.pieces.append(data)
+        reel.size = size = reel.size + length
         self._spool.used += length
         fed = self._fed
         if fed is None:
@@ -182,15 +212,17 @@ class Tape:
         self._over(FAILED, error)
 
     def _over(self, state: int, error: BaseException | None) -> None:
-        if self.state != OPEN:
-            return
+        if self.state == OPEN:
+            self._conclude(state, error)
+            self._owner.over(error)
+
+    def _conclude(self, state: int, error: BaseException | None) -> None:
         self.state = state
         self.error = error
         self.feed = _nothing
-        count = self.count
+        count = self._reel.count
         for reader in [*self._live, *(each for each in self._behind if each.cursor == count)]:
             self._tell(reader)
-        self._owner.over(error)
 
     def _tell(self, reader: Reader) -> None:
         self.forget(reader)
@@ -223,39 +255,24 @@ class Tape:
         if reader in self._live:
             del self._live[reader]
             self._fed = None
-            reader.cursor = self.count
+            reader.cursor = self._reel.count
             self._behind[reader] = None
 
     def catch_up(self, reader: Reader) -> None:
         """Give a reader what it has missed, as far as its caller takes it."""
+        reel = self._reel
         while not reader.held and reader in self._behind:
-            at = reader.cursor - self._dropped
-            if at >= len(self._pieces):
-                self._caught_up(reader)
-            elif len(self._pieces) - at == 1:
-                reader.cursor += 1
-                reader.feed(self._pieces[at])
+            if reader.cursor < reel.count:
+                data, reader.cursor = reel.take(reader.cursor)
+                reader.feed(data)
+            elif self.state == OPEN:
+                del self._behind[reader]
+                self._live[reader] = None
+                self._fed = None
             else:
-                reader.feed(self._stride(reader, at))
+                self._tell(reader)
         if not self.whole and self.state == OPEN:
             self._shorten()
-
-    def _caught_up(self, reader: Reader) -> None:
-        if self.state == OPEN:
-            del self._behind[reader]
-            self._live[reader] = None
-            self._fed = None
-        else:
-            self._tell(reader)
-
-    def _stride(self, reader: Reader, at: int) -> bytes:
-        """Return the next pieces of a reader as one, not too large."""
-        end, length = at, 0
-        while end < len(self._pieces) and (not length or length + len(self._pieces[end]) <= _STRIDE):
-            length += len(self._pieces[end])
-            end += 1
-        reader.cursor += end - at
-        return b"".join(self._pieces[at:end])
 
     # An outgrown tape.
 
@@ -268,14 +285,7 @@ class Tape:
         if self.whole:
             self._become_window()
             self._owner.outgrown()
-        slowest = min((reader.cursor for reader in self._behind), default=self.count)
-        had = self._pieces[: slowest - self._dropped]
-        if had:
-            length = sum(map(len, had))
-            del self._pieces[: len(had)]
-            self._dropped = slowest
-            self.size -= length
-            self._spool.used -= length
+        self._reel.drop(min((reader.cursor for reader in self._behind), default=self._reel.count))
         if self.size > self._window:
             self._source.pause(self)
         else:

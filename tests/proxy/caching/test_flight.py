@@ -99,13 +99,3 @@ async def test_what_happens_when_it_is_over_changes_nothing(flight: Flight) -> N
     flight.close()
 
     assert (flight.state, flight.failures, given_up.is_set()) == (OVER, 0, True)
-
-
-async def test_a_flight_is_grounded_with_a_word_to_all(flight: Flight) -> None:
-    leader, follower = seated(), seated()
-    flight.lead(leader)
-    flight.join(follower)
-    flight.ground(GatewayError(503, "stopping", "The gateway is stopping."))
-
-    assert [str(await seat.waiter) for seat in (leader, follower)] == ["The gateway is stopping."] * 2
-    assert flight.state == OVER

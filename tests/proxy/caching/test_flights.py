@@ -194,7 +194,7 @@ async def test_who_comes_next_finds_it_stored(site: Site) -> None:
 async def test_the_answer_of_a_store_that_hangs_is_not_joined_for_ever(
     site: Site, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("llmproxy.caching.flight._KEEPING", 0.01)
+    monkeypatch.setattr("llmproxy.caching.saving.PATIENCE", 0.01)
     site.upstream.keeping = asyncio.get_running_loop().create_future()
     tasks = await site.callers(1)
     site.upstream.answer()
@@ -603,6 +603,14 @@ async def test_callers_of_another_variant_share_among_themselves(site: Site) -> 
     assert len(site.upstream.calls) == 2
 
 
+async def test_a_follower_that_cannot_tell_its_variant_is_told_why(site: Site) -> None:
+    tasks = [site.caller(), site.caller(variant=lambda _: b"%d" % (1 // 0)), site.caller()]
+    await turn()
+    site.upstream.answer()
+
+    assert await ends_of(tasks) == ["hello", "ZeroDivisionError: integer division or modulo by zero", "hello"]
+
+
 async def test_a_follower_knows_where_its_answer_comes_from(site: Site) -> None:
     exchanges = [make_exchange(endpoints=[Endpoint("first")]) for _ in range(2)]
     tasks = [site.caller(exchange=exchange) for exchange in exchanges]
@@ -724,15 +732,17 @@ async def test_flights_that_are_closed_tell_all_who_wait() -> None:
     source = site.upstream.stream()
     source.feed(b"half")
     body = (await streaming).reply.body
-    site.flights.close()
+    assert isinstance(body, Body)
+    live = asyncio.ensure_future(body.read(100))
+    await turn()
+    await site.flights.close()
     ends = await ends_of(tasks)
     await turn()
 
     assert ends == ["GatewayError: The gateway is stopping."] * 3
     assert site.upstream.cancelled == 1
-    assert isinstance(body, Body)
     with pytest.raises(ConnectionAbortedError):
-        await body.read(100)
+        await live
 
 
 @pytest.fixture

@@ -367,10 +367,11 @@ async def test_who_came_before_another_worker_kept_an_answer_looks_again(
 async def test_four_workers_make_one_call(here: ToyWorker, start: Callable[[], Awaitable[Child]]) -> None:
     children = [await start() for _ in range(3)]
     everybody: list[ToyWorker | Child] = [here, *children]
+    leader = everybody[0]
     for worker in everybody:
         await worker.do("call", count=125)
-    leader = everybody[0]
-    await until(leader, calls=1, following=124 + 3)
+        await until(leader, calls=1)
+    await until(leader, following=124 + 3)
     await leader.do("stream")
     for number in range(50):
         await leader.do("feed", text=f"data: {number}\n\n")

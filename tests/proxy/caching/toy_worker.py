@@ -51,7 +51,7 @@ class ToyWorker:
         for caller in self.callers:
             caller.cancel()
         await asyncio.sleep(0)
-        self.flights.close()
+        await self.flights.close()
         self.host.close()
         await self.bus.close()
 
