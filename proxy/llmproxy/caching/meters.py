@@ -66,6 +66,7 @@ class CacheMeters:
             ("cache", "route"),
         )
         self._children: dict[tuple[str, str], tuple[CounterChild, HistogramChild]] = {}
+        self._savings: dict[str, tuple[CounterChild, CounterChild, CounterChild]] = {}
 
     def answered(self, route: str, outcome: Outcome, seconds: float) -> None:
         """Count one request, answered after so many seconds."""
@@ -91,6 +92,12 @@ class CacheMeters:
 
     def saved(self, route: str, usage: Usage, microdollars: int, seconds: float) -> None:
         """Count what an answer from the cache has saved."""
-        self._tokens.labels(self._cache, route).inc(usage.total)
-        self._money.labels(self._cache, route).inc(microdollars / 1_000_000)
-        self._time.labels(self._cache, route).inc(max(0.0, seconds))
+        found = self._savings.get(route)
+        if found is None:
+            counters = (self._tokens, self._money, self._time)
+            tokens, money, time = [counter.labels(self._cache, route) for counter in counters]
+            found = self._savings[route] = (tokens, money, time)
+        tokens, money, time = found
+        tokens.inc(usage.total)
+        money.inc(microdollars / 1_000_000)
+        time.inc(max(0.0, seconds))
