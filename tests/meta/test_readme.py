@@ -107,6 +107,17 @@ def test_the_store_it_shows_passes_check(tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
 
 
+def test_the_stores_it_shows_pass_check(tmp_path: Path) -> None:
+    secret = tmp_path / "key"
+    secret.write_text("cd" * 32)
+    path = tmp_path / "gateway.yaml"
+    path.write_text(block("check: stores").replace("/run/secrets/old-store-key", str(secret)))
+
+    run = CliRunner().invoke(main, ["check", str(path)], env={"STORE_KEY": "ab" * 32})
+
+    assert run.exit_code == 0, run.output
+
+
 def test_every_command_it_names_exists() -> None:
     named = set(re.findall(r"`?llmproxy ([a-z]+(?:-[a-z]+)*)\b", "\n".join(text for _, _, text in BLOCKS)))
 
