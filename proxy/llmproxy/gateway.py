@@ -37,8 +37,9 @@ if TYPE_CHECKING:
 _REMEMBERED = 4096
 _LONGEST = 512
 
-#: Where translations keep what callers refer to, unless the configuration names a store.
-_MEMORY = "memory://?max_bytes=64MiB"
+#: Where translations keep what callers refer to, unless the configuration names a store. By recency: what nobody
+#: can fetch again must not lose its place to what was asked for more often.
+_MEMORY = "memory://?max_bytes=64MiB&policy=lru"
 
 _log = structlog.get_logger("llmproxy")
 
