@@ -183,9 +183,9 @@ class Generation:
 
     async def call(self, request: ChildRequest, parent: Exchange | None) -> Reply:
         """Run a child exchange through the pipeline, as its parent's caller and within its deadline."""
-        asked = ClientRequest(
-            request.method, request.target, request.headers, host="", client="", listener="child"
-        )
+        headers, scheme = request.headers, "http" if parent is None else parent.request.scheme
+        host = headers.get("host") or ""
+        asked = ClientRequest(request.method, request.target, headers, scheme, host, listener="child")
         match = self.match(asked)
         name = f"{parent.id}.{len(parent.attempts)}" if parent else "child"
         exchange = Exchange(asked, match.route, name, self.process.clock.now())

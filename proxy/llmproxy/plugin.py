@@ -13,6 +13,7 @@ from llmproxy.caching.meters import CacheMeters
 from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
 from llmproxy.caching.purges import Purge, PurgeOrder, read_order
 from llmproxy.caching.replaying import BadPace, Pace, replay
+from llmproxy.caching.sharedboard import SharedServer, shared_server
 from llmproxy.caching.space import CacheSpace, Found
 from llmproxy.caching.spaces import PurgeOutcome
 from llmproxy.caching.status import CacheStatus
@@ -205,6 +206,7 @@ __all__ = [
     "Runtime",
     "Scope",
     "Secret",
+    "SharedServer",
     "Sink",
     "Size",
     "Spellings",
@@ -265,6 +267,7 @@ __all__ = [
     "retry_fields",
     "scan",
     "scan_members",
+    "shared_server",
     "slot_of",
     "store_key",
     "tag_slots",

@@ -223,6 +223,20 @@ async def test_a_child_runs_through_the_pipeline_as_its_parents(stream):
     assert active == 0
 
 
+async def test_a_child_asks_of_the_host_that_it_names():
+    hosts = []
+
+    class Seeing(Plugin):
+        @hookimpl
+        async def pre_route(self, exchange):
+            hosts.append((exchange.request.scheme, exchange.request.host))
+
+    async with FakeUpstream().reply(json={}) as api, running_route([Seeing, Calling], upstream=api) as serving:
+        await serving.serve(make_exchange("GET", "/parent"))
+
+    assert hosts[1] == ("http", "g")
+
+
 async def test_a_child_that_has_no_route_is_refused():
     config = {
         "routes": [

@@ -71,6 +71,13 @@ class SharedServer(Protocol):
         """Return a client whose commands may take that many seconds; its user closes it."""
 
 
+def shared_server(store: object) -> SharedServer | None:
+    """Return the server that a store keeps its entries on, behind a tier at hand and a seal; None if it is on none."""
+    far = getattr(store, "far", store)
+    engine = getattr(far, "inner", far)
+    return engine if isinstance(engine, SharedServer) else None
+
+
 class AnotherBoard(Exception):
     """The server has a board that is not the one that was read so far."""
 

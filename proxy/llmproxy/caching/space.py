@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 from llmproxy.caching.board import Board, Purged, Verdict
 from llmproxy.caching.entry import BadEntry, Entry, Mark
-from llmproxy.caching.sharedboard import SharedServer
+from llmproxy.caching.sharedboard import shared_server
 from llmproxy.stores.interface import LocalStore, Store, StoreAway
 
 if TYPE_CHECKING:
@@ -232,8 +232,8 @@ async def open_space(
 @asynccontextmanager
 async def _mirrored(name: str, board: Board, store: Store) -> AsyncIterator[Mirror | None]:
     """Keep the board like those of other hosts, if they share the store."""
-    server = _engine(store)
-    if not isinstance(server, SharedServer):
+    server = shared_server(store)
+    if server is None:
         yield None
         return
     from llmproxy.caching.mirror import Mirror  # noqa: PLC0415  # few gateways share their stores
