@@ -6,7 +6,7 @@ may rely on, with types, and imports nothing.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from typing import Protocol, runtime_checkable
 
 
@@ -106,3 +106,12 @@ class HoldsReaders(Protocol):
 
     def check_readers(self) -> int:
         """Free what dead workers held, and return how many slots that was; called after each death."""
+
+
+@runtime_checkable
+class CountsEvictions(Protocol):
+    """A store of this process or host that says what it gave up; a metric reads it."""
+
+    @property
+    def evictions(self) -> Mapping[str, int]:
+        """How many entries went, by reason: `size`, `expired`, `replaced`."""

@@ -9,7 +9,7 @@ from aiocache.base import BaseCache
 from aiocache.lock import OptimisticLock, OptimisticLockError, RedLock
 
 from llmproxy.settings import StoreConfig
-from llmproxy.stores import HoldsReaders, LocalStore, Store, key
+from llmproxy.stores import CountsEvictions, HoldsReaders, LocalStore, Store, key
 
 pytestmark = pytest.mark.parametrize(
     "store_config",
@@ -38,6 +38,7 @@ async def test_a_store_is_an_aiocache_backend(store: Store, store_config: StoreC
     assert isinstance(store, LocalStore) == (
         store_config.url.startswith(("memory", "lmdb")) and not store_config.near
     )
+    assert isinstance(store, CountsEvictions) == isinstance(store, LocalStore)
     assert isinstance(store, HoldsReaders) == (
         store_config.url.startswith("lmdb") or store_config.near is not None
     )
