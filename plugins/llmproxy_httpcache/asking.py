@@ -50,7 +50,9 @@ class Asking:
             return self._serving.hit(exchange, plan, plan.stored, plan.verdict, "stale")
         if plan.asked.method == "HEAD":
             return await filling.head()
-        if plan.asked.range is not None and isinstance(plan.verdict, Miss):
+        # What nobody else may have, or wants so, is not for others to wait for.
+        ranged = plan.asked.range is not None and isinstance(plan.verdict, Miss)
+        if ranged or plan.asked.control.no_store:
             reply = await filling.fetch()
             await self._keep_as_it_passes(filling, reply)
             return reply
@@ -67,10 +69,10 @@ class Asking:
     async def _shared(self, filling: Filling, exchange: Exchange) -> Reply:
         """Return an answer that others who want the same get too."""
         plan = filling.plan
-        plan.edits = self._edits(plan)
         key = plan.key if plan.stored is None else plan.stored.key
         if plan.asked.credentials:
             key = with_credentials(key, plan.asked.credentials)
+        plan.edits = self._edits(plan, lately_missed=key in self._flights.misses)
         landed = await self._flights.run(
             key,
             exchange,
@@ -84,7 +86,7 @@ class Asking:
         self._count(exchange, plan, landed.role)
         return self._own(plan, landed)
 
-    def _edits(self, plan: Plan) -> list[RawHeader] | None:
+    def _edits(self, plan: Plan, *, lately_missed: bool) -> list[RawHeader] | None:
         """Return what the upstream is asked in place of the caller's conditions; None leaves those."""
         if plan.stored is not None:
             return conditions(plan.stored.terms)
@@ -96,7 +98,7 @@ class Asking:
         if plan.index is not None and plan.index.etags:
             return only_tags(plan.index.etags)
         # What was not to be stored lately is none of this cache's business.
-        return None if plan.key in self._flights.misses else []
+        return None if lately_missed else []
 
     def _own(self, plan: Plan, landed: Landed) -> Reply:
         """Return what the caller's own conditions and range make of an answer."""

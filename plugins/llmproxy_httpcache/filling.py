@@ -90,6 +90,8 @@ class Filling:
         answered = self._clock.wall()
         answer = Answer(reply.status, _fields_of(reply), plan.requested, answered)
         decision = store(plan.rules.policy, plan.asked, answer)
+        if isinstance(decision, Keep) and _is_larger(reply, plan.rules.max_body):
+            decision = No("size")
         if isinstance(decision, No):
             plan.reason = decision.reason
             return reply
@@ -213,6 +215,14 @@ def completion(terms: Terms, limit: int, *, unvalidated: bool) -> list[RawHeader
     if terms.strong:
         return [rest, (b"If-Range", terms.strong)]
     return [rest] if unvalidated else None
+
+
+def _is_larger(reply: Reply, limit: int) -> bool:
+    """Whether a body is known to have more bytes than that."""
+    length = reply.headers.index.get(b"content-length", b"")
+    return (length.isdigit() and int(length[:18]) > limit) or (
+        not isinstance(reply.body, Body) and len(reply.body) > limit
+    )
 
 
 def discard(reply: Reply) -> None:

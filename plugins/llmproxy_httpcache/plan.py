@@ -33,27 +33,24 @@ class Plan:
     caller's, None where the caller's own go on.
     """
 
-    __slots__ = (
-        "answered",
-        "asked",
-        "edits",
-        "fields",
-        "index",
-        "key",
-        "mark",
-        "origin",
-        "part",
-        "reason",
-        "requested",
-        "rules",
-        "shareable",
-        "status",
-        "stored",
-        "target",
-        "tenant",
-        "verdict",
-        "written",
-    )
+    # Defaults live on the class: a hit sets less than half of this.
+    stored: Stored | None = None
+    #: A part of the answer, where its whole is not stored.
+    part: Stored | None = None
+    index: Index | None = None
+    verdict: Verdict = MISS
+    edits: list[RawHeader] | None = None
+    mark: Mark | None = None
+    #: When the upstream was asked, and when the store had answered.
+    requested: float = 0.0
+    answered: float = 0.0
+    #: Why the answer was not stored.
+    reason: str = ""
+    #: Whether others who wait may have the answer.
+    shareable: bool = False
+    status: CacheStatus = CacheStatus("bypass")
+    #: Whether the reply says already how it was cached.
+    written: bool = False
 
     def __init__(  # a value each
         self,
@@ -68,30 +65,14 @@ class Plan:
     ) -> None:
         self.rules = rules
         self.asked = asked
+        #: The request's own.
+        self.fields = fields
         self.tenant = tenant
         #: Scheme and host that the caller used, and the target in its one spelling.
         self.origin = origin
         self.target = target
         #: Nothing is stored under an empty key.
         self.key = key
-        self.fields = fields
-        self.stored: Stored | None = None
-        #: A part of the answer, where its whole is not stored.
-        self.part: Stored | None = None
-        self.index: Index | None = None
-        self.verdict: Verdict = MISS
-        self.edits: list[RawHeader] | None = None
-        self.mark: Mark | None = None
-        #: When the upstream was asked, and when the store had answered.
-        self.requested = 0.0
-        self.answered = 0.0
-        #: Why the answer was not stored.
-        self.reason = ""
-        #: Whether others who wait may have the answer.
-        self.shareable = False
-        self.status: CacheStatus = CacheStatus("bypass")
-        #: Whether the reply says already how it was cached.
-        self.written = False
 
     def again(self, verdict: Verdict) -> Plan:
         """Return a plan for the same answer, wanted whole and by nobody in particular."""

@@ -23,7 +23,8 @@ class Serving:
         self._keeping = keeping
         self._clock = clock
         self._meters = meters
-        self._name = name
+        #: What Cache-Status says of a hit, but for the seconds.
+        self._hit = CacheStatus(ttl=0).value(name).removesuffix(b"0").replace(b"%", b"%%") + b"%d"
 
     async def look_up(self, exchange: Exchange, rules: Rules) -> Reply | None:
         """Return a stored reply, or None.
@@ -57,9 +58,7 @@ class Serving:
         outcome: Literal["hit", "stale"],
     ) -> Reply:
         """Return the reply that a stored answer gives a caller."""
-        plan.status = CacheStatus(ttl=verdict.left)
-        status = plan.status.value(self._name)
-        reply = from_store(plan.asked, stored, verdict.age, status, plan.answered)
+        reply = from_store(plan.asked, stored, verdict.age, self._hit % verdict.left, plan.answered)
         return self._served(exchange, plan, reply, verdict.age, outcome)
 
     def _served(
@@ -76,8 +75,7 @@ class Serving:
         if part is not None and plan.asked.range is not None:
             verdict = lookup(plan.asked, part.terms, now, purged_softly=part.soft)
             if isinstance(verdict, Fresh):
-                plan.status = CacheStatus(ttl=verdict.left)
-                reply = part_of(plan.asked, part, verdict.age, plan.status.value(self._name), now)
+                reply = part_of(plan.asked, part, verdict.age, self._hit % verdict.left, now)
                 if reply is not None:
                     return self._served(exchange, plan, reply, verdict.age, "hit")
         plan.verdict = lookup(plan.asked, None, now)

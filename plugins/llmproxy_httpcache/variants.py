@@ -6,6 +6,7 @@ The index of a key is an entry of its own; losing one of two updates that are ma
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -101,4 +102,8 @@ def unpack_index(data: bytes) -> Index:
     Raises:
         msgspec.MsgspecError: it is none.
     """
-    return _decoder.decode(data)
+    return _remembered(data) if len(data) <= _LONGEST else _decoder.decode(data)
+
+
+_LONGEST: Final = 1024
+_remembered: Final = lru_cache(maxsize=1024)(_decoder.decode)

@@ -71,13 +71,22 @@ def weights(value: bytes) -> list[tuple[bytes, int]]:
 
 def selection(names: Sequence[bytes], request: Fields) -> bytes:
     """Return a digest of a request's values of the selecting fields: equal for requests that get one variant."""
+    values = tuple([normalised(name, request.get(name)) for name in names])
+    if sum([len(value or b"") for value in values]) > _LONGEST:
+        return _digest(tuple(names), values)
+    return _remembered_digest(tuple(names), values)
+
+
+def _digest(names: tuple[bytes, ...], values: tuple[bytes | None, ...]) -> bytes:
     digest = blake2b(digest_size=16)
-    for name in names:
-        value = normalised(name, request.get(name))
+    for name, value in zip(names, values, strict=True):
         # Absent and empty are two things.
         digest.update(b"%d:%b-" % (len(name), name))
         digest.update(b"-" if value is None else b"%d:%b" % (len(value), value))
     return digest.digest()
+
+
+_remembered_digest: Final = lru_cache(maxsize=2048)(_digest)
 
 
 def preferred_language(request: Fields) -> bytes | None:

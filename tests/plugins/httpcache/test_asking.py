@@ -264,3 +264,20 @@ async def test_a_precondition_is_the_origins_to_judge() -> None:
 
         assert status(served) == "llmproxy; fwd=bypass; fwd-status=200"
         assert stage.origin.requests[1].header("if-match") == '"b"'
+
+
+async def test_a_caller_who_wants_nothing_stored_keeps_nobody_waiting() -> None:
+    origin = FakeUpstream().reply(body=b"x", headers=[FRESH])
+    async with staged(origin) as stage:
+        first = await stage.ask(Cache_Control="no-store")
+        second, third = await stage.ask(If_None_Match='"b"'), await stage.ask()
+
+        assert "stored" not in status(first)
+        assert origin.requests[1].header("if-none-match") is None
+        assert "stored" in status(second)
+        assert status(third) == "llmproxy; hit"
+
+
+async def test_a_body_that_says_it_is_too_large_is_not_called_stored() -> None:
+    async with staged(FakeUpstream().reply(body=b"x" * 3000, headers=[FRESH]), max_body="2KiB") as stage:
+        assert status(await stage.ask()) == "llmproxy; fwd=uri-miss; fwd-status=200"
