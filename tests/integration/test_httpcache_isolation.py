@@ -9,14 +9,22 @@ from random import Random
 import orjson
 import pytest
 
-from llmproxy.plugin import Caller, Purge, PurgeOrder
+from llmproxy.plugin import Caller, Clock, Purge, PurgeOrder
 from llmproxy.testing import make_exchange, make_process, running_route
 from llmproxy.testing.exchanges import Serving
 from llmproxy_httpcache import HttpCachePlugin
 
-from .stage import Hands
-
 TENANTS, PATHS, LANGUAGES = ("one", "two"), ("/a", "/b", "/c"), ("de", "en", "de, en;q=0.5")
+
+
+class Hands(Clock):
+    """A clock whose wall time is put forward by hand."""
+
+    def __init__(self) -> None:
+        self.ahead = 0.0
+
+    def wall(self) -> float:
+        return super().wall() + self.ahead
 
 
 class Origin:
