@@ -62,10 +62,9 @@ MESSAGES: Final = KeyRules(
     hosted=hosted,
     references=(("source", "url"), ("source", "file_id"), ("file_id",)),
     headers=_HEADERS,
+    versions=frozenset({"anthropic-version"}),
     whole=re.compile(rb'"stop_reason"\s*:\s*"'),
-    flawed=re.compile(
-        rb'"stop_reason"\s*:\s*"(?!(?:end_turn|tool_use|stop_sequence)")|"type"\s*:\s*"error"'
-    ),
+    flawed=re.compile(rb'"stop_reason"\s*:\s*"(?!(?:end_turn|tool_use|stop_sequence)")|"type"\s*:\s*"error"'),
 )
 
 COUNT: Final = KeyRules(

@@ -151,8 +151,9 @@ class KeyMaker:
         if rules is None:
             names.append("content type")
             values.append(request.headers.get("content-type") or "")
+        passed = rules.versions if crossing and rules is not None else ()
         for name, value in zip(self._names(rules), fields, strict=True):
-            if value is not None and (text := _field(name, value, rules)):
+            if value is not None and name.decode() not in passed and (text := _field(name, value, rules)):
                 names.append(f"header {name.decode()}")
                 values.append(f"{name.decode()}: {text}")
         return Named(tuple(names), tuple(values))

@@ -97,6 +97,8 @@ class KeyRules:
     #: Request header fields that change the answer (versions, switched-on features), each in lower case with the value
     #: that says no more than its absence.
     headers: Mapping[str, str] = field(default_factory=dict)
+    #: Those of `headers` that tell in which version of the dialect a request is written, and nothing of what it means.
+    versions: frozenset[str] = frozenset()
     #: Ends of the path that ask for the same in another form.
     verbs: tuple[str, ...] = ()
     #: Query parameters that only say in which form the answer is sent.

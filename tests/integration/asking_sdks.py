@@ -67,9 +67,12 @@ class Sdks:
             "generate": self._generate,
         }
 
-    async def ask(self, asking: Asking, upstream: str, scenario: str, fields: dict[str, str]) -> Any:
-        """Ask a scenario; return what the SDK shows of the answer."""
+    async def ask(
+        self, asking: Asking, upstream: str, scenario: str, fields: dict[str, str], *, about: str = ""
+    ) -> Any:
+        """Ask a scenario, perhaps `about` something that changes nothing; return what the SDK shows of the answer."""
         question, thinking, tools = SCENARIOS[scenario]
+        question = f"{question} {about}".rstrip()
         told = await self._ways[asking.dialect](
             f"{upstream}/m", question, thinking=thinking, tools=tools, streamed=asking.streamed, fields=fields
         )
@@ -82,7 +85,6 @@ class Sdks:
         asked: dict[str, Any] = {
             "model": f"{upstream}/m",
             "messages": [{"role": "user", "content": question}],
-            "temperature": 0,
             "max_tokens": 4000,
         }
         if include_usage is not None:
@@ -100,7 +102,7 @@ class Sdks:
         fields: dict[str, str],
     ) -> Any:
         asked: dict[str, Any] = {"model": model, "messages": [{"role": "user", "content": question}]}
-        asked |= {"extra_headers": fields, "temperature": 0, "max_tokens": 4000}
+        asked |= {"extra_headers": fields, "max_tokens": 4000}
         if thinking:
             asked["reasoning_effort"] = "low"
         if tools:
@@ -124,7 +126,7 @@ class Sdks:
         fields: dict[str, str],
     ) -> Any:
         asked: dict[str, Any] = {"model": model, "input": question, "store": False}
-        asked |= {"extra_headers": fields, "temperature": 0, "max_output_tokens": 4000}
+        asked |= {"extra_headers": fields, "max_output_tokens": 4000}
         if thinking:
             asked |= {
                 "reasoning": {"effort": "low", "summary": "auto"},
@@ -175,7 +177,7 @@ class Sdks:
         streamed: bool,
         fields: dict[str, str],
     ) -> Any:
-        setting: dict[str, Any] = {"temperature": 0, "max_output_tokens": 4000}
+        setting: dict[str, Any] = {"max_output_tokens": 4000}
         setting["http_options"] = types.HttpOptions(headers=fields)
         if thinking:
             setting["thinking_config"] = types.ThinkingConfig(include_thoughts=True, thinking_budget=1024)

@@ -129,3 +129,57 @@ async def test_usage_is_told_at_a_streams_end_to_those_alone_who_asked_for_it(as
     assert [chunk.usage.total_tokens for chunk in full if chunk.usage] == [60]
     assert all(chunk.choices for chunk in bare)
     assert set(Keeper.told) <= {"same", "derived"}
+
+
+# The same with the cache of the gateway, which finds by what was asked whose answer it is.
+
+CACHE = {"ttl": "5m", "invalidation": "ttl", "sampled": True, "across_dialects": True}
+LIVE = {"x-llmproxy-cache": "bypass"}
+
+#: What every dialect asks in its own words and means alike; tools and thinking have settings of their own in each.
+ALIKE = {"plain", "cited"}
+#: Answers that were cut short or refused are not kept.
+KEPT = ["plain", "cited", "thinking", "tools", "thinking-tools"]
+CACHED = {"plain", "thinking-tools"}
+
+
+@pytest.fixture
+async def cached(provider: StrictProvider) -> AsyncIterator[Sdks]:
+    tree = config(provider.url, plugins=[{"cache": CACHE}])
+    tree["stores"] = {"answers": "memory://"}
+    tree["plugins"]["cache"] = {"store": "answers"}
+    async with running_gateway(tree) as gateway, sdks(gateway.url) as found:
+        yield found
+
+
+@pytest.mark.parametrize(
+    "scenario", [name if name in CACHED else pytest.param(name, marks=pytest.mark.slow) for name in KEPT]
+)
+@pytest.mark.parametrize("upstream", PREFIXES)
+async def test_the_cache_gives_every_caller_what_it_would_have_got(cached, provider, upstream, scenario):
+    expected = {who: await cached.ask(who, upstream, scenario, LIVE) for who in ALL}
+    for first in ALL:
+        alike = ALL if scenario in ALIKE else [who for who in ALL if who.dialect == first.dialect]
+        about = f"({first})"
+        before = len(provider.bodies)
+        for who in (first, *alike, *alike):
+            got = await cached.ask(who, upstream, scenario, {}, about=about)
+
+            assert got == expected[who], f"{who} of what {first} was told"
+        assert len(provider.bodies) == before + 1
+
+
+@pytest.mark.parametrize("first", [Asking("chat", streamed=True), Asking("chat", streamed=False)], ids=str)
+@pytest.mark.parametrize("upstream", ["openai", "anthropic"])
+async def test_the_cache_tells_usage_at_a_streams_end_to_those_alone_who_asked_for_it(
+    cached, provider, upstream, first
+):
+    await cached.ask(first, upstream, "plain", {})
+    before = len(provider.bodies)
+    for _ in range(2):
+        bare = [chunk async for chunk in await cached.chunks(upstream, "Hi", {})]
+        full = [chunk async for chunk in await cached.chunks(upstream, "Hi", {}, include_usage=True)]
+
+        assert [chunk.usage for chunk in bare if chunk.usage] == []
+        assert [chunk.usage.total_tokens for chunk in full if chunk.usage] == [60]
+    assert len(provider.bodies) == before

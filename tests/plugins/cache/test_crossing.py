@@ -64,6 +64,19 @@ def test_dialects_share_a_key_where_the_route_says_so(in_three: Any) -> None:
     assert len(set(in_three(KeyMaker(Normaliser(Normalisation()))))) == 3
 
 
+def test_the_version_of_a_dialect_is_no_part_of_what_is_meant_but_features_are(
+    in_three: Any, digest: Digest
+) -> None:
+    """Anthropic's SDK names its version with every call."""
+
+    def telling(**headers: str) -> bytes:
+        fields = {name.replace("_", "-"): value for name, value in headers.items()}
+        return digest(MESSAGES, "/v1/messages", headers=fields, wire="anthropic", maker=ACROSS)
+
+    assert telling(anthropic_version="2026-10-21") == in_three(ACROSS)[0]
+    assert telling(anthropic_version="2026-10-21", anthropic_beta="x") != in_three(ACROSS)[0]
+
+
 def test_another_meaning_is_another_key_in_each(in_three: Any) -> None:
     changed = in_three(
         ACROSS,
