@@ -129,9 +129,9 @@ class Keeping:
         """Purge what an unsafe request has made untrue, before its answer leaves."""
         slots: list[int] = []
         for target in gone.targets:
-            slots += tag_slots("url", plan.rules.keys.target(target), tenant=plan.tenant)
+            slots += tag_slots("url", plan.rules.keys.target(target))
         for group in gone.groups:
-            slots += tag_slots("group", f"{plan.origin} {group}", tenant=plan.tenant)
+            slots += tag_slots("group", f"{plan.origin} {group}")
         if slots:
             await self.space.purge(slots)
 
