@@ -35,7 +35,7 @@ class PlainReading(RequestHandler):
 
     __slots__ = ("_missing", "_plain", "busy", "task", "upload")
 
-    def __init__(self, manager: AiohttpServer, limit: int) -> None:
+    def __init__(self, manager: AiohttpServer, limit: int, plain: PlainReader) -> None:
         super().__init__(
             manager,
             loop=asyncio.get_running_loop(),
@@ -47,7 +47,7 @@ class PlainReading(RequestHandler):
             read_bufsize=WRITE_HIGH,
             auto_decompress=False,
         )
-        self._plain: PlainReader | None = PlainReader(limit)
+        self._plain: PlainReader | None = plain
         self._missing = 0
         self.busy = False
         self.task: asyncio.Task[None] | None = None
@@ -57,28 +57,38 @@ class PlainReading(RequestHandler):
         """Serve one request, read by whichever reader."""
         raise NotImplementedError
 
-    def _read_plain(self, data: bytes) -> bytes:
-        """Take a plain request, or more of its body; return what is neither, for aiohttp's parser."""
+    def _read_other(self, data: bytes) -> None:
+        """Take bytes that are no plain request."""
+        raise NotImplementedError
+
+    def _parse(self, data: bytes) -> None:
+        """Have aiohttp's parser read bytes; what it finds stands in its queue."""
+        super().data_received(data)
+
+    def data_received(self, data: bytes) -> None:
         plain = self._plain
         if plain is None or self._close or self._force_close:
-            return data
+            self._read_other(data)
+            return
         if self._missing:
             data = self._take_more(data)
-        elif data and not self.busy and (request := plain.read(data)) is not None:
-            self._take(request)
-            return b""
+        elif data and not self.busy:
+            request = plain.read(data)
+            if request is not None:
+                self.busy = True
+                payload = self._take_part(request) if request.missing else request.body
+                self.task = self._loop.create_task(self._serve(request, payload))
+                return
         if data:
             self._plain = None
-        return data
+            self._read_other(data)
 
-    def _take(self, request: PlainRequest) -> None:
-        self.busy = True
-        payload: Payload = request.body
-        if request.missing:
-            self._missing = request.missing
-            self.upload = payload = StreamReader(self, WRITE_HIGH, loop=self._loop)
-            payload.feed_data(request.body)
-        self.task = self._loop.create_task(self._serve(request, payload))
+    def _take_part(self, request: PlainRequest) -> StreamReader:
+        """Pass on the beginning of a body."""
+        self._missing = request.missing
+        self.upload = upload = StreamReader(self, WRITE_HIGH, loop=self._loop)
+        upload.feed_data(request.body)
+        return upload
 
     def _take_more(self, data: bytes) -> bytes:
         """Pass on what is missing of a body; return what stands behind it."""

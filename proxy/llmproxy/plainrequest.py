@@ -22,8 +22,7 @@ _MOST_FIELDS = 128
 #: Digits of a length: what fits in any integer on the way.
 _MOST_DIGITS = 15
 
-# One for the beginning of a request, one for the end of its head.
-_MARKS = (None, None)
+_NONE = -(1 << 62)
 
 
 class PlainRequest:
@@ -44,63 +43,63 @@ class PlainRequest:
 
 
 class PlainReader:
-    """Reads plain requests, each from one read. Once it has declined something it must not be asked again."""
+    """Reads plain requests, each from one read, for any number of connections."""
 
-    __slots__ = ("_fields", "_heard", "_limit", "_marks", "_parser", "_parts")
+    __slots__ = ("_dirty", "_fields", "_heard", "_limit", "_parser", "_targets")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._parts: list[bytes] = []
+        self._targets: list[bytes] = []
         self._fields: list[RawHeader] = []
-        self._marks: list[None] = [*_MARKS]
-        add, take_mark = self._fields.append, self._marks.pop
+        add = self._fields.append
         self._heard = SimpleNamespace(
-            on_message_begin=take_mark,  # of a second request too, which finds no mark and so ends the reading
-            on_url=self._parts.append,
+            on_url=self._targets.append,
             on_header=lambda name, value: add((name, value.rstrip(b" \t"))),
-            on_headers_complete=take_mark,
-            on_body=self._parts.append,
         )
         self._parser = httptools.HttpRequestParser(self._heard)
+        self._dirty = False
 
     def read(self, data: bytes) -> PlainRequest | None:
         """Return the request that stands in `data`, or None if anything else does."""
-        if len(data) > self._limit and not 0 < data.find(b"\r\n\r\n") < self._limit:
+        end = data.find(b"\r\n\r\n") + 4
+        if not 4 < end <= self._limit:
             return None
+        if self._dirty:
+            self._forget()
+        self._dirty = True
         try:
             self._parser.feed_data(data)
         except (httptools.HttpParserError, httptools.HttpParserUpgrade):
             return None
-        if self._marks:
-            return None
-        self._marks += _MARKS
-        fields, parts = self._fields.copy(), self._parts
+        headers, targets = Headers(self._fields.copy()), self._targets
         self._fields.clear()
-        target, body = parts[0], parts[1] if len(parts) == 2 else b"".join(parts[1:])
-        parts.clear()
-        headers = Headers(fields)
-        headers.index = index = {name.lower(): value for name, value in fields}
+        headers.index = index = {name.lower(): value for name, value in headers.raw}
         method = _METHODS.get(self._parser.get_method())
-        length = _length(index)
-        if method is None or length < 0 or len(index) != len(fields) or len(fields) > _MOST_FIELDS:
+        missing = end + _length(index, len(headers.raw)) - len(data)
+        if method is None or missing < 0 or len(targets) != 1:
             return None
+        target = targets.pop()
         version_at = len(method) + 1 + len(target)
         if target[:1] != b"/" or not target.isascii() or not data.startswith(b" HTTP/1.1\r\n", version_at):
             return None
-        missing = length - len(body)
-        if missing:
-            # The rest is counted, not parsed.
-            self._parser = httptools.HttpRequestParser(self._heard)
-        return PlainRequest(method, target.decode("ascii"), headers, body, missing)
+        # What is missing is counted, not parsed.
+        self._dirty = missing > 0
+        return PlainRequest(method, target.decode("ascii"), headers, data[end:], missing)
+
+    def _forget(self) -> None:
+        """Be ready for another request, whatever was read."""
+        self._fields.clear()
+        self._targets.clear()
+        self._parser = httptools.HttpRequestParser(self._heard)
 
 
-def _length(index: dict[bytes, bytes]) -> int:
-    """Return the length of the body that a head announces; -1 if anything in it is rare."""
-    if b"host" not in index or not _RARE.isdisjoint(index):
-        return -1
+def _length(index: dict[bytes, bytes], count: int) -> int:
+    """Return the length of the body that a head of `count` fields announces; less than none if anything is rare."""
+    if len(index) != count or count > _MOST_FIELDS or b"host" not in index or not _RARE.isdisjoint(index):
+        return _NONE
     if b"connection" in index and index[b"connection"].lower() != b"keep-alive":
-        return -1
+        return _NONE
     length = index.get(b"content-length")
     if length is None:
         return 0
-    return int(length) if length.isdigit() and len(length) <= _MOST_DIGITS else -1
+    return int(length) if length.isdigit() and len(length) <= _MOST_DIGITS else _NONE

@@ -24,6 +24,7 @@ from llmproxy.errors import BadRequest
 from llmproxy.forwarded import TrustedProxies
 from llmproxy.identity import Names
 from llmproxy.plainreading import Message, Payload, PlainReading
+from llmproxy.plainrequest import PlainReader
 from llmproxy.sweep import Watchlist
 from llmproxy.turns import take_turn
 
@@ -54,8 +55,10 @@ class Front:
     draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
     id_header: bytes = b""
+    plain: PlainReader = field(init=False)
 
     def __post_init__(self) -> None:
+        self.plain = PlainReader(self.settings.max_header_size)
         self.id_header = self.settings.request_id_header.encode()
 
     def drain(self) -> None:
@@ -98,7 +101,7 @@ class ClientConnection(PlainReading):
 
     def __init__(self, manager: Listening, front: Front) -> None:
         limit = front.settings.max_header_size
-        super().__init__(manager, limit)
+        super().__init__(manager, limit, front.plain)
         self.front = front
         self._line = b""
         self._head = 0
@@ -121,13 +124,11 @@ class ClientConnection(PlainReading):
         cast("AiohttpServer", self._manager).connection_made(self, transport)
         self.front.watch.opened(self)
 
-    def data_received(self, data: bytes) -> None:
-        if self._plain is not None and not (data := self._read_plain(data)):
-            return
+    def _read_other(self, data: bytes) -> None:
         if self._messages and not isinstance(self._messages[-1][0], RawRequestMessage):
             # What stands behind broken bytes is nothing, and would only fill the queue.
             return
-        super().data_received(data)
+        self._parse(data)
         if not self._messages:
             if not self.busy and data:
                 self._begin(data)

@@ -195,6 +195,22 @@ def test_what_is_taken_is_read_alike_by_aiohttp(data):
     check(data)
 
 
+@given(st.lists(st.one_of(mutated(), st.sampled_from([GET, POST])), min_size=2, max_size=4))
+def test_nothing_of_a_connection_is_left_for_the_next(sent):
+    reader = PlainReader(LIMIT)
+    found = [reader.read(data) for data in sent]
+
+    for data, request in zip(sent, found, strict=True):
+        alone = PlainReader(LIMIT).read(data)
+        assert (request is None) == (alone is None)
+        if request is not None:
+            assert request.headers.raw == alone.headers.raw
+            assert all(
+                getattr(request, name) == getattr(alone, name)
+                for name in ("method", "path", "body", "missing")
+            )
+
+
 @given(st.lists(st.sampled_from([GET, POST, POST.replace(b"hello", b"HELLO")]), min_size=1, max_size=4))
 def test_one_after_the_other_is_taken(sent):
     reader = PlainReader(LIMIT)
@@ -240,6 +256,11 @@ def test_what_is_rare_is_declined(field):
 @pytest.mark.parametrize(
     "data",
     [
+        GET + b"\r\n",
+        GET + b"\r",
+        POST + b"\n",
+        b"\r\n\r\n",
+        b"\r\n\r\n" + GET,
         GET + GET,
         GET + b"G",
         POST + GET,
