@@ -41,6 +41,9 @@ __all__ = ["Flights", "Landed"]
 _MOMENT: Final = 0.02
 _MOMENTS: Final = 100
 
+#: Seconds for which a caller waits that would rather not.
+_NO_TIME: Final = 1e-6
+
 #: Seconds that a caller waits for another's answer before it makes its own call.
 WAIT_LIMIT: Final = 60.0
 
@@ -121,7 +124,7 @@ class Flights:
         Raises:
             Exception: what `fetch` raised, this caller's own or, if the upstream failed twice, another's.
         """
-        seat = Seat(exchange, fetch, shareable, keep, recheck, variant, wait_limit)
+        seat = Seat(exchange, fetch, shareable, keep, recheck, variant, wait_limit or _NO_TIME)
         if key in self.misses.until and key in self.misses:
             return await self._go_alone(key, seat)
         ident = key if not epoch else b"%d\0%b" % (epoch, key)

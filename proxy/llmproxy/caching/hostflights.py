@@ -8,6 +8,7 @@ the file, so each file is opened once and stays open; a forked child has none of
 
 from __future__ import annotations
 
+import errno
 import fcntl
 import mmap
 import os
@@ -94,15 +95,17 @@ class HostFlights:
         file = self._files.get(place % _FILES)
         try:
             fcntl.lockf(self._open(place) if file is None else file, _TRY, 1, place)
-        except OSError:  # somebody else's, or no lock is to be had: it is asked for again, or done without
-            return False
+        except OSError as error:
+            # Where no lock is to be had at all, each worker does without.
+            return error.errno not in {errno.EAGAIN, errno.EACCES}
         self._mine.add(place)
         return True
 
     def release(self, place: int) -> None:
         """Give a place back that was claimed."""
-        self._mine.discard(place)
-        fcntl.lockf(self._files[place % _FILES], fcntl.LOCK_UN, 1, place)
+        if place in self._mine:
+            self._mine.discard(place)
+            fcntl.lockf(self._files[place % _FILES], fcntl.LOCK_UN, 1, place)
 
     def holder(self, place: int) -> Peer | None:
         """Return the other worker that has a place, None if nobody has or it cannot be reached."""

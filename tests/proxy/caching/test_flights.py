@@ -639,6 +639,14 @@ async def test_a_follower_that_has_waited_for_long_enough_goes_alone(site: Site)
     assert roles([leader, follower]) == ["led", "alone"]
 
 
+async def test_a_caller_that_would_not_wait_does_not(site: Site) -> None:
+    _ = await site.callers(1)
+    _ = site.caller(wait_limit=0)
+    await asyncio.sleep(0.01)
+
+    assert len(site.upstream.calls) == 2
+
+
 async def test_a_promoted_follower_has_all_the_time_its_call_takes(site: Site) -> None:
     leader = site.caller()
     await turn()
