@@ -66,7 +66,8 @@ class Cache:
             return await self._past(exchange, plan, call_next)
         if plan.refreshes and plan.kept is not None:
             outcome = plan.use if plan.use == "stale" else "hit"
-            reply = await self._serving.serve(exchange, plan, plan.kept, outcome)
+            age = plan.kept.age(self._clock.wall())
+            reply = await self._serving.serve(exchange, plan, plan.kept, outcome, age=age)
             if reply is not None:
                 exchange.outcome.cache = exchange.outcome.result = "hit"
                 self._refresh_behind(exchange, plan, call_next)
@@ -132,9 +133,7 @@ class Cache:
         age = kept.age(wall)
         if place is None or kept.entry.stored <= since or age >= kept.about.lifetime:
             return None
-        reply = kept.reply(place, [(b"Age", b"%d" % age)])
-        reply.body = bytes(kept.body(place))
-        return reply
+        return kept.reply(place, [(b"Age", b"%d" % age)])
 
     async def _in_place_of(self, exchange: Exchange, plan: Plan, status: int) -> Reply | None:
         """Return the stale answer that may be given in place of an error."""
@@ -145,11 +144,13 @@ class Cache:
         if not serves_on_error(age, kept.about.lifetime, plan.policy.terms.stale_if_error):
             return None
         exchange.outcome.cache = exchange.outcome.result = "hit"
-        return await self._serving.serve(exchange, plan, kept, "stale", failed=status)
+        return await self._serving.serve(exchange, plan, kept, "stale", age=age, failed=status)
 
     # Behind a caller's back.
 
     def _refresh_behind(self, exchange: Exchange, plan: Plan, call_next: CallNext) -> None:
+        if plan.control.only_if_cached:
+            return
         if plan.key not in self._refreshing and len(self._refreshing) < _MOST_REFRESHES:
             self._refreshing.add(plan.key)
             self._runtime.spawn(self._refresh(exchange, plan, call_next), name="refresh")

@@ -92,6 +92,7 @@ class Filling:
             self._meters.stored(route, why)
             return None
         self._meters.stored(route, "stored", len(whole.body))
+        self._plan.tell(stored=True)
         return self._put(whole)
 
     async def _put(self, whole: StoredReply) -> None:

@@ -12,7 +12,7 @@ from llmproxy_cache.control import Control
 Use = Literal["fresh", "early", "stale", "ask"]
 
 #: Beyond so many times the seconds that an answer takes, nobody's turn comes early: once in 10^8 draws.
-_FAR: Final = 18.5
+FAR: Final = 18.5
 
 
 def use_of(
@@ -44,7 +44,7 @@ def use_of(
     left = lifetime - age
     if not soft and left > control.min_fresh:
         wide = seconds * beta
-        return "early" if left < wide * _FAR and left <= -wide * log(draw) else "fresh"
+        return "early" if left < wide * FAR and left <= -wide * log(draw) else "fresh"
     if control.min_fresh:
         return "ask"
     if control.max_stale is not None and -left <= control.max_stale and not soft:

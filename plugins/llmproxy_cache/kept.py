@@ -7,7 +7,7 @@ header fields are the entry's own.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import msgspec
 
@@ -90,24 +90,21 @@ class Kept(NamedTuple):
                 return place
         return None
 
-    def body(self, place: int) -> bytes | memoryview:
-        """Return the body of one form, uncopied."""
+    def body(self, place: int) -> bytes:
+        """Return the body of one form: bytes, for other plugins may look at it."""
         forms = self.about.forms
-        if len(forms) == 1:
-            return self.entry.body
         start = forms[place - 1].end if place else 0
-        return self.entry.body[start : forms[place].end]
+        return bytes(self.entry.body[start : forms[place].end])
 
     def reply(self, place: int, added: Sequence[RawHeader] = ()) -> Reply:
         """Return one form as a reply, with further header fields."""
         fields = self.about.forms[place].fields if place else self.entry.fields
-        body: Any = self.body(place)
-        return Reply(self.entry.status, StoredHeaders(fields, added), body)
+        return Reply(self.entry.status, StoredHeaders(fields, added), self.body(place))
 
     def stored(self, place: int) -> StoredReply:
         """Return one form as a reply that can be told in another."""
         fields = self.about.forms[place].fields if place else self.entry.fields
-        return StoredReply(self.entry.status, StoredHeaders(fields).raw, bytes(self.body(place)))
+        return StoredReply(self.entry.status, StoredHeaders(fields).raw, self.body(place))
 
     def source(self, form: Form) -> int:
         """Return from which of its forms another is best derived: one of the same call, else the provider's own."""

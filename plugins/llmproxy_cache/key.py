@@ -35,16 +35,21 @@ class Unreadable(ValueError):
     """The body is no JSON that could be compared."""
 
 
-class Keyed(NamedTuple):
+class Keyed:
     """What is asked, as a digest, and what matters of it to a cache.
 
-    `form` is the one that the caller asked for; `refusal` says why the answer must not be kept, if it must not.
+    `form` is the one that the caller asked for; `refusal` says why the answer must not be kept, if it must not. `keys`
+    are store keys that were made of it, by tenant.
     """
 
-    digest: bytes
-    facts: Facts
-    form: Form | None = None
-    refusal: str = ""
+    __slots__ = ("digest", "facts", "form", "keys", "refusal")
+
+    def __init__(self, digest: bytes, facts: Facts, form: Form | None = None, refusal: str = "") -> None:
+        self.digest = digest
+        self.facts = facts
+        self.form = form
+        self.refusal = refusal
+        self.keys: dict[str, bytes] = {}
 
 
 class Named(NamedTuple):
@@ -101,7 +106,7 @@ class KeyMaker:
             body if len(body) <= _SMALL else blake2b(body).digest(),
             exchange.request.target,
             exchange.model,
-            *[(each.upstream, each.model) for each in exchange.endpoints],
+            _places(exchange.endpoints),
             fields,
             None if rules is not None else index.get(b"content-type"),
         )
@@ -249,6 +254,13 @@ def _query(query: str, rules: KeyRules | None) -> str:
     if not query or rules is None or not rules.form_query:
         return query
     return "&".join(pair for pair in query.split("&") if pair.partition("=")[0] not in rules.form_query)
+
+
+def _places(endpoints: Sequence[Endpoint]) -> Any:
+    """Return what tells one list of endpoints from another; nearly always there is one."""
+    if len(endpoints) == 1:
+        return endpoints[0].upstream, endpoints[0].model
+    return tuple([(each.upstream, each.model) for each in endpoints])
 
 
 def _upstreams(endpoints: Sequence[Endpoint]) -> str:

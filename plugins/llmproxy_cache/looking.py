@@ -6,9 +6,9 @@ from random import random, randrange
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import CacheStatus, Clock, Exchange, GatewayError, Reply
-from llmproxy_cache.control import control_of
+from llmproxy_cache.control import NOTHING, control_of
 from llmproxy_cache.finding import Finding
-from llmproxy_cache.freshness import Use, use_of
+from llmproxy_cache.freshness import FAR, Use, use_of
 from llmproxy_cache.kept import Kept
 from llmproxy_cache.key import Unreadable
 from llmproxy_cache.plan import PLAN, Plan
@@ -47,12 +47,14 @@ class Looking:
         return reply
 
     async def _judge(self, exchange: Exchange, plan: Plan, kept: Kept) -> Reply | None:
-        use = self._use(plan, kept)
+        age = kept.age(self._clock.wall())
+        use = self._use(plan, kept, age)
         if use in ("stale", "ask") and (newer := await self._finding.newer(plan, kept)) is not None:
-            kept, use = newer, self._use(plan, newer)
+            kept, age = newer, newer.age(self._clock.wall())
+            use = self._use(plan, kept, age)
         plan.kept, plan.use = kept, use
         if use == "fresh":
-            return await self._serving.serve(exchange, plan, kept, "hit")
+            return await self._serving.serve(exchange, plan, kept, "hit", age=age)
         if use == "ask":
             wanted = plan.control.refresh or plan.control.max_age is not None
             plan.status = CacheStatus("request" if wanted else "stale")
@@ -72,12 +74,11 @@ class Looking:
             return "unreadable"
         if keyed.refusal:
             return keyed.refusal
-        key = policy.key(exchange, keyed.digest, keyed.facts, plan.control)
+        key = policy.key(exchange, keyed, plan.control)
         if isinstance(key, str):
             return key
-        variants = policy.variants(keyed.facts)
-        if variants > 1:
-            key = b"%bv%d" % (key, randrange(variants))  # noqa: S311  # no secret
+        if policy.settings.variants > 1 and not keyed.facts.settled:
+            key = b"%bv%d" % (key, randrange(policy.settings.variants))  # noqa: S311  # no secret
         plan.key = key
         plan.form = keyed.form
         plan.lifetime = policy.lifetime(plan.control)
@@ -86,16 +87,19 @@ class Looking:
             plan.tags = _tags(exchange.request.headers.index.get(policy.tags_header))
         return ""
 
-    def _use(self, plan: Plan, kept: Kept) -> Use:
+    def _use(self, plan: Plan, kept: Kept, age: float) -> Use:
         policy, about = plan.policy, kept.about
+        lifetime, beta = min(about.lifetime, policy.most), policy.settings.early_refresh
+        if plan.control is NOTHING and not kept.soft and lifetime - age > about.seconds * beta * FAR:
+            return "fresh"
         return use_of(
-            kept.age(self._clock.wall()),
-            min(about.lifetime, policy.most),
+            age,
+            lifetime,
             policy.terms.stale_while_revalidate,
             plan.control,
             soft=kept.soft,
             seconds=about.seconds,
-            beta=policy.settings.early_refresh,
+            beta=beta,
             draw=1.0 - random(),  # noqa: S311  # likewise
         )
 

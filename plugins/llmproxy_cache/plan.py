@@ -21,45 +21,28 @@ class Plan:
     answer is made anew.
     """
 
-    __slots__ = (
-        "body",
-        "control",
-        "facts",
-        "form",
-        "kept",
-        "key",
-        "lifetime",
-        "mark",
-        "model",
-        "policy",
-        "refreshes",
-        "started",
-        "status",
-        "tags",
-        "use",
-        "written",
-    )
+    # Most of these stay as they are in most requests: they are looked up on the class until they are known.
+    key = b""
+    #: What the key was made of.
+    body = b""
+    form: Form | None = None
+    kept: Kept | None = None
+    use: Use = "ask"
+    refreshes = False
+    lifetime = 0.0
+    tags: tuple[str, ...] = ()
+    #: The upstream's model that the key is about; another's answer is another answer.
+    model: str | None = None
+    #: When the upstream was asked: as purges count, and in seconds on the gateway's clock.
+    mark: Mark | None = None
+    started = 0.0
+    #: Whether the reply says already how it was cached.
+    written = False
 
     def __init__(self, policy: Policy, control: Control, status: CacheStatus) -> None:
         self.policy = policy
         self.control = control
         self.status = status
-        self.key = b""
-        #: What the key was made of.
-        self.body = b""
-        self.form: Form | None = None
-        self.kept: Kept | None = None
-        self.use: Use = "ask"
-        self.refreshes = False
-        self.lifetime = 0.0
-        self.tags: tuple[str, ...] = ()
-        #: The upstream's model that the key is about; another's answer is another answer.
-        self.model: str | None = None
-        #: When the upstream was asked: as purges count, and in seconds on the gateway's clock.
-        self.mark: Mark | None = None
-        self.started = 0.0
-        #: Whether the reply says already how it was cached.
-        self.written = False
 
     def again(self) -> Plan:
         """Return a plan that asks for the same anew, for nobody's caller."""

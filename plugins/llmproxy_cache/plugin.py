@@ -13,10 +13,12 @@ from llmproxy.plugin import (
     Plugin,
     Reply,
     Runtime,
+    UpstreamRequest,
     hookimpl,
 )
 from llmproxy_cache.cache import Cache
 from llmproxy_cache.config import CacheConfig, CacheRoute
+from llmproxy_cache.control import FIELD
 from llmproxy_cache.finding import Finding
 from llmproxy_cache.looking import Looking
 from llmproxy_cache.policy import Policy
@@ -61,6 +63,14 @@ class CachePlugin(Plugin[CacheConfig]):
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
         """Ask the upstream, once for all who wait; keep what is good."""
         return await self._cache.answer(exchange, call_next)
+
+    @hookimpl
+    async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
+        """Take out what was said to this cache alone."""
+        index = request.headers.index
+        for name in (FIELD, self._policy_of(exchange).tags_header):
+            if name in index:
+                request.headers.remove(name)
 
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:

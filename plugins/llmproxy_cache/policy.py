@@ -9,13 +9,16 @@ import orjson
 from llmproxy.plugin import Caller, Exchange, Form, Scope, terms_of
 from llmproxy_cache.control import Control
 from llmproxy_cache.determinism import Facts, why_not
-from llmproxy_cache.key import KeyMaker, final_key
+from llmproxy_cache.key import Keyed, KeyMaker, final_key
 from llmproxy_cache.normalise import Normaliser
 
 if TYPE_CHECKING:
     from collections.abc import Callable
 
     from llmproxy_cache.config import CacheRoute
+
+#: Tenants whose keys of one question are remembered.
+_REMEMBERED: Final = 16
 
 #: Scopes that part callers of one tenant.
 _WITHIN: Final = ("end-user", "key", "team")
@@ -35,6 +38,8 @@ class Policy:
         self.most = max(terms.ttl, self.longest)
         self.downstream = settings.downstream.encode()
         self.tags_header = settings.tags_header.lower().encode()
+        #: Whether tenant and route alone say who shares, unless a caller wants it otherwise.
+        self._plain = terms.scope in ("tenant", "public")
         self._allow = frozenset(settings.allow)
         self.maker = KeyMaker(
             Normaliser(settings.normalise),
@@ -52,10 +57,6 @@ class Policy:
         """Return for how many seconds an answer is fresh, as the caller wishes within what the route allows."""
         return self.terms.ttl if control.ttl is None else min(control.ttl, self.longest)
 
-    def variants(self, facts: Facts) -> int:
-        """Return how many answers are kept: one where all would be the same."""
-        return 1 if facts.settled else self.settings.variants
-
     def scope(self, control: Control) -> tuple[Scope, ...]:
         """Return who shares: as the route says, and narrower where the caller wants it."""
         own, asked = self.terms.scope, control.scope
@@ -65,19 +66,29 @@ class Policy:
             return (asked,)
         return (own, asked) if asked in _WITHIN else (own,)
 
-    def key(self, exchange: Exchange, digest: bytes, facts: Facts, control: Control) -> bytes | str:
+    def key(self, exchange: Exchange, keyed: Keyed, control: Control) -> bytes | str:
         """Return the store key of an answer, or why it must not be kept."""
-        scopes = self.scope(control)
-        caller = exchange.caller
+        tenant = exchange.caller.tenant
+        if self._plain and control.scope is None:
+            known = keyed.keys.get(tenant)
+            if known is None:
+                known = final_key(tenant, self.route, keyed.digest, self.terms.scope)
+                if len(keyed.keys) < _REMEMBERED:
+                    keyed.keys[tenant] = known
+            return known
+        return self._key_within(exchange.caller, keyed, self.scope(control))
+
+    def _key_within(self, caller: Caller, keyed: Keyed, scopes: tuple[Scope, ...]) -> bytes | str:
         if scopes in (("tenant",), ("public",)):
-            return final_key(caller.tenant, self.route, digest, scopes[0])
+            return final_key(caller.tenant, self.route, keyed.digest, scopes[0])
         sharers = []
         for scope in scopes:
-            sharer = _sharer(caller, facts, scope)
+            sharer = _sharer(caller, keyed.facts, scope)
             if not sharer:
                 return f"no-{scope}"
             sharers.append(sharer)
-        return final_key(caller.tenant, self.route, digest, "+".join(scopes), orjson.dumps(sharers).decode())
+        told = orjson.dumps(sharers).decode()
+        return final_key(caller.tenant, self.route, keyed.digest, "+".join(scopes), told)
 
     def reasons(self) -> dict[str, str]:
         """Say what holds on the route, and why."""

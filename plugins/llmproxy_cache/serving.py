@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from math import floor
 from typing import TYPE_CHECKING, Literal
 
-from llmproxy.plugin import CacheMeters, CacheStatus, Exchange, Headers, RawHeader, Reply, replay
+from llmproxy.plugin import Body, CacheMeters, CacheStatus, Exchange, Headers, RawHeader, Reply, replay
 from llmproxy_cache.kept import Kept, read
 
 if TYPE_CHECKING:
@@ -29,11 +30,18 @@ class Serving:
         self._name = name
 
     async def serve(
-        self, exchange: Exchange, plan: Plan, kept: Kept, outcome: Literal["hit", "stale"], *, failed: int = 0
+        self,
+        exchange: Exchange,
+        plan: Plan,
+        kept: Kept,
+        outcome: Literal["hit", "stale"],
+        *,
+        age: float,
+        failed: int = 0,
     ) -> Reply | None:
         """Return the reply that a kept answer gives this caller; None where it cannot be told in the caller's form.
 
-        `failed` is the status of the error that it is given in place of.
+        `age` is in seconds; `failed` is the status of the error that it is given in place of.
         """
         place = 0 if plan.form is None else kept.place(plan.form)
         if place is None and plan.form is not None:
@@ -41,32 +49,27 @@ class Serving:
             if told is None:
                 return None
             kept, place = told
-        age = kept.age(self._clock.wall())
-        left = int(kept.about.lifetime - age)
-        plan.status = CacheStatus(ttl=left)
-        if failed:
-            plan.status = CacheStatus("stale", forward_status=failed, ttl=left, detail="stale-if-error")
-        reply = self._reply(plan, kept, place or 0, age)
+        reply = self._reply(plan, kept, place or 0, self._told(plan, kept, age, failed))
         plan.written = True
-        self._count(exchange, plan, kept, outcome, len(kept.body(place or 0)))
-        return reply
-
-    def _count(
-        self, exchange: Exchange, plan: Plan, kept: Kept, outcome: Literal["hit", "stale"], size: int
-    ) -> None:
         seconds = self._clock.now() - exchange.started
         meters, route, about = self._meters, plan.policy.route, kept.about
         meters.answered(route, outcome, seconds)
-        meters.served(kept.age(self._clock.wall()), size)
+        meters.served(age, len(reply.body) if not isinstance(reply.body, Body) else 0)
         if about.usage:
             meters.saved(route, about.tokens, max(about.cost, 0), about.seconds - seconds)
+        return reply
 
-    def _reply(self, plan: Plan, kept: Kept, place: int, age: float) -> Reply:
-        added: list[RawHeader] = [
-            (b"Age", b"%d" % age),
-            (b"Cache-Status", plan.status.value(self._name)),
-            (b"Cache-Control", plan.policy.downstream),
-        ]
+    def _told(self, plan: Plan, kept: Kept, age: float, failed: int) -> list[RawHeader]:
+        """Return the header fields that are added to a kept answer for one caller."""
+        left = floor(kept.about.lifetime - age)
+        if failed:
+            told = CacheStatus("stale", forward_status=failed, ttl=left, detail="stale-if-error")
+            status = told.value(self._name)
+        else:
+            status = b"%b; hit; ttl=%d" % (self._name, left)  # as CacheStatus says it, which takes longer
+        return [(b"Age", b"%d" % age), (b"Cache-Status", status), (b"Cache-Control", plan.policy.downstream)]
+
+    def _reply(self, plan: Plan, kept: Kept, place: int, added: list[RawHeader]) -> Reply:
         pace = kept.about.forms[0].pace
         if not pace or plan.policy.settings.pace == "at-once" or not kept.about.forms[place].streamed:
             return kept.reply(place, added)

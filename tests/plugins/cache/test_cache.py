@@ -6,11 +6,14 @@ import asyncio
 
 import pytest
 from tests.plugins.cache.talking import (
+    ASK,
     KEEP,
     answering,
     bench,
+    chunks,
     completion,
     status,
+    streaming,
 )
 
 from llmproxy.plugin import tag_slots
@@ -80,3 +83,34 @@ async def test_a_purge_takes_answers_by_their_tags() -> None:
         await space.purge(tag_slots("tag", "docs", tenant="other"))
 
         assert "hit" in status(await b.ask())
+
+
+async def test_a_purge_covers_an_answer_that_is_on_its_way() -> None:
+    streamed = {**ASK, "stream": True}
+    async with bench(streaming(*chunks("Pa", "ris"), delay=0.05), **KEEP) as b:
+        (space,) = b.serving.generation.process.spaces.find().values()
+        asking = asyncio.create_task(b.ask(streamed))
+        await b.upstream.received(1)
+        await space.purge(tag_slots("route", "test"))
+        late = await b.ask(streamed)
+        early = await asking
+
+        assert b.calls == 2
+        assert early.body == late.body
+        assert "hit" in status(await b.ask(streamed))
+
+
+async def test_a_caller_who_leaves_harms_nobody() -> None:
+    streamed = {**ASK, "stream": True}
+    async with bench(streaming(*chunks("Pa", "ris"), delay=0.05), **KEEP) as b:
+        leader = asyncio.create_task(b.ask(streamed))
+        await b.upstream.received(1)
+        follower = asyncio.create_task(b.ask(streamed))
+        await asyncio.sleep(0.06)
+        leader.cancel()
+        served = await follower
+
+        assert served.broken is None
+        assert b"ris" in served.body
+        assert b.calls == 1
+        assert "hit" in status(await b.ask(streamed))

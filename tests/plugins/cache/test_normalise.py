@@ -124,9 +124,7 @@ def test_a_pattern_that_could_be_slow_or_is_broken_is_refused(pattern: str) -> N
     assert refused.value.path == "patterns[0]"
 
 
-@pytest.mark.parametrize(
-    "pattern", [*PRESETS.values(), r"ticket-\d{1,12}", r"(?:ab|cd){3}", r"v\d\.\d(?:\.\d)?"]
-)
+@pytest.mark.parametrize("pattern", [r"ticket-\d{1,12}", r"(?:ab|cd){3}", r"v\d\.\d(?:\.\d)?"])
 def test_bounded_patterns_pass(pattern: str) -> None:
     refuse_slow(pattern, "here")
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from tests.plugins.cache.talking import (
     ASK,
     KEEP,
@@ -86,3 +88,32 @@ async def test_dialects_share_an_answer_where_the_route_says_so() -> None:
             body(other)["content"] == [{"type": "text", "text": "Paris", "citations": None}]
             or body(other)["content"][0]["text"] == "Paris"
         )
+
+
+MESSAGES: dict[str, Any] = {
+    "model": "gpt-4o-mini",
+    "max_tokens": 50,
+    "messages": [{"role": "user", "content": "What is the capital of France?"}],
+    "temperature": 0,
+}
+
+
+async def test_the_providers_own_words_are_kept_beside_a_translation() -> None:
+    async with bench(answering(completion()), **KEEP, across_dialects=True) as b:
+        told = await b.ask(MESSAGES, "/v1/messages", anthropic_version="2023-06-01")
+        chat = await b.ask({**ASK, "max_tokens": 50})
+        again = await b.ask(MESSAGES, "/v1/messages", anthropic_version="2023-06-01")
+
+        assert b.calls == 1
+        assert body(chat) == completion()
+        assert body(again) == body(told)
+
+
+async def test_a_stream_can_leave_at_the_pace_at_which_it_came() -> None:
+    streamed = {**ASK, "stream": True, "stream_options": {"include_usage": True}}
+    async with bench(streaming(*chunks("Pa", "ris"), delay=0.01), **KEEP, pace="recorded") as b:
+        first, second = await b.ask(streamed), await b.ask(streamed)
+
+        assert b.calls == 1
+        assert "hit" in status(second)
+        assert second.body == first.body
