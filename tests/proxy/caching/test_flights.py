@@ -1,8 +1,12 @@
 import asyncio
+import random
+import re
 from collections.abc import Callable
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from llmproxy.body import Body
 from llmproxy.caching.flights import Flights
@@ -766,3 +770,119 @@ async def test_those_of_one_name_are_one_for_all_generations(runtimes: list[Runt
         same, another = first is second, other is first
 
     assert (same, another) == (True, False)
+
+
+# Everything at once.
+
+
+class Chaos:
+    """Callers and an upstream that do whatever chance says."""
+
+    def __init__(self, chance: random.Random) -> None:
+        self.chance = chance
+        self.site = Site(limit=chance.choice([40, 1 << 20]), misses=MissMemory(chance.choice([0.0, 60.0])))
+        self.callers: list[asyncio.Task[None]] = []
+        self.streams: dict[Body, int] = {}
+
+    async def call(self) -> None:
+        """Take the answer, or leave it; what is whole must be what was sent."""
+        private = self.chance.random() < 0.1
+        try:
+            landed = await self.site.flights.run(
+                KEY,
+                make_exchange(),
+                self.site.upstream.fetch,
+                shareable=lambda _: not private,
+                keep=self.site.upstream.keep,
+            )
+        except GatewayError:
+            return
+        number = landed.reply.headers.get("number")
+        try:
+            data = await body_of(landed)
+        except (GatewayError, ConnectionAbortedError):
+            return
+        assert re.fullmatch(rf"{number}:x*\$", data.decode())
+
+    def act(self) -> None:
+        waiting = [number for number, call in enumerate(self.site.upstream.calls) if not call.done()]
+        match self.chance.choices(["call", "leave", "answer", "stream"], [4, 1, 3, 3])[0]:
+            case "call":
+                self.callers.append(asyncio.ensure_future(self.call()))
+            case "leave" if self.callers:
+                self.chance.choice(self.callers).cancel()
+            case "answer" if waiting:
+                self.answer(self.chance.choice(waiting))
+            case "stream" if self.streams:
+                self.go_on(self.chance.choice(list(self.streams)))
+
+    def answer(self, number: int) -> None:
+        upstream = self.site.upstream
+        match self.chance.randrange(8):
+            case 0:
+                upstream.fail(upstream_error(), number)
+            case 1:
+                upstream.fail(GatewayError(429, "quota", "Too much."), number)
+            case 2:
+                upstream.answer(b"%d:$" % number, 503, number, number=str(number))
+            case 3 | 4:
+                upstream.answer(b"%d:x$" % number, 200, number, number=str(number))
+            case _:
+                body = Body(abandon=lambda: self.give_up(body))
+                self.streams[body] = number
+                upstream.answer(body, 200, number, number=str(number))
+
+    def give_up(self, body: Body) -> None:
+        self.streams.pop(body, None)
+        body.fail(ConnectionAbortedError("given up"))
+
+    def go_on(self, body: Body) -> None:
+        if not body.size:
+            body.feed(b"%d:" % self.streams[body])
+        match self.chance.randrange(4):
+            case 0:
+                del self.streams[body]
+                body.fail(upstream_error())
+            case 1:
+                self.finish(body)
+            case _:
+                body.feed(b"x" * self.chance.randrange(30))
+
+    def finish(self, body: Body) -> None:
+        if not body.size:
+            body.feed(b"%d:" % self.streams[body])
+        del self.streams[body]
+        body.feed(b"$")
+        body.end()
+
+    async def settle(self) -> None:
+        """Answer whatever is asked until all callers have gone."""
+        while not all(caller.done() for caller in self.callers):
+            for number, call in enumerate(self.site.upstream.calls):
+                if not call.done():
+                    self.site.upstream.answer(b"%d:$" % number, call=number, number=str(number))
+            for body in list(self.streams):
+                self.finish(body)
+            await asyncio.sleep(0)
+        await turn()
+
+
+@settings(max_examples=60, deadline=None)
+@given(st.integers(0, 1 << 32), st.integers(5, 100))
+async def test_whatever_happens_everybody_is_told_the_truth_and_nothing_is_left(
+    seed: int, steps: int
+) -> None:
+    chance = random.Random(seed)
+    chaos = Chaos(chance)
+    for _ in range(steps):
+        chaos.act()
+        for _ in range(chance.choice([0, 0, 1, 3])):
+            await asyncio.sleep(0)
+    await chaos.settle()
+
+    assert [caller.exception() for caller in chaos.callers if not caller.cancelled()].count(None) == sum(
+        not caller.cancelled() for caller in chaos.callers
+    )
+    assert (len(chaos.site.flights), chaos.site.flights.spool.used, chaos.streams) == (0, 0, {})
+    assert all(call.done() for call in chaos.site.upstream.calls)
+    assert all(re.fullmatch(rb"\d+:x*\$", reply.body) for reply in chaos.site.upstream.kept)
