@@ -4,7 +4,9 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from typing import Any
 
+import aiohttp
 import pytest
 
 from llmproxy.plugin import (
@@ -143,12 +145,17 @@ KEPT = ["plain", "cited", "thinking", "tools", "thinking-tools"]
 CACHED = {"plain", "thinking-tools"}
 
 
-@pytest.fixture
-async def cached(provider: StrictProvider) -> AsyncIterator[Sdks]:
-    tree = config(provider.url, plugins=[{"cache": CACHE}])
+def cached_config(provider: StrictProvider, **more: str) -> dict[str, Any]:
+    """Return a gateway that caches, before a provider of every dialect."""
+    tree = config(provider.url, plugins=[{"cache": {**CACHE, **more}}])
     tree["stores"] = {"answers": "memory://"}
     tree["plugins"]["cache"] = {"store": "answers"}
-    async with running_gateway(tree) as gateway, sdks(gateway.url) as found:
+    return tree
+
+
+@pytest.fixture
+async def cached(provider: StrictProvider) -> AsyncIterator[Sdks]:
+    async with running_gateway(cached_config(provider)) as gateway, sdks(gateway.url) as found:
         yield found
 
 
@@ -183,3 +190,22 @@ async def test_the_cache_tells_usage_at_a_streams_end_to_those_alone_who_asked_f
         assert [chunk.usage for chunk in bare if chunk.usage] == []
         assert [chunk.usage.total_tokens for chunk in full if chunk.usage] == [60]
     assert len(provider.bodies) == before
+
+
+@pytest.mark.slow
+async def test_a_kept_stream_leaves_piece_by_piece_where_the_route_says_so(provider):
+    tree = cached_config(provider, pace="recorded")
+    body = {"model": "openai/m", "stream": True, "messages": [{"role": "user", "content": "slow"}]}
+    async with running_gateway(tree) as gateway, aiohttp.ClientSession() as session:
+        came = []
+        for _ in range(2):
+            async with session.post(f"{gateway.url}/v1/chat/completions", json=body) as reply:
+                came.append([piece async for piece in reply.content.iter_any()])
+        at_once = {**body, "stream": False}
+        async with session.post(f"{gateway.url}/v1/chat/completions", json=at_once) as reply:
+            whole = await reply.json()
+
+    assert b"".join(came[0]) == b"".join(came[1])
+    assert len(came[1]) > 5
+    assert whole["choices"][0]["message"]["content"] == "Hello there, this is an answer. " * 20
+    assert len(provider.bodies) == 1
