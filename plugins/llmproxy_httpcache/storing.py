@@ -54,11 +54,15 @@ class Answer(NamedTuple):
 
 
 class Keep(NamedTuple):
-    """The answer may be stored: on these terms, for requests that agree in these fields, with these fields."""
+    """The answer may be stored: on these terms, for requests that agree in these fields, with these fields.
+
+    `last_resort` says that it may be of use long after its lifetime, where the upstream cannot be reached.
+    """
 
     terms: Terms
     vary: tuple[bytes, ...]
     fields: list[RawHeader]
+    last_resort: bool = False
 
     @property
     def keep_for(self) -> float:
@@ -66,7 +70,7 @@ class Keep(NamedTuple):
         terms = self.terms
         left = max(0.0, terms.lifetime - terms.age)
         stale = max(terms.while_revalidate, terms.if_error)
-        after = KEPT_AFTER if terms.validator or not terms.flags & NEVER_STALE else 0
+        after = KEPT_AFTER if terms.validator or self.last_resort else 0
         return min(left + max(stale, after), FOREVER)
 
 
@@ -101,7 +105,8 @@ def store(policy: Policy, asked: Asked, answer: Answer) -> Decision:
         return No("no-lifetime")
     if not terms.validator and (terms.flags & ALWAYS_ASK or not _ever_used(terms)):
         return No("never-fresh")
-    return Keep(terms, vary, _kept_fields(answer, control))
+    last_resort = policy.stale_when_disconnected and not terms.flags & NEVER_STALE
+    return Keep(terms, vary, _kept_fields(answer, control), last_resort)
 
 
 def _refusal(policy: Policy, asked: Asked, answer: Answer, control: ResponseControl) -> str:

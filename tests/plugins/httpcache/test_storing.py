@@ -152,6 +152,9 @@ def test_a_callers_no_store_is_obeyed() -> None:
 def test_an_answer_is_kept_for_as_long_as_it_can_be_of_use() -> None:
     assert _kept(_control(b"max-age=60, must-revalidate")).keep_for == 60
     assert _kept(_control(b"max-age=60", (b"ETag", b'"a"'))).keep_for > 86400
+    assert _kept(_control(b"max-age=60")).keep_for > 86400
+    assert _kept(_control(b"max-age=60"), API).keep_for == 60
+    assert _kept(_control(b"max-age=60, stale-if-error=30"), API).keep_for == 90
 
 
 PART_ASKED = Asked(method="GET", range=b"bytes=-5")
