@@ -11,7 +11,7 @@ from hypothesis import strategies as st
 from llmproxy.body import Body
 from llmproxy.caching.flights import Flights
 from llmproxy.caching.missmemory import MissMemory
-from llmproxy.caching.seats import Landed
+from llmproxy.caching.seats import Landed, discard
 from llmproxy.errors import GatewayError, ProviderError, UpstreamError
 from llmproxy.exchange import Attempt, Endpoint, Exchange
 from llmproxy.messages import Headers, Reply, StoredReply
@@ -42,6 +42,8 @@ class Upstream:
             return await call
         except asyncio.CancelledError:
             self.cancelled += 1
+            if not call.cancelled() and call.exception() is None:
+                discard(call.result())  # as a connection does
             raise
 
     def keep(self, reply: StoredReply) -> asyncio.Future[None] | None:
