@@ -57,6 +57,7 @@ class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     stale_while_revalidate: Duration | None = None
     stale_if_error: Duration | None = None
     stale_when_disconnected: bool | None = None
+    consistency: Literal["eventual", "validate", "strong"] = "eventual"
 
     def __post_init__(self) -> None:
         for index, method in enumerate(self.methods):

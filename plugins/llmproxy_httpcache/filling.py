@@ -53,7 +53,7 @@ class Filling:
     async def pass_on(self) -> Reply:
         """Return the upstream's answer as it is."""
         plan = self.plan
-        plan.mark = self._keeping.space.now()
+        plan.mark = await self._keeping.mark(plan)
         plan.requested = self._clock.wall()
         reply = await self._call(self._exchange)
         plan.tell(forward_status=reply.status)

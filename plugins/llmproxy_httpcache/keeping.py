@@ -17,7 +17,7 @@ from llmproxy_httpcache.terms import PART, pack_terms, unpack_terms
 from llmproxy_httpcache.variants import Index, pack_index, unpack_index, variant_of
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Found
+    from llmproxy.plugin import Found, Mark
     from llmproxy_httpcache.invalidating import Invalidation
 
 #: The status of an entry that is no answer but the index of several.
@@ -33,8 +33,11 @@ class Keeping:
     async def look_up(self, plan: Plan) -> None:
         """Find what is stored for a request: an answer, or the index of several and a part."""
         space = self.space
-        found = space.peek(plan.key)
-        if found is None:
+        if plan.rules.strong:
+            found = await self._sure(plan.key)
+            if found is None:
+                return
+        elif (found := space.peek(plan.key)) is None:
             if not space.waits:
                 return
             found = await space.get_far(plan.key)
@@ -57,15 +60,24 @@ class Keeping:
         if plan.rules.policy.negotiates_language and (other := index.by_language(plan.fields)) is not None:
             plan.stored = await self.variant(plan, other)
         if index.part and plan.stored is None:
-            plan.part = await self._get(of_part(plan.key))
+            plan.part = await self._get(plan, of_part(plan.key))
 
     async def variant(self, plan: Plan, selection: bytes) -> Stored | None:
         """Return one variant."""
-        return await self._get(of_variant(plan.key, selection))
+        return await self._get(plan, of_variant(plan.key, selection))
 
-    async def _get(self, key: bytes) -> Stored | None:
-        found = await self.space.get(key)
+    async def _get(self, plan: Plan, key: bytes) -> Stored | None:
+        found = await (self._sure(key) if plan.rules.strong else self.space.get(key))
         return None if found is None else _stored(key, found)
+
+    async def _sure(self, key: bytes) -> Found | None:
+        """Return what is stored as every host sees it now."""
+        found = await self.space.get_far(key)
+        return None if found is None else await self.space.confirm(found)
+
+    async def mark(self, plan: Plan) -> Mark:
+        """Return the mark of an answer whose request is sent after this call."""
+        return await self.space.mark() if plan.rules.strong else self.space.now()
 
     async def keep(self, plan: Plan, keep: Keep, status: int, body: bytes | memoryview) -> Stored | None:
         """Store an answer whose body is whole; None if the store did not take it."""

@@ -21,7 +21,9 @@ class Rules:
         "policy",
         "route",
         "safe",
+        "strong",
         "tags",
+        "validates",
     )
 
     def __init__(self, route: str, settings: HttpCacheRoute) -> None:
@@ -32,6 +34,9 @@ class Rules:
         self.methods = settings.cacheable
         self.safe = settings.safe
         self.tags = settings.tags
+        #: Whether an answer is used only as every host sees it now, and whether only as its origin does.
+        self.strong = settings.consistency == "strong"
+        self.validates = settings.consistency == "validate"
         self.max_body = settings.max_body
         self.ignored = frozenset(name.lower().encode() for name in settings.ignore.headers)
         self.keys = Keys(route, query=settings.ignore.query, fields=settings.vary)

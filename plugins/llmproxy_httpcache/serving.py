@@ -41,7 +41,10 @@ class Serving:
         plan.answered = now
         if stored is None:
             return self._part(exchange, plan, now)
-        verdict = plan.verdict = lookup(plan.asked, stored.terms, now, purged_softly=stored.soft)
+        verdict = lookup(plan.asked, stored.terms, now, purged_softly=stored.soft)
+        if rules.validates and isinstance(verdict, Fresh | Stale):
+            verdict = Validate(verdict.age, verdict.left, "stale")
+        plan.verdict = verdict
         if isinstance(verdict, Fresh):
             return self.hit(exchange, plan, stored, verdict, "hit")
         if isinstance(verdict, Stale) and not verdict.revalidate:
@@ -86,7 +89,7 @@ class Serving:
         """Look once more for a fresh answer that got into the store since; return it whole, for all who wait."""
         await self._keeping.look_up(plan)
         stored, now = plan.stored, self._clock.wall()
-        if stored is None:
+        if stored is None or plan.rules.validates:
             return None
         verdict = lookup(plan.asked, stored.terms, now, purged_softly=stored.soft)
         if not isinstance(verdict, Fresh):

@@ -5,7 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
-from llmproxy.plugin import Caller
+from llmproxy.plugin import CacheSpace, Caller
 from llmproxy.testing import FakeUpstream, PluginContract, running_route
 from llmproxy_httpcache import HttpCachePlugin
 
@@ -180,3 +180,38 @@ async def test_what_was_for_this_cache_alone_goes_no_further() -> None:
 
         assert [each.reply.headers.get("llmproxy-cache-control") for each in served] == [None] * 4
         assert stage.asked == 2
+
+
+async def test_where_answers_are_to_be_validated_the_origin_is_asked_with_each_hit() -> None:
+    origin = FakeUpstream().reply(body=b"hello", headers=[FRESH, ETAG]).reply(304, body=b"", headers=[ETAG])
+    async with staged(origin, consistency="validate") as stage:
+        served = [await stage.ask() for _ in range(3)]
+
+        assert [each.body for each in served] == [b"hello"] * 3
+        assert stage.asked == 3
+        assert origin.requests[2].header("if-none-match") == ETAG[1]
+
+
+@pytest.mark.parametrize(("consistency", "asked"), [("eventual", 1), ("strong", 3)])
+async def test_where_it_is_to_be_sure_every_host_is_asked_whether_an_answer_still_holds(
+    monkeypatch: pytest.MonkeyPatch, consistency: str, asked: int
+) -> None:
+    async def purged_elsewhere(*_: object) -> None:
+        return None
+
+    monkeypatch.setattr(CacheSpace, "confirm", purged_elsewhere)
+    origin = FakeUpstream().reply(body=b"hello", headers=[FRESH])
+    async with staged(origin, consistency=consistency) as stage:
+        for _ in range(3):
+            assert (await stage.ask()).body == b"hello"
+
+        assert stage.asked == asked
+
+
+async def test_what_every_host_takes_for_good_is_served() -> None:
+    origin = FakeUpstream().reply(body=b"hello", headers=[FRESH, ("Vary", "Accept")])
+    async with staged(origin, consistency="strong") as stage:
+        served = [await stage.ask() for _ in range(3)]
+
+        assert status(served[2]) == "llmproxy; hit"
+        assert stage.asked == 1
