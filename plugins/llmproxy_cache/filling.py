@@ -11,6 +11,7 @@ from llmproxy.plugin import (
     CallNext,
     Entry,
     Exchange,
+    Headers,
     Pace,
     Reply,
     StoredReply,
@@ -26,7 +27,7 @@ from llmproxy_cache.plan import Plan
 from llmproxy_cache.storing import GOOD, why_not
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import CacheSpace, Form, Headers, RawHeader, Runtime
+    from llmproxy.plugin import CacheSpace, Form, RawHeader, Runtime
 
 #: From here on an answer is an error, which all who wait are told, and nobody later.
 _ERROR: Final = 400
@@ -35,7 +36,7 @@ _ERROR: Final = 400
 class Filling:
     """One plan's way to the upstream and into the store; `fetch` runs once for all who wait."""
 
-    __slots__ = ("_call", "_exchange", "_meters", "_pace", "_plan", "_runtime", "_space", "tenant")
+    __slots__ = ("_call", "_exchange", "_meters", "_pace", "_plan", "_runtime", "_served", "_space", "tenant")
 
     def __init__(
         self,
@@ -54,6 +55,8 @@ class Filling:
         self._space = space
         self._meters = meters
         self._pace: Pace | None = None
+        #: The form of what came.
+        self._served: Form | None = None
         self.tenant = exchange.caller.tenant
 
     async def fetch(self) -> Reply:
@@ -75,6 +78,7 @@ class Filling:
         plan.tell(forward_status=reply.status)
         if reply.status == GOOD:
             reply.headers.remove("set-cookie")
+            self._served = self._runtime.forms.kept(self._exchange, reply)
             if plan.policy.settings.pace == "recorded" and isinstance(reply.body, Body):
                 self._pace = Pace(self._runtime.clock.now)
                 reply.body.observe(self._pace)
@@ -104,7 +108,7 @@ class Filling:
     def _entry(self, whole: StoredReply) -> Entry:
         plan, exchange = self._plan, self._exchange
         assert plan.mark is not None
-        headers = whole.replay().headers
+        headers = Headers(list(whole.headers))
         seconds = max(0.0, self._runtime.clock.now() - plan.started)
         endpoint, usage = exchange.endpoint, exchange.usage
         cost = None
@@ -133,17 +137,15 @@ class Filling:
 
     def _forms(self, whole: StoredReply) -> tuple[tuple[FormKept, ...], bytes]:
         """Return the forms that are at hand, and their bodies: what the caller gets, and the provider's own words."""
-        plan, forms = self._plan, self._runtime.forms
-        # The head of a reply says its form; the bytes are not looked at.
-        served = forms.kept(self._exchange, Reply(whole.status, whole.replay().headers, whole.body))
+        plan, served = self._plan, self._served
         pace = b"" if self._pace is None else self._pace.pack()
         body = bytes(whole.body)
         told = [_kept(served or plan.form, len(body), pace=pace)]
-        own = forms.own(self._exchange) if plan.policy.settings.across_dialects else None
+        own = self._runtime.forms.own(self._exchange) if plan.policy.settings.across_dialects else None
         if own is not None and (served is None or not own[0].same(served)):
             form, reply = own
             body += bytes(reply.body)
-            fields = wire_fields(lasting(reply.replay().headers))
+            fields = wire_fields(lasting(Headers(list(reply.headers))))
             told.append(_kept(form, len(body), fields))
         return tuple(told), body
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from llmproxy.plugin import (
@@ -20,6 +20,7 @@ from llmproxy_cache.cache import Cache
 from llmproxy_cache.config import CacheConfig, CacheRoute
 from llmproxy_cache.control import FIELD
 from llmproxy_cache.finding import Finding
+from llmproxy_cache.foreseeing import foresee
 from llmproxy_cache.looking import Looking
 from llmproxy_cache.policy import Policy
 from llmproxy_cache.serving import Serving
@@ -76,6 +77,11 @@ class CachePlugin(Plugin[CacheConfig]):
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
         """Say how the answer was cached."""
         self._cache.tell(exchange, reply, self._policy_of(exchange))
+
+    def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
+        """Say which terms hold on the route and why, and what the answer's key is made of."""
+        policy = Policy(exchange.route.name, exchange.options(self), lambda _: None)
+        return list(foresee(policy, exchange, body))
 
     def _policy_of(self, exchange: Exchange) -> Policy:
         name = exchange.route.name

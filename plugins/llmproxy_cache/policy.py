@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from llmproxy.plugin import Caller, Exchange, Form, Scope, terms_of
+from llmproxy.plugin import Caller, Exchange, Form, Scope, format_duration, terms_of
 from llmproxy_cache.control import Control
 from llmproxy_cache.determinism import Facts, why_not
 from llmproxy_cache.key import Keyed, KeyMaker, final_key
@@ -90,10 +90,20 @@ class Policy:
         told = orjson.dumps(sharers).decode()
         return final_key(caller.tenant, self.route, keyed.digest, "+".join(scopes), told)
 
-    def reasons(self) -> dict[str, str]:
+    def reasons(self) -> list[tuple[str, str]]:
         """Say what holds on the route, and why."""
-        terms = self.terms
-        return {name: f"{getattr(terms, name)} ({why})" for name, why in terms.why.items()}
+        terms, told = self.terms, []
+        for name, why in terms.why.items():
+            value = getattr(terms, name)
+            text = format_duration(value) if isinstance(value, float) else _listed(value)
+            told.append((name.replace("_", " "), f"{text} ({why})"))
+        return told
+
+
+def _listed(value: object) -> str:
+    if isinstance(value, tuple):
+        return ", ".join(map(str, value)) or "nothing"
+    return str(value) if not isinstance(value, bool) else "yes" if value else "no"
 
 
 def _sharer(caller: Caller, facts: Facts, scope: Scope) -> str:

@@ -48,12 +48,13 @@ _WITH_BODY: Final = frozenset({"POST", "PUT", "PATCH"})
 
 @dataclass(frozen=True, slots=True)
 class ExplainedPlugin:
-    """A plugin of the route: the request hooks that it implements, and its options there."""
+    """A plugin of the route: the request hooks that it implements, its options there, what it says of the request."""
 
     name: str
     use: str
     hooks: list[str]
     options: Any
+    says: list[tuple[str, str]] = field(default_factory=list)
 
 
 @dataclass(frozen=True, slots=True)
@@ -141,6 +142,8 @@ async def explain(
         told.model, told.streamed = exchange.model, exchange.streamed
         endpoints = _endpoints(exchange)
         _tell_sight(told, exchange, endpoints)
+        for explained, plugin in zip(told.plugins, found.route.pipeline.plugins, strict=True):
+            explained.says.extend(plugin.foresee(exchange, body))
         for endpoint in endpoints:
             exchange.endpoint = endpoint
             told.attempts.append(await _attempt(exchange, endpoint, body))

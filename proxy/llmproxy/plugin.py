@@ -114,7 +114,7 @@ from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.stores import key as store_key
 from llmproxy.taps import UsageReader, WholeTap, event_data
 from llmproxy.tariff import Tariff
-from llmproxy.units import Duration, Size, parse_duration
+from llmproxy.units import Duration, Size, format_duration, parse_duration
 
 __all__ = [
     "ANONYMOUS",
@@ -246,6 +246,7 @@ __all__ = [
     "event_data",
     "fetch_public",
     "field_tags",
+    "format_duration",
     "hookimpl",
     "in_order",
     "insert_member",

@@ -62,6 +62,13 @@ class Plugin(Generic[C], _Interface):
         self.name = name
         self.config = config
 
+    def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
+        """Return what `llmproxy explain` shall say of a request, as names and texts; nothing was started.
+
+        The exchange's model and endpoints are known, `body` is the caller's. No text of the request belongs here.
+        """
+        return ()
+
     def __repr__(self) -> str:
         return f"<plugin {self.name!r}>"
 

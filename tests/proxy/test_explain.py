@@ -31,6 +31,9 @@ class GuardPlugin(Plugin[NoConfig]):
     async def post_response(self, exchange: Exchange) -> None:
         raise AssertionError
 
+    def foresee(self, exchange: Exchange, body: bytes) -> list[tuple[str, str]]:
+        return [("guards", f"{exchange.model} with {len(body)} bytes")]
+
 
 class LastPlugin(Plugin[NoConfig]):
     """Its strategy turns the order round."""
@@ -232,3 +235,10 @@ async def test_it_tells_what_needs_no_provider_and_what_it_cannot_know() -> None
     assert "earlier answer" in later.attempts[0].translation.notes[0]
     assert refused.refusal is not None
     assert refused.refusal["code"] == "not_supported_by_provider"
+
+
+async def test_a_plugin_says_what_it_can_of_a_request() -> None:
+    body = {"model": "fast", "messages": []}
+    told = await explained("POST", "/v1/chat/completions", body)
+
+    assert told.plugins[0].says == [("guards", f"fast with {len(orjson.dumps(body))} bytes")]

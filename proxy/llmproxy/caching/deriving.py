@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 _OF_THE_CALLER: Final = frozenset({b"x-llmproxy-losses", b"x-llmproxy-token-count"})
 
 
-_Tell = Callable[["Exchange", bytes], Form]
+_Tell = Callable[..., Form]
 
 
 class Derived(NamedTuple):
@@ -72,9 +72,10 @@ class Forms:
         face = exchange.client_face
         if face is None:
             return None
-        if not isinstance(face, Retells):
+        tell: _Tell | None = getattr(face, "form", None)  # likewise
+        if tell is None:
             return Form(face.wire, "", exchange.streamed)
-        form = face.form(exchange, exchange._body or b"", reply)
+        form = tell(exchange, exchange._body or b"", reply)
         answered = [attempt for attempt in exchange.attempts if attempt.error is None]
         return form._replace(translated=True) if answered and answered[-1].translated else form
 

@@ -111,6 +111,7 @@ def _plugin_lines(told: Explanation) -> Iterator[str]:
         options = f"  options {_compact(plugin.options)}" if plugin.options else ""
         hooks = ", ".join(plugin.hooks) or "no request hook"
         yield f"plugin {number:<2} {plugin.name} ({plugin.use}): {hooks}{options}"
+        yield from (f"          {name}: {text}" for name, text in plugin.says)
     for hook, names in told.order.items():
         sees = f", sees {told.sees[hook]}" if hook in told.sees else ""
         yield f"hook      {hook}: {', '.join(names)}{sees}"

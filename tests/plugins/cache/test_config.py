@@ -12,7 +12,7 @@ from llmproxy_cache.config import CacheConfig, CacheRoute
 
 
 def test_a_profile_is_all_that_a_route_needs() -> None:
-    route = decode_struct(CacheRoute, "faq")
+    route = decode_struct(CacheRoute, {"profile": "faq"})
 
     assert (route.profile, route.ttl) == ("faq", None)
 

@@ -75,7 +75,6 @@ def test_what_contradicts_itself_is_refused_at_its_place(settings: dict[str, Any
 
 
 def test_the_file_says_it_in_few_words() -> None:
-    assert decode_struct(CachingSettings, "faq").profile == "faq"
     settings = decode_struct(CachingSettings, {"ttl": "5m", "invalidation": "tags"})
 
     assert (settings.ttl, settings.invalidation) == (300, ("tags",))
