@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
-from llmproxy.caching.board import slot_of
 from llmproxy.caching.deriving import Derived, Forms
 from llmproxy.caching.entry import BadEntry, Entry, Mark
 from llmproxy.caching.flights import Flights, Landed
@@ -269,7 +268,6 @@ __all__ = [
     "scan",
     "scan_members",
     "shared_server",
-    "slot_of",
     "store_key",
     "tag_slots",
     "terms_of",

@@ -6,8 +6,8 @@ import pytest
 
 from llmproxy.body import HOLD_LIMIT, Body
 from llmproxy.bus import Bus
-from llmproxy.caching.board import slot_of
 from llmproxy.caching.purges import Purge
+from llmproxy.caching.tags import tag_slots
 from llmproxy.errors import GatewayError, StartError
 from llmproxy.messages import Headers, Reply
 from llmproxy.metrics import Metrics
@@ -289,7 +289,7 @@ async def test_a_purge_reaches_every_space_that_is_held_and_no_other():
     async with runtime.cache_space("one") as one, runtime.cache_space("two") as two:
         before = [space.now() for space in (one, two)]
         done = await runtime.purge(Purge("tag", ("a",)))
-        slots = [slot_of("tag", "a")]
+        slots = list(tag_slots("tag", "a"))
 
         assert done.stores.keys() == {"one", "two"}
         assert not one.good(before[0], slots)

@@ -11,7 +11,6 @@ from functools import lru_cache
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, Literal, get_args
 
-from llmproxy.caching.board import slot_of
 from llmproxy.caching.urls import Location, locate, prefixes
 
 if TYPE_CHECKING:
@@ -30,10 +29,11 @@ LONGEST: Final = 1024
 #: Fields in which an upstream names an answer's tags, and whether only a comma stands between two.
 TAG_FIELDS: Final = {b"surrogate-key": False, b"cache-tag": True, b"edge-cache-tag": True, b"xkey": False}
 
+#: Names that are remembered are no longer than this: callers may choose some of them.
 _SHORT: Final = 256
 
-# What is asked for again and again; long names, which callers may choose, do not fill it.
-_known: Final = lru_cache(maxsize=8192)(slot_of)
+_ODD: Final = 0x9E3779B97F4A7C15
+_WIDE: Final = (1 << 64) - 1
 
 
 def key_name(key: bytes) -> str:
@@ -54,9 +54,11 @@ def tag_slots(kind: Kind, value: str = "", *, tenant: str | None = None) -> Iter
     """
     match kind:
         case "all" if tenant is not None:
-            yield _known("tenant", tenant)
+            yield _slot("tenant", tenant)
         case "url" | "prefix":
-            yield _place_slot(kind, locate(value), tenant)
+            place = locate(value)
+            name = place.target if kind == "url" else prefixes(place.path)[-1]
+            yield _slot(kind, name, tenant, place.origin if tenant is None else "")
         case "tag":
             yield _slot("tag", value, tenant)
             # What had too many tags to keep is purged with every one.
@@ -105,7 +107,7 @@ def entry_slots(  # noqa: PLR0913  # all by keyword
             slots += _both("tags", "", tenant)
             break
         slots += _both("tag", tag, tenant)
-    return tuple(dict.fromkeys(slots))
+    return tuple(slots)
 
 
 def field_tags(headers: Headers) -> list[str]:
@@ -125,17 +127,40 @@ def field_tags(headers: Headers) -> list[str]:
 
 @lru_cache(maxsize=1024)
 def _common(tenant: str, route: str, model: str | None) -> tuple[int, ...]:
-    slots = [_known("all", ""), _known("tenant", tenant), *_both("route", route, tenant)]
+    slots = [_slot("all", ""), _slot("tenant", tenant), *_both("route", route, tenant)]
     return (*slots, *(_both("model", model, tenant) if model is not None else ()))
 
 
 def _both(kind: str, name: str, tenant: str) -> tuple[int, int]:
-    return _slot(kind, name, None), _slot(kind, name, tenant)
+    number = _number(name)
+    return _mixed(number, _owner(kind, None, "")), _mixed(number, _owner(kind, tenant, ""))
 
 
-def _slot(kind: str, name: str, tenant: str | None) -> int:
-    find = _known if len(name) <= _SHORT else slot_of
-    return find(kind, name) if tenant is None else find(kind + "@", tenant, name)
+def _slot(kind: str, name: str, tenant: str | None = None, origin: str = "") -> int:
+    return _mixed(_number(name), _owner(kind, tenant, origin))
+
+
+def _mixed(number: int, owner: int) -> int:
+    """Return the slot of a name within what it belongs to: one digest of a name serves all its slots."""
+    return ((number ^ owner) * _ODD & _WIDE) >> 32
+
+
+def _number(name: str) -> int:
+    return _known(name) if len(name) <= _SHORT else _digest(name)
+
+
+def _digest(name: str) -> int:
+    data = name.encode("utf-8", "surrogatepass")
+    return int.from_bytes(blake2b(data, digest_size=8).digest(), "little")
+
+
+_known: Final = lru_cache(maxsize=8192)(_digest)
+
+
+@lru_cache(maxsize=2048)
+def _owner(kind: str, tenant: str | None, origin: str) -> int:
+    """Return what stands for a kind of names: everybody's, a tenant's, or those of an origin."""
+    return _digest(f"{kind}:{'' if tenant is None else '@'}{len(tenant or '')}:{tenant or ''}{origin}")
 
 
 def _asked(url: str) -> Location:
@@ -146,16 +171,14 @@ def _asked(url: str) -> Location:
         return locate("/" + url.partition("://")[2].partition("/")[2])
 
 
-def _place_slot(kind: str, place: Location, tenant: str | None) -> int:
-    name = place.target if kind == "url" else prefixes(place.path)[-1]
-    return _slot(kind, name if tenant is not None else place.origin + name, tenant)
-
-
-def _place_slots(place: Location, tenant: str, groups: Iterable[str]) -> Iterator[int]:
-    names = [("url", place.target), *(("prefix", path) for path in prefixes(place.path))]
-    for kind, name in names:
-        yield from _both(kind, name, tenant)
-        if place.origin:
-            yield _slot(kind, place.origin + name, None)
+def _place_slots(place: Location, tenant: str, groups: Iterable[str]) -> list[int]:
+    owners = [
+        (_owner(kind, None, ""), _owner(kind, tenant, ""), _owner(kind, None, place.origin))
+        for kind in ("url", "prefix")
+    ]
+    numbers = [_number(path) for path in prefixes(place.path)]
+    found = [_mixed(_number(place.target), owner) for owner in owners[0]]
+    found += [_mixed(number, owner) for owner in owners[1] for number in numbers]
     for group in groups:
-        yield from _both("group", f"{place.origin} {group}", tenant)
+        found += _both("group", f"{place.origin} {group}", tenant)
+    return found
