@@ -19,7 +19,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_idempotency import verdict
 from llmproxy_idempotency.config import IdempotencyConfig
-from llmproxy_idempotency.ledger import Claim, Ledger, Taken
+from llmproxy_idempotency.ledger import Claim, Ledger, Lost, Taken
 from llmproxy_idempotency.relay import Relay
 
 #: Seconds for which an execution goes on alone whose route sets no deadline: a plugin's own.
@@ -113,6 +113,8 @@ class Execution:
             await self._ledger.mark_sent(self._claim)
         except Taken:
             raise verdict.in_flight() from None
+        except Lost:
+            raise verdict.outcome_unknown("record_lost") from None
         except StoreAway:
             if self._policy.on_store_fault == "refuse":
                 raise verdict.unavailable() from None
@@ -155,7 +157,7 @@ class Execution:
             await self._settle(self._ledger.drop(self._claim, status, "too_large"), "dropped")
             return
         if reply is not None and reply.is_event_stream:
-            body = self._without_added_usage(reply, body)
+            body = _without_added_usage(self._exchange, reply, body)
         await self._settle(self._ledger.keep(self._claim, status, headers, body), "kept")
 
     async def _failed(self, fault: BaseException) -> None:
@@ -202,13 +204,13 @@ class Execution:
             return fault.sent
         return not isinstance(fault, GatewayError)
 
-    def _without_added_usage(self, reply: Reply, body: bytes) -> bytes:
-        """Take out of a stream what the gateway itself asked the provider for."""
-        exchange = self._exchange
-        if not exchange.usage_added or exchange.endpoint is None or "content-encoding" in reply.headers:
-            return body
-        machine = exchange.route.targets[exchange.endpoint.upstream].face.stream_filter(exchange)
-        return body if machine is None else machine.feed(body) + machine.close()
+
+def _without_added_usage(exchange: Exchange, reply: Reply, body: bytes) -> bytes:
+    """Take out of a stream what the gateway itself asked the provider for."""
+    if not exchange.usage_added or exchange.endpoint is None or "content-encoding" in reply.headers:
+        return body
+    machine = exchange.route.targets[exchange.endpoint.upstream].face.stream_filter(exchange)
+    return body if machine is None else machine.feed(body) + machine.close()
 
 
 def _named(fault: BaseException) -> str:

@@ -8,13 +8,14 @@
     KEPT       (its answer)      -            -       -          -           stays
     UNKNOWN    (refused)         -            -       -          -           stays
 
-Beside the record stands a counter, which no store evicts for its entries: a claim that finds no record but a counter
-learns that the record was lost, and is not executed as if it were the first.
+Beside the record stands a counter of what was sent, which no store evicts for its entries: whoever is about to send, and
+finds that something was sent before, learns that the record was lost, and does not send as if it were the first.
 """
 
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import suppress
 from secrets import token_bytes
 from typing import Protocol
 
@@ -37,17 +38,24 @@ class Taken(Exception):
     """Another worker has this claim by now: nothing may be sent for it."""
 
 
-class Claim:
-    """A key that this worker has, from `Ledger.claim` to its end; `sent` once the request may have left."""
+class Lost(Exception):
+    """Something was sent under this key, and its record is gone: nothing may be sent for it."""
 
-    __slots__ = ("held", "name", "open", "record", "sent", "ttl")
+
+class Claim:
+    """A key that this worker has, from `Ledger.claim` to its end.
+
+    `sent` once the request may have left, `counted` while the counter has it; `again` if it was sent before as well.
+    """
+
+    __slots__ = ("again", "counted", "held", "name", "open", "record", "sent", "ttl")
 
     def __init__(self, name: bytes, record: Record, ttl: float) -> None:
         self.name = name
         self.record = record
         self.held = record.pack()
         self.ttl = ttl
-        self.sent = False
+        self.sent = self.counted = self.again = False
         self.open = True
 
 
@@ -55,8 +63,6 @@ class Witness(Protocol):
     """The part of a store's counters that is needed here."""
 
     async def increment(self, key: bytes, by: int = 1, ttl: float | None = None) -> int: ...
-
-    async def get_counter(self, key: bytes) -> int: ...
 
 
 class Ledger:
@@ -103,12 +109,18 @@ class Ledger:
 
         Raises:
             Taken: another worker has it.
+            Lost: something was sent before, and its record is gone.
             StoreAway: the store does not know it, so nothing may be sent.
         """
+        if await self._count(claim) > 1 and not claim.again:
+            await self.lose(claim, "record_lost")
+            raise Lost
         record = claim.record.sent()
         packed = record.pack()
         if not await self._store.swap(claim.name, claim.held, packed, claim.ttl):
             claim.open = False
+            with suppress(StoreAway):
+                await self._uncount(claim)
             raise Taken
         claim.record, claim.held, claim.sent = record, packed, True
 
@@ -131,8 +143,8 @@ class Ledger:
         await self._conclude(claim, claim.record.unknown(reason))
 
     async def release(self, claim: Claim) -> None:
-        """Give the key back: nothing was executed."""
-        await self._conclude(claim, claim.record.free())
+        """Give the key back: nothing was executed, unless it was before."""
+        await self._conclude(claim, claim.record.unknown("resent") if claim.again else claim.record.free())
 
     async def flush(self) -> None:
         """Write what could not be written when it was due."""
@@ -146,7 +158,7 @@ class Ledger:
         record = None
         for _ in range(_TRIES):
             if await self._add(claim.name, claim.held, claim.ttl):
-                return await self._witnessed(claim)
+                return claim
             held = await self._store.get(claim.name)
             if held is None:
                 continue
@@ -154,7 +166,7 @@ class Ledger:
             if not await self._is_free(record, claim.record, resend=resend):
                 return record
             if await self._store.swap(claim.name, held, claim.held, claim.ttl):
-                await self._vouch(claim)
+                claim.again = record.state in (State.SENT, State.UNKNOWN)
                 return claim
         if record is None:
             raise StoreAway("the store forgets what it has just been given")
@@ -175,18 +187,13 @@ class Ledger:
         except ValueError:
             return False
 
-    async def _witnessed(self, claim: Claim) -> Claim | Record:
-        """Return a claim that found no record, unless the counter knows of one."""
-        if self._witness is None or await self._witness.increment(claim.name, 1, claim.ttl) <= 1:
-            return claim
-        lost = claim.record.unknown("record_lost")
-        await self._store.swap(claim.name, claim.held, lost.pack(), claim.ttl)
-        return lost
-
-    async def _vouch(self, claim: Claim) -> None:
-        """Count a claim that took another's place, if it is not counted."""
-        if self._witness is not None and await self._witness.get_counter(claim.name) < 1:
-            await self._witness.increment(claim.name, 1, claim.ttl)
+    async def _count(self, claim: Claim) -> int:
+        """Count what is about to be sent; return how often that was."""
+        if self._witness is None:
+            return 1
+        times = await self._witness.increment(claim.name, 1, claim.ttl)
+        claim.counted = True
+        return times
 
     async def _conclude(self, claim: Claim, record: Record, body: bytes = b"") -> bool:
         """Write a claim's end, now or later; return False for later."""
@@ -204,13 +211,14 @@ class Ledger:
         return True
 
     async def _free(self, claim: Claim, record: Record) -> None:
-        """Take the count back, then the claim: only who has the record touches its counter."""
-        counted = 0 if self._witness is None else await self._witness.get_counter(claim.name)
-        if self._witness is not None and counted > 0:
-            await self._witness.increment(claim.name, -counted, claim.ttl)
-        ours = await self._write(claim, record, FREED)
-        if not ours and self._witness is not None and counted > 0:
-            await self._witness.increment(claim.name, counted, claim.ttl)
+        """Take back what was counted, then the claim."""
+        await self._uncount(claim)
+        await self._write(claim, record, FREED)
+
+    async def _uncount(self, claim: Claim) -> None:
+        if claim.counted and self._witness is not None:
+            await self._witness.increment(claim.name, -1, claim.ttl)
+            claim.counted = False
 
     async def _write(self, claim: Claim, record: Record, ttl: float) -> bool:
         """Put a claim's end in its place, even if a write was not heard of or all was lost; False if it is another's."""
