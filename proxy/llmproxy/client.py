@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import AsyncIterator, Callable
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.body import Body
 from llmproxy.errors import BadRequest, GatewayError
@@ -19,24 +19,26 @@ if TYPE_CHECKING:
 #: Bytes written to a caller and not yet taken by the kernel, before its source is paused.
 WRITE_HIGH = 64 * 1024
 
-_STATUS_LINES: dict[int, bytes] = {}
-
 #: The fields of a reply that pass: not those of one hop, nor those that the gateway writes itself.
 _keeps = Spellings(HOP_BY_HOP | {b"content-length"})
 
 
-def status_line(status: int) -> bytes:
-    """Return the status line, with the standard reason."""
-    line = _STATUS_LINES.get(status)
-    if line is None:
+class _StatusLines(dict[int, bytes]):
+    """Remembers each."""
+
+    def __missing__(self, status: int) -> bytes:
         from http import HTTPStatus  # noqa: PLC0415  # once a status
 
         try:
             reason = HTTPStatus(status).phrase
         except ValueError:
             reason = ""
-        line = _STATUS_LINES[status] = f"HTTP/1.1 {status} {reason}\r\n".encode()
-    return line
+        line = self[status] = f"HTTP/1.1 {status} {reason}\r\n".encode()
+        return line
+
+
+#: The status line of each status, with the standard reason.
+STATUS_LINES: Final = _StatusLines()
 
 
 def connection_fields(headers: Headers) -> frozenset[bytes]:
@@ -52,11 +54,11 @@ def write_head(reply: Reply, extra: bytes, framing: bytes) -> bytes:
     """Return a reply's status line and header. `framing` ends it, blank line included."""
     headers, keeps = reply.headers, _keeps
     if type(headers) is StoredHeaders and headers.wire is not None:
-        return b"".join((status_line(reply.status), headers.wire, extra, framing))
+        return b"".join((STATUS_LINES[reply.status], headers.wire, extra, framing))
     fields = [b"%b: %b\r\n" % pair for pair in headers.raw if keeps[pair[0]]]
     if b"connection" in headers.index and (listed := connection_fields(headers)):
         fields = [field for field in fields if field.partition(b":")[0].lower() not in listed]
-    return b"".join([status_line(reply.status), *fields, extra, framing])
+    return b"".join([STATUS_LINES[reply.status], *fields, extra, framing])
 
 
 class ClientSink:

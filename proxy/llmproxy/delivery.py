@@ -9,12 +9,14 @@ from llmproxy.body import Body
 from llmproxy.client import WRITE_HIGH, ClientSink, write_head
 from llmproxy.errors import GatewayError
 from llmproxy.messages import Reply
-from llmproxy.plainreading import whole
 
 if TYPE_CHECKING:
     from llmproxy.exchange import Exchange
     from llmproxy.plainreading import Message, Payload
-    from llmproxy.server import ClientConnection
+    from llmproxy.server import ClientConnection, Front
+
+#: Statuses that never have a body (RFC 9110 §15.3.5, §15.4.5).
+_BODILESS = frozenset({204, 304})
 
 
 async def deliver(
@@ -31,37 +33,33 @@ async def deliver(
     Raises:
         CancelledError: the caller is gone.
     """
-    transport = connection.transport
-    front = connection.front
+    transport, front, body = connection.transport, connection.front, reply.body
     if transport is None:
-        if isinstance(reply.body, Body):
-            reply.body.abandon()
+        if isinstance(body, Body):
+            body.abandon()
         raise asyncio.CancelledError
-    bodiless = message.method == "HEAD" or reply.status in {204, 304}
-    keep = not (last or message.should_close or message.upgrade or front.draining) and whole(payload)
+    all_here = isinstance(payload, bytes) or payload.is_eof()
+    keep = all_here and not (last or message.should_close or message.upgrade or front.draining)
     if exchange is not None:
-        exchange.outcome.first_byte_at = front.gateway.process.clock.now()
-    if isinstance(reply.body, Body) and not bodiless:
+        exchange.outcome.first_byte_at = front.now()
+    size = 0
+    if message.method == "HEAD" or reply.status in _BODILESS:
+        _write_bodiless(transport, reply, _extra(front, reply, exchange, message, keep=keep))
+    elif isinstance(body, Body):
         keep = await _stream(connection, reply, cast("Exchange", exchange), message, keep=keep)
+        exchange = None  # it is settled
     else:
-        extra = _extra(connection, reply, exchange, message, keep=keep)
-        _write_whole(transport, reply, extra, bodiless=bodiless)
-        if exchange is not None:
-            _settle(exchange, 0 if bodiless else len(cast("bytes", reply.body)), None)
+        size = len(body)
+        extra = _extra(front, reply, exchange, message, keep=keep)
+        _write(transport, write_head(reply, extra, b"Content-Length: %d\r\n\r\n" % size), body)
+    if exchange is not None:
+        _settle(exchange, size, None)
     if connection.writing_paused:
         await connection._drain_helper()  # aiohttp's name for waiting until the caller takes again
     return keep
 
 
-def _extra(
-    connection: ClientConnection,
-    reply: Reply,
-    exchange: Exchange | None,
-    message: Message,
-    *,
-    keep: bool,
-) -> bytes:
-    front = connection.front
+def _extra(front: Front, reply: Reply, exchange: Exchange | None, message: Message, *, keep: bool) -> bytes:
     index = reply.headers.index
     extra = b"" if b"date" in index else b"Date: %b\r\n" % front.watch.date
     name = front.id_header
@@ -72,21 +70,20 @@ def _extra(
     return extra if message.version >= (1, 1) else extra + b"Connection: keep-alive\r\n"
 
 
-def _write_whole(transport: asyncio.Transport, reply: Reply, extra: bytes, *, bodiless: bool) -> None:
-    if bodiless:
-        length = reply.headers.index.get(b"content-length")
-        framing = b"Content-Length: %b\r\n\r\n" % length if length and reply.status != 204 else b"\r\n"
-        if isinstance(reply.body, Body):
-            reply.body.abandon()
-        transport.write(write_head(reply, extra, framing))
-        return
-    body = cast("bytes", reply.body)
-    head = write_head(reply, extra, b"Content-Length: %d\r\n\r\n" % len(body))
+def _write(transport: asyncio.Transport, head: bytes, body: bytes) -> None:
     if len(body) < WRITE_HIGH:
         transport.write(head + body)
     else:
         transport.write(head)
         transport.write(body)
+
+
+def _write_bodiless(transport: asyncio.Transport, reply: Reply, extra: bytes) -> None:
+    length = reply.headers.index.get(b"content-length")
+    framing = b"Content-Length: %b\r\n\r\n" % length if length and reply.status != 204 else b"\r\n"
+    if isinstance(reply.body, Body):
+        reply.body.abandon()
+    transport.write(write_head(reply, extra, framing))
 
 
 async def _stream(
@@ -102,7 +99,7 @@ async def _stream(
     else:
         # HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
         framing, keep = b"\r\n", False
-    head = write_head(reply, _extra(connection, reply, exchange, message, keep=keep), framing)
+    head = write_head(reply, _extra(connection.front, reply, exchange, message, keep=keep), framing)
     transport = cast("asyncio.Transport", connection.transport)
     done = asyncio.get_running_loop().create_future()
     sink = ClientSink(transport, exchange, body, head, done, chunked=chunked)

@@ -8,6 +8,7 @@ from one exchange into the next), no task for an idle connection, and replies wr
 from __future__ import annotations
 
 import asyncio
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
@@ -49,15 +50,18 @@ class Front:
     settings: ServerSettings
     address: str
     scheme: str = "http"
-    trusted: TrustedProxies = field(default_factory=lambda: TrustedProxies(()))
+    trusted: TrustedProxies | None = None
     names: Names = field(default_factory=Names)
     watch: Watchlist = field(default_factory=Watchlist)
     draining: bool = False
     drained: asyncio.Event = field(default_factory=asyncio.Event)
     id_header: bytes = b""
     plain: PlainReader = field(init=False)
+    now: Callable[[], float] = field(init=False)
 
     def __post_init__(self) -> None:
+        self.now = self.gateway.process.clock.now
+        self.trusted = self.trusted or None
         self.plain = PlainReader(self.settings.max_header_size)
         self.id_header = self.settings.request_id_header.encode()
 

@@ -84,7 +84,7 @@ def _request(connection: ClientConnection, message: Message) -> ClientRequest:
     front = connection.front
     headers = message.headers if isinstance(message, PlainRequest) else Headers(message.raw_headers)
     peer, scheme = connection.peer, front.scheme
-    if front.trusted:
+    if front.trusted is not None:
         peer, scheme = front.trusted.resolve(peer, scheme, headers)
     host = headers.index.get(b"host", b"").decode("latin-1")
     version = "1.1" if message.version >= (1, 1) else "1.0"
@@ -97,7 +97,7 @@ def _open(
     front = connection.front
     index = request.headers.index
     name = front.names.request_id(index.get(front.id_header))
-    exchange = Exchange(request, match.route, name, front.gateway.process.clock.now())
+    exchange = Exchange(request, match.route, name, front.now())
     exchange.params = match.params
     exchange.client_face = match.face or match.route.face_of(request)
     exchange.tracer = front.names.trace

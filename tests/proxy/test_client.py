@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.body import Body
-from llmproxy.client import ClientSink, connection_fields, status_line, take_upload, write_head
+from llmproxy.client import STATUS_LINES, ClientSink, connection_fields, take_upload, write_head
 from llmproxy.errors import BadRequest, GatewayError
 from llmproxy.messages import HOP_BY_HOP, Headers, Reply
 from llmproxy.storedheaders import StoredHeaders
@@ -47,7 +47,7 @@ def make_sink(*, body=None, chunked=True, face=None, streamed=True):
     [(200, b"HTTP/1.1 200 OK\r\n"), (404, b"HTTP/1.1 404 Not Found\r\n"), (599, b"HTTP/1.1 599 \r\n")],
 )
 def test_a_status_line_tells_the_standard_reason(status, line):
-    assert [status_line(status), status_line(status)] == [line, line]
+    assert [STATUS_LINES[status], STATUS_LINES[status]] == [line, line]
 
 
 def test_a_head_keeps_order_and_spelling_and_ends_with_the_framing():
