@@ -10,7 +10,7 @@ from typing import Any, Final
 from llmproxy.plugin import Purge, PurgeOrder, SharedServer
 
 #: Seconds that a listener waits for the next event before it asks again.
-_WAIT: Final = 5.0
+_WAIT: Final = 2.0
 _LONGEST_PAUSE: Final = 5.0
 _BATCH: Final = 100
 
@@ -19,16 +19,20 @@ Obey = Callable[[bytes], Awaitable[bool]]
 ObeyFields = Callable[[dict[str, str]], Awaitable[bool]]
 
 
+#: Whether listening is still wanted. The client may lose a cancellation, so that every loop asks.
+Wanted = Callable[[], bool]
+
+
 async def keep_up(
-    work: Callable[[], Awaitable[None]], away: Callable[[Exception], None], wanted: Callable[[], bool]
+    listen: Callable[[Wanted], Awaitable[None]], away: Callable[[Exception], None], wanted: Wanted
 ) -> None:
-    """Do the work as long as it is wanted, with pauses that grow while it fails; tell `away` of each fault."""
+    """Listen as long as it is wanted, with pauses that grow while it fails; tell `away` of each fault."""
     pause = 0.0
     now = asyncio.get_running_loop().time
     while wanted():
         begun = now()
         try:
-            await work()
+            await listen(wanted)
         except Exception as fault:  # a server's fault of any kind must not end the listening
             away(fault)
         pause = 0.1 if not pause or now() - begun > _WAIT else min(2 * pause, _LONGEST_PAUSE)
@@ -53,7 +57,7 @@ class ChannelListener:
         self._after_gap = after_gap
         self._listened = False
 
-    async def listen(self) -> None:
+    async def listen(self, wanted: Wanted) -> None:
         """Listen until the connection breaks."""
         client = self._server.second_client(2 * _WAIT)
         pubsub = client.pubsub()
@@ -63,7 +67,7 @@ class ChannelListener:
             if self._listened and self._after_gap is not None:
                 await self._obey_order(self._after_gap)
             self._listened = True
-            while True:
+            while wanted():
                 await self._hear(pubsub)
         finally:
             await _closed(pubsub)
@@ -91,14 +95,14 @@ class StreamListener:
         self._obey = obey
         self._listened = False
 
-    async def listen(self) -> None:
+    async def listen(self, wanted: Wanted) -> None:
         """Read until the connection breaks: first what was begun and not finished, then what is new."""
         client = self._server.second_client(2 * _WAIT)
         try:
             await self._join(client)
-            await self._read(client, "0")
-            while True:
-                await self._read(client, ">")
+            await self._read(client, "0", wanted)
+            while wanted():
+                await self._read(client, ">", wanted)
         finally:
             await _closed(client)
 
@@ -111,9 +115,9 @@ class StreamListener:
             await client.xgroup_create(self._stream, self._group, id=start, mkstream=True)
         self._listened = True
 
-    async def _read(self, client: Any, position: str) -> None:
+    async def _read(self, client: Any, position: str, wanted: Wanted) -> None:
         """Obey events from a position on; those that could not be obeyed yet come again."""
-        while True:
+        while wanted():
             told = await client.xreadgroup(
                 self._group, "llmproxy", {self._stream: position}, count=_BATCH, block=int(_WAIT * 1000)
             )

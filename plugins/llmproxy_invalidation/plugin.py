@@ -25,7 +25,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_invalidation.config import Channel, InvalidationConfig, InvalidationRoute, Stream
 from llmproxy_invalidation.events import Reader
-from llmproxy_invalidation.listening import ChannelListener, StreamListener, gap_order, keep_up
+from llmproxy_invalidation.listening import ChannelListener, StreamListener, Wanted, gap_order, keep_up
 from llmproxy_invalidation.obeying import Obeying
 from llmproxy_invalidation.purgemethod import Permission, order_of
 from llmproxy_invalidation.webhooks import WebhookReceiver
@@ -67,7 +67,7 @@ class InvalidationPlugin(Plugin[InvalidationConfig]):
         for webhook in self.config.webhooks:
             receiver = WebhookReceiver(webhook, self._obeying["webhook"], runtime.clock)
             self._webhooks[f"{self.name}:{webhook.path}"] = receiver
-        listeners: list[tuple[Callable[[], Awaitable[None]], Obeying]] = []
+        listeners: list[tuple[Callable[[Wanted], Awaitable[None]], Obeying]] = []
         for channel in self.config.channels:
             listener = self._channel(channel, await self._server(channel.store))
             listeners.append((listener.listen, self._obeying["channel"]))

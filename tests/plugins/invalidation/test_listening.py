@@ -13,7 +13,7 @@ import pytest
 from llmproxy.plugin import PurgeOrder, SharedServer, shared_server
 from llmproxy.stores import open_store
 from llmproxy_invalidation import listening as module
-from llmproxy_invalidation.listening import ChannelListener, StreamListener, gap_order, keep_up
+from llmproxy_invalidation.listening import ChannelListener, StreamListener, Wanted, gap_order, keep_up
 
 
 @pytest.fixture
@@ -59,7 +59,7 @@ def heard() -> Heard:
 
 
 @asynccontextmanager
-async def kept_up(listen: Callable[[], Awaitable[None]]) -> AsyncIterator[list[str]]:
+async def kept_up(listen: Callable[[Wanted], Awaitable[None]]) -> AsyncIterator[list[str]]:
     """Listen as the plugin does; give the faults."""
     faults: list[str] = []
     wanted = True
