@@ -108,6 +108,8 @@ class Cache:
         filling = Filling(
             plan, exchange, call_next, runtime=self._runtime, space=self._space, meters=self._meters
         )
+        strong = plan.policy.terms.consistency == "strong"
+        mark = await self._space.mark() if strong else self._space.now()
         reply, role = await self._flights.run(
             b"%b\0%b" % (plan.key, spelled(plan.form)),
             exchange,
@@ -115,7 +117,7 @@ class Cache:
             shareable=filling.shareable,
             keep=filling.keep,
             recheck=partial(self._recheck, exchange, plan),
-            epoch=self._space.now().sequence,
+            epoch=mark.sequence,
             wait_limit=plan.policy.settings.wait,
         )
         return role, reply

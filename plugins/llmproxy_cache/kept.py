@@ -158,7 +158,7 @@ _OF_THE_MOMENT: Final = frozenset(
     b"""
     age alt-svc cache-control cache-status cf-cache-status cf-ray connection content-length date expires nel pragma
     report-to retry-after retry-after-ms server-timing set-cookie strict-transport-security trailer
-    transfer-encoding vary via x-envoy-upstream-service-time x-llmproxy-saved
+    transfer-encoding vary via x-envoy-upstream-service-time x-llmproxy-saved x-request-id
     """.split()
 )
 _FAMILIES: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")

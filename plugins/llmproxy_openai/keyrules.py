@@ -32,6 +32,12 @@ _FLAWED: Final = re.compile(
     rb'|"refusal"\s*:\s*"[^"]|"(?:filtered|flagged)"\s*:\s*true|"error"\s*:\s*[{"]'
 )
 
+#: Fields that have the web searched, with OpenAI and with other sellers of its dialect.
+_SEARCHES: Final[dict[str, Ground]] = dict.fromkeys(
+    ("web_search_options", "search_parameters", "search_settings", "enable_search", "web_search", "plugins"),
+    "hosted-tools",
+)
+
 _SAMPLING: Final[dict[str, tuple[Any, ...]]] = {
     "n": (None, 1),
     "temperature": (None, 1),
@@ -77,7 +83,7 @@ CHAT: Final = KeyRules(
     text_types=frozenset({"text"}),
     marks=_MARKS,
     users=_USERS,
-    grounds={"store": "stored", "audio": "references"},
+    grounds={"store": "stored", "audio": "references", **_SEARCHES},
     hosted=hosted,
     references=(
         ("image_url", "url"),
@@ -226,6 +232,7 @@ IMAGES: Final = KeyRules(
     texts=(("prompt",),),
     users=_USERS,
     headers=_HEADERS,
+    flawed=re.compile(rb'"url"\s*:\s*"http'),  # a link that ends within the hour
 )
 
 SPEECH: Final = KeyRules(

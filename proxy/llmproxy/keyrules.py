@@ -25,8 +25,8 @@ Ground = Literal["state", "background", "stored", "references", "hosted-tools"]
 
 Text = Callable[[str], str]
 
-#: Values that say no more than a field that is not there; `False` also where a number is meant, which nobody sends.
-_UNSAID: Final[tuple[Any, ...]] = (None, False, "", [], {})
+#: Values that say no more than a field that is not there; an empty object may switch something on.
+_UNSAID: Final[tuple[Any, ...]] = (None, False, "", [])
 #: Whole numbers below this have one spelling as a double.
 _EXACT: Final = 2.0**53
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})

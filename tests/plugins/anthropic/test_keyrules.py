@@ -121,3 +121,19 @@ def test_what_the_caller_runs_is_not_hosted(kind: str | None) -> None:
 def test_what_nobody_knows_is_taken_for_hosted() -> None:
     assert hosted({"type": "tomorrow_20300101"})
     assert hosted("odd")
+
+
+@pytest.mark.parametrize(
+    ("answer", "good"),
+    [
+        (b'{"stop_reason":"end_turn"}', True),
+        (b'{"stop_reason":"tool_use"}', True),
+        (b'{"stop_reason":"max_tokens"}', False),
+        (b'{"stop_reason":"refusal"}', False),
+        (b'{"stop_reason":"pause_turn"}', False),
+        (b'{"stop_reason":null}', False),
+        (b'event: error\ndata: {"type":"error"}\n\n', False),
+    ],
+)
+def test_only_what_is_whole_and_without_a_flaw_is_kept(answer: bytes, good: bool) -> None:
+    assert MESSAGES.keeps(answer) == good

@@ -73,3 +73,17 @@ def test_texts_to_embed_are_read_wherever_they_stand() -> None:
     assert read({"requests": [{"content": {"parts": [{"text": " a "}]}}]}, EMBED).counted == {
         "requests": [{"content": {"parts": [{"text": "a"}]}}]
     }
+
+
+@pytest.mark.parametrize(
+    ("answer", "good"),
+    [
+        (b'{"candidates":[{"finishReason": "STOP"}]}', True),
+        (b'{"candidates":[{"finishReason":"MAX_TOKENS"}]}', False),
+        (b'{"candidates":[{"finishReason":"STOP"},{"finishReason":"SAFETY"}]}', False),
+        (b'{"promptFeedback":{"blockReason":"SAFETY"}}', False),
+        (b'{"candidates":[{}]}', False),
+    ],
+)
+def test_only_what_is_whole_and_without_a_flaw_is_kept(answer: bytes, good: bool) -> None:
+    assert GENERATE.keeps(answer) == good

@@ -8,7 +8,7 @@ import pytest
 
 from llmproxy.plugin import KeyRules, Reading
 from llmproxy_openai.faces import OpenAIClient
-from llmproxy_openai.keyrules import CHAT, COMPLETIONS, EMBEDDINGS, RESPONSES, rules_of
+from llmproxy_openai.keyrules import CHAT, COMPLETIONS, EMBEDDINGS, IMAGES, RESPONSES, rules_of
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -109,6 +109,8 @@ def test_a_responses_input_has_one_form() -> None:
         (CHAT, {"store": True}, "stored"),
         (CHAT, {"tools": [{"type": "web_search"}]}, "hosted-tools"),
         (CHAT, {"audio": {"voice": "alloy"}}, "references"),
+        (CHAT, {"web_search_options": {}}, "hosted-tools"),
+        (CHAT, {"search_parameters": {"mode": "on"}}, "hosted-tools"),
         (RESPONSES, {"previous_response_id": "resp_1"}, "references"),
         (RESPONSES, {"conversation": "conv_1"}, "state"),
         (RESPONSES, {"background": True}, "background"),
@@ -145,3 +147,30 @@ def test_one_text_to_embed_is_a_list_of_one() -> None:
 
 def test_a_raw_prompt_is_compared_to_the_character() -> None:
     assert read(COMPLETIONS, {"prompt": "a "}).counted == {"prompt": "a "}
+
+
+@pytest.mark.parametrize(
+    ("rules", "answer", "good"),
+    [
+        (CHAT, b'{"choices":[{"finish_reason":"stop"}]}', True),
+        (CHAT, b'data: {"choices":[{"finish_reason": "tool_calls"}]}\n\n', True),
+        (CHAT, b'{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"}]}', False),
+        (CHAT, b'{"choices":[{"finish_reason":"content_filter"}]}', False),
+        (CHAT, b'{"choices":[{"finish_reason":null}]}', False),
+        (CHAT, b'{"choices":[{"message":{"refusal":"No."},"finish_reason":"stop"}]}', False),
+        (CHAT, b'{"choices":[{"message":{"refusal":null},"finish_reason":"stop"}]}', True),
+        (
+            CHAT,
+            b'{"choices":[{"content":"{\\"error\\": {\\"finish_reason\\": \\"length\\"}}","finish_reason":"stop"}]}',
+            True,
+        ),
+        (CHAT, b'{"error":{"message":"x"}}', False),
+        (RESPONSES, b'{"status":"completed"}', True),
+        (RESPONSES, b'{"status":"incomplete","output":[{"status":"completed"}]}', False),
+        (RESPONSES, b'{"status":"completed","output":[{"content":[{"type":"refusal"}]}]}', False),
+        (IMAGES, b'{"data":[{"b64_json":"AA=="}]}', True),
+        (IMAGES, b'{"data":[{"url":"https://example.com/1.png"}]}', False),
+    ],
+)
+def test_only_what_is_whole_and_without_a_flaw_is_kept(rules: KeyRules, answer: bytes, good: bool) -> None:
+    assert rules.keeps(answer) == good
