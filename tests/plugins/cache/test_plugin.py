@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from random import Random
 from typing import Any, ClassVar
 
+import orjson
 import pytest
 from tests.plugins.cache.talking import (
     ASK,
@@ -23,6 +26,7 @@ from tests.plugins.cache.talking import (
 
 import llmproxy_cache
 from llmproxy.plugin import (
+    CallNext,
     Event,
     EventTransform,
     Exchange,
@@ -31,6 +35,7 @@ from llmproxy.plugin import (
     Reply,
     hookimpl,
     profile_table,
+    tag_slots,
 )
 from llmproxy.testing import FakeUpstream, PluginContract, running_route
 from llmproxy_cache import CachePlugin
@@ -132,3 +137,53 @@ async def test_what_is_said_to_the_cache_alone_goes_no_further() -> None:
             None,
             "b",
         )
+
+
+class Origin(Plugin[NoConfig]):
+    """Answers each call with who asked what, and a number that grows."""
+
+    number = 0
+
+    @hookimpl
+    async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
+        number = Origin.number = Origin.number + 1
+        asked = orjson.loads(await exchange.body())
+        said = {
+            "tenant": exchange.caller.tenant,
+            "user": asked.get("user"),
+            "asked": asked["seed"],
+            "number": number,
+        }
+        await asyncio.sleep(0)
+        return Reply.json(completion(orjson.dumps(said).decode()))
+
+
+async def test_nobody_gets_what_is_anothers_or_was_purged() -> None:
+    chance, purged = Random(7), {"one": 0, "two": 0, "three": 0}
+    plugins = {"cache": {"use": CachePlugin, "store": "answers"}, "origin": {"use": Origin}}
+    how: dict[str, Any] = {"dialect": "openai", "options": {"cache": KEEP}, "config": STORES}
+    async with FakeUpstream() as upstream, running_route(plugins, upstream=upstream, **how) as serving:
+        (space,) = serving.generation.process.spaces.find().values()
+        b = Bench(serving, upstream, Hands())
+
+        async def step() -> None:
+            tenant, user, seed = chance.choice([*purged]), chance.choice("ab"), chance.randrange(4)
+            scope = chance.choice(["scope=end-user", "ttl=1m", ""])
+            fields = {"x_llmproxy_cache": scope} if scope else {}
+            since = purged[tenant]
+            served = await b.ask({**ASK, "seed": seed, "user": user}, tenant=tenant, **fields)
+            said = orjson.loads(body(served)["choices"][0]["message"]["content"])
+
+            assert (said["tenant"], said["asked"]) == (tenant, seed)
+            assert said["number"] > since
+            assert scope != "scope=end-user" or said["user"] == user
+
+        for _ in range(150):
+            await asyncio.gather(*[step() for _ in range(8)])
+            if chance.random() < 0.3:
+                tenant = chance.choice([*purged])
+                await space.purge(tag_slots("all", tenant=tenant))
+                purged[tenant] = Origin.number
+    hits = 1200 - Origin.number
+
+    assert hits > 200
