@@ -38,9 +38,14 @@ class Guard:
         """
         if not self._breaker.admits():
             raise StoreAway(f"store {self._name} is away; it will be asked again shortly")
+        task = asyncio.current_task()
+        cancelled = task.cancelling() if task is not None else 0
         try:
             async with asyncio.timeout(self._timeout):
                 result = await work(*args, **kwargs)
+            if task is not None and task.cancelling() > cancelled:
+                # redis-py loses a cancellation that comes before it first waits; its caller is gone all the same.
+                raise asyncio.CancelledError
         except self._answers:
             self._breaker.succeeded()
             raise

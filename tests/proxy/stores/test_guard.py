@@ -58,3 +58,22 @@ async def test_a_caller_that_leaves_is_no_failure() -> None:
         await call
 
     assert await guard.call(answer, 3) == 3
+
+
+async def test_a_cancellation_that_the_client_loses_is_found_again() -> None:
+    begun = asyncio.Event()
+
+    async def deaf() -> str:
+        begun.set()
+        try:
+            await asyncio.sleep(60)
+        except asyncio.CancelledError:
+            return "as if nothing had been"
+        return ""
+
+    task = spawn(make_guard().call(deaf), name="deaf")
+    await begun.wait()
+    task.cancel()
+    await asyncio.wait([task])
+
+    assert task.cancelled()
