@@ -27,7 +27,6 @@ from llmproxy.caching.board import Board, Purged, Verdict
 from llmproxy.caching.entry import Mark
 from llmproxy.caching.sharedboard import AnotherBoard, Known, SharedBoard, SharedServer
 from llmproxy.caching.tags import tag_slots
-from llmproxy.stores.interface import StoreAway
 from llmproxy.tasks import spawn
 
 #: Seconds after which every host obeys a purge that any of them has answered, or serves nothing from its store.
@@ -66,7 +65,7 @@ class Mirror:
 
     async def mark(self) -> Mark:
         """Return the mark for a request that is sent after this call: past every purge that was answered before it."""
-        with suppress(StoreAway):
+        with suppress(Exception):
             last: Mark | None = await self._server.ask(self._shared.last, self._server.client)
             if last is not None:
                 return last
@@ -91,7 +90,7 @@ class Mirror:
             if not number:
                 await ask(self._agree, client)
                 number = await ask(self._tell, client, wanted, soft=soft)
-        except StoreAway:
+        except Exception:  # whatever it is, other hosts may not have heard
             number = 0
         if number:
             return Purged(self._board.purge(wanted, soft=soft, sequence=number))
