@@ -11,7 +11,6 @@ from llmproxy.plugin import (
     CallNext,
     Entry,
     Exchange,
-    Headers,
     Pace,
     Reply,
     StoredReply,
@@ -20,14 +19,13 @@ from llmproxy.plugin import (
     field_tags,
     key_name,
     tag_slots,
-    wire_fields,
 )
-from llmproxy_cache.kept import About, FormKept, lasting, pack_about
+from llmproxy_cache.kept import About, FormKept, lasting_fields, pack_about
 from llmproxy_cache.plan import Plan
 from llmproxy_cache.storing import GOOD, why_not
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import CacheSpace, Form, RawHeader, Runtime
+    from llmproxy.plugin import CacheSpace, Form, Runtime
 
 #: From here on an answer is an error, which all who wait are told, and nobody later.
 _ERROR: Final = 400
@@ -36,7 +34,19 @@ _ERROR: Final = 400
 class Filling:
     """One plan's way to the upstream and into the store; `fetch` runs once for all who wait."""
 
-    __slots__ = ("_call", "_exchange", "_meters", "_pace", "_plan", "_runtime", "_served", "_space", "tenant")
+    __slots__ = (
+        "_call",
+        "_coded",
+        "_exchange",
+        "_meters",
+        "_pace",
+        "_plan",
+        "_runtime",
+        "_served",
+        "_space",
+        "_tags",
+        "tenant",
+    )
 
     def __init__(
         self,
@@ -57,6 +67,8 @@ class Filling:
         self._pace: Pace | None = None
         #: The form of what came.
         self._served: Form | None = None
+        self._tags: tuple[str, ...] = ()
+        self._coded = False
         self.tenant = exchange.caller.tenant
 
     async def fetch(self) -> Reply:
@@ -79,6 +91,8 @@ class Filling:
         if reply.status == GOOD:
             reply.headers.remove("set-cookie")
             self._served = self._runtime.forms.kept(self._exchange, reply)
+            self._tags = (*plan.policy.settings.tags, *plan.tags, *field_tags(reply.headers))
+            self._coded = b"content-encoding" in reply.headers.index
             if plan.policy.settings.pace == "recorded" and isinstance(reply.body, Body):
                 self._pace = Pace(self._runtime.clock.now)
                 reply.body.observe(self._pace)
@@ -90,7 +104,7 @@ class Filling:
 
     def keep(self, whole: StoredReply) -> Awaitable[None] | None:
         """Keep an answer that is whole, if it is good."""
-        why = why_not(self._exchange, self._plan, whole)
+        why = "encoded" if self._coded else why_not(self._exchange, self._plan, whole)
         route = self._plan.policy.route
         if why:
             self._meters.stored(route, why)
@@ -108,7 +122,6 @@ class Filling:
     def _entry(self, whole: StoredReply) -> Entry:
         plan, exchange = self._plan, self._exchange
         assert plan.mark is not None
-        headers = Headers(list(whole.headers))
         seconds = max(0.0, self._runtime.clock.now() - plan.started)
         endpoint, usage = exchange.endpoint, exchange.usage
         cost = None
@@ -124,13 +137,12 @@ class Filling:
             () if usage is None else _buckets(usage),
             -1 if cost is None else cost,
         )
-        fields = [*lasting(headers), *_saving(about)]
         return Entry(
             whole.status,
-            wire_fields(fields),
+            lasting_fields(whole.headers) + _saving(about),
             body,
             mark=plan.mark,
-            slots=self._slots(headers),
+            slots=self._slots(),
             stored=int(self._runtime.clock.wall() * 1e6),
             meta=pack_about(about),
         )
@@ -145,18 +157,17 @@ class Filling:
         if own is not None and (served is None or not own[0].same(served)):
             form, reply = own
             body += bytes(reply.body)
-            fields = wire_fields(lasting(Headers(list(reply.headers))))
-            told.append(_kept(form, len(body), fields))
+            told.append(_kept(form, len(body), lasting_fields(reply.headers)))
         return tuple(told), body
 
-    def _slots(self, headers: Headers) -> tuple[int, ...]:
+    def _slots(self) -> tuple[int, ...]:
         plan = self._plan
         return entry_slots(
             tenant=self.tenant,
             route=plan.policy.route,
             model=self._exchange.model,
             key=plan.key,
-            tags=(*plan.policy.settings.tags, *plan.tags, *field_tags(headers)),
+            tags=self._tags,
         )
 
 
@@ -170,11 +181,8 @@ def _buckets(usage: Usage) -> tuple[int, ...]:
     return usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning
 
 
-def _saving(about: About) -> list[RawHeader]:
+def _saving(about: About) -> bytes:
     """Return the field that tells a later caller what it is spared."""
-    told = [b"%.3f s" % about.seconds]
-    if about.usage:
-        told.insert(0, b"%d tokens" % sum(about.usage))
-    if about.cost >= 0:
-        told.insert(0, b"%d.%06d USD" % divmod(about.cost, 1_000_000))
-    return [(b"x-llmproxy-saved", b", ".join(told))]
+    cost = b"%d.%06d USD, " % divmod(about.cost, 1_000_000) if about.cost >= 0 else b""
+    tokens = b"%d tokens, " % sum(about.usage) if about.usage else b""
+    return b"x-llmproxy-saved: %b%b%.3f s\r\n" % (cost, tokens, about.seconds)

@@ -6,7 +6,7 @@ header fields are the entry's own.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
 import msgspec
@@ -15,9 +15,9 @@ from llmproxy.plugin import (
     BadEntry,
     Entry,
     Form,
-    Headers,
     RawHeader,
     Reply,
+    Spellings,
     StoredHeaders,
     StoredReply,
     Usage,
@@ -156,18 +156,29 @@ def pack_about(about: About) -> bytes:
 #: Header fields that are about one call, connection or moment, and not about the answer.
 _OF_THE_MOMENT: Final = frozenset(
     b"""
-    age alt-svc cache-control cache-status cf-cache-status cf-ray connection content-length date expires nel pragma
-    report-to retry-after retry-after-ms server-timing set-cookie strict-transport-security trailer
-    transfer-encoding vary via x-envoy-upstream-service-time x-llmproxy-saved x-request-id
+    age alt-svc cache-control cache-status cf-cache-status cf-ray connection content-length date expires keep-alive nel
+    pragma proxy-authenticate proxy-connection report-to retry-after retry-after-ms server-timing set-cookie
+    strict-transport-security te trailer transfer-encoding upgrade vary via x-envoy-upstream-service-time
+    x-llmproxy-saved x-request-id
     """.split()
 )
 _FAMILIES: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")
 
 
-def lasting(headers: Headers) -> list[RawHeader]:
-    """Return the header fields that are still true when the answer is given again."""
-    return [
-        pair
-        for pair in headers.raw
-        if (name := pair[0].lower()) not in _OF_THE_MOMENT and not name.startswith(_FAMILIES)
-    ]
+class _Lasting(Spellings):
+    """Remembers of each spelling of a field's name whether the field is still true later."""
+
+    def __missing__(self, name: bytes) -> bool:
+        lasts = super().__missing__(name) and not name.lower().startswith(_FAMILIES)
+        if name in self:
+            self[name] = lasts
+        return lasts
+
+
+_lasts: Final = _Lasting(_OF_THE_MOMENT)
+
+
+def lasting_fields(headers: Iterable[RawHeader]) -> bytes:
+    """Return, as an entry keeps them, the header fields that are still true when the answer is given again."""
+    pairs = [pair for pair in headers if _lasts[pair[0]]]
+    return b"".join([b"%b: %b\r\n" % pair for pair in pairs])

@@ -68,9 +68,9 @@ class CachePlugin(Plugin[CacheConfig]):
     @hookimpl
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
         """Take out what was said to this cache alone."""
-        index = request.headers.index
+        said = exchange.request.headers.index
         for name in (FIELD, self._policy_of(exchange).tags_header):
-            if name in index:
+            if name in said:
                 request.headers.remove(name)
 
     @hookimpl

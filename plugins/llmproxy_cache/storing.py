@@ -15,8 +15,8 @@ def why_not(exchange: Exchange, plan: Plan, whole: StoredReply) -> str:
     """Return why an answer must not be kept: a word of a closed set, or nothing where it may be.
 
     `status`: it is an error. `too-large`, `ttl`: the route, or the caller, wants it so. `other-model`: a model answered
-    that the key does not name. `flawed`: it was cut at a limit, refused or filtered, or ended with an error. `encoded`:
-    it is compressed. `ambiguous`: of a request that can be read in two ways, on a route that strangers share.
+    that the key does not name. `flawed`: it was cut at a limit, refused or filtered, or ended with an error.
+    `ambiguous`: of a request that can be read in two ways, on a route that strangers share.
     """
     settings = plan.policy.settings
     if whole.status != GOOD:
@@ -40,7 +40,4 @@ def _why_unlike(exchange: Exchange, plan: Plan) -> str:
 
 def _why_flawed(exchange: Exchange, whole: StoredReply) -> str:
     rules = key_rules_of(exchange)
-    if exchange.outcome.error or (rules is not None and not rules.keeps(bytes(whole.body))):
-        return "flawed"
-    coded = any(name.lower() == b"content-encoding" for name, _ in whole.headers)
-    return "encoded" if coded else ""
+    return "flawed" if exchange.outcome.error or (rules is not None and not rules.keeps(whole.body)) else ""

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.plugin import BadEntry, Entry, Form, Headers, Mark, StoredReply, Usage
-from llmproxy_cache.kept import MOST_FORMS, About, FormKept, lasting, pack_about, read
+from llmproxy_cache.kept import MOST_FORMS, About, FormKept, lasting_fields, pack_about, read
 
 JSON = Form("openai", "chat")
 STREAM = Form("openai", "chat", streamed=True)
@@ -89,4 +89,4 @@ def test_only_what_lasts_is_kept_of_the_header() -> None:
         "OpenAI-Version": "1",
     }
 
-    assert [name for name, _ in lasting(Headers.of(fields))] == [b"Content-Type", b"OpenAI-Version"]
+    assert lasting_fields(Headers.of(fields).raw) == b"Content-Type: a/b\r\nOpenAI-Version: 1\r\n"
