@@ -1,8 +1,9 @@
 """A stored reply, as bytes that any store keeps.
 
 The layout is fixed: a header of numbers, the slots of its tags, the owner's own data, the reply's fields as they go
-onto the wire, its body. The body of an unpacked entry is a view into the stored value, so a hit copies nothing before
-it is written.
+onto the wire, its body. The checksum is over the key too, so a whole entry that a store gives for another key is as
+bad as a damaged one. The body of an unpacked entry is a view into the stored value, so a hit copies nothing before it
+is written.
 """
 
 from __future__ import annotations
@@ -19,7 +20,7 @@ from llmproxy.storedheaders import split_fields
 _GUARD: Final = struct.Struct("<4sI")
 _HEADER: Final = struct.Struct("<QQQHHIII")
 _START: Final = _GUARD.size + _HEADER.size
-_FORMAT: Final = b"LPe1"
+_FORMAT: Final = b"LPe2"
 
 #: Tags that one entry may have.
 MOST_SLOTS: Final = 0xFFFF
@@ -69,8 +70,8 @@ class Entry:
         """The header fields, apart."""
         return split_fields(self.fields)
 
-    def pack(self) -> bytes:
-        """Return the entry as a store keeps it.
+    def pack(self, key: bytes) -> bytes:
+        """Return the entry as a store keeps it under a key.
 
         Raises:
             ValueError: it has more tags than can be written.
@@ -95,14 +96,14 @@ class Entry:
                 self.body,
             )
         )
-        return _GUARD.pack(_FORMAT, crc32(rest)) + rest
+        return _GUARD.pack(_FORMAT, crc32(rest, crc32(key))) + rest
 
     @classmethod
-    def unpack(cls, value: bytes, *, check: bool = True) -> Entry:
-        """Read what `pack` wrote; `check` compares the checksum too, which takes 0.3 us a KiB.
+    def unpack(cls, value: bytes, key: bytes, *, check: bool = True) -> Entry:
+        """Read what `pack` wrote for a key; `check` compares the checksum too, which takes 0.3 us a KiB.
 
         Raises:
-            BadEntry: it is something else, or damaged.
+            BadEntry: it is something else, damaged, or of another key.
         """
         if len(value) < _START or value[:4] != _FORMAT:
             raise BadEntry("these bytes are no entry")
@@ -111,8 +112,8 @@ class Entry:
         if len(value) != at + data + fields + body:
             raise BadEntry("the entry is not as long as it says")
         view = memoryview(value)
-        if check and crc32(view[_GUARD.size :]) != _GUARD.unpack_from(value)[1]:
-            raise BadEntry("the entry's checksum is another")
+        if check and crc32(view[_GUARD.size :], crc32(key)) != _GUARD.unpack_from(value)[1]:
+            raise BadEntry("the entry is damaged, or another key's")
         entry = cls.__new__(cls)
         entry.status = status
         entry.mark = Mark(board, sequence)

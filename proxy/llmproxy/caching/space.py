@@ -98,7 +98,7 @@ class CacheSpace:
             return found
         try:
             verdict = await self._mirror.judge(found.entry.mark, found.entry.slots)
-        except StoreAway as fault:
+        except Exception as fault:
             self._failed("confirm", fault)
             return None
         if verdict is Verdict.PURGED:
@@ -136,7 +136,7 @@ class CacheSpace:
         """Keep an entry for `ttl` seconds at most; False if it was not kept."""
         kept = False
         try:
-            value = entry.pack()
+            value = entry.pack(key)
             if self._far is not None:
                 kept = await self._far.set(key, value, ttl)
             if self._near is not None:
@@ -174,7 +174,7 @@ class CacheSpace:
             return None
         try:
             value = store.get_nowait(key)
-            return None if value is None else self._judged(Entry.unpack(value, check=check))
+            return None if value is None else self._judged(Entry.unpack(value, key, check=check))
         except Exception as fault:
             self._failed("get", fault)
             return None
@@ -191,7 +191,7 @@ class CacheSpace:
         if value is None:
             return None
         try:
-            found = self._judged(Entry.unpack(value))
+            found = self._judged(Entry.unpack(value, key))
             if found is not None and self._near is not None:
                 # Its owner knows how long it may be used; the tier only has to be bounded.
                 self._near.set_nowait(key, value)

@@ -48,9 +48,7 @@ class ForeignStore(Backend):
     def __init__(self, name: str, backend: Any, *, timeout: float) -> None:
         super().__init__(name)
         self._backend = backend
-        self._guard = Guard(
-            name, timeout, Breaker(5, 1.0), faults=(Exception,), answers=(ValueError, TypeError)
-        )
+        self._guard = Guard(name, timeout, Breaker(5, 1.0), answers=(ValueError, TypeError))
 
     async def _get(self, key: bytes, encoding: object = None, _conn: object = None) -> bytes | None:
         return _value(await self._call(self._backend.get, _text(key)))

@@ -18,16 +18,14 @@ Faults = tuple[type[Exception], ...]
 class Guard:
     """Bounds calls by `timeout` s and a breaker.
 
-    Exceptions among `answers` show that the store is there and pass; other `faults` become `StoreAway`.
+    Exceptions among `answers` show that the store is there and pass; all others become `StoreAway`, for what answers
+    at a store's address may be no such store, and make its client stumble in any way.
     """
 
-    def __init__(
-        self, name: str, timeout: float, breaker: Breaker, *, faults: Faults, answers: Faults
-    ) -> None:
+    def __init__(self, name: str, timeout: float, breaker: Breaker, *, answers: Faults) -> None:
         self._name = name
         self._timeout = timeout or None
         self._breaker = breaker
-        self._faults: Faults = (*faults, TimeoutError)
         self._answers = answers
 
     async def call(self, work: Callable[P, Awaitable[T]], *args: P.args, **kwargs: P.kwargs) -> T:
@@ -49,7 +47,7 @@ class Guard:
         except self._answers:
             self._breaker.succeeded()
             raise
-        except self._faults as error:
+        except Exception as error:
             self._breaker.failed()
             raise StoreAway(f"store {self._name} failed: {type(error).__name__}") from error
         except BaseException:

@@ -80,9 +80,7 @@ class MemcachedStore(Backend):
         self._largest = max_value - _ITEM
         self._client = Client(*address, pool_size=connections)
         self._refusal = Refusal
-        self._guard = Guard(
-            name, timeout, breaker, faults=(OSError, EOFError, ValueError), answers=(Refusal,)
-        )
+        self._guard = Guard(name, timeout, breaker, answers=(Refusal,))
 
     async def _ask(self, work: Callable[..., Awaitable[Any]], key: bytes, *args: Any) -> Any:
         try:

@@ -83,7 +83,7 @@ class RedisStore(Backend):
     ) -> None:
         super().__init__(name)
         from redis.asyncio import Redis  # noqa: PLC0415  # an extra, imported when a store names it
-        from redis.exceptions import RedisError, ResponseError  # noqa: PLC0415
+        from redis.exceptions import ResponseError  # noqa: PLC0415
 
         if not timeout:
             raise ValueError(f"store {name} needs a timeout above 0, or a hung server hangs every request")
@@ -95,13 +95,7 @@ class RedisStore(Backend):
         self._client: Redis = Redis.from_pool(_make_pool(address, timeout, connections))
         self._swap = self._client.register_script(_SWAP)
         self._release = self._client.register_script(_RELEASE)
-        self._guard = Guard(
-            name,
-            timeout,
-            Breaker(failures, retry_after),
-            faults=(RedisError, OSError),
-            answers=(ResponseError,),
-        )
+        self._guard = Guard(name, timeout, Breaker(failures, retry_after), answers=(ResponseError,))
         self._counters = RedisCounters(self, prefix + b"#")
 
     @property

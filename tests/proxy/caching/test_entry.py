@@ -1,9 +1,11 @@
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 
 from llmproxy.caching.entry import MOST_SLOTS, BadEntry, Entry, Mark
 from llmproxy.storedheaders import wire_fields
+
+KEY = b"k1,4=acme4=chat"
 
 names = st.from_regex(rb"[a-zA-Z][a-zA-Z0-9-]{0,20}", fullmatch=True)
 values = st.binary(max_size=40).map(lambda value: value.translate(None, b"\r\n\0"))
@@ -27,37 +29,45 @@ def seen(entry: Entry) -> tuple[object, ...]:
 
 @given(entries)
 def test_what_is_unpacked_is_what_was_packed(entry: Entry) -> None:
-    assert seen(Entry.unpack(entry.pack())) == seen(entry)
+    assert seen(Entry.unpack(entry.pack(KEY), KEY)) == seen(entry)
 
 
 @given(entries, st.data())
 def test_no_damaged_byte_is_taken_for_an_answer(entry: Entry, data: st.DataObject) -> None:
-    packed = bytearray(entry.pack())
+    packed = bytearray(entry.pack(KEY))
     at = data.draw(st.integers(0, len(packed) - 1))
     packed[at] ^= data.draw(st.integers(1, 255))
 
     with pytest.raises(BadEntry):
-        Entry.unpack(bytes(packed))
+        Entry.unpack(bytes(packed), KEY)
 
 
 @given(entries, st.data())
 def test_no_torn_entry_is_taken_for_an_answer(entry: Entry, data: st.DataObject) -> None:
-    packed = entry.pack()
+    packed = entry.pack(KEY)
 
     with pytest.raises(BadEntry):
-        Entry.unpack(packed[: data.draw(st.integers(0, len(packed) - 1))])
+        Entry.unpack(packed[: data.draw(st.integers(0, len(packed) - 1))], KEY)
     with pytest.raises(BadEntry):
-        Entry.unpack(packed + b"x")
+        Entry.unpack(packed + b"x", KEY)
+
+
+@given(entries, st.binary(max_size=40), st.binary(max_size=40))
+def test_no_whole_entry_of_another_key_is_taken_for_an_answer(entry: Entry, key: bytes, other: bytes) -> None:
+    assume(key != other)
+
+    with pytest.raises(BadEntry):
+        Entry.unpack(entry.pack(key), other)
 
 
 def test_the_body_of_an_unpacked_entry_is_a_view_into_the_value() -> None:
-    packed = Entry(200, b"", b"hello", mark=Mark(1, 1)).pack()
+    packed = Entry(200, b"", b"hello", mark=Mark(1, 1)).pack(KEY)
 
-    body = Entry.unpack(packed).body
+    body = Entry.unpack(packed, KEY).body
     assert isinstance(body, memoryview)
     assert body.obj is packed
 
 
 def test_more_tags_than_can_be_written_are_refused() -> None:
     with pytest.raises(ValueError, match="65535 tags"):
-        Entry(200, b"", b"", mark=Mark(1, 1), slots=[0] * (MOST_SLOTS + 1)).pack()
+        Entry(200, b"", b"", mark=Mark(1, 1), slots=[0] * (MOST_SLOTS + 1)).pack(KEY)

@@ -76,7 +76,7 @@ async def test_an_entry_is_found_at_hand_once_it_was_put(space: CacheSpace) -> N
 async def test_what_another_worker_put_is_found_in_the_shared_tier_and_then_at_hand(
     space: CacheSpace, far: Far
 ) -> None:
-    far.values[KEY] = made(space).pack()
+    far.values[KEY] = made(space).pack(KEY)
 
     assert space.peek(KEY) is None
     assert await body_of(space) == b"hello"
@@ -133,6 +133,13 @@ async def test_damaged_bytes_are_a_miss(space: CacheSpace, far: Far, value: byte
     assert space.peek(KEY) is None
 
 
+async def test_another_keys_entry_is_a_miss_and_told(space: CacheSpace, far: Far, metrics: Metrics) -> None:
+    far.values[KEY] = made(space).pack(b"another key")
+
+    assert await space.get(KEY) is None
+    assert 'operation="get",fault="damaged"} 1' in metrics.exposition([metrics.snapshot()])
+
+
 async def test_a_dropped_entry_is_gone_from_both_tiers(space: CacheSpace, far: Far) -> None:
     await space.put(KEY, made(space), 60)
     await space.drop(KEY)
@@ -165,13 +172,13 @@ class Server:
     def __init__(self, board: Board) -> None:
         self.board = board
         self.trusted = True
-        self.verdict: Verdict | StoreAway = Verdict.GOOD
+        self.verdict: Verdict | Exception = Verdict.GOOD
 
     async def mark(self) -> Mark:
         return Mark(self.board.id, 99)
 
     async def judge(self, mark: Mark, slots: object) -> Verdict:
-        if isinstance(self.verdict, StoreAway):
+        if isinstance(self.verdict, Exception):
             raise self.verdict
         return self.verdict
 
@@ -205,10 +212,16 @@ async def test_nothing_is_found_while_other_hosts_purges_are_not_heard(
 
 @pytest.mark.parametrize(
     ("verdict", "stale"),
-    [(Verdict.GOOD, False), (Verdict.SOFT, True), (Verdict.PURGED, None), (StoreAway("away"), None)],
+    [
+        (Verdict.GOOD, False),
+        (Verdict.SOFT, True),
+        (Verdict.PURGED, None),
+        (StoreAway("away"), None),
+        (ValueError("no board"), None),
+    ],
 )
 async def test_what_is_found_is_confirmed_by_what_every_host_sees(
-    shared: CacheSpace, server: Server, verdict: Verdict | StoreAway, stale: bool | None
+    shared: CacheSpace, server: Server, verdict: Verdict | Exception, stale: bool | None
 ) -> None:
     await shared.put(KEY, made(shared), 60)
     found = shared.peek(KEY)

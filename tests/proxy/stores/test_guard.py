@@ -11,7 +11,7 @@ from llmproxy.tasks import spawn
 
 
 def make_guard(timeout: float = 5) -> Guard:
-    return Guard("mine://", timeout, Breaker(1, 60), faults=(OSError,), answers=(LookupError,))
+    return Guard("mine://", timeout, Breaker(1, 60), answers=(LookupError,))
 
 
 async def answer(value: object) -> object:
@@ -24,11 +24,12 @@ async def test_an_answer_passes() -> None:
     assert await make_guard().call(answer, 3) == 3
 
 
-async def test_a_fault_is_the_store_away_and_opens_the_breaker() -> None:
+@pytest.mark.parametrize("kind", [ConnectionResetError, ValueError, AttributeError, RecursionError])
+async def test_a_fault_is_the_store_away_and_opens_the_breaker(kind: type[Exception]) -> None:
     guard = make_guard()
 
-    with pytest.raises(StoreAway, match="store mine:// failed: ConnectionResetError"):
-        await guard.call(answer, ConnectionResetError("with hunter2"))
+    with pytest.raises(StoreAway, match=f"store mine:// failed: {kind.__name__}$"):
+        await guard.call(answer, kind("with hunter2"))
     with pytest.raises(StoreAway, match="is away; it will be asked again"):
         await guard.call(answer, 3)
 
