@@ -71,6 +71,8 @@ class IdempotencyPlugin(Plugin[IdempotencyConfig]):
         """Open the store, and live in it."""
         self._runtime = runtime
         store = await runtime.store(self.config.store)
+        # A tier in this process may be behind what other workers wrote: here only the shared one counts.
+        store = getattr(store, "far", store)
         if getattr(store, "NAME", "") == "memory":
             runtime.log.warning(
                 "idempotency_in_memory", store=self.config.store, covers="one worker, until it ends"

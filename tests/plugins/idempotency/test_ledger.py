@@ -12,8 +12,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmproxy.plugin import Clock, Store, StoreAway, store_key
-from llmproxy.stores import open_store
+from llmproxy.plugin import Clock, Secret, Store, StoreAway, store_key
+from llmproxy.settings import StoreConfig
+from llmproxy.stores import SCHEMES, open_store
+from llmproxy.stores.layers import open_layers
 from llmproxy_idempotency.heart import Heart
 from llmproxy_idempotency.ledger import INLINE, Claim, Ledger, Lost, Taken
 from llmproxy_idempotency.record import Record, State
@@ -30,14 +32,18 @@ def valkey_address() -> Iterator[str]:
         yield f"{server.host}:{server.port}"
 
 
-@pytest.fixture(params=["memory", "lmdb", "valkey"])
+@pytest.fixture(params=["memory", "lmdb", "valkey", "sealed"])
 async def store(request: pytest.FixtureRequest, tmp_path: Path) -> AsyncIterator[Store]:
     if request.param == "valkey":
         address = request.getfixturevalue("valkey_address")
         url = f"valkey://{address}/0?prefix={uuid4().hex}:&timeout=5s"
     else:
-        url = {"memory": "memory://", "lmdb": f"lmdb://{tmp_path}/store?map_size=16MiB"}[request.param]
-    opened = open_store(url)
+        url = {"lmdb": f"lmdb://{tmp_path}/store?map_size=16MiB"}.get(request.param, "memory://")
+    if request.param == "sealed":
+        pytest.importorskip("cryptography")
+        opened: Store = open_layers(StoreConfig(url=url, encryption_key=(Secret("00" * 32),)), SCHEMES)
+    else:
+        opened = open_store(url)
     yield opened
     await opened.close()
 

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from typing import Any, ClassVar
 
 import pytest
@@ -463,3 +464,21 @@ async def test_a_reload_keeps_what_is_kept() -> None:
             second = await successor.serve(post())
 
     assert replayed(second)
+
+
+async def test_workers_ask_the_shared_store_whatever_they_have_at_hand(tmp_path: Path) -> None:
+    stores = {"stores": {"kept": {"url": f"lmdb://{tmp_path}/kept", "near": "memory://", "near_ttl": "1m"}}}
+    table = {"idempotency": {"use": IdempotencyPlugin, "store": "kept"}}
+    async with (
+        FakeUpstream().raw(0.1, ONE, then="keep") as origin,
+        running_route(table, upstream=origin, config=stores) as one,
+        running_route(table, upstream=origin, config=stores) as two,
+    ):
+        first = asyncio.create_task(one.serve(post()))
+        await origin.received()
+        early = await two.serve(post())
+        await first
+        late = await two.serve(post())
+
+    assert code(early) == (409, "idempotency_in_flight")
+    assert replayed(late)
