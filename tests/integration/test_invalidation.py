@@ -31,7 +31,7 @@ routes:
     match: {{path: "/v/*"}}
     upstream: origin
     plugins:
-      - invalidation: {{writes: [{{path: "/v/{{name}}", tags: ["{{name}}"]}}]}}
+      - invalidation: {{writes: [{{path: "/v/{{name}}", tags: ["{{name}}"], refill: [{refill}]}}]}}
       - httpcache: {{profile: rfc9111}}
 """
 
@@ -55,9 +55,11 @@ def valkey() -> Iterator[Any]:
         yield server
 
 
-def gateway(folder: Path, origin: Origin, store: str, *, workers: int = 1) -> GatewayProcess:
+def gateway(
+    folder: Path, origin: Origin, store: str, *, workers: int = 1, refill: str = ""
+) -> GatewayProcess:
     path = folder / f"{uuid4().hex}.yaml"
-    path.write_text(CONFIG.format(store=store, origin=origin.url))
+    path.write_text(CONFIG.format(store=store, origin=origin.url, refill=refill))
     return GatewayProcess("-c", path, "--workers", str(workers), environ={"ADMIN_TOKEN": TOKEN})
 
 
@@ -109,6 +111,22 @@ async def test_a_reader_who_comes_after_a_purge_does_not_join_one_who_came_befor
 
         assert {each.result() for each in early} == {0}
         assert {each.result() for each in late} == {1}
+
+
+async def test_after_a_write_the_new_answer_is_there_before_anybody_asks(
+    tmp_path: Path, origin: Origin, session: aiohttp.ClientSession
+) -> None:
+    store = f"lmdb://{tmp_path}/cache"
+    with gateway(tmp_path, origin, store, workers=2, refill='"/v/{name}"') as running:
+        assert await version(session, running.url) == 0
+        assert await write(session, running.url) == 1
+        async with asyncio.timeout(10):
+            while origin.asked["x"] < 2:
+                await asyncio.sleep(0.01)
+        await asyncio.sleep(0.2)
+        found, status = await read(session, running.url)
+
+        assert (found, "hit" in status, origin.asked["x"]) == (1, True, 2)
 
 
 async def obeyed(session: aiohttp.ClientSession, url: str, wanted: int) -> float:

@@ -188,6 +188,7 @@ class Board:
             for place, latest, hard in cells:
                 self._any[place] = max(latest, self._any[place])
                 self._hard[place] = max(hard, self._hard[place])
+                self._row[_LATEST] = max(latest, self._row[_LATEST])
             self._row[_LATEST] = max(sequence, self._row[_LATEST])
             self._row[_SEQUENCE] = max(sequence, self._row[_SEQUENCE])
 
@@ -197,7 +198,8 @@ class Board:
             if self._row[_ID] == name:
                 return
             self._row[_ID] = 0
-            self._map[_HEAD:] = bytes(_SIZE - _HEAD)
+            if self._row[_LATEST] > 1:
+                self._map[_HEAD:] = bytes(_SIZE - _HEAD)
             self._begin(name)
 
     def close(self) -> None:
@@ -249,8 +251,7 @@ def _open(path: Path) -> int:
                 and os.fstat(file).st_size == _SIZE
             ):
                 os.ftruncate(file, 0)
-                # Holes would be filled later, and on a full disk that ends the process.
-                os.posix_fallocate(file, 0, _SIZE)
+                _reserve(file)
                 os.pwrite(file, struct.pack("<QQQQ", _MAGIC, new_id(), 1, 1), 0)
             os.pwrite(file, _boot().ljust(64, b"\0"), _BOOT)
             fcntl.flock(file, fcntl.LOCK_SH)
@@ -262,6 +263,14 @@ def _open(path: Path) -> int:
         os.close(file)
         raise
     return file
+
+
+def _reserve(file: int) -> None:
+    """Take the file's room now: a hole that is filled later ends the process where the disk is full."""
+    if hasattr(os, "posix_fallocate"):
+        os.posix_fallocate(file, 0, _SIZE)
+    else:
+        os.pwrite(file, bytes(_SIZE), 0)
 
 
 def _try_alone(file: int) -> bool:

@@ -210,6 +210,16 @@ def test_what_the_hosts_share_is_learnt_and_takes_nothing_back() -> None:
     assert other.judge(other.now(), [A, B]) is Verdict.GOOD
 
 
+def test_what_was_half_learnt_is_forgotten_with_its_board() -> None:
+    board = Board()
+    before = board.now()
+    board.learn((Cell(place, 9, 9) for place in cells_of(A)), 0)
+    assert board.judge(before, [A]) is Verdict.PURGED
+    board.adopt(7)
+
+    assert board.judge(board.now(), [A]) is Verdict.GOOD
+
+
 def test_a_board_that_another_process_begins_anew_judges_nothing_by_its_old_id(tmp_path: Path) -> None:
     mine = Board(tmp_path / "board")
     before = mine.now()
