@@ -3,6 +3,7 @@
 `Listening` is aiohttp's `web.Server`; a `ClientConnection` is its `RequestHandler`, whose parser, queue and
 flow control are kept, and whose request loop is replaced: one task a request (so that context variables never leak
 from one exchange into the next), no task for an idle connection, and replies written straight to the transport.
+Plain requests do not even reach the parser (`PlainReading`).
 """
 
 from __future__ import annotations
