@@ -42,7 +42,9 @@ def _posted(plan: Plan, told: Fields, keeping: Keeping, now: float) -> Keep | No
     asked = msgspec.structs.replace(plan.asked, method="GET", range=None)
     # Only after the purge, which is for what was there before.
     plan.mark = keeping.space.now()
-    plan.key = plan.rules.key_of(asked, plan.tenant, plan.origin, plan.target, plan.fields)
+    plan.key = plan.rules.key_of(asked, plan.caller, plan.origin, plan.target, plan.fields)
+    if not plan.key:
+        return None
     decision = store(plan.rules.policy, asked, Answer(200, told, plan.requested, now))
     if not isinstance(decision, Keep):
         plan.reason = decision.reason

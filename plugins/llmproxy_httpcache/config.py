@@ -7,11 +7,14 @@ from typing import Final, Literal
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Duration, Size
-from llmproxy_httpcache.policy import Policy, Profile, policy_of
+from llmproxy.plugin import ConfigError, Duration, Scope, Size
 from llmproxy_httpcache.requests import SAFE
+from llmproxy_httpcache.standing import Consistency, Invalidation, Profile, Standing, standing_of
 
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
+
+#: How much earlier than it would pay an answer may be made anew.
+_MOST_EAGER: Final = 100
 
 #: Methods that cannot be cached whatever a route says.
 _NEVER: Final = frozenset({"CONNECT", "TRACE", "OPTIONS", "PUT", "DELETE", "PATCH"})
@@ -40,11 +43,15 @@ class Ignored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
 
 
 class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """What a route caches. Without a profile and a ttl it caches nothing; None leaves a switch to the profile."""
+    """What a route caches. Without a profile and a ttl it caches nothing; None leaves a value to the profile."""
 
     profile: Profile | None = None
     ttl: Duration | None = None
-    override: bool = False
+    max_ttl: Duration | None = None
+    override: bool | None = None
+    scope: Scope | None = None
+    user_header: str = ""
+    invalidation: tuple[Invalidation, ...] | None = None
     methods: tuple[str, ...] = ("GET", "HEAD")
     ignore: Ignored = msgspec.field(default_factory=Ignored)
     vary: tuple[str, ...] = ()
@@ -54,49 +61,48 @@ class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     client_directives: Literal["obey", "ignore"] | None = None
     set_cookie: Literal["store", "refuse"] | None = None
     credentials: Literal["share", "separate"] | None = None
+    private: Literal["store", "refuse"] | None = None
     stale_while_revalidate: Duration | None = None
     stale_if_error: Duration | None = None
     stale_when_disconnected: bool | None = None
-    consistency: Literal["eventual", "validate", "strong"] = "eventual"
+    consistency: Consistency | None = None
+    early_refresh: float | None = None
 
     def __post_init__(self) -> None:
         for index, method in enumerate(self.methods):
             if method in _NEVER or not _TOKEN.fullmatch(method) or method != method.upper():
                 raise ConfigError(f"methods[{index}]", f"{method!r} has no answers that may be stored")
-        for where, names in (("ignore.headers", self.ignore.headers), ("vary", self.vary)):
+        named = (self.user_header,) if self.user_header else ()
+        lists = (("ignore.headers", self.ignore.headers), ("vary", self.vary), ("user_header", named))
+        for where, names in lists:
             for index, name in enumerate(names):
                 if not _TOKEN.fullmatch(name):
-                    raise ConfigError(f"{where}[{index}]", f"{name!r} cannot be the name of a header")
+                    place = where if names is named else f"{where}[{index}]"
+                    raise ConfigError(place, f"{name!r} cannot be the name of a header")
+        self._check_numbers()
+        _ = self.standing
+
+    def _check_numbers(self) -> None:
         if self.heuristics is not None and not 0 <= self.heuristics <= 1:
             raise ConfigError("heuristics", "is a share of an answer's age: from 0, which is off, to 1")
-        if self.override and self.ttl is None:
-            raise ConfigError("override", "of no use without a ttl")
+        if self.early_refresh is not None and not 0 <= self.early_refresh <= _MOST_EAGER:
+            raise ConfigError("early_refresh", f"must be from 0, which is off, to {_MOST_EAGER}")
+        for name in ("ttl", "max_ttl"):
+            seconds = getattr(self, name)
+            if seconds is not None and 0 < seconds < 1:
+                raise ConfigError(name, "is counted in whole seconds, as caches do")
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
-        """Read a profile's name alone."""
+        """Read a profile's name alone, and one way of invalidation in place of a list."""
+        if isinstance(tree, dict) and isinstance(tree.get("invalidation"), str):
+            return {**tree, "invalidation": [tree["invalidation"]]}
         return {"profile": tree} if isinstance(tree, str) else tree
 
     @property
-    def active(self) -> bool:
-        """Whether anything is cached."""
-        return self.profile is not None or self.ttl is not None
-
-    def policy(self) -> Policy:
-        """Return the switches of the profile as the route changes them."""
-        given = {
-            "ttl": None if self.ttl is None else int(self.ttl),
-            "override": self.override,
-            "heuristics": self.heuristics,
-            "obeys_callers": _is(self.client_directives, "obey"),
-            "set_cookie": _is(self.set_cookie, "store"),
-            "shares_credentials": _is(self.credentials, "share"),
-            "stale_while_revalidate": _whole(self.stale_while_revalidate),
-            "stale_if_error": _whole(self.stale_if_error),
-            "stale_when_disconnected": self.stale_when_disconnected,
-        }
-        changed = {name: value for name, value in given.items() if value is not None}
-        return msgspec.structs.replace(policy_of(self.profile or "api"), **changed)
+    def standing(self) -> Standing:
+        """What holds, by the profile and the route's own words."""
+        return standing_of(self)
 
     @property
     def cacheable(self) -> frozenset[str]:
@@ -107,11 +113,3 @@ class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     def safe(self) -> frozenset[str]:
         """The methods that invalidate nothing here: those whose answers are stored change nothing."""
         return SAFE | frozenset(self.methods)
-
-
-def _is(chosen: str | None, word: str) -> bool | None:
-    return None if chosen is None else chosen == word
-
-
-def _whole(seconds: float | None) -> int | None:
-    return None if seconds is None else int(seconds)

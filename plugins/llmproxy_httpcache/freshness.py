@@ -15,6 +15,9 @@ HEURISTIC: Final = frozenset({200, 203, 204, 206, 300, 301, 308, 404, 405, 410, 
 #: The longest that is guessed: longer guesses are worth a note that nobody reads (RFC 9111 §4.2.2).
 _LONGEST_GUESS: Final = 86400 * 7
 
+#: The longest that an error is kept for which nobody but the route has named a lifetime.
+_LONGEST_ERROR: Final = 60
+
 
 def initial_age(fields: Fields, date: int, requested: float, answered: float) -> float:
     """Return an answer's age when it had come; `date` is its Date, or when it came (RFC 9111 §4.2.3)."""
@@ -64,4 +67,5 @@ def own_lifetime(policy: Policy, status: int, lifetime: int | None) -> int | Non
     """Return the lifetime that the route's operator wants in place of the origin's."""
     if policy.ttl is None or status not in OWN_LIFETIME:
         return lifetime
-    return policy.ttl if policy.override or lifetime is None else lifetime
+    own = policy.ttl if status < 400 else min(policy.ttl, _LONGEST_ERROR)
+    return own if policy.override or lifetime is None else lifetime

@@ -12,6 +12,7 @@ from llmproxy_httpcache.groups import groups_of
 from llmproxy_httpcache.headers import Fields, RawHeader
 from llmproxy_httpcache.key import of_part, of_variant
 from llmproxy_httpcache.plan import Plan, Stored
+from llmproxy_httpcache.scoping import EVERYBODY
 from llmproxy_httpcache.storing import Keep
 from llmproxy_httpcache.terms import PART, pack_terms, unpack_terms
 from llmproxy_httpcache.variants import Index, pack_index, unpack_index, variant_of
@@ -125,7 +126,7 @@ class Keeping:
         # The index of several answers goes with their place, but not with one answer's tags.
         own = plan.rules.tags if headers.raw else ()
         return entry_slots(
-            tenant=plan.tenant,
+            tenant=EVERYBODY if plan.rules.scoping.public else plan.caller.tenant,
             route=plan.rules.route,
             key=plan.key,
             url=plan.origin + plan.target,

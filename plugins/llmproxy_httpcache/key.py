@@ -15,6 +15,7 @@ from urllib.parse import unquote
 
 from llmproxy.plugin import store_key
 from llmproxy_httpcache.headers import Fields, RawHeader
+from llmproxy_httpcache.scoping import EVERYBODY
 from llmproxy_httpcache.vary import normalised
 
 #: Raised whenever keys or terms change their meaning.
@@ -46,7 +47,7 @@ class Keys:
         self._beginnings = tuple(name[:-1] for name in query if name.endswith("*"))
         self._fields = tuple(sorted({name.lower().encode() for name in fields}))
         self._telling = _REROUTING | frozenset(self._fields)
-        self._prefixes: dict[str, bytes] = {}
+        self._prefixes: dict[str | None, bytes] = {}
 
     def target(self, target: str) -> str:
         """Return a target in the one spelling that RFC 3986 §6.2.2 gives it, without parameters that say nothing."""
@@ -63,19 +64,26 @@ class Keys:
         return name in self._names or (bool(self._beginnings) and name.startswith(self._beginnings))
 
     def key(
-        self, tenant: str, origin: str, target: str, raw: list[RawHeader], last: Mapping[bytes, bytes]
+        self, tenant: str | None, origin: str, target: str, raw: list[RawHeader], last: Mapping[bytes, bytes]
     ) -> bytes:
-        """Return the key of what GET gives for a target in its one spelling, to a request with these fields."""
-        prefix = self._prefixes.get(tenant)
-        if prefix is None:
-            prefix = store_key(tenant, self._route, _VERSION)
-            if len(self._prefixes) < _MOST:
-                self._prefixes[tenant] = prefix
+        """Return the key of what GET gives for a target in its one spelling, to a request with these fields.
+
+        A tenant of None stands for all of them.
+        """
+        prefix = self._prefixes.get(tenant) or self._prefix(tenant)
         place = f"{origin}{target}".encode("utf-8", "surrogatepass")
         key = b"%b%d:%b" % (prefix, len(place), place)
         if last.keys().isdisjoint(self._telling):
             return key
         return key + _piece(b"f", *self._told(Fields(raw, last)))
+
+    def _prefix(self, tenant: str | None) -> bytes:
+        # What is everybody's has a version of its own: no tenant can be called so.
+        version = _VERSION if tenant is not None else _VERSION + "-public"
+        prefix = store_key(EVERYBODY if tenant is None else tenant, self._route, version)
+        if len(self._prefixes) < _MOST:
+            self._prefixes[tenant] = prefix
+        return prefix
 
     def _told(self, fields: Fields) -> Iterator[bytes]:
         for name in sorted(self._telling & fields.last.keys()):
@@ -88,6 +96,11 @@ def with_credentials(key: bytes, credentials: Iterable[RawHeader]) -> bytes:
     return key + _piece(
         b"c", *(part for name, value in sorted(credentials) for part in (name.lower(), value))
     )
+
+
+def with_sharer(key: bytes, scope: str, sharer: Iterable[bytes]) -> bytes:
+    """Return the key of an answer that some of a tenant's callers share."""
+    return key + _piece(b"s", scope.encode(), *sharer)
 
 
 def with_body(key: bytes, method: str, fields: Fields, body: bytes) -> bytes:

@@ -8,7 +8,7 @@ from llmproxy.plugin import CacheStatus, StateKey
 from llmproxy_httpcache.reusing import MISS
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Entry, Mark
+    from llmproxy.plugin import Caller, Entry, Mark
     from llmproxy_httpcache.headers import Fields, RawHeader
     from llmproxy_httpcache.requests import Asked
     from llmproxy_httpcache.reusing import Verdict
@@ -58,7 +58,7 @@ class Plan:
         asked: Asked,
         fields: Fields,
         *,
-        tenant: str,
+        caller: Caller,
         origin: str,
         target: str,
         key: bytes = b"",
@@ -67,7 +67,7 @@ class Plan:
         self.asked = asked
         #: The request's own.
         self.fields = fields
-        self.tenant = tenant
+        self.caller = caller
         #: Scheme and host that the caller used, and the target in its one spelling.
         self.origin = origin
         self.target = target
@@ -80,7 +80,7 @@ class Plan:
             self.rules,
             self.asked.whole,
             self.fields,
-            tenant=self.tenant,
+            caller=self.caller,
             origin=self.origin,
             target=self.target,
             key=self.key,

@@ -35,15 +35,17 @@ async def plan_of(exchange: Exchange, rules: Rules) -> Plan:
     asked = read_request(method, headers.raw, last, exchange.spent, obey=rules.policy.obeys_callers)
     origin = origin_of(request.scheme, request.host)
     target = rules.keys.target(request.target)
-    plan = Plan(rules, asked, fields, tenant=exchange.caller.tenant, origin=origin, target=target)
+    plan = Plan(rules, asked, fields, caller=exchange.caller, origin=origin, target=target)
     if not rules.active or asked.precondition:
         return plan
+    bodiless = method in _BODILESS
     if method not in rules.methods:
         plan.status = CacheStatus("method")
-    elif method not in _BODILESS:
-        key = rules.key_of(asked, plan.tenant, origin, target, fields)
-        plan.key = with_body(key, method, fields, await exchange.body())
-    elif last.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in last:
+    elif not bodiless or (last.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in last):
         # A body that GET should not have could change the answer, and would not be in its key.
-        plan.key = rules.key_of(asked, plan.tenant, origin, target, fields)
+        key = rules.key_of(asked, plan.caller, origin, target, fields)
+        if not key:
+            plan.status = CacheStatus("bypass", detail=f"no-{rules.scoping.scope}")
+            return plan
+        plan.key = key if bodiless else with_body(key, method, fields, await exchange.body())
     return plan

@@ -42,7 +42,7 @@ class Serving:
         if stored is None:
             return self._part(exchange, plan, now)
         verdict = lookup(plan.asked, stored.terms, now, purged_softly=stored.soft)
-        if rules.validates and isinstance(verdict, Fresh | Stale):
+        if rules.validates and stored.terms.validator and isinstance(verdict, Fresh | Stale):
             verdict = Validate(verdict.age, verdict.left, "stale")
         plan.verdict = verdict
         if isinstance(verdict, Fresh):
@@ -89,7 +89,7 @@ class Serving:
         """Look once more for a fresh answer that got into the store since; return it whole, for all who wait."""
         await self._keeping.look_up(plan)
         stored, now = plan.stored, self._clock.wall()
-        if stored is None or plan.rules.validates:
+        if stored is None or (plan.rules.validates and stored.terms.validator):
             return None
         verdict = lookup(plan.asked, stored.terms, now, purged_softly=stored.soft)
         if not isinstance(verdict, Fresh):

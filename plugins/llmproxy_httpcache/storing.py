@@ -120,8 +120,8 @@ def _refusal(policy: Policy, asked: Asked, answer: Answer, control: ResponseCont
         ("status", status < 200 or status == 304 or (status == 206 and asked.range is None)),
         ("must-understand", control.must_understand and status not in UNDERSTOOD),
         ("no-store", (control.no_store and not control.must_understand) or asked.control.no_store),
-        ("private", control.private),
-        ("authorization", asked.authorized and not permitted),
+        ("private", control.private and not policy.keeps_private),
+        ("authorization", asked.authorized and not permitted and not policy.keeps_private),
         ("set-cookie", cookies and not policy.set_cookie),
     )
     return next((reason for reason, holds in reasons if holds), "")
@@ -143,6 +143,8 @@ def _terms(policy: Policy, asked: Asked, answer: Answer, control: ResponseContro
         if not (etag or modified) or not (answer.status in HEURISTIC or control.public or control.no_cache):
             return None
         lifetime = 0
+    if policy.max_ttl is not None:
+        lifetime = min(lifetime, policy.max_ttl)
     stale, error = control.stale_while_revalidate, control.stale_if_error
     return Terms(
         lifetime=lifetime,

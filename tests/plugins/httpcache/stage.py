@@ -11,9 +11,16 @@ from llmproxy.plugin import ANONYMOUS, Caller, Clock
 from llmproxy.runtime import Process
 from llmproxy.testing import FakeUpstream, Served, Serving, make_exchange, make_process, running_route
 from llmproxy_httpcache import HttpCachePlugin
+from llmproxy_httpcache.config import HttpCacheRoute
+from llmproxy_httpcache.policy import Policy
 
 STORES = {"stores": {"answers": {"url": "memory://"}}}
 ETAG = ("ETag", '"a"')
+
+
+def policy_of(profile: str, **route: Any) -> Policy:
+    """Return the switches of a route with that profile."""
+    return HttpCacheRoute(profile=profile, **route).standing.policy  # type: ignore[arg-type]
 
 
 class Hands(Clock):

@@ -6,40 +6,18 @@ import pytest
 
 from llmproxy.plugin import ConfigError
 from llmproxy_httpcache.config import HttpCacheConfig, HttpCacheRoute
-from llmproxy_httpcache.policy import policy_of
 
 
 def test_a_route_caches_nothing_until_it_says_so() -> None:
-    assert not HttpCacheRoute().active
-    assert HttpCacheRoute(profile="api").active
-    assert HttpCacheRoute(ttl=5.0).active
+    assert not HttpCacheRoute().standing.active
+    assert not HttpCacheRoute(profile="stateless").standing.active
+    assert HttpCacheRoute(profile="api").standing.active
+    assert HttpCacheRoute(ttl=5.0).standing.active
 
 
 def test_a_profile_can_be_named_alone() -> None:
     assert HttpCacheRoute.from_shorthand("api") == {"profile": "api"}
-
-
-def test_a_switch_of_the_routes_own_wins_over_the_profile() -> None:
-    route = HttpCacheRoute(
-        profile="rfc9111",
-        heuristics=0.0,
-        client_directives="ignore",
-        set_cookie="refuse",
-        credentials="separate",
-        stale_when_disconnected=False,
-        stale_if_error=7.0,
-    )
-    policy = route.policy()
-
-    assert (policy.heuristics, policy.obeys_callers, policy.set_cookie) == (0.0, False, False)
-    assert (policy.shares_credentials, policy.stale_when_disconnected, policy.stale_if_error) == (
-        False,
-        False,
-        7,
-    )
-    assert policy.mends_parts
-    assert HttpCacheRoute(ttl=5.0).policy().ttl == 5
-    assert HttpCacheRoute(profile="api").policy() == policy_of("api")
+    assert HttpCacheRoute.from_shorthand({"invalidation": "ttl"}) == {"invalidation": ["ttl"]}
 
 
 def test_head_is_cached_with_get_and_methods_that_are_cached_are_safe() -> None:
@@ -56,6 +34,9 @@ def test_head_is_cached_with_get_and_methods_that_are_cached_are_safe() -> None:
         ({"vary": ("a b",)}, "vary[0]"),
         ({"heuristics": 1.5}, "heuristics"),
         ({"override": True}, "override"),
+        ({"user_header": "a b", "scope": "end-user"}, "user_header"),
+        ({"early_refresh": -1.0}, "early_refresh"),
+        ({"ttl": 0.5}, "ttl"),
     ],
 )
 def test_what_cannot_work_is_refused(settings: dict[str, Any], where: str) -> None:

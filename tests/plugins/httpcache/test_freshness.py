@@ -12,7 +12,9 @@ from llmproxy_httpcache.freshness import (
     own_lifetime,
 )
 from llmproxy_httpcache.headers import Fields
-from llmproxy_httpcache.policy import Policy, policy_of
+from llmproxy_httpcache.policy import Policy
+
+from .stage import policy_of
 
 NOW = 1_795_000_000.0
 DATE = int(NOW)

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from llmproxy.plugin import Caller
 from llmproxy_httpcache.config import HttpCacheRoute
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.plan import Plan
@@ -14,7 +15,7 @@ def test_a_plan_made_again_wants_the_whole_for_nobody_in_particular() -> None:
         Rules("r", HttpCacheRoute()),
         asked,
         Fields([]),
-        tenant="t",
+        caller=Caller("t"),
         origin="http://h:80",
         target="/a",
         key=b"k",

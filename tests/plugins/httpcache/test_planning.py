@@ -30,7 +30,7 @@ async def test_what_may_be_stored_has_a_key() -> None:
     head = await plan_of(make_exchange("HEAD", "/a?b", caller=Caller("tenant")), RULES)
     post = await plan_of(make_exchange("POST", "/a?b", caller=Caller("tenant"), body=b"x"), RULES)
 
-    assert (get.tenant, get.origin, get.target) == ("tenant", "http://gateway.test:80", "/a?b")
+    assert (get.caller.tenant, get.origin, get.target) == ("tenant", "http://gateway.test:80", "/a?b")
     assert get.key == head.key != b""
     assert post.key not in {get.key, b""}
 
@@ -50,3 +50,12 @@ async def test_anything_else_has_none(method: str, headers: dict[str, str]) -> N
 
 async def test_a_route_that_caches_nothing_has_no_keys() -> None:
     assert (await plan_of(make_exchange("GET", "/a"), Rules("route", HttpCacheRoute()))).key == b""
+
+
+async def test_where_nobody_can_be_named_who_would_share_the_request_passes_and_says_why() -> None:
+    rules = Rules("route", HttpCacheRoute(profile="personal"))
+    plan = await plan_of(make_exchange("GET", "/a"), rules)
+    named = await plan_of(make_exchange("GET", "/a", headers={"Cookie": "a=b"}), rules)
+
+    assert (plan.key, plan.status.detail) == (b"", "no-end-user")
+    assert named.key

@@ -109,6 +109,49 @@ async def test_tenants_never_share() -> None:
         assert answers == [b"one", b"two", b"one", b"two"]
 
 
+async def test_what_is_private_stays_with_the_one_user_whose_it_is() -> None:
+    origin = FakeUpstream()
+    for name in (b"ann's", b"bob's"):
+        origin.reply(body=name, headers=[("Cache-Control", "private, max-age=60")])
+    async with staged(origin, "personal") as stage:
+        answers = [
+            (await stage.ask(Authorization=who, caller=Caller("t"))).body
+            for who in ("ann", "bob", "ann", "bob")
+        ]
+
+        assert answers == [b"ann's", b"bob's", b"ann's", b"bob's"]
+        assert stage.asked == 2
+
+
+async def test_what_belongs_to_nobody_known_is_not_stored() -> None:
+    origin = FakeUpstream().reply(body=b"hello", headers=[FRESH])
+    async with staged(origin, "personal") as stage:
+        served = [await stage.ask() for _ in range(2)]
+
+        assert stage.asked == 2
+        assert 'detail="no-end-user"' in (served[0].reply.headers.get("cache-status") or "")
+
+
+async def test_only_what_is_public_is_shared_by_tenants() -> None:
+    origin = FakeUpstream().reply(body=b"hello", headers=[FRESH])
+    async with staged(origin, "api", scope="public") as stage:
+        for name in ("one", "two", "public"):
+            assert (await stage.ask(caller=Caller(name))).body == b"hello"
+
+        assert stage.asked == 1
+
+
+async def test_a_profile_of_seconds_cuts_short_what_the_origin_names() -> None:
+    origin = FakeUpstream().reply(body=b"hello", headers=[FRESH])
+    async with staged(origin, "realtime") as stage:
+        assert [(await stage.ask()).body for _ in range(3)] == [b"hello"] * 3
+        assert stage.asked == 1
+        stage.later(5)
+        await stage.ask()
+
+        assert stage.asked == 2
+
+
 @pytest.mark.parametrize(
     "field", ["X_Forwarded_Prefix", "X_Original_URL", "X_HTTP_Method_Override", "X_Host", "Forwarded"]
 )

@@ -2,11 +2,11 @@ from __future__ import annotations
 
 import msgspec
 
-from llmproxy_httpcache.policy import policy_of
+from .stage import policy_of
 
 
-def test_the_profiles_differ_in_what_the_readme_names() -> None:
-    strict, safe = (msgspec.structs.asdict(policy_of(name)) for name in ("rfc9111", "api"))  # type: ignore[arg-type]
+def test_the_two_profiles_of_this_cache_differ_in_what_the_readme_names() -> None:
+    strict, safe = (msgspec.structs.asdict(policy_of(name)) for name in ("rfc9111", "api"))
 
     assert {name for name, value in strict.items() if value != safe[name]} == {
         "heuristics",

@@ -5,10 +5,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy_httpcache.directives import FOREVER, RequestControl
-from llmproxy_httpcache.policy import Policy, policy_of
+from llmproxy_httpcache.policy import Policy
 from llmproxy_httpcache.requests import Asked
 from llmproxy_httpcache.reusing import MISS, REFUSE, Fresh, Stale, Validate, lookup, serves_on_error
 from llmproxy_httpcache.terms import ALWAYS_ASK, NEVER_STALE, Terms
+
+from .stage import policy_of
 
 NOW = 1_795_000_000.0
 GET = Asked(method="GET")

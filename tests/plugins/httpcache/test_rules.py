@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from llmproxy.plugin import Caller
 from llmproxy_httpcache.config import HttpCacheRoute, Ignored
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.requests import Asked
@@ -30,8 +31,25 @@ def test_requests_that_get_one_variant_have_one_selection() -> None:
 
 def test_whose_answers_are_apart_has_keys_apart() -> None:
     mine = Asked(method="GET", credentials=((b"Cookie", b"a=b"),))
-    where = ("t", "http://h:80", "/a", Fields([]))
+    where = (Caller("t"), "http://h:80", "/a", Fields([]))
 
     assert _rules().key_of(mine, *where) != _rules().key_of(Asked(method="GET"), *where)
     shared = _rules(credentials="share")
     assert shared.key_of(mine, *where) == shared.key_of(Asked(method="GET"), *where)
+
+
+def test_everybody_shares_what_is_public_and_no_tenant_can_be_taken_for_everybody() -> None:
+    asked, where = Asked(method="GET"), ("http://h:80", "/a", Fields([]))
+    own, public = _rules(), _rules(scope="public")
+
+    assert public.key_of(asked, Caller("a"), *where) == public.key_of(asked, Caller("b"), *where)
+    assert own.key_of(asked, Caller("a"), *where) != own.key_of(asked, Caller("b"), *where)
+    assert own.key_of(asked, Caller("public"), *where) != public.key_of(asked, Caller("b"), *where)
+
+
+def test_where_it_is_not_known_who_would_share_an_answer_there_is_no_key() -> None:
+    asked, where = Asked(method="GET"), ("http://h:80", "/a", Fields([]))
+    rules = _rules(scope="key")
+
+    assert rules.key_of(asked, Caller("a"), *where) == b""
+    assert rules.key_of(asked, Caller("a", "one"), *where) != rules.key_of(asked, Caller("a", "two"), *where)

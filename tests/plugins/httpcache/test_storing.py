@@ -4,10 +4,12 @@ import pytest
 
 from llmproxy_httpcache.dates import format_date
 from llmproxy_httpcache.headers import Fields, RawHeader
-from llmproxy_httpcache.policy import Policy, policy_of
+from llmproxy_httpcache.policy import Policy
 from llmproxy_httpcache.requests import Asked
 from llmproxy_httpcache.storing import Answer, Keep, No, placed, store
 from llmproxy_httpcache.terms import ALWAYS_ASK, CREDENTIALS, GUESSED, MENDED, NEVER_STALE, PART
+
+from .stage import policy_of
 
 NOW = 1_795_000_000.0
 RFC, API = policy_of("rfc9111"), policy_of("api")
