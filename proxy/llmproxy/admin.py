@@ -23,6 +23,7 @@ from aiohttp.web_protocol import RequestHandler
 
 from llmproxy import adminpages
 from llmproxy.caching.purges import read_order
+from llmproxy.caching.statistics import statistics
 from llmproxy.config import effective
 from llmproxy.errors import ConfigError, GatewayError, StartError
 from llmproxy.hooks import HOOKS, Hooks
@@ -207,10 +208,16 @@ class AdminServer:
         return Reply.text("ok\n")
 
     async def _metrics(self, request: AdminRequest) -> Reply:
-        answers = await self._process.bus.ask(METRICS_TOPIC)
-        own = self._process.metrics.snapshot()
-        text = self._process.metrics.exposition([own, *answers.payloads.values()])
+        text = self._process.metrics.exposition(await self._snapshots())
         return Reply.text(text, content_type=_METRICS_TYPE)
+
+    async def _snapshots(self) -> list[bytes]:
+        """Return what all workers of this host count now."""
+        answers = await self._process.bus.ask(METRICS_TOPIC)
+        return [self._process.metrics.snapshot(), *answers.payloads.values()]
+
+    async def _cache_stats(self, request: AdminRequest) -> Reply:
+        return Reply.json(statistics(self._process.metrics.families(await self._snapshots())))
 
     async def _reload(self, request: AdminRequest) -> Reply:
         if self._process.reload is None:
@@ -238,6 +245,7 @@ class AdminServer:
             _entry("/plugins", plugins, "read"),
             _Entry(Match(path="/reload", methods=("POST",)), self._reload, "reload"),
             _Entry(Match(path="/cache/purge", methods=("POST",)), self._purge, "purge"),
+            _entry("/cache/stats", self._cache_stats, "read"),
         ]
 
 

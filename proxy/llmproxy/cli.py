@@ -234,6 +234,23 @@ def purge(path: Path | None, admin: str | None, token_env: str | None, **what: A
     click.echo(run(gateway(path, admin, token_env), what, **own))
 
 
+@cache.command()
+@_config
+@_admin
+@_token_env
+@_json
+def stats(path: Path | None, admin: str | None, token_env: str | None, as_json: bool) -> None:
+    """Say what the caches have done since the gateway's start, and how full their stores are.
+
+    All workers of the gateway's host are summed. Of a store that other machines share nothing is known but its faults
+    and purges.
+    """
+    from llmproxy.commands.cache import gateway
+    from llmproxy.commands.cache_stats import stats as run
+
+    click.echo(run(gateway(path, admin, token_env), as_json=as_json))
+
+
 @main.command()
 @_config
 @_admin

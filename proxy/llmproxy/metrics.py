@@ -14,7 +14,7 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from itertools import accumulate
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
@@ -235,6 +235,7 @@ class Metrics:
         self._slot = slot
         self._max_series = max_series
         self._metrics: dict[str, Metric] = {}
+        self._collectors: list[Callable[[], None]] = []
         self._dropped: Counter | None = None
         self._dropped = self.counter(
             "llmproxy_metric_series_dropped_total",
@@ -278,11 +279,27 @@ class Metrics:
             )
         return known
 
+    def collect(self, collector: Callable[[], None]) -> Callable[[], None]:
+        """Have `collector` bring its metrics up to date whenever they are asked for; return what ends that.
+
+        It must not wait for anything: what it tells costs nothing between two scrapes.
+        """
+        self._collectors.append(collector)
+
+        def end() -> None:
+            # What was counted since the last scrape is not lost with whoever counted it.
+            collector()
+            self._collectors.remove(collector)
+
+        return end
+
     def snapshot(self) -> bytes:
         """Return what this worker adds to the sum; call it once more when the worker leaves.
 
         With `totals` its counters and histograms are moved there, and the snapshot holds the gauges.
         """
+        for collector in tuple(self._collectors):
+            collector()
         if self._totals is None:
             return self._encode(Counter, Gauge, Histogram)
         own = self._encode(Counter, Histogram)
@@ -294,10 +311,14 @@ class Metrics:
     def _encode(self, *kinds: type[Metric]) -> bytes:
         return _encode({name: each.read() for name, each in self._metrics.items() if isinstance(each, kinds)})
 
-    def exposition(self, snapshots: Iterable[bytes]) -> str:
-        """Return Prometheus' text: the workers' snapshots and what is kept of all of them, dead ones too."""
+    def families(self, snapshots: Iterable[bytes]) -> Families:
+        """Return the sum of the workers' snapshots and of what is kept of all of them, dead ones too."""
         kept = self._totals.read() if self._totals is not None else []
-        return render(merge([*kept, *snapshots]))
+        return merge([*kept, *snapshots])
+
+    def exposition(self, snapshots: Iterable[bytes]) -> str:
+        """Return Prometheus' text of the same."""
+        return render(self.families(snapshots))
 
 
 def _check_names(name: str, shape: Family) -> None:

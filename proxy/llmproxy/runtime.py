@@ -224,10 +224,10 @@ class Runtime:
     @asynccontextmanager
     async def cache_space(self, name: str) -> AsyncIterator[CacheSpace]:
         """Hold the entries and purges of the store called `name`; one space a store, whoever caches in it."""
-        from llmproxy.caching.space import open_space  # noqa: PLC0415  # not every gateway caches
+        from llmproxy.caching.openspace import open_watched  # noqa: PLC0415  # not every gateway caches
 
         store = await self.store(name)
-        make = partial(open_space, name, store, self.metrics, self.bus.directory)
+        make = partial(open_watched, name, store, self.metrics, self.bus)
         async with self._process.shared.use(("cache-space", store), make) as space:
             with self._process.spaces.hold(name, space):
                 yield space

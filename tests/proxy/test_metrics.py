@@ -248,3 +248,15 @@ def test_a_snapshot_is_plain_msgpack():
     metrics.counter("a_total", "A.", ("r",)).labels("x").inc()
 
     assert msgspec.msgpack.decode(metrics.snapshot(), strict=False)["a_total"][0] == "counter"
+
+
+def test_what_is_collected_is_brought_up_to_date_when_it_is_asked_for():
+    metrics = Metrics()
+    counter, count = metrics.counter("things_total", "Things."), [0]
+    end = metrics.collect(lambda: counter.labels().inc(count[0]))
+    count[0] = 2
+    metrics.snapshot()
+    end()
+    metrics.snapshot()
+
+    assert counter.labels().value == 4

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmproxy.body import Body, Recording
 from llmproxy.caching.flight import Flight
+from llmproxy.caching.growth import Growth
 from llmproxy.caching.landings import Landings, place_of
 from llmproxy.caching.missmemory import MissMemory
 from llmproxy.caching.seats import (
@@ -33,6 +34,7 @@ from llmproxy.tasks import spawn
 if TYPE_CHECKING:
     from llmproxy.caching.hostflights import HostFlights
     from llmproxy.exchange import Exchange
+    from llmproxy.metrics import Metrics
     from llmproxy.runtime import Runtime
 
 __all__ = ["Flights", "Landed"]
@@ -84,12 +86,21 @@ class Flights:
 
         async with AsyncExitStack() as stack:
             host = await stack.enter_async_context(HostFlights.of(runtime))
-            make = partial(_opened, name, host)
+            make = partial(_opened, name, host, runtime.metrics)
             yield await stack.enter_async_context(runtime.shared(_Named(name), make))
 
     def __len__(self) -> int:
         """Return how many are in the air."""
         return len(self._flying)
+
+    def counts(self) -> dict[str, int]:
+        """Return the counts by name, as the metrics have them."""
+        return {
+            "led": self.led,
+            "joined": self.joined,
+            "alone": self.alone,
+            "handed_over": self.handed_over,
+        }
 
     async def run(  # noqa: PLR0913  # all but three by keyword
         self,
@@ -250,12 +261,23 @@ class _Named(NamedTuple):
 
 
 @asynccontextmanager
-async def _opened(name: str, host: HostFlights | None) -> AsyncIterator[Flights]:
+async def _opened(name: str, host: HostFlights | None, metrics: Metrics) -> AsyncIterator[Flights]:
     flights = Flights(name, host)
+    growth = Growth(
+        metrics.counter(
+            "llmproxy_cache_flights_total",
+            "Callers of single flights, by how they came by their answers, and leaders that were replaced.",
+            ("cache", "role"),
+        ),
+        (name,),
+        flights.counts,
+    )
+    end = metrics.collect(growth.tell)
     try:
         yield flights
     finally:
         await flights.close()
+        end()
 
 
 async def _told(flight: Flight, seat: Seat) -> Answer:

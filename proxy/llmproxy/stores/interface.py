@@ -7,7 +7,7 @@ may rely on, with types, and imports nothing.
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Protocol, runtime_checkable
+from typing import NamedTuple, Protocol, runtime_checkable
 
 
 class StoreAway(Exception):
@@ -115,3 +115,24 @@ class CountsEvictions(Protocol):
     @property
     def evictions(self) -> Mapping[str, int]:
         """How many entries went, by reason: `size`, `expired`, `replaced`."""
+
+
+class Extent(NamedTuple):
+    """How much a store holds, in entries and bytes, of how many bytes; `shared` by the workers of the host, or not."""
+
+    entries: int
+    held: int
+    limit: int
+    shared: bool = False
+
+
+@runtime_checkable
+class Measured(Protocol):
+    """A store of this process or host that knows how much it holds."""
+
+    def extent(self) -> Extent:
+        """Look how much it is now, without waiting for anybody.
+
+        Raises:
+            StoreAway: it cannot be read.
+        """

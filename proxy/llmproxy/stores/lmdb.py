@@ -10,7 +10,7 @@ from llmproxy.stores.backend import ANYTHING, Expect, Local, as_bytes, whole_num
 from llmproxy.stores.bounded import BoundedShelf
 from llmproxy.stores.environment import FAULTS, Environment, Transaction
 from llmproxy.stores.gathering import Gathering, Put
-from llmproxy.stores.interface import StoreAway
+from llmproxy.stores.interface import Extent, StoreAway
 from llmproxy.stores.lmdb_counters import LmdbCounters
 from llmproxy.stores.shelf import TABLES, ends_at, now_us, shelf_key, shelf_prefix
 from llmproxy.stores.urls import StoreUrl
@@ -77,6 +77,15 @@ class LmdbStore(Local):
         if self._env is None:
             raise StoreAway(f"store {self.name} is not open")
         return self._env
+
+    def extent(self) -> Extent:
+        """Look how much it holds; entries go from four fifths of the limit on."""
+        env = self.env
+        try:
+            with env.begin() as txn:
+                return Extent(txn.stat(env.tables[0])["entries"], env.used(txn), env.map_size, shared=True)
+        except FAULTS as error:
+            raise env.away(error) from error
 
     def check_readers(self) -> int:
         """Free what workers that died held of both environments; return how many slots that were."""

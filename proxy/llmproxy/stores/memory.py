@@ -7,6 +7,7 @@ from time import monotonic
 
 from llmproxy.references import quoted
 from llmproxy.stores.backend import ANYTHING, Expect, Local, whole_number
+from llmproxy.stores.interface import Extent
 from llmproxy.stores.memory_counters import MemoryCounters
 from llmproxy.stores.policies import POLICIES, Evictions
 from llmproxy.stores.urls import StoreUrl
@@ -46,6 +47,10 @@ class MemoryStore(Local):
     def bytes_held(self) -> int:
         """What is accounted for: never over `max_bytes`."""
         return self._entries.held
+
+    def extent(self) -> Extent:
+        """Look how much it holds."""
+        return Extent(len(self._entries), self._entries.held, self.max_bytes)
 
     @property
     def counters(self) -> MemoryCounters:

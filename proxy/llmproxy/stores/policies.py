@@ -39,6 +39,9 @@ class Policy(Protocol):
     def keys(self) -> Iterator[bytes]:
         """Yield the keys."""
 
+    def __len__(self) -> int:
+        """Return how many there are."""
+
 
 class Order(Protocol):
     """What puts entries into the order in which they go."""
@@ -49,6 +52,7 @@ class Order(Protocol):
     def pop(self, key: bytes, default: None) -> Entry | None: ...
     def __setitem__(self, key: bytes, entry: Entry) -> None: ...
     def __iter__(self) -> Iterator[bytes]: ...
+    def __len__(self) -> int: ...
 
 
 class Oldest(OrderedDict[bytes, Entry]):
@@ -130,6 +134,9 @@ class Ranked:
     def keys(self) -> Iterator[bytes]:
         return iter(self._order)
 
+    def __len__(self) -> int:
+        return len(self._order)
+
     def __contains__(self, key: bytes) -> bool:
         return self._order.peek(key) is not None
 
@@ -193,6 +200,9 @@ class TinyLfu:
     def keys(self) -> Iterator[bytes]:
         yield from self._window.keys()
         yield from self._settled
+
+    def __len__(self) -> int:
+        return len(self._window) + len(self._settled)
 
     def _settle(self, key: bytes, entry: Entry) -> bool:
         """Offer the entry to Moka; whether it was taken."""

@@ -337,3 +337,11 @@ def test_the_wall_clock_ends_lives(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
 def test_a_wrong_url_is_refused(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_store(url)
+
+
+async def test_how_much_it_holds_is_told(store: LmdbStore, tmp_path: Path) -> None:
+    await store.set(KEY, b"v" * 1000, ttl=60)
+    extent = store.extent()
+
+    assert (extent.entries, extent.shared) == (1, True)
+    assert 1000 < extent.held < extent.limit

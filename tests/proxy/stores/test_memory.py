@@ -216,3 +216,14 @@ def test_the_url_sets_bound_and_policy() -> None:
 def test_a_wrong_url_is_refused(url: str, message: str) -> None:
     with pytest.raises(ValueError, match=message):
         make_store(url)
+
+
+@EVERY_POLICY
+def test_how_much_it_holds_is_told(policy: str) -> None:
+    store = MemoryStore(max_bytes=100_000, policy=policy)
+    for number in range(20):
+        store.set_nowait(b"%d" % number, b"v" * 1000)
+    extent = store.extent()
+
+    assert (extent.entries, extent.shared, extent.limit) == (20, False, 100_000)
+    assert extent.held == store.bytes_held

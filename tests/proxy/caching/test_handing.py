@@ -1,0 +1,60 @@
+from collections.abc import AsyncIterator
+from pathlib import Path
+
+import pytest
+
+from llmproxy.bus import Bus
+from llmproxy.caching.board import Board
+from llmproxy.caching.entry import Entry
+from llmproxy.caching.handing import Handing
+from llmproxy.peers import MAX_PAYLOAD
+from llmproxy.stores.memory import MemoryStore
+
+KEY = b"k"
+
+
+@pytest.fixture
+async def buses(tmp_path: Path) -> AsyncIterator[list[Bus]]:
+    made = [Bus(tmp_path, slot) for slot in range(3)]
+    for bus in made:
+        await bus.start()
+    yield made
+    for bus in made:
+        await bus.close()
+
+
+def made(body: bytes = b"hello") -> Entry:
+    return Entry(200, b"", body, mark=Board().now())
+
+
+async def test_every_other_worker_has_what_was_given(buses: list[Bus]) -> None:
+    stores = [MemoryStore() for _ in buses]
+    hands = [Handing("main", store, bus) for store, bus in zip(stores, buses, strict=True)]
+    taken = await hands[0].give(KEY, made(), 60)
+
+    assert taken
+    assert [store.get_nowait(KEY) is None for store in stores] == [True, False, False]
+    assert bytes(Entry.unpack(stores[1].get_nowait(KEY) or b"", KEY).body) == b"hello"
+
+
+async def test_who_left_or_never_came_is_told(buses: list[Bus]) -> None:
+    hands = [Handing("main", MemoryStore(), bus) for bus in buses]
+    hands[1].close()
+
+    assert not await hands[0].give(KEY, made(), 60)
+
+
+async def test_what_no_message_can_hold_stays_here(buses: list[Bus]) -> None:
+    hands = [Handing("main", MemoryStore(max_bytes=1 << 30), bus) for bus in buses]
+
+    assert not await hands[0].give(KEY, made(bytes(MAX_PAYLOAD)), 60)
+
+
+async def test_nobody_takes_what_is_no_entry(buses: list[Bus]) -> None:
+    hands = [Handing("main", MemoryStore(), bus) for bus in buses[:2]]
+
+    class Broken(Entry):
+        def pack(self, key: bytes) -> bytes:
+            return b"?" + super().pack(key)
+
+    assert not await hands[0].give(KEY, Broken(200, b"", b"", mark=Board().now()), 60)
