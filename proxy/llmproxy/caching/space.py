@@ -47,14 +47,6 @@ class Found(NamedTuple):
     stale: bool = False
 
 
-class Inspected(NamedTuple):
-    """What a tier (`near`, `far`) has, and whether that was purged."""
-
-    tier: str
-    entry: Entry
-    verdict: Verdict
-
-
 class CacheSpace:
     """The entries of one store, with the board that says which of them were purged.
 
@@ -76,9 +68,8 @@ class CacheSpace:
         self._far: Store | None = None if near is far and self._near is not None else far
         self._local_far: LocalStore | None = far if tiered and isinstance(far, LocalStore) else None
         #: What keeps the entries, by tier.
-        self.tiers: dict[str, Store] = {"near": near, "far": far} if tiered else {"far": far}
-        if near is far and self._near is not None:
-            self.tiers = {"near": far}
+        alone = "far" if self._near is None else "near"
+        self.tiers = {"near": near, "far": far} if tiered else {alone: far}
         #: What hands entries to the other workers, where each has its own store only.
         self.handing: Handing | None = None
         self._faults = metrics.counter(
@@ -146,20 +137,6 @@ class CacheSpace:
             self._failed("get", fault)
             return None
         return self._keep_near(key, value)
-
-    async def inspect(self, key: bytes) -> Inspected | None:
-        """Return what any tier has under a key, purged or not, as somebody sees it who wants to know why."""
-        best: Inspected | None = None
-        for tier, store in self.tiers.items():
-            try:
-                value = await store.get(key)
-                if value is not None:
-                    entry = Entry.unpack(value, key)
-                    found = Inspected(tier, entry, self.board.judge(entry.mark, entry.slots))
-                    best = found if best is None or found.verdict < best.verdict else best
-            except Exception as fault:
-                self._failed("get", fault)
-        return best
 
     async def put(self, key: bytes, entry: Entry, ttl: float) -> bool:
         """Keep an entry for `ttl` seconds at most; False if it was not kept."""
