@@ -117,7 +117,7 @@ class Cache:
             shareable=filling.shareable,
             keep=filling.keep,
             recheck=partial(self._recheck, exchange, plan),
-            epoch=mark.sequence,
+            epoch=self._space.epoch(mark),
             wait_limit=plan.policy.settings.wait,
         )
         return role, reply

@@ -81,7 +81,7 @@ class Asking:
             keep=filling.save,
             recheck=lambda: self._serving.again(plan),
             variant=lambda reply: _variant(plan, reply),
-            epoch=(await self._keeping.mark(plan)).sequence,
+            epoch=self._keeping.space.epoch(await self._keeping.mark(plan)),
         )
         self._count(exchange, plan, landed.role)
         return self._own(plan, landed)

@@ -40,6 +40,11 @@ class OnDisk(Protocol):
         """Where they are."""
 
 
+#: Small entries that are remembered as they were read: two megabytes at most.
+_MOST_HOT: Final = 512
+_HOT_SIZE: Final = 4096
+
+
 class Found(NamedTuple):
     """An entry that may be used; `stale` if a soft purge says that it is stale, however fresh it was."""
 
@@ -72,6 +77,8 @@ class CacheSpace:
         self.tiers = {"near": near, "far": far} if tiered else {alone: far}
         #: What hands entries to the other workers, where each has its own store only.
         self.handing: Handing | None = None
+        #: Entries as they were read of values that the store at hand gave; it gives the same object while it has it.
+        self._hot: dict[bytes, tuple[bytes, Entry]] = {}
         self._faults = metrics.counter(
             "llmproxy_cache_store_faults_total",
             "Operations on a cache's store that failed, each of them a miss.",
@@ -93,6 +100,15 @@ class CacheSpace:
         An answer marked by `now` is purged again if this host had not heard of a purge yet; it is never kept too long.
         """
         return self.board.now() if self._mirror is None else await self._mirror.mark()
+
+    def epoch(self, mark: Mark) -> int:
+        """Return what callers must have in common to share a call: each purge begins a new one.
+
+        So does a purge that no other host has heard of, which marks know nothing of. `mark` is what the answer to this
+        caller would be marked with.
+        """
+        # Both numbers only grow; a board that is begun anew has another id.
+        return mark.board + mark.sequence + self.board.latest
 
     def good(self, mark: Mark, slots: Iterable[int]) -> bool:
         """Whether an answer of that mark and those tags, on its way or stored, was not purged since, softly either."""
@@ -180,7 +196,17 @@ class CacheSpace:
             return None
         try:
             value = store.get_nowait(key)
-            return None if value is None else self._judged(Entry.unpack(value, key, check=check))
+            if value is None:
+                return None
+            known = self._hot.get(key)
+            if known is not None and known[0] is value:
+                return self._judged(known[1])
+            entry = Entry.unpack(value, key, check=check)
+            if len(value) <= _HOT_SIZE:
+                if len(self._hot) >= _MOST_HOT:
+                    self._hot.clear()
+                self._hot[key] = value, entry
+            return self._judged(entry)
         except Exception as fault:
             self._failed("get", fault)
             return None

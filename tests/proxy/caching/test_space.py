@@ -241,6 +241,17 @@ async def test_a_purge_that_other_hosts_did_not_hear_is_told(shared: CacheSpace,
     assert 'kind="hard",heard="here"} 1' in metrics.exposition([metrics.snapshot()])
 
 
+async def test_a_purge_begins_an_epoch_for_flights_also_where_only_this_host_heard_of_it(
+    shared: CacheSpace, server: Server
+) -> None:
+    before = shared.epoch(shared.now())
+    server.board.purge([A], alone=True)
+    alone = shared.epoch(shared.now())
+    server.board.purge([A])
+
+    assert len({before, alone, shared.epoch(shared.now())}) == 3
+
+
 async def test_a_store_of_this_host_alone_needs_no_confirmation(space: CacheSpace) -> None:
     await space.put(KEY, made(space), 60)
     found = space.peek(KEY)
