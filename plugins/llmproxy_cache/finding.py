@@ -40,7 +40,14 @@ class Finding:
 
 
 def _read(found: Found | None) -> Kept | None:
+    if found is None:
+        return None
+    entry, stale = found
+    known = entry.reading
+    if type(known) is Kept and known.soft is stale:
+        return known
     try:
-        return None if found is None else read(found.entry, soft=found.stale)
+        entry.reading = kept = read(entry, soft=stale)
     except BadEntry:
         return None
+    return kept

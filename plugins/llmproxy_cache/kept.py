@@ -20,7 +20,6 @@ from llmproxy.plugin import (
     Spellings,
     StoredHeaders,
     StoredReply,
-    Usage,
     wire_fields,
 )
 
@@ -61,9 +60,9 @@ class About(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_default
     cost: int = -1
 
     @property
-    def tokens(self) -> Usage:
-        """Its tokens."""
-        return Usage(*self.usage)
+    def tokens(self) -> int:
+        """Its tokens, all told."""
+        return sum(self.usage)
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

@@ -35,8 +35,12 @@ class Looking:
         """Return a kept reply, or None after having laid down what is to be done."""
         plan = Plan(policy, control_of(exchange.request.headers, policy.controls), _MISS)
         exchange.state[PLAN] = plan
+        why = _why_never(exchange, plan)
+        if not why:
+            plan.body = await exchange.body()
+            why = self._why_past(exchange, plan)
         reply = None
-        if why := await self._why_past(exchange, plan):
+        if why:
             plan.status = CacheStatus("bypass", detail=why)
         elif (kept := await self._finding.find(plan)) is not None:
             reply = await self._judge(exchange, plan, kept)
@@ -62,13 +66,10 @@ class Looking:
             plan.refreshes = True
         return None
 
-    async def _why_past(self, exchange: Exchange, plan: Plan) -> str:
+    def _why_past(self, exchange: Exchange, plan: Plan) -> str:
         """Lay down under which key the answer is kept, or return why it must not be."""
         policy = plan.policy
-        if why := _why_never(exchange, plan):
-            return why
         try:
-            plan.body = await exchange.body()
             keyed = policy.maker.keyed(exchange, plan.body)
         except Unreadable:
             return "unreadable"

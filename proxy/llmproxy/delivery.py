@@ -60,10 +60,10 @@ async def deliver(
 
 
 def _extra(front: Front, reply: Reply, exchange: Exchange | None, message: Message, *, keep: bool) -> bytes:
-    index = reply.headers.index
-    extra = b"" if b"date" in index else b"Date: %b\r\n" % front.watch.date
+    has = reply.headers.has
+    extra = b"" if has(b"date") else b"Date: %b\r\n" % front.watch.date
     name = front.id_header
-    if exchange is not None and name not in index:
+    if exchange is not None and not has(name):
         extra += b"%b: %b\r\n" % (name, exchange.id.encode())
     if not keep:
         return extra + b"Connection: close\r\n"

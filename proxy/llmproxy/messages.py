@@ -98,6 +98,10 @@ class Headers:
             headers.add(name, value)
         return headers
 
+    def has(self, name: bytes) -> bool:
+        """Whether there is a field of this name, which is in lower case."""
+        return name in self.index
+
     def get(self, name: str) -> str | None:
         """Return the last value of `name`, or None."""
         value = self.index.get(name.lower().encode("latin-1"))

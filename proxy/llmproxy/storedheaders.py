@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from llmproxy.messages import HOP_BY_HOP, Headers, RawHeader, Spellings
 
@@ -18,31 +18,39 @@ _passes: Final = Spellings(HOP_BY_HOP | {b"content-length"})
 class StoredHeaders(Headers):
     """Headers kept as bytes, with a few added to them; taken apart only for who changes or lists them."""
 
-    __slots__ = ("wire",)
+    __slots__ = ("_added", "_stored", "wire")
 
     #: What is written as it is; None once something was changed.
     wire: bytes | None
 
     def __init__(self, fields: bytes, added: Sequence[RawHeader] = ()) -> None:
         """Take fields that `wire_fields` made, and such as were written for this reply."""
-        index = _indexes.get(fields)
-        if index is None:
-            index = {name.lower(): value for name, value in split_fields(fields)}
-            if len(_indexes) < _MOST and len(fields) <= _LONGEST:
-                _indexes[fields] = index
-        if added:
-            index = index.copy()
-            for name, value in added:
-                index[name.lower()] = value
-                fields += b"%b: %b\r\n" % (name, value)
-        self.wire = fields
-        self.index = index
+        self._stored = fields
+        self._added = added
+        self.wire = b"".join([fields, *[b"%b: %b\r\n" % pair for pair in added]]) if added else fields
 
-    def __getattr__(self, name: str) -> list[RawHeader]:  # type: ignore[override]  # the other one is always there
-        if name != "raw":
+    def __getattr__(self, name: str) -> Any:
+        if name == "raw":
+            self.raw = raw = [*split_fields(self._stored), *self._added]
+            return raw
+        if name != "index":
             raise AttributeError(name)
-        self.raw = raw = split_fields(self.wire or b"")
-        return raw
+        index = _index_of(self._stored)
+        if self._added:
+            index = {**index, **{name.lower(): value for name, value in self._added}}
+        self.index = index
+        return index
+
+    def has(self, name: bytes) -> bool:
+        """Whether there is a field of this name, which is in lower case."""
+        if self.wire is None:
+            return name in self.index
+        if name in _index_of(self._stored):
+            return True
+        for added, _ in self._added:  # noqa: SIM110  # a generator takes longer, and this is asked of every hit
+            if added.lower() == name:
+                return True
+        return False
 
     def _change(self) -> None:
         if self.wire is not None:
@@ -64,6 +72,15 @@ class StoredHeaders(Headers):
         """Drop every field of this name."""
         self._change()
         super().remove(name)
+
+
+def _index_of(fields: bytes) -> dict[bytes, bytes]:
+    index = _indexes.get(fields)
+    if index is None:
+        index = {name.lower(): value for name, value in split_fields(fields)}
+        if len(_indexes) < _MOST and len(fields) <= _LONGEST:
+            _indexes[fields] = index
+    return index
 
 
 def wire_fields(headers: Iterable[RawHeader]) -> bytes:

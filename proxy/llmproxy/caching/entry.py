@@ -40,10 +40,13 @@ class Mark(NamedTuple):
 class Entry:
     """A stored reply: what is sent, when it was stored (microseconds since 1970), what it is purged by.
 
-    `meta` are the owner's own bytes. `body` may be a view into the stored value. Never changed once made.
+    `meta` are the owner's own bytes. `body` may be a view into the stored value. Never changed once made; only its owner
+    may leave what it has read of `meta` in `reading`, for the next time that this entry is found.
     """
 
-    __slots__ = ("body", "fields", "mark", "meta", "slots", "status", "stored")
+    __slots__ = ("body", "fields", "mark", "meta", "reading", "slots", "status", "stored")
+
+    reading: object
 
     def __init__(  # one argument a field
         self,
@@ -64,6 +67,7 @@ class Entry:
         self.slots = tuple(slots)
         self.stored = stored
         self.meta = meta
+        self.reading = None
 
     @property
     def headers(self) -> list[RawHeader]:
@@ -118,6 +122,7 @@ class Entry:
         entry.status = status
         entry.mark = Mark(board, sequence)
         entry.stored = stored
+        entry.reading = None
         entry.slots = struct.unpack_from(f"<{count}I", value, _START)
         entry.meta = value[at : at + data]
         entry.fields = value[at + data : at + data + fields]

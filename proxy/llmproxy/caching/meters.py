@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Final, Literal
 from llmproxy.metrics import DEFAULT_SECONDS
 
 if TYPE_CHECKING:
-    from llmproxy.exchange import Usage
     from llmproxy.metrics import CounterChild, Histogram, HistogramChild, Metrics
 
 #: How a request was answered: from a fresh entry, a stale one, by joining another's call, after asking whether an entry
@@ -76,28 +75,27 @@ class CacheMeters:
                 self._requests.labels(self._cache, route, outcome),
                 self._seconds.labels(self._cache, outcome),
             )
-        requests, durations = found
-        requests.inc()
-        durations.observe(seconds)
+        found[0].value += 1
+        found[1].observe(seconds)
 
     def served(self, age: float, size: int) -> None:
         """Count an answer of that age (seconds) and size (bytes) that came out of the cache."""
         self._ages.observe(age)
-        self._served.inc(size)
+        self._served.value += size
 
     def stored(self, route: str, result: str, size: int = 0) -> None:
         """Count an answer that was stored (`stored`), or was not and why: a word of a closed set."""
         self._stored.labels(self._cache, route, result).inc()
         self._bytes.inc(size)
 
-    def saved(self, route: str, usage: Usage, microdollars: int, seconds: float) -> None:
+    def saved(self, route: str, tokens: int, microdollars: int, seconds: float) -> None:
         """Count what an answer from the cache has saved."""
         found = self._savings.get(route)
         if found is None:
             counters = (self._tokens, self._money, self._time)
-            tokens, money, time = [counter.labels(self._cache, route) for counter in counters]
-            found = self._savings[route] = (tokens, money, time)
-        tokens, money, time = found
-        tokens.inc(usage.total)
-        money.inc(microdollars / 1_000_000)
-        time.inc(max(0.0, seconds))
+            told, money, time = [counter.labels(self._cache, route) for counter in counters]
+            found = self._savings[route] = (told, money, time)
+        found[0].value += tokens
+        found[1].value += microdollars / 1_000_000
+        if seconds > 0.0:
+            found[2].value += seconds

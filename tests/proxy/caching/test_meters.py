@@ -1,5 +1,4 @@
 from llmproxy.caching.meters import CacheMeters
-from llmproxy.exchange import Usage
 from llmproxy.metrics import Metrics
 
 
@@ -11,7 +10,7 @@ def test_a_cache_counts_how_requests_were_answered_and_what_that_saved() -> None
     meters.stored("chat", "incomplete")
     meters.answered("chat", "hit", 0.001)
     meters.served(12.0, 512)
-    meters.saved("chat", Usage(input=10, output=5), 1_500_000, 0.8)
+    meters.saved("chat", 15, 1_500_000, 0.8)
     text = metrics.exposition([metrics.snapshot()])
 
     for line in (
