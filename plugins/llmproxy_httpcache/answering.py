@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import cast
 
 from llmproxy.plugin import Headers, Reply, StoredHeaders
@@ -14,10 +15,15 @@ from llmproxy_httpcache.terms import PART, Terms
 from llmproxy_httpcache.validating import not_modified, unchanged
 
 
-def from_store(asked: Asked, stored: Stored, age: int, status: bytes, now: float) -> Reply:
-    """Return the reply that a stored answer gives a caller; `status` is what Cache-Status says."""
+def from_store(
+    asked: Asked, stored: Stored, age: int, status: bytes, now: float, told: Sequence[RawHeader] = ()
+) -> Reply:
+    """Return the reply that a stored answer gives a caller.
+
+    `status` is what Cache-Status says, `told` what caches behind this one are told.
+    """
     entry = stored.entry
-    added = [(b"Age", b"%d" % age), (b"Cache-Status", status)]
+    added = [(b"Age", b"%d" % age), (b"Cache-Status", status), *told]
     # A view is sent as it is; whoever changes bodies gets bytes when asking for them.
     body = cast("bytes", entry.body)
     if asked.plain and asked.method != "HEAD":
@@ -50,7 +56,9 @@ def _ranged(asked: Asked, reply: Reply, terms: Terms, now: float) -> Reply:
     return _cut(reply.headers.raw, body, 0, span, len(body))
 
 
-def part_of(asked: Asked, stored: Stored, age: int, status: bytes, now: float) -> Reply | None:
+def part_of(  # as from_store
+    asked: Asked, stored: Stored, age: int, status: bytes, now: float, told: Sequence[RawHeader] = ()
+) -> Reply | None:
     """Return the range that a caller wants, out of a stored part; None if the part has not got all of it."""
     terms, entry = stored.terms, stored.entry
     range_ = wanted(asked.range or b"")
@@ -61,7 +69,7 @@ def part_of(asked: Asked, stored: Stored, age: int, status: bytes, now: float) -
     span = range_.within(terms.last + 1 if terms.total is None else terms.total)
     if span is None or not Span(terms.first, terms.last).holds(span):
         return None
-    fields = [*entry.headers, (b"Age", b"%d" % age), (b"Cache-Status", status)]
+    fields = [*entry.headers, (b"Age", b"%d" % age), (b"Cache-Status", status), *told]
     return _cut(fields, entry.body, terms.first, span, terms.total)
 
 

@@ -45,7 +45,7 @@ def _posted(plan: Plan, told: Fields, keeping: Keeping, now: float) -> Keep | No
     plan.key = plan.rules.key_of(asked, plan.caller, plan.origin, plan.target, plan.fields)
     if not plan.key:
         return None
-    decision = store(plan.rules.policy, asked, Answer(200, told, plan.requested, now))
+    decision = store(plan.rules.policy, asked, Answer(200, told, plan.requested, now), closed=plan.closed)
     if not isinstance(decision, Keep):
         plan.reason = decision.reason
         return None

@@ -8,6 +8,7 @@ from typing import Final, Literal
 import msgspec
 
 from llmproxy.plugin import ConfigError, Duration, Scope, Size
+from llmproxy_httpcache.emitting import directives
 from llmproxy_httpcache.requests import SAFE
 from llmproxy_httpcache.standing import Consistency, Invalidation, Profile, Standing, standing_of
 
@@ -42,6 +43,28 @@ class Ignored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     headers: tuple[str, ...] = ()
 
 
+class Downstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What the caches behind this one are told: browsers, CDNs; names that both select by; the origin's tags or none."""
+
+    cache_control: str = ""
+    cdn_cache_control: str = ""
+    vary: tuple[str, ...] = ()
+    tags: Literal["strip", "pass"] = "strip"
+
+    def __post_init__(self) -> None:
+        for where in ("cache_control", "cdn_cache_control"):
+            try:
+                _ = directives(value) if (value := getattr(self, where)) else None
+            except ValueError as fault:
+                raise ConfigError(where, str(fault)) from None
+        _refuse_bad_names("vary", self.vary)
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """Read what browsers are told alone."""
+        return {"cache_control": tree} if isinstance(tree, str) else tree
+
+
 class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a route caches. Without a profile and a ttl it caches nothing; None leaves a value to the profile."""
 
@@ -67,18 +90,17 @@ class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     stale_when_disconnected: bool | None = None
     consistency: Consistency | None = None
     early_refresh: float | None = None
+    etag: Literal["origin", "generate"] = "origin"
+    downstream: Downstream = msgspec.field(default_factory=Downstream)
 
     def __post_init__(self) -> None:
         for index, method in enumerate(self.methods):
             if method in _NEVER or not _TOKEN.fullmatch(method) or method != method.upper():
                 raise ConfigError(f"methods[{index}]", f"{method!r} has no answers that may be stored")
-        named = (self.user_header,) if self.user_header else ()
-        lists = (("ignore.headers", self.ignore.headers), ("vary", self.vary), ("user_header", named))
-        for where, names in lists:
-            for index, name in enumerate(names):
-                if not _TOKEN.fullmatch(name):
-                    place = where if names is named else f"{where}[{index}]"
-                    raise ConfigError(place, f"{name!r} cannot be the name of a header")
+        _refuse_bad_names("ignore.headers", self.ignore.headers)
+        _refuse_bad_names("vary", self.vary)
+        if self.user_header and not _TOKEN.fullmatch(self.user_header):
+            raise ConfigError("user_header", f"{self.user_header!r} cannot be the name of a header")
         self._check_numbers()
         _ = self.standing
 
@@ -113,3 +135,9 @@ class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     def safe(self) -> frozenset[str]:
         """The methods that invalidate nothing here: those whose answers are stored change nothing."""
         return SAFE | frozenset(self.methods)
+
+
+def _refuse_bad_names(where: str, names: tuple[str, ...]) -> None:
+    for index, name in enumerate(names):
+        if not _TOKEN.fullmatch(name):
+            raise ConfigError(f"{where}[{index}]", f"{name!r} cannot be the name of a header")

@@ -14,12 +14,13 @@ from llmproxy.plugin import (
     UpstreamError,
     wire_fields,
 )
+from llmproxy_httpcache.etags import etag_of, tagged, wants_etag
 from llmproxy_httpcache.headers import Fields, RawHeader
 from llmproxy_httpcache.plan import Plan, Stored
 from llmproxy_httpcache.ranges import continues, join, place_of
 from llmproxy_httpcache.reusing import ERRORS, serves_on_error
-from llmproxy_httpcache.storing import OWN_TARGET, Answer, Keep, No, placed, store
-from llmproxy_httpcache.terms import Terms
+from llmproxy_httpcache.storing import Answer, Decision, Keep, No, placed, store, with_etag
+from llmproxy_httpcache.terms import OWN_ETAG, Terms
 from llmproxy_httpcache.validating import described_by, freshened, speaks_of
 
 if TYPE_CHECKING:
@@ -83,24 +84,30 @@ class Filling:
             return await self._confirmed(reply)
         if reply.status == 206 and plan.edits and plan.part is not None:
             return await self._completed(plan.part, reply)
-        return self._judge_new(reply)
+        return await self._judge_new(reply)
 
-    def _judge_new(self, reply: Reply) -> Reply:
+    async def _judge_new(self, reply: Reply) -> Reply:
         plan = self.plan
         answered = self._clock.wall()
         answer = Answer(reply.status, _fields_of(reply), plan.requested, answered)
-        decision = store(plan.rules.policy, plan.asked, answer)
+        decision = self._decide(answer)
         if isinstance(decision, Keep) and _is_larger(reply, plan.rules.max_body):
             decision = No("size")
         if isinstance(decision, No):
             plan.reason = decision.reason
             return reply
+        if wants_etag(plan.rules.policy, reply.status, decision):
+            decision = await tagged(reply, decision)
         self._accept(decision)
         age = int(decision.terms.age)
         if age > 0:
             # Others who wait get it with its age, as what was stored has it.
             reply.headers.set(b"Age", b"%d" % age)
         return reply
+
+    def _decide(self, answer: Answer) -> Decision:
+        plan = self.plan
+        return store(plan.rules.policy, plan.asked, answer, closed=plan.closed)
 
     def _accept(self, keep: Keep) -> None:
         self.keep = keep
@@ -115,6 +122,8 @@ class Filling:
             return
         if whole.status == 206:
             keep = placed(plan.rules.policy, plan.asked, Fields(list(whole.headers)), keep, len(whole.body))
+        elif wants_etag(plan.rules.policy, whole.status, keep):
+            keep = with_etag(keep, etag_of(whole.body))
         if keep is not None:
             _ = await self._keeping.keep(plan, keep, whole.status, whole.body)
 
@@ -147,16 +156,16 @@ class Filling:
     async def _update(self, stored: Stored, told: Fields) -> Reply:
         """Return a stored answer with the fields that its origin told anew, and store it so if that is allowed."""
         plan = self.plan
-        fields = freshened(stored.entry.headers, told.raw)
-        if stored.terms.own and OWN_TARGET not in told.last:
-            fields.append((OWN_TARGET, stored.terms.own))
+        fields = freshened(_origins(stored), told.raw)
         answer = Answer(stored.entry.status, Fields(fields), plan.requested, self._clock.wall())
-        decision = store(plan.rules.policy, plan.asked.whole, answer)
+        decision = store(plan.rules.policy, plan.asked.whole, answer, closed=plan.closed)
         if isinstance(decision, Keep):
+            if stored.terms.flags & OWN_ETAG and not decision.terms.etag:
+                decision = with_etag(decision, stored.terms.etag)
             self._accept(decision)
             self.keep = None
             _ = await self._keeping.keep(plan, decision, stored.entry.status, stored.entry.body)
-            return _reply(stored, decision.fields, int(decision.terms.age))
+            return _reply(stored, [*decision.fields, *decision.terms.hidden_fields], int(decision.terms.age))
         plan.reason = decision.reason
         if decision.reason in _WITHDRAWN:
             await self._keeping.drop(stored)
@@ -187,9 +196,9 @@ class Filling:
         total = place.total if part.terms.total is None else part.terms.total
         if len(rest) != place.span.size or total is None or place.span.last + 1 != total:
             return await self._unconditionally(reply)
-        fields = freshened(part.entry.headers, told.raw)
+        fields = freshened(_origins(part), told.raw)
         kept = [pair for pair in fields if pair[0].lower() != b"content-range"]
-        return self._judge_new(
+        return await self._judge_new(
             Reply(200, Headers(kept), join(part.entry.body, part.terms.first, rest, place.span))
         )
 
@@ -204,7 +213,7 @@ class Filling:
         age = stored.terms.age_at(now)
         plan.shareable = True
         plan.tell(ttl=int(stored.terms.lifetime - age), forward_status=status, detail="stale-if-error")
-        return _reply(stored, stored.entry.headers, int(age))
+        return _reply(stored, [*stored.entry.headers, *stored.terms.hidden_fields], int(age))
 
 
 def completion(terms: Terms, limit: int, *, unvalidated: bool) -> list[RawHeader] | None:
@@ -238,6 +247,13 @@ async def whole_of(reply: Reply, limit: int) -> bytes:
         BodyTooLarge: it has more bytes than that.
     """
     return await reply.body.read(limit) if isinstance(reply.body, Body) else reply.body
+
+
+def _origins(stored: Stored) -> list[RawHeader]:
+    """Return the fields of a stored answer as the origin gave them."""
+    own = b"etag" if stored.terms.flags & OWN_ETAG else b""
+    kept = [pair for pair in stored.entry.headers if pair[0].lower() != own]
+    return [*kept, *stored.terms.hidden_fields]
 
 
 def _fields_of(reply: Reply) -> Fields:

@@ -90,7 +90,7 @@ class Keeping:
                 return None
             key, index = of_part(plan.key), (plan.index or Index()).with_part()
         elif names:
-            variant = variant_of(names, plan.fields, Fields(keep.fields))
+            variant = variant_of(names, plan.fields, Fields(keep.fields), keep.terms.origin_etag)
             key, index = (
                 of_variant(plan.key, variant.selection),
                 (plan.index or Index()).with_variant(names, variant),
@@ -109,7 +109,7 @@ class Keeping:
             wire_fields(keep.fields),
             body,
             mark=plan.mark,
-            slots=self._slots(plan, keep.fields),
+            slots=self._slots(plan, [*keep.fields, *keep.terms.hidden_fields]),
             stored=int(keep.terms.answered * 1e6),
             meta=pack_terms(keep.terms),
         )

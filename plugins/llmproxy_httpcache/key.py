@@ -19,7 +19,7 @@ from llmproxy_httpcache.scoping import EVERYBODY
 from llmproxy_httpcache.vary import normalised
 
 #: Raised whenever keys or terms change their meaning.
-_VERSION: Final = "http1"
+_VERSION: Final = "http2"
 
 #: Fields that name another target, method or public face of the server than the request line and Host do.
 _NAMES: Final = b"""
@@ -40,8 +40,14 @@ _MOST: Final = 4096
 class Keys:
     """Makes the keys of one route."""
 
-    def __init__(self, route: str, *, query: Iterable[str] = (), fields: Iterable[str] = ()) -> None:
-        """Take the route's name, the query parameters that are left out, further fields that are taken in."""
+    def __init__(
+        self, route: str, *, query: Iterable[str] = (), fields: Iterable[str] = (), form: str = ""
+    ) -> None:
+        """Take the route's name, the query parameters that are left out, further fields that are taken in.
+
+        `form` tells apart what is stored in other ways.
+        """
+        self._version = f"{_VERSION} {form}"
         self._route = route
         self._names = frozenset(name for name in query if not name.endswith("*"))
         self._beginnings = tuple(name[:-1] for name in query if name.endswith("*"))
@@ -79,7 +85,7 @@ class Keys:
 
     def _prefix(self, tenant: str | None) -> bytes:
         # What is everybody's has a version of its own: no tenant can be called so.
-        version = _VERSION if tenant is not None else _VERSION + "-public"
+        version = self._version if tenant is not None else self._version + " public"
         prefix = store_key(EVERYBODY if tenant is None else tenant, self._route, version)
         if len(self._prefixes) < _MOST:
             self._prefixes[tenant] = prefix

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmproxy.plugin import CacheStatus, StateKey
+from llmproxy.plugin import ANONYMOUS, CacheStatus, StateKey
 from llmproxy_httpcache.reusing import MISS
 
 if TYPE_CHECKING:
@@ -73,6 +73,12 @@ class Plan:
         self.target = target
         #: Nothing is stored under an empty key.
         self.key = key
+
+    @property
+    def closed(self) -> bool:
+        """Whether the answer is not for everybody: the caller is somebody, or one of a few."""
+        scoping = self.rules.scoping
+        return scoping.narrow or (self.caller is not ANONYMOUS and not scoping.public)
 
     def again(self, verdict: Verdict) -> Plan:
         """Return a plan for the same answer, wanted whole and by nobody in particular."""

@@ -6,6 +6,9 @@ from typing import Final
 
 import msgspec
 
+#: The targeted field that only this cache reads, and nobody else sees (RFC 9213).
+OWN_TARGET: Final = b"llmproxy-cache-control"
+
 #: Statuses that a route's own lifetime is for; any other needs the origin's word.
 OWN_LIFETIME: Final = frozenset({200, 203, 204, 300, 301, 308, 404, 405, 410, 414, 501})
 
@@ -28,6 +31,11 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     keeps_private: bool = False
     #: Whether Cache-Control of requests counts.
     obeys_callers: bool = False
+    #: Fields that stay with the cache, in lower case; and those for which others are sent, where that may be.
+    hides: frozenset[bytes] = frozenset({OWN_TARGET})
+    replaces: frozenset[bytes] = frozenset()
+    #: Whether answers get an entity tag where the origin gives none.
+    makes_etags: bool = False
     #: Windows for stale answers where the origin names none (RFC 5861).
     stale_while_revalidate: int = 0
     stale_if_error: int = 0

@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
+import msgspec
+
+from llmproxy_httpcache.emitting import Emission
 from llmproxy_httpcache.key import Keys, with_credentials, with_sharer
+from llmproxy_httpcache.policy import OWN_TARGET
 from llmproxy_httpcache.scoping import Scoping
 from llmproxy_httpcache.vary import selecting, selection
 
@@ -12,7 +16,11 @@ if TYPE_CHECKING:
     from llmproxy.plugin import Caller
     from llmproxy_httpcache.config import HttpCacheRoute
     from llmproxy_httpcache.headers import Fields
+    from llmproxy_httpcache.policy import Policy
     from llmproxy_httpcache.requests import Asked
+
+#: Fields in which origins name an answer's tags: for caches that it passes on its way, not for callers.
+TAG_FIELDS: Final = frozenset(b"surrogate-key cache-tag edge-cache-tag xkey".split())
 
 
 class Rules:
@@ -20,6 +28,7 @@ class Rules:
 
     __slots__ = (
         "active",
+        "emission",
         "ignored",
         "keys",
         "max_body",
@@ -38,7 +47,7 @@ class Rules:
         self.route = route
         #: Whether anything is cached.
         self.active = standing.active
-        self.policy = standing.policy
+        self.policy = policy_of(settings)
         self.scoping = Scoping(standing.scope, settings.user_header)
         self.methods = settings.cacheable
         self.safe = settings.safe
@@ -47,9 +56,13 @@ class Rules:
         #: by which validator.
         self.strong = standing.consistency != "eventual"
         self.validates = standing.consistency == "validate"
+        #: What the caches behind this one are told, None where they are told nothing.
+        self.emission = emission_of(settings)
         self.max_body = settings.max_body
         self.ignored = frozenset(name.lower().encode() for name in settings.ignore.headers)
-        self.keys = Keys(route, query=settings.ignore.query, fields=settings.vary)
+        self.keys = Keys(
+            route, query=settings.ignore.query, fields=settings.vary, form=_form(self.policy, self.emission)
+        )
 
     def key_of(self, asked: Asked, caller: Caller, origin: str, target: str, fields: Fields) -> bytes:
         """Return the key of what GET gives for a target; empty where it is not known who would share it."""
@@ -76,3 +89,28 @@ class Rules:
         """Return what tells the variant that a request gets, by an answer's head."""
         names = self.selecting(answer)
         return selection(names, request) if names else b""
+
+
+def policy_of(settings: HttpCacheRoute) -> Policy:
+    """Return the switches that the pure part goes by."""
+    policy = settings.standing.policy
+    hides = {OWN_TARGET, *(TAG_FIELDS if settings.downstream.tags == "strip" else ())}
+    emission = emission_of(settings)
+    return msgspec.structs.replace(
+        policy,
+        hides=frozenset(hides),
+        replaces=frozenset() if emission is None else emission.replaced,
+        makes_etags=settings.etag == "generate",
+    )
+
+
+def emission_of(settings: HttpCacheRoute) -> Emission | None:
+    """Return what the caches behind this one are told, None where they are told nothing."""
+    told = settings.downstream
+    return Emission(told.cache_control, told.cdn_cache_control, told.vary) or None
+
+
+def _form(policy: Policy, emission: Emission | None) -> str:
+    """Return what tells stored answers apart that hold other fields: they do not outlast the route's words."""
+    replaced = b"" if emission is None else b",".join(sorted(emission.replaced))
+    return f"{len(policy.hides)} {replaced.decode()}"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Literal
 
 from llmproxy.plugin import CacheMeters, CacheStatus, Clock, GatewayError, Headers, Reply
@@ -12,6 +13,7 @@ from llmproxy_httpcache.reusing import Fresh, Refuse, Stale, Validate, lookup
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Exchange
+    from llmproxy_httpcache.headers import RawHeader
     from llmproxy_httpcache.keeping import Keeping
     from llmproxy_httpcache.rules import Rules
 
@@ -61,7 +63,8 @@ class Serving:
         outcome: Literal["hit", "stale"],
     ) -> Reply:
         """Return the reply that a stored answer gives a caller."""
-        reply = from_store(plan.asked, stored, verdict.age, self._hit % verdict.left, plan.answered)
+        told = _told(plan, stored, verdict.age if verdict.left > 0 else 0)
+        reply = from_store(plan.asked, stored, verdict.age, self._hit % verdict.left, plan.answered, told)
         return self._served(exchange, plan, reply, verdict.age, outcome)
 
     def _served(
@@ -78,7 +81,8 @@ class Serving:
         if part is not None and plan.asked.range is not None:
             verdict = lookup(plan.asked, part.terms, now, purged_softly=part.soft)
             if isinstance(verdict, Fresh):
-                reply = part_of(plan.asked, part, verdict.age, self._hit % verdict.left, now)
+                told = _told(plan, part, verdict.age)
+                reply = part_of(plan.asked, part, verdict.age, self._hit % verdict.left, now, told)
                 if reply is not None:
                     return self._served(exchange, plan, reply, verdict.age, "hit")
         plan.verdict = lookup(plan.asked, None, now)
@@ -96,8 +100,15 @@ class Serving:
             return None
         plan.status = CacheStatus(ttl=verdict.left)
         plan.shareable = True
-        headers = Headers([*stored.entry.headers, (b"Age", b"%d" % verdict.age)])
+        hidden = stored.terms.hidden_fields
+        headers = Headers([*stored.entry.headers, *hidden, (b"Age", b"%d" % verdict.age)])
         return Reply(stored.entry.status, headers, bytes(stored.entry.body))
+
+
+def _told(plan: Plan, stored: Stored, age: int) -> Sequence[RawHeader]:
+    """Return what caches behind this one are told of a stored answer; of a stale one that it is stale."""
+    emission = plan.rules.emission
+    return () if emission is None else emission.pairs(stored.terms.limits, age)
 
 
 def _say_why(plan: Plan) -> None:

@@ -8,6 +8,7 @@ import msgspec
 
 from llmproxy_httpcache.dates import format_date, parse_date
 from llmproxy_httpcache.directives import FOREVER, ResponseControl, response_control, targeted_control
+from llmproxy_httpcache.emitting import AS_IS, limits_of
 from llmproxy_httpcache.freshness import (
     HEURISTIC,
     date_of,
@@ -17,7 +18,7 @@ from llmproxy_httpcache.freshness import (
     own_lifetime,
 )
 from llmproxy_httpcache.headers import Fields, RawHeader, storable
-from llmproxy_httpcache.policy import Policy
+from llmproxy_httpcache.policy import OWN_TARGET, Policy
 from llmproxy_httpcache.ranges import Place, mended, place_of, wanted
 from llmproxy_httpcache.requests import Asked
 from llmproxy_httpcache.terms import (
@@ -26,13 +27,13 @@ from llmproxy_httpcache.terms import (
     GUESSED,
     MENDED,
     NEVER_STALE,
+    OWN_ETAG,
     PART,
     Terms,
 )
 from llmproxy_httpcache.vary import selecting
 
 #: Targeted fields that this cache obeys, the first that can be read alone (RFC 9213 §2.2).
-OWN_TARGET: Final = b"llmproxy-cache-control"
 TARGETS: Final = (OWN_TARGET, b"cdn-cache-control")
 
 #: Final statuses whose meaning for caches is known here, for must-understand (RFC 9111 §5.2.2.3).
@@ -91,8 +92,11 @@ def control_of(fields: Fields) -> ResponseControl:
     return response_control(fields.get(b"cache-control"))
 
 
-def store(policy: Policy, asked: Asked, answer: Answer) -> Decision:
-    """Judge an answer whose head has come; its body must come whole before it is stored."""
+def store(policy: Policy, asked: Asked, answer: Answer, *, closed: bool = False) -> Decision:
+    """Judge an answer whose head has come; its body must come whole before it is stored.
+
+    `closed` says that not everybody may have it, whatever the origin says.
+    """
     control = control_of(answer.fields)
     refusal = _refusal(policy, asked, answer, control)
     if refusal:
@@ -106,7 +110,22 @@ def store(policy: Policy, asked: Asked, answer: Answer) -> Decision:
     if not terms.validator and (terms.flags & ALWAYS_ASK or not _ever_used(terms)):
         return No("never-fresh")
     last_resort = policy.stale_when_disconnected and not terms.flags & NEVER_STALE
-    return Keep(terms, vary, _kept_fields(answer, control), last_resort)
+    limits = bounds(policy, asked, answer.status, answer.fields, closed=closed)
+    fields, hidden = _kept_fields(policy, answer, control, limits)
+    if hidden or limits:
+        terms = msgspec.structs.replace(
+            terms, hidden=b"".join(b"%b: %b\r\n" % pair for pair in hidden), limits=limits
+        )
+    return Keep(terms, vary, fields, last_resort)
+
+
+def bounds(policy: Policy, asked: Asked, status: int, fields: Fields, *, closed: bool) -> int:
+    """Return what bounds the words to other caches about an answer; `closed` if it is not for everybody."""
+    control = control_of(fields)
+    permitted = control.public or control.must_revalidate or control.s_maxage is not None
+    own = bool(asked.credentials) and not policy.shares_credentials
+    refused = asked.authorized and not permitted
+    return limits_of(status, fields, closed=closed or policy.keeps_private or own or refused)
 
 
 def _refusal(policy: Policy, asked: Asked, answer: Answer, control: ResponseControl) -> str:
@@ -157,7 +176,7 @@ def _terms(policy: Policy, asked: Asked, answer: Answer, control: ResponseContro
         modified=modified if modified_at is not None else b"",
         modified_at=modified_at,
         date=date,
-        own=fields.get(OWN_TARGET) or b"",
+        seconds=max(0.0, now - answer.requested),
     )
 
 
@@ -176,12 +195,23 @@ def _flags(asked: Asked, control: ResponseControl) -> int:
     )
 
 
-def _kept_fields(answer: Answer, control: ResponseControl) -> list[RawHeader]:
+def _kept_fields(
+    policy: Policy, answer: Answer, control: ResponseControl, limits: int
+) -> tuple[list[RawHeader], list[RawHeader]]:
+    """Return the fields that go on to callers, and those that do not."""
     # The age that it came with is in its terms.
-    fields = storable(answer.fields.raw, (b"age", OWN_TARGET, *control.no_cache_fields))
+    fields = storable(answer.fields.raw, (b"age", *control.no_cache_fields))
     if b"date" not in answer.fields.last:
         fields.append((b"Date", format_date(answer.answered)))
-    return fields
+    names = policy.hides if limits & AS_IS else policy.hides | policy.replaces
+    hidden = [pair for pair in fields if pair[0].lower() in names]
+    return [pair for pair in fields if pair[0].lower() not in names] if hidden else fields, hidden
+
+
+def with_etag(keep: Keep, etag: bytes) -> Keep:
+    """Return the terms of an answer that has an entity tag of this cache's own."""
+    terms = msgspec.structs.replace(keep.terms, etag=etag, flags=keep.terms.flags | OWN_ETAG)
+    return keep._replace(terms=terms, fields=[*keep.fields, (b"ETag", etag)])
 
 
 def placed(policy: Policy, asked: Asked, fields: Fields, keep: Keep, size: int) -> Keep | None:

@@ -6,14 +6,18 @@ from typing import Final
 
 import msgspec
 
+from llmproxy.plugin import StoredHeaders
+from llmproxy_httpcache.headers import RawHeader
+
 #: `flags`, as bits: asked anew each time; never served stale; lifetime guessed; stored for a caller who gave
-#: credentials; a part alone of the whole; a part whose place was mended.
+#: credentials; a part alone of the whole; a part whose place was mended; the entity tag is this cache's own.
 ALWAYS_ASK: Final = 1
 NEVER_STALE: Final = 2
 GUESSED: Final = 4
 CREDENTIALS: Final = 8
 PART: Final = 16
 MENDED: Final = 32
+OWN_ETAG: Final = 64
 
 
 class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_defaults=True):
@@ -36,8 +40,12 @@ class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_default
     first: int = 0
     last: int = -1
     total: int | None = None
-    #: What the origin said to this cache alone; nobody else hears of it.
-    own: bytes = b""
+    #: Fields of the origin that stay here, as they stand on the wire.
+    hidden: bytes = b""
+    #: What bounds the words to other caches (see emitting.py).
+    limits: int = 0
+    #: How long the answer took to make.
+    seconds: float = 0.0
 
     def age_at(self, now: float) -> float:
         """Return how old the answer is; a clock that was set back makes nothing younger."""
@@ -49,9 +57,19 @@ class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_default
         return b"" if self.etag[:2] in {b"W/", b"w/"} else self.etag
 
     @property
+    def hidden_fields(self) -> list[RawHeader]:
+        """Fields of the origin that stay here."""
+        return StoredHeaders(self.hidden).raw if self.hidden else []
+
+    @property
     def validator(self) -> bool:
         """Whether the origin can be asked if it is still the same."""
-        return bool(self.etag or self.modified)
+        return bool(self.modified or (self.etag and not self.flags & OWN_ETAG))
+
+    @property
+    def origin_etag(self) -> bytes:
+        """The entity tag that the origin knows, empty if there is none."""
+        return b"" if self.flags & OWN_ETAG else self.etag
 
 
 _encoder: Final = msgspec.msgpack.Encoder()

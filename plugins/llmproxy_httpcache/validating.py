@@ -55,7 +55,7 @@ def unchanged(asked: Asked, terms: Terms, now: float) -> bool:
 
 def conditions(terms: Terms, others: Sequence[bytes] = ()) -> list[RawHeader]:
     """Return the fields that ask whether a stored answer still holds; `others` are entity tags of further variants."""
-    tags = list(dict.fromkeys(tag for tag in (terms.etag, *others) if tag))[:MOST_TAGS]
+    tags = list(dict.fromkeys(tag for tag in (terms.origin_etag, *others) if tag))[:MOST_TAGS]
     fields = [(b"If-None-Match", b", ".join(tags))] if tags else []
     # A date would be true of one variant only.
     if terms.modified and not others:
@@ -80,8 +80,8 @@ def freshened(stored: Sequence[RawHeader], told: Sequence[RawHeader]) -> list[Ra
 def speaks_of(terms: Terms, told: Fields) -> bool:
     """Whether a 304 is about the stored answer that was asked about (RFC 9111 §4.3.4)."""
     etag = told.last.get(b"etag")
-    if etag is not None and terms.etag:
-        return opaque(etag) == opaque(terms.etag)
+    if etag is not None and terms.origin_etag:
+        return opaque(etag) == opaque(terms.origin_etag)
     modified = told.last.get(b"last-modified")
     if etag is None and modified is not None and terms.modified:
         return modified == terms.modified
@@ -94,7 +94,7 @@ def described_by(terms: Terms, size: int, told: Fields) -> bool:
     if length is not None and length != b"%d" % size:
         return False
     etag, modified = told.last.get(b"etag"), told.last.get(b"last-modified")
-    return (etag is None or etag == terms.etag) and (modified is None or modified == terms.modified)
+    return (etag is None or etag == terms.origin_etag) and (modified is None or modified == terms.modified)
 
 
 def not_modified(stored: Sequence[RawHeader]) -> list[RawHeader]:

@@ -72,12 +72,12 @@ class Index(msgspec.Struct, array_like=True, frozen=True, gc=False):
         return msgspec.structs.replace(self, part=True)
 
 
-def variant_of(names: tuple[bytes, ...], request: Fields, answer: Fields) -> Variant:
+def variant_of(names: tuple[bytes, ...], request: Fields, answer: Fields, etag: bytes) -> Variant:
     """Return what the index says of an answer to a request."""
     language = (answer.get(b"content-language") or b"").strip().lower()
     return Variant(
         selection(names, request),
-        answer.last.get(b"etag", b""),
+        etag,
         language if b"," not in language else b"",
         _without_language(names, request) if _LANGUAGE in names else b"",
     )

@@ -258,3 +258,48 @@ async def test_what_every_host_takes_for_good_is_served() -> None:
 
         assert status(served[2]) == "llmproxy; hit"
         assert stage.asked == 1
+
+
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_an_answer_gets_an_entity_tag_and_who_has_it_already_is_told_so(streamed: bool) -> None:
+    origin, kept = FakeUpstream(), [FRESH, ("Vary", "Accept")]
+    if streamed:
+        origin.stream([b"hel", b"lo"], delay=0.01, headers=[*kept, ("Content-Type", "text/plain")])
+    else:
+        origin.reply(body=b"hello", headers=kept)
+    async with staged(origin, etag="generate") as stage:
+        first, second = await stage.ask(), await stage.ask()
+        etag = second.reply.headers.get("etag") or ""
+        known = await stage.ask(If_None_Match=etag)
+        part = await stage.ask(Range="bytes=1-2", If_Range=etag)
+
+        assert first.reply.headers.get("etag") == (None if streamed else etag)
+        assert (known.reply.status, known.body) == (304, b"")
+        assert known.reply.headers.get("etag") == etag
+        assert (part.reply.status, part.body) == (206, b"el")
+        assert stage.asked == 1
+
+
+async def test_the_origin_never_hears_of_a_tag_that_is_not_its_own() -> None:
+    modified = ("Last-Modified", "Sun, 01 Nov 2026 00:00:00 GMT")
+    origin = FakeUpstream().reply(body=b"hello", headers=[("Cache-Control", "max-age=5"), modified])
+    origin.reply(304, body=b"", headers=[modified])
+    async with staged(origin, etag="generate") as stage:
+        etag = (await stage.ask()).reply.headers.get("etag")
+        stage.later(10)
+        again = await stage.ask(If_None_Match=etag or "")
+
+        assert origin.requests[1].header("if-none-match") is None
+        assert origin.requests[1].header("if-modified-since") == modified[1]
+        assert (again.reply.status, again.reply.headers.get("etag")) == (304, etag)
+        assert (await stage.ask()).reply.headers.get("etag") == etag
+
+
+async def test_an_answer_that_came_anew_with_the_same_bytes_has_the_same_tag() -> None:
+    origin = FakeUpstream().reply(body=b"hello", headers=[("Cache-Control", "max-age=5")])
+    async with staged(origin, etag="generate") as stage:
+        etag = (await stage.ask()).reply.headers.get("etag") or ""
+        stage.later(10)
+        again = await stage.ask(If_None_Match=etag)
+
+        assert (again.reply.status, stage.asked) == (304, 2)

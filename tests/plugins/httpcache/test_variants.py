@@ -37,7 +37,9 @@ def test_a_variant_takes_the_place_of_its_older_self() -> None:
 def test_a_language_is_found_where_all_else_is_the_same() -> None:
     names = (b"accept-language", b"foo")
     request = Fields([(b"Accept-Language", b"en, de"), (b"Foo", b"1")])
-    index = Index().with_variant(names, variant_of(names, request, Fields([(b"Content-Language", b"DE")])))
+    index = Index().with_variant(
+        names, variant_of(names, request, Fields([(b"Content-Language", b"DE")]), b"")
+    )
 
     assert index.by_language(Fields([(b"Accept-Language", b"fr;q=0.5, de"), (b"Foo", b"1")])) is not None
     assert index.by_language(Fields([(b"Accept-Language", b"fr;q=0.5, de"), (b"Foo", b"2")])) is None
