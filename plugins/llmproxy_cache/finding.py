@@ -20,10 +20,14 @@ class Finding:
     def __init__(self, space: CacheSpace) -> None:
         self._space = space
 
+    def at_hand(self, plan: Plan) -> Kept | None:
+        """Return what is kept in this process or on this host; other routes than eventual ones want it surer."""
+        return _read(self._space.peek(plan.key)) if plan.policy.eventual else None
+
     async def find(self, plan: Plan) -> Kept | None:
         """Return what is kept under a plan's key, as near and as surely as the route's consistency wants it."""
         space, consistency = self._space, plan.policy.terms.consistency
-        if consistency == "eventual":
+        if plan.policy.eventual:
             found = space.peek(plan.key)
             if found is None and space.waits:
                 found = await space.get_far(plan.key)
@@ -32,6 +36,12 @@ class Finding:
             if found is not None and consistency == "strong":
                 found = await space.confirm(found)
         return _read(found)
+
+    async def elsewhere(self, plan: Plan) -> Kept | None:
+        """Return what is not at hand."""
+        if not plan.policy.eventual:
+            return await self.find(plan)
+        return _read(await self._space.get_far(plan.key)) if self._space.waits else None
 
     async def newer(self, plan: Plan, kept: Kept) -> Kept | None:
         """Return what the shared tier has, if somebody else has made the answer anew."""

@@ -42,13 +42,23 @@ class Looking:
         reply = None
         if why:
             plan.status = CacheStatus("bypass", detail=why)
-        elif (kept := await self._finding.find(plan)) is not None:
-            reply = await self._judge(exchange, plan, kept)
+        elif exchange.pinned is not None:
+            plan.lifetime = exchange.pinned.ttl
+        elif (kept := self._finding.at_hand(plan) or await self._finding.elsewhere(plan)) is not None:
+            reply = self._quick(exchange, plan, kept) or await self._judge(exchange, plan, kept)
         elif plan.control.refresh:
             plan.status = _REQUEST
         if reply is None and plan.control.only_if_cached and not plan.refreshes:
             raise GatewayError(504, "not_cached", "The answer is not kept, and nothing else was asked for.")
         return reply
+
+    def _quick(self, exchange: Exchange, plan: Plan, kept: Kept) -> Reply | None:
+        """Return a fresh answer in the form that it has; None where there is more to it."""
+        age = kept.age(self._clock.wall())
+        if self._use(plan, kept, age) != "fresh":
+            return None
+        plan.kept, plan.use = kept, "fresh"
+        return self._serving.serve_as_kept(exchange, plan, kept, "hit", age=age)
 
     async def _judge(self, exchange: Exchange, plan: Plan, kept: Kept) -> Reply | None:
         age = kept.age(self._clock.wall())
@@ -90,6 +100,8 @@ class Looking:
 
     def _use(self, plan: Plan, kept: Kept, age: float) -> Use:
         policy, about = plan.policy, kept.about
+        if about.pinned and not kept.soft and age < about.lifetime:
+            return "fresh"
         lifetime, beta = min(about.lifetime, policy.most), policy.settings.early_refresh
         if plan.control is NOTHING and not kept.soft and lifetime - age > about.seconds * beta * FAR:
             return "fresh"

@@ -32,6 +32,7 @@ class Policy:
         self.settings = settings
         self.terms = terms = terms_of(settings)
         self.cacheable = terms.cacheable
+        self.eventual = terms.consistency == "eventual"
         self.controls = frozenset(settings.control)
         self.longest = terms.ttl if settings.max_ttl is None else settings.max_ttl
         #: No answer is fresh for longer, whenever it was kept.

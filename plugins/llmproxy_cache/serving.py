@@ -43,13 +43,40 @@ class Serving:
 
         `age` is in seconds; `failed` is the status of the error that it is given in place of.
         """
+        reply = self.serve_as_kept(exchange, plan, kept, outcome, age=age, failed=failed)
+        if reply is not None or plan.form is None:
+            return reply
+        told = await self._in_form(exchange, plan, kept, plan.form)
+        return None if told is None else self._serve(exchange, plan, *told, outcome, age=age, failed=failed)
+
+    def serve_as_kept(
+        self,
+        exchange: Exchange,
+        plan: Plan,
+        kept: Kept,
+        outcome: Literal["hit", "stale"],
+        *,
+        age: float,
+        failed: int = 0,
+    ) -> Reply | None:
+        """Return the reply of an answer that has the caller's form; None where it has not."""
         place = 0 if plan.form is None else kept.place(plan.form)
-        if place is None and plan.form is not None:
-            told = await self._in_form(exchange, plan, kept, plan.form)
-            if told is None:
-                return None
-            kept, place = told
-        reply = self._reply(plan, kept, place or 0, self._told(plan, kept, age, failed))
+        if place is None:
+            return None
+        return self._serve(exchange, plan, kept, place, outcome, age=age, failed=failed)
+
+    def _serve(
+        self,
+        exchange: Exchange,
+        plan: Plan,
+        kept: Kept,
+        place: int,
+        outcome: Literal["hit", "stale"],
+        *,
+        age: float,
+        failed: int,
+    ) -> Reply:
+        reply = self._reply(plan, kept, place, self._told(plan, kept, age, failed))
         plan.written = True
         seconds = self._clock.now() - exchange.started
         meters, route, about = self._meters, plan.policy.route, kept.about
