@@ -67,6 +67,8 @@ class BoundedShelf(Shelf):
         self.evict(txn, _MOST_EVICTED + size // 128, excess)
 
     def _make_pages(self, count: int) -> None:
+        # What was killed while it read holds the pages of its time for ever, if it was none of our workers.
+        self._env.check_readers()
         try:
             if count == _EVERYTHING:
                 self._env.write(self.drop)

@@ -293,6 +293,27 @@ async def test_dead_readers_are_freed(store: LmdbStore) -> None:
     assert store.check_readers() == 1
 
 
+async def test_a_reader_that_was_killed_holds_no_page_for_ever(tmp_path: Path) -> None:
+    async def fill() -> None:
+        for number in range(300):
+            assert await store.set(b"%d" % number, b"x" * 10_000)
+
+    store = LmdbStore(tmp_path, name="lmdb:///store", map_size=1 << 20)
+    store.open()
+    await fill()
+    with subprocess.Popen(
+        [sys.executable, "-c", READER, str(store.env.directory)], env=ENVIRON, stdout=subprocess.PIPE
+    ) as reader:
+        assert reader.stdout is not None
+        assert reader.stdout.readline() == b"reading\n"
+        with pytest.raises(StoreAway):
+            await fill()
+        reader.kill()
+
+    await fill()
+    await store.close()
+
+
 async def test_a_multi_process_add_has_one_winner(tmp_path: Path) -> None:
     code = (
         "import asyncio, sys; from llmproxy.stores import open_store\n"
