@@ -18,6 +18,7 @@ EXAMPLES = tuple(sorted((Path(__file__).parents[1] / "deploy" / "examples").glob
 SPECIAL = {
     "BENCH_LISTEN": "127.0.0.1:0",
     "BENCH_UPSTREAM": "http://127.0.0.1:9",
+    "BENCH_STORE": "/var/lib/llmproxy/bench",
 }
 
 

@@ -14,7 +14,19 @@ from llmproxy.cli import main
 from .tree import ROOT
 
 SCRIPT: dict[str, Any] = runpy.run_path(str(ROOT / ".ci" / "examples.py"))
-USES = {"bench", "demo", "http-api", "kubernetes", "multi-tenant", "openai", "reload", "sidecar", "tls"}
+USES = {
+    "bench",
+    "bench-cache",
+    "demo",
+    "http-api",
+    "httpcache",
+    "kubernetes",
+    "multi-tenant",
+    "openai",
+    "reload",
+    "sidecar",
+    "tls",
+}
 
 
 def test_there_is_an_example_for_each_use() -> None:
