@@ -219,9 +219,7 @@ def _finished(exchange: Exchange, translated: Reply, reply: Reply) -> Reply:
     """Bring over what the provider told beside the answer, and tell of losses."""
     own = translated.headers.index
     kept = [
-        pair
-        for pair in reply.headers.raw
-        if (name := pair[0].lower()) not in OF_THE_BODY and name not in own
+        pair for pair in reply.headers.raw if (name := pair[0].lower()) not in OF_THE_BODY and name not in own
     ]
     translated.headers = Headers([*translated.headers.raw, *kept])
     tell_losses(exchange, translated)

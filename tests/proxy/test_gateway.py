@@ -231,7 +231,10 @@ async def test_a_child_asks_of_the_host_that_it_names():
         async def pre_route(self, exchange):
             hosts.append((exchange.request.scheme, exchange.request.host))
 
-    async with FakeUpstream().reply(json={}) as api, running_route([Seeing, Calling], upstream=api) as serving:
+    async with (
+        FakeUpstream().reply(json={}) as api,
+        running_route([Seeing, Calling], upstream=api) as serving,
+    ):
         await serving.serve(make_exchange("GET", "/parent"))
 
     assert hosts[1] == ("http", "g")
