@@ -14,6 +14,7 @@ from llmproxy.plugin import (
     Flights,
     GatewayError,
     Reply,
+    StoredReply,
     UpstreamError,
 )
 from llmproxy_cache.filling import Filling
@@ -64,6 +65,8 @@ class Cache:
             return await call_next(exchange)
         if not plan.key:
             return await self._past(exchange, plan, call_next)
+        if exchange.pinned is not None:
+            return await self._pin(exchange, plan, call_next)
         if plan.refreshes and plan.kept is not None:
             outcome = plan.use if plan.use == "stale" else "hit"
             age = plan.kept.age(self._clock.wall())
@@ -79,6 +82,16 @@ class Cache:
         plan.tell(forward_status=reply.status)
         if plan.policy.cacheable:
             self._meters.answered(plan.policy.route, "bypass", self._clock.now() - exchange.started)
+        return reply
+
+    async def _pin(self, exchange: Exchange, plan: Plan, call_next: CallNext) -> Reply:
+        """Keep the answer that an operator gives."""
+        filling = self._filling(exchange, plan, call_next)
+        reply = await filling.fetch()
+        assert not isinstance(reply.body, Body)
+        saving = filling.keep(StoredReply(reply.status, reply.headers.raw, reply.body))
+        if saving is not None:
+            await saving
         return reply
 
     async def _ask(self, exchange: Exchange, plan: Plan, call_next: CallNext) -> Reply:
@@ -105,9 +118,7 @@ class Cache:
         return reply
 
     async def _fetched(self, exchange: Exchange, plan: Plan, call_next: CallNext) -> tuple[str, Reply]:
-        filling = Filling(
-            plan, exchange, call_next, runtime=self._runtime, space=self._space, meters=self._meters
-        )
+        filling = self._filling(exchange, plan, call_next)
         strong = plan.policy.terms.consistency == "strong"
         mark = await self._space.mark() if strong else self._space.now()
         reply, role = await self._flights.run(
@@ -121,6 +132,11 @@ class Cache:
             wait_limit=plan.policy.settings.wait,
         )
         return role, reply
+
+    def _filling(self, exchange: Exchange, plan: Plan, call_next: CallNext) -> Filling:
+        return Filling(
+            plan, exchange, call_next, runtime=self._runtime, space=self._space, meters=self._meters
+        )
 
     async def _recheck(self, exchange: Exchange, plan: Plan) -> Reply | None:
         """Look again for an answer that got into the store since this caller came."""

@@ -6,6 +6,7 @@ from collections.abc import Awaitable
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
+    FATE,
     Body,
     CacheMeters,
     CallNext,
@@ -25,7 +26,7 @@ from llmproxy_cache.plan import Plan
 from llmproxy_cache.storing import GOOD, why_not
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import CacheSpace, Form, Runtime
+    from llmproxy.plugin import CacheSpace, Fate, Form, Runtime
 
 #: From here on an answer is an error, which all who wait are told, and nobody later.
 _ERROR: Final = 400
@@ -105,19 +106,23 @@ class Filling:
     def keep(self, whole: StoredReply) -> Awaitable[None] | None:
         """Keep an answer that is whole, if it is good."""
         why = "encoded" if self._coded else why_not(self._exchange, self._plan, whole)
-        route = self._plan.policy.route
+        route, fate = self._plan.policy.route, self._exchange.state.get(FATE)
         if why:
             self._meters.stored(route, why)
+            if fate is not None:
+                fate.refuse(why)
             return None
         self._meters.stored(route, "stored", len(whole.body))
         self._plan.tell(stored=True)
-        return self._put(whole)
+        return self._put(whole, fate)
 
-    async def _put(self, whole: StoredReply) -> None:
+    async def _put(self, whole: StoredReply, fate: Fate | None) -> None:
         plan, terms = self._plan, self._plan.policy.terms
         entry = self._entry(whole)
         keep_for = plan.lifetime + max(terms.stale_while_revalidate, terms.stale_if_error)
-        _ = await self._space.put(plan.key, entry, keep_for)
+        kept = await self._space.put(plan.key, entry, keep_for)
+        if fate is not None:
+            await fate.stored(self._space, plan.key, entry, keep_for, kept=kept)
 
     def _entry(self, whole: StoredReply) -> Entry:
         plan, exchange = self._plan, self._exchange
@@ -136,6 +141,7 @@ class Filling:
             "" if endpoint is None else endpoint.model or exchange.model or "",
             () if usage is None else _buckets(usage),
             -1 if cost is None else cost,
+            exchange.pinned is not None,
         )
         return Entry(
             whole.status,

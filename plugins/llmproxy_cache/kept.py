@@ -58,6 +58,8 @@ class About(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_default
     model: str = ""
     usage: tuple[int, ...] = ()
     cost: int = -1
+    #: Whether an operator gave it: it is fresh as long as it says, whatever the route or a caller does.
+    pinned: bool = False
 
     @property
     def tokens(self) -> int:

@@ -12,6 +12,7 @@ from __future__ import annotations
 import binascii
 import socket
 from collections.abc import Awaitable, Callable, Mapping, Sequence
+from contextlib import aclosing
 from dataclasses import dataclass
 from hmac import compare_digest
 from typing import TYPE_CHECKING, Any, Final, Protocol
@@ -22,8 +23,8 @@ from aiohttp import web
 from aiohttp.web_protocol import RequestHandler
 
 from llmproxy import adminpages
-from llmproxy.caching.purges import read_order
-from llmproxy.caching.statistics import statistics
+from llmproxy.caching.desk import CacheDesk
+from llmproxy.caching.warming import Children
 from llmproxy.config import effective
 from llmproxy.errors import ConfigError, GatewayError, StartError
 from llmproxy.hooks import HOOKS, Hooks
@@ -62,7 +63,7 @@ _GUARDS: Final = (
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
-class View(Protocol):
+class View(Children, Protocol):
     """What the admin listener needs of a generation."""
 
     @property
@@ -109,6 +110,8 @@ class AdminServer:
             _entry("/metrics", self._metrics),
         ]
         self._table = _Table(Router(self._open), None)
+        self._view: View | None = None
+        self._desk = CacheDesk(process, self._current)
         self._serving = False
         self.draining = False
         self._runner: web.ServerRunner | None = None
@@ -126,7 +129,13 @@ class AdminServer:
     def swap(self, view: View) -> None:
         """Serve this generation's routes from now on, and say that the gateway is ready; see `check`."""
         self._table = self._tabulate(view)
+        self._view = view
         self._serving = True
+
+    def _current(self) -> View:
+        if self._view is None:
+            raise GatewayError(503, "not_ready", "No generation serves yet.", retry_after=1)
+        return self._view
 
     def _tabulate(self, view: View) -> _Table:
         token = view.config.admin.token
@@ -217,7 +226,7 @@ class AdminServer:
         return [self._process.metrics.snapshot(), *answers.payloads.values()]
 
     async def _cache_stats(self, request: AdminRequest) -> Reply:
-        return Reply.json(statistics(self._process.metrics.families(await self._snapshots())))
+        return self._desk.stats(await self._snapshots())
 
     async def _reload(self, request: AdminRequest) -> Reply:
         if self._process.reload is None:
@@ -232,9 +241,6 @@ class AdminServer:
         )
         return Reply.json({"reloaded": True, **notes})
 
-    async def _purge(self, request: AdminRequest) -> Reply:
-        return (await self._process.spaces.purge(read_order(request.body))).reply()
-
     def _own_entries(self, view: View) -> list[_Entry]:
         pages = [(route.path, route.title) for route in view.admin_routes if route.title]
         config = _constant(redact_config(effective(view.config)))
@@ -244,8 +250,9 @@ class AdminServer:
             _entry("/config", config, "read"),
             _entry("/plugins", plugins, "read"),
             _Entry(Match(path="/reload", methods=("POST",)), self._reload, "reload"),
-            _Entry(Match(path="/cache/purge", methods=("POST",)), self._purge, "purge"),
             _entry("/cache/stats", self._cache_stats, "read"),
+            _Entry(Match(path="/cache/purge", methods=("POST",)), self._desk.purge, "purge"),
+            _Entry(Match(path="/cache/warm", methods=("POST",)), self._desk.warm, "warm"),
         ]
 
 
@@ -323,8 +330,9 @@ async def _send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
     response = web.StreamResponse(status=reply.status)
     _add_headers(response, reply)
     await response.prepare(request)
-    async for piece in reply.body.pieces():
-        await response.write(piece)
+    async with aclosing(reply.body.pieces()) as pieces:
+        async for piece in pieces:
+            await response.write(piece)
     return response
 
 

@@ -37,6 +37,8 @@ class Attempts:
     async def run(self, exchange: Exchange) -> Reply:
         """Make one attempt at `exchange.endpoint`; the reply's head is here, its body may still come."""
         route = self._route
+        if exchange.pinned is not None:
+            return exchange.pinned.reply.replay()
         if route.handler is not None:
             return await route.handler(exchange)
         endpoint = exchange.endpoint

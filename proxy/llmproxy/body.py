@@ -19,7 +19,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Protocol
 
 from llmproxy.tasks import spawn
@@ -227,7 +227,7 @@ class Body:
         finally:
             self.detach(collector)
 
-    async def pieces(self) -> AsyncIterator[bytes]:
+    async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Iterate over the pieces as they come, with back-pressure."""
         reader = _Reader(self)
         self.attach(reader)

@@ -235,6 +235,34 @@ def purge(path: Path | None, admin: str | None, token_env: str | None, **what: A
 
 
 @cache.command()
+@click.argument("file", type=_FILE, metavar="FILE")
+@click.option(
+    "--concurrency", type=click.IntRange(1, 256), default=4, show_default=True, help="Requests at a time."
+)
+@click.option("--rate", type=float, default=0.0, metavar="NUMBER", help="Requests a second at most.")
+@click.option("--within", default="60s", show_default=True, metavar="TIME", help="The time that each may take.")
+@_config
+@_admin
+@_token_env
+def warm(file: Path, path: Path | None, admin: str | None, token_env: str | None, **pace: Any) -> None:
+    """Make the requests of FILE through a running gateway, so that those who ask next are answered from its caches.
+
+    FILE has a request a line, as JSON: {"path": ..., "body": {...}, "tenant": ...}; "method", "headers", "key" and
+    "labels" (a key's name and labels) may be there, or a "url" in place of "path". With a "reply" ({"status": ...,
+    "headers": {...}, "body": ..., "ttl": "30d"}) the answer is pinned: nobody is asked, and it stands until its ttl
+    is over or it is purged.
+    """
+    from llmproxy.commands.cache import gateway
+    from llmproxy.commands.cache_warm import warm as run
+
+    ends = run(gateway(path, admin, token_env), file, **pace)
+    for line in ends.told:
+        click.echo(line, err=True)
+    click.echo(ends.summary)
+    raise click.exceptions.Exit(ends.code)
+
+
+@cache.command()
 @_config
 @_admin
 @_token_env

@@ -15,6 +15,7 @@ from llmproxy.jsonscan import Member, patch
 from llmproxy.messages import ClientRequest, RawHeader, StoredReply
 
 if TYPE_CHECKING:
+    from llmproxy.caching.fate import Pinned
     from llmproxy.canonical import Loss
     from llmproxy.dialects import ClientFace
     from llmproxy.registry import Plugin
@@ -200,6 +201,8 @@ class Exchange:
     #: What the last attempt's translation could not carry; empty where nothing was translated.
     losses: Sequence[Loss] = ()
     parent: Exchange | None = None
+    #: The answer that an operator gives in place of any upstream's.
+    pinned: Pinned | None = None
     #: Whether the caller asked for a WebSocket.
     upgraded: bool = False
     members: Mapping[str, Member] = NOTHING
@@ -264,7 +267,7 @@ class Exchange:
         Raises:
             BadRequest: larger than the route's `max_body` (413), too slow (408), or broken for its dialect (400).
         """
-        if not self.take_body():
+        if self._body is None and not self.take_body():
             self._open(await self._read())
         return self._body or b""
 

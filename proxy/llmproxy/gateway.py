@@ -183,23 +183,26 @@ class Generation:
 
     async def call(self, request: ChildRequest, parent: Exchange | None) -> Reply:
         """Run a child exchange through the pipeline, as its parent's caller and within its deadline."""
+        return await self.run(self.child(request, parent))
+
+    def child(self, request: ChildRequest, parent: Exchange | None) -> Exchange:
+        """Make a child exchange for its parent's caller, within its deadline.
+
+        Raises:
+            GatewayError: no route is the request's.
+        """
         headers, scheme = request.headers, "http" if parent is None else parent.request.scheme
         host = headers.get("host") or ""
         asked = ClientRequest(request.method, request.target, headers, scheme, host, listener="child")
-        match = self.match(asked)
-        name = f"{parent.id}.{len(parent.attempts)}" if parent else "child"
-        exchange = Exchange(asked, match.route, name, self.process.clock.now())
-        exchange.params = dict(match.params)
-        exchange.client_face = match.route.face_of(asked)
+        exchange = _child(asked, self.match(asked), parent, self.process.clock.now())
         exchange.upload = request.body
-        exchange.parent = parent
-        if parent is not None:
-            exchange.caller = parent.caller
-            exchange.deadline = parent.deadline
-            exchange.trace = parent.trace
+        return exchange
+
+    async def run(self, exchange: Exchange) -> Reply:
+        """Run a child exchange through the pipeline to its reply."""
         self.active += 1
         try:
-            reply = await match.route.pipeline.answer(exchange)
+            reply = await exchange.route.pipeline.answer(exchange)
         except BaseException:
             exchange.outcome.result = "cut"
             await self._ended(exchange)
@@ -242,6 +245,19 @@ class Generation:
             await self._stack.aclose()
         except Exception as fault:  # a plugin's clean-up must not keep the others from theirs
             _log.error("generation_stop_failed", exc_info=fault)
+
+
+def _child(asked: ClientRequest, match: Match[Route], parent: Exchange | None, started: float) -> Exchange:
+    name = f"{parent.id}.{len(parent.attempts)}" if parent else "child"
+    exchange = Exchange(asked, match.route, name, started)
+    exchange.params = dict(match.params)
+    exchange.client_face = match.route.face_of(asked)
+    exchange.parent = parent
+    if parent is not None:
+        exchange.caller = parent.caller
+        exchange.deadline = parent.deadline
+        exchange.trace = parent.trace
+    return exchange
 
 
 class _Ending:

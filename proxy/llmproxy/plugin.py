@@ -6,6 +6,7 @@ from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.deriving import Derived, Forms
 from llmproxy.caching.entry import BadEntry, Entry, Mark
+from llmproxy.caching.fate import FATE, Fate, Pinned
 from llmproxy.caching.flights import Flights, Landed
 from llmproxy.caching.forms import Form, Retells, Untellable
 from llmproxy.caching.meters import CacheMeters
@@ -118,6 +119,7 @@ from llmproxy.units import Duration, Size, format_duration, parse_duration
 __all__ = [
     "ANONYMOUS",
     "DEFAULT_SECONDS",
+    "FATE",
     "STATUS_OF_KIND",
     "AdminRequest",
     "Attempt",
@@ -159,6 +161,7 @@ __all__ = [
     "EventTooLarge",
     "EventTransform",
     "Exchange",
+    "Fate",
     "FetchPolicy",
     "Fetched",
     "FetchingConfig",
@@ -190,6 +193,7 @@ __all__ = [
     "NotAnObject",
     "Outcome",
     "Pace",
+    "Pinned",
     "Plugin",
     "ProviderError",
     "Purge",

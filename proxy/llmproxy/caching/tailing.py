@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncGenerator
 from contextlib import aclosing
-from typing import Final, cast
+from typing import Final
 
 import msgspec
 
@@ -97,7 +97,7 @@ async def frames_of(body: bytes | Body) -> AsyncGenerator[bytes, None]:
             yield _PIECE + body[start : start + _MOST]
         return
     try:
-        async with aclosing(cast("AsyncGenerator[bytes, None]", body.pieces())) as pieces:
+        async with aclosing(body.pieces()) as pieces:
             async for piece in pieces:
                 for start in range(0, len(piece), _MOST):
                     yield _PIECE + piece[start : start + _MOST]

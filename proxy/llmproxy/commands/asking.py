@@ -5,6 +5,7 @@ from __future__ import annotations
 import http.client
 import os
 import socket
+from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -85,6 +86,29 @@ def ask(admin: Admin, method: str, path: str, body: object = None) -> Answer:
         connection.request(method, path, data, headers)
         answer = connection.getresponse()
         return Answer(answer.status, _object(answer.read()))
+    except (OSError, http.client.HTTPException) as fault:
+        reason = getattr(fault, "strerror", None) or type(fault).__name__
+        raise NotReached(f"no gateway answers at {admin.address}: {reason}") from None
+    finally:
+        connection.close()
+
+
+def follow(admin: Admin, path: str, body: bytes, content_type: str) -> Iterator[Answer]:
+    """Send one request; give its answer line by line as it comes, each a JSON object.
+
+    Raises:
+        NotReached: there is none, or it breaks off.
+    """
+    headers = {"Authorization": f"Bearer {admin.token}"} if admin.token else {}
+    connection = _connection(admin)
+    try:
+        connection.request("POST", path, body, {**headers, "Content-Type": content_type})
+        answer = connection.getresponse()
+        if answer.status != 200:
+            yield Answer(answer.status, _object(answer.read()))
+            return
+        for line in answer:
+            yield Answer(answer.status, _object(line))
     except (OSError, http.client.HTTPException) as fault:
         reason = getattr(fault, "strerror", None) or type(fault).__name__
         raise NotReached(f"no gateway answers at {admin.address}: {reason}") from None
