@@ -37,8 +37,8 @@ class Looking:
         exchange.state[PLAN] = plan
         why = _why_never(exchange, plan)
         if not why:
-            plan.body = await exchange.body()
-            why = self._why_past(exchange, plan)
+            plan.body = body = await exchange.body()
+            why = "" if self._repeated(exchange, plan, body) else self._why_past(exchange, plan)
         reply = None
         if why:
             plan.status = CacheStatus("bypass", detail=why)
@@ -51,6 +51,17 @@ class Looking:
         if reply is None and plan.control.only_if_cached and not plan.refreshes:
             raise GatewayError(504, "not_cached", "The answer is not kept, and nothing else was asked for.")
         return reply
+
+    def _repeated(self, exchange: Exchange, plan: Plan, body: bytes) -> bool:
+        """Lay down what the same request laid down before, if there was one."""
+        policy = plan.policy
+        repeat = None if policy.repeats is None else policy.repeats.find(exchange, body)
+        if repeat is None:
+            return False
+        endpoints, plan.key, plan.form = repeat
+        plan.lifetime = policy.terms.ttl
+        plan.model = endpoints[0].model if endpoints else None
+        return True
 
     def _quick(self, exchange: Exchange, plan: Plan, kept: Kept) -> Reply | None:
         """Return a fresh answer in the form that it has; None where there is more to it."""
@@ -96,6 +107,8 @@ class Looking:
         plan.model = exchange.endpoints[0].model if exchange.endpoints else None
         if policy.tags_header:
             plan.tags = _tags(exchange.request.headers.index.get(policy.tags_header))
+        if policy.repeats is not None and plan.control is NOTHING:
+            policy.repeats.remember(exchange, plan.body, key, keyed.form)
         return ""
 
     def _use(self, plan: Plan, kept: Kept, age: float) -> Use:

@@ -11,6 +11,7 @@ from llmproxy_cache.control import Control
 from llmproxy_cache.determinism import Facts, why_not
 from llmproxy_cache.key import Keyed, KeyMaker, final_key
 from llmproxy_cache.normalise import Normaliser
+from llmproxy_cache.repeats import Repeats
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -42,6 +43,10 @@ class Policy:
         #: Whether tenant and route alone say who shares, unless a caller wants it otherwise.
         self._plain = terms.scope in ("tenant", "public")
         self._allow = frozenset(settings.allow)
+        #: Nothing where a key depends on more than what a request says.
+        self.repeats: Repeats | None = None
+        if self._plain and terms.cacheable and settings.variants == 1 and not settings.tags_header:
+            self.repeats = Repeats(name.lower().encode() for name in settings.key_headers)
         self.maker = KeyMaker(
             Normaliser(settings.normalise),
             ignore=settings.ignore,

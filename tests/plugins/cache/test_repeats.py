@@ -1,0 +1,110 @@
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmproxy.plugin import Endpoint, Form, Headers
+from llmproxy_cache.repeats import Repeats
+
+FORM = Form("openai", "chat", False)
+PLACES = (Endpoint("main", "m"),)
+FACE = SimpleNamespace(key_rules=lambda exchange: SimpleNamespace(header_names=(b"openai-beta",)))
+ASKED: dict[str, Any] = {
+    "body": b"{}",
+    "target": "/v1/chat/completions",
+    "tenant": "ann",
+    "model": "m",
+    "face": FACE,
+    "places": PLACES,
+    "headers": ((b"openai-beta", b"1"), (b"user-agent", b"sdk")),
+}
+OTHERS: dict[str, Any] = {
+    "body": b"{ }",
+    "target": "/v1/chat/completions?api-version=2",
+    "tenant": "bob",
+    "model": "n",
+    "face": SimpleNamespace(key_rules=lambda exchange: None),
+    "places": (Endpoint("main", "n"),),
+    "headers": ((b"openai-beta", b"2"), (b"user-agent", b"sdk")),
+}
+
+
+def exchange(**changed: Any) -> Any:
+    asked = {**ASKED, **changed}
+    request = SimpleNamespace(target=asked["target"], headers=Headers(list(asked["headers"])))
+    return SimpleNamespace(
+        request=request,
+        client_face=asked["face"],
+        caller=SimpleNamespace(tenant=asked["tenant"]),
+        model=asked["model"],
+        endpoints=asked["places"],
+    )
+
+
+def remembered() -> Repeats:
+    repeats = Repeats([])
+    repeats.remember(exchange(), b"{}", b"key", FORM)
+    return repeats
+
+
+def test_the_same_request_has_the_key_that_it_had() -> None:
+    assert remembered().find(exchange(), b"{}") == (PLACES, b"key", FORM)
+
+
+@pytest.mark.parametrize("changed", sorted(OTHERS))
+def test_a_request_that_differs_in_anything_a_key_depends_on_is_another(changed: str) -> None:
+    other = exchange(**{changed: OTHERS[changed]})
+
+    assert remembered().find(other, OTHERS["body"] if changed == "body" else b"{}") is None
+
+
+@pytest.mark.parametrize("name", [b"cache-control", b"x-llmproxy-cache", b"content-type"])
+def test_what_a_request_says_to_the_cache_makes_it_another(name: bytes) -> None:
+    other = exchange(headers=(*ASKED["headers"], (name, b"no-cache")))
+
+    assert remembered().find(other, b"{}") is None
+
+
+def test_fields_that_count_for_no_key_make_no_difference() -> None:
+    other = exchange(headers=((b"openai-beta", b"1"), (b"user-agent", b"another")))
+
+    assert remembered().find(other, b"{}") is not None
+
+
+def test_a_dialect_with_one_more_field_that_counts_makes_everything_be_looked_at_anew() -> None:
+    repeats = remembered()
+    face = SimpleNamespace(key_rules=lambda exchange: SimpleNamespace(header_names=(b"anthropic-version",)))
+    repeats.remember(exchange(face=face), b"{}", b"other", FORM)
+
+    assert repeats.find(exchange(), b"{}") is None
+    known = exchange(face=face)
+    assert repeats.find(known, b"{}") == (PLACES, b"other", FORM)
+    dated = exchange(face=face, headers=((b"anthropic-version", b"2023-06-01"),))
+    assert repeats.find(dated, b"{}") is None
+
+
+def test_large_bodies_are_not_remembered() -> None:
+    repeats, body = Repeats([]), b"x" * 1025
+    repeats.remember(exchange(), body, b"key", FORM)
+
+    assert repeats.find(exchange(), body) is None
+
+
+@given(st.lists(st.integers(0, 5000), max_size=60))
+def test_no_request_is_taken_for_another(numbers: list[int]) -> None:
+    repeats = Repeats([])
+    for number in numbers:
+        body = b"%d" % number
+        found = repeats.find(exchange(), body)
+        assert found is None or found.key == b"key of " + body
+        repeats.remember(exchange(), body, b"key of " + body, FORM)
+
+
+def test_a_bounded_number_is_remembered() -> None:
+    repeats = Repeats([])
+    for number in range(3000):
+        repeats.remember(exchange(), b"%d" % number, b"key", FORM)
+
+    assert sum(repeats.find(exchange(), b"%d" % number) is not None for number in range(3000)) <= 1024
