@@ -152,7 +152,7 @@ def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str
         name = f"{public.plugin}:{public.path}"
         routes.append((Route(name, match, handler=public.handler), ()))
     for route, refs in routes:
-        plugins = _plugins_of(assembly, (*config.pipeline, *refs), route.name)
+        plugins = _plugins_of(assembly, _listed(config.pipeline, refs), route.name)
         route.options = {p.name: _options(p, ref, route.name) for p, ref in plugins}
         instances = [plugin for plugin, _ in plugins]
         route.pipeline = Pipeline(
@@ -204,6 +204,13 @@ def _set_faces(assembly: Assembly, route: Route, settings: RouteConfig) -> None:
     if settings.upstream is not None:
         wire = assembly.face_of(settings.upstream).wire
         route.face = next((f for f in assembly.registered.client_faces.values() if f.wire == wire), None)
+
+
+def _listed(pipeline: Sequence[PluginRef], refs: Sequence[PluginRef]) -> list[PluginRef]:
+    """Return what a route passes; a plugin of the pipeline that the route names again keeps its place."""
+    own = {ref.name: ref for ref in refs}
+    common = [own.pop(ref.name, ref) for ref in pipeline]
+    return [*common, *own.values()]
 
 
 def _plugins_of(

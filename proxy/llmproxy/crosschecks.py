@@ -94,7 +94,7 @@ def _check_plugins(
             yield unknown_name(here, "plugin", ref.name, plugins)
         elif ref.name in seen:
             yield ConfigError(here, f"plugin {quoted(ref.name)} stands in this list twice")
-        elif ref.name in before:
+        elif ref.name in before and not ref.options:
             yield ConfigError(
                 here, f"plugin {quoted(ref.name)} is in the pipeline, which every route has already"
             )

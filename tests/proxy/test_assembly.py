@@ -8,6 +8,7 @@ from llmproxy.errors import ConfigErrors, StartError
 from llmproxy.messages import ClientRequest, Headers
 from llmproxy.plugin import Plugin, hookimpl
 from llmproxy.registry import DIALECT_GROUP, available
+from llmproxy.sections import Section
 from llmproxy.testing import make_process
 from llmproxy.testing.classes import with_names
 
@@ -31,6 +32,14 @@ class Upper(Plugin):
 
 class Lower(Plugin):
     after = ("upper",)
+
+
+class Sized(Section, frozen=True):
+    size: int = 0
+
+
+class Choosy(Plugin):
+    RouteConfig = Sized
 
 
 class Offering(Plugin):
@@ -75,6 +84,23 @@ async def test_a_route_has_its_plugins_in_order_the_common_ones_first():
     }
 
     assert [plugin.name for plugin in routes(tree)["r"].pipeline.plugins] == ["c", "b", "a"]
+
+
+async def test_a_plugin_of_the_pipeline_keeps_its_place_where_a_route_has_options_for_it():
+    tree = {
+        "plugins": {"a": {"use": Choosy}, "b": {"use": Upper}},
+        "pipeline": [{"a": {"size": 1}}, "b"],
+        "upstreams": {"api": API},
+        "routes": [
+            {"name": "usual", "match": {"path": "/u"}, "upstream": "api"},
+            {"name": "own", "match": {"path": "/o"}, "upstream": "api", "plugins": [{"a": {"size": 2}}]},
+        ],
+    }
+    made = routes(tree)
+
+    assert [plugin.name for plugin in made["own"].pipeline.plugins] == ["a", "b"]
+    assert made["own"].options["a"].size == 2
+    assert made["usual"].options["a"].size == 1
 
 
 async def test_a_plugin_may_ask_to_stand_below_another():

@@ -25,6 +25,7 @@ def mistakes(**changes: object) -> list[str]:
 def test_a_sound_configuration_passes() -> None:
     assert mistakes() == []
     assert mistakes(admin={"listen": "off"}) == []
+    assert mistakes(routes=[{"name": "a", "upstream": "main", "plugins": [{"quota": {"size": 2}}]}]) == []
 
 
 @pytest.mark.parametrize(
