@@ -53,6 +53,8 @@ class CachePlugin(Plugin[CacheConfig]):
             self._looking = Looking(finding, serving, runtime.clock)
             self._cache = Cache(runtime, space, flights, meters, finding, serving, label)
             runtime.spawn(runtime.tariff.load(), name="tariff")
+            if self.config.warm_on_start:
+                runtime.warm_on_start(self.config.warm_on_start, within=self.config.warm_within)
             yield
 
     @hookimpl

@@ -99,7 +99,7 @@ class _Table:
 class AdminServer:
     """Serves the admin routes of whatever generation is current, for one worker.
 
-    Set `draining` to be told as not ready while the rest goes on being answered.
+    Set `draining` or, before all is done that has to be, `busy`, to be told as not ready while the rest is answered.
     """
 
     def __init__(self, process: Process) -> None:
@@ -113,7 +113,7 @@ class AdminServer:
         self._view: View | None = None
         self._desk = CacheDesk(process, self._current)
         self._serving = False
-        self.draining = False
+        self.draining = self.busy = False
         self._runner: web.ServerRunner | None = None
         self._leave_bus: Callable[[], None] | None = None
         process.metrics.gauge("llmproxy_workers", "Workers that answered.").labels().set(1)
@@ -210,10 +210,9 @@ class AdminServer:
         return Reply.text("ok\n")
 
     async def _ready(self, request: AdminRequest) -> Reply:
-        if self.draining or not self._serving:
-            raise GatewayError(
-                503, "not_ready", "No generation serves, or the gateway drains.", retry_after=1
-            )
+        if self.draining or self.busy or not self._serving:
+            message = "No generation serves, or the gateway warms its caches, or drains."
+            raise GatewayError(503, "not_ready", message, retry_after=1)
         return Reply.text("ok\n")
 
     async def _metrics(self, request: AdminRequest) -> Reply:

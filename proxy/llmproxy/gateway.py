@@ -27,6 +27,7 @@ from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
     from llmproxy.caching.deriving import Forms
+    from llmproxy.chores import Chore
     from llmproxy.config import Config
     from llmproxy.registry import AdminRoute, Embedder, Plugin
     from llmproxy.route import Route
@@ -153,6 +154,10 @@ class Generation:
             opened = self.process.shared.use(_MEMORY, self.assembly.opener(StoreConfig(url=_MEMORY)))
             self._memory = await self._stack.enter_async_context(opened)
         return self._memory
+
+    def chores(self) -> list[Chore]:
+        """Return what plugins want done before the gateway says that it is ready."""
+        return [chore for runtime in self._runtimes for chore in runtime.chores]
 
     def open_stores(self) -> list[Store]:
         """Return the stores that plugins of this generation use."""

@@ -10,7 +10,7 @@ from llmproxy.caching.fate import FATE, Fate, Pinned
 from llmproxy.caching.flights import Flights, Landed
 from llmproxy.caching.forms import Form, Retells, Untellable
 from llmproxy.caching.meters import CacheMeters
-from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
+from llmproxy.caching.profiles import CachingSettings, Scope, Terms, WarmedOnStart, profile_table, terms_of
 from llmproxy.caching.purges import Purge, PurgeOrder, read_order
 from llmproxy.caching.replaying import BadPace, Pace, replay
 from llmproxy.caching.sharedboard import SharedServer, shared_server
@@ -240,6 +240,7 @@ __all__ = [
     "UpstreamTimeout",
     "Usage",
     "UsageReader",
+    "WarmedOnStart",
     "WholeTap",
     "carried_headers",
     "elements",

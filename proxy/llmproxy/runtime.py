@@ -8,9 +8,11 @@ from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Seque
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 
 from llmproxy.caching.spaces import Spaces
+from llmproxy.chores import Chore
 from llmproxy.errors import StartError
 from llmproxy.log import LogSink
 from llmproxy.messages import Headers
@@ -23,9 +25,11 @@ if TYPE_CHECKING:
     from llmproxy.caching.space import CacheSpace
     from llmproxy.caching.spaces import PurgeOutcome
     from llmproxy.exchange import Exchange
-    from llmproxy.messages import Reply
+    from llmproxy.messages import ClientRequest, Reply
     from llmproxy.metrics import Metrics
     from llmproxy.registry import Embedder
+    from llmproxy.route import Route
+    from llmproxy.routing import Match
     from llmproxy.stores import Store
     from llmproxy.tariff import Tariff
 
@@ -135,6 +139,15 @@ class Gate(Protocol):
     async def call(self, request: ChildRequest, parent: Exchange | None) -> Reply:
         """Run a child exchange to its reply."""
 
+    def match(self, request: ClientRequest) -> Match[Route]:
+        """Find a request's route."""
+
+    def child(self, request: ChildRequest, parent: Exchange | None) -> Exchange:
+        """Make a child exchange."""
+
+    async def run(self, exchange: Exchange) -> Reply:
+        """Run one that was made."""
+
     @property
     def embedders(self) -> dict[str, Embedder]:
         """The registered embedders."""
@@ -206,6 +219,8 @@ class Runtime:
         self._gate = gate
         self._services = services
         self._tasks: set[asyncio.Task[Any]] = set()
+        #: What this plugin wants done before the gateway says that it is ready.
+        self.chores: list[Chore] = []
 
     async def store(self, name: str) -> Store:
         """Return the store that the configuration calls `name`, open and shared with other plugins."""
@@ -281,6 +296,20 @@ class Runtime:
         self._tasks.add(task)
         task.add_done_callback(self._tasks.discard)
         return task
+
+    def before_ready(self, work: Callable[[], Awaitable[None]], *, name: str, within: float) -> None:
+        """Have `work` done when the gateway starts and this generation serves, before it says that it is ready.
+
+        It waits `within` seconds at most; what fails is logged. A generation that comes by a reload does none of it.
+        """
+        self.chores.append(Chore(self.name, name, work, within))
+
+    def warm_on_start(self, file: str, *, within: float) -> None:
+        """Have the requests of a warm file made before the gateway says that it is ready; see `before_ready`."""
+        from llmproxy.caching.warming import warm_from  # noqa: PLC0415  # few gateways are warmed
+
+        work = partial(warm_from, self._gate, Path(file), self.clock, self.log)
+        self.before_ready(work, name="warm", within=within)
 
     async def close(self) -> None:
         """Stop this generation's background work."""

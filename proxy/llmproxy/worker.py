@@ -12,6 +12,7 @@ import structlog
 from llmproxy.admin import AdminServer
 from llmproxy.bindings import ADMIN
 from llmproxy.bus import Bus
+from llmproxy.chores import do_chores
 from llmproxy.config import Config
 from llmproxy.errors import StartError
 from llmproxy.forwarded import TrustedProxies
@@ -47,16 +48,19 @@ class Serving:
         self._certificates = Certificates()
 
     async def start(self) -> None:
-        """Build the first generation and begin to accept."""
+        """Build the first generation, begin to accept, and do what plugins want done before this worker is ready."""
         await self.bus.start()
         await self._build(self._config)
         self.gateway.commit()
+        self.admin.busy = True
         self.admin.swap(self.gateway.current)
         for listener in self._worker.listeners:
             if listener.binding.name == ADMIN:
                 await self.admin.start(listener.sock)
             else:
                 await self._listen(listener)
+        await do_chores(self.gateway.current.chores())
+        self.admin.busy = False
 
     async def _listen(self, listener: Listener) -> None:
         settings = next(each for each in self._config.listeners if each.address == str(listener.binding.name))

@@ -5,6 +5,7 @@ import os
 import threading
 from contextlib import asynccontextmanager
 
+import aiohttp
 import orjson
 import pytest
 
@@ -185,3 +186,64 @@ async def test_a_peers_death_is_told_to_stores_that_are_files():
         gateway.gateway.current._stores.clear()
 
     assert checked == [os.getpid()]
+
+
+async def test_it_is_ready_when_the_caches_are_warm_and_listens_before(tmp_path):
+    file = tmp_path / "warm.ndjson"
+    body = {
+        "model": "echo",
+        "temperature": 0,
+        "messages": [{"role": "user", "content": "[[slow 150ms]] a b"}],
+    }
+    file.write_bytes(orjson.dumps({"path": "/v1/chat/completions", "body": body}))
+    tree = {
+        "stores": {"answers": {"url": "memory://"}},
+        "upstreams": {"demo": {"base_url": "http://demo.invalid", "dialect": "demo"}},
+        "plugins": {"cache": {"store": "answers", "warm_on_start": str(file)}},
+        "routes": [
+            {
+                "name": "models",
+                "match": {"path": "/v1/*"},
+                "upstream": "demo",
+                "plugins": [{"cache": {"profile": "deterministic"}}],
+            }
+        ],
+    }
+    async with running_gateway(tree) as gateway, aiohttp.ClientSession() as session:
+        async with session.get(f"{gateway.admin_url}/readyz") as ready:
+            assert ready.status == 200
+        async with session.post(f"{gateway.url}/v1/chat/completions", json=body) as reply:
+            assert "; hit" in reply.headers["Cache-Status"]
+        gateway._serving.admin.busy = True
+        async with session.get(f"{gateway.admin_url}/readyz") as ready:
+            assert ready.status == 503
+
+
+async def test_a_warm_file_that_is_missing_or_slow_is_told_and_stops_nobody(tmp_path):
+    slow = tmp_path / "slow.ndjson"
+    body = {"model": "echo", "temperature": 0, "messages": [{"role": "user", "content": "[[stall 9s]] a"}]}
+    slow.write_bytes(b"Qqq\n" + orjson.dumps({"path": "/v1/chat/completions", "body": body}))
+    tree = {
+        "stores": {"answers": {"url": "memory://"}},
+        "upstreams": {"demo": {"base_url": "http://demo.invalid", "dialect": "demo"}},
+        "plugins": {
+            "cache": {"store": "answers", "warm_on_start": str(slow), "warm_within": "200ms"},
+            "other": {"use": "cache", "store": "answers", "warm_on_start": str(tmp_path / "missing")},
+        },
+        "routes": [
+            {
+                "name": "models",
+                "match": {"path": "/v1/*"},
+                "upstream": "demo",
+                "plugins": [{"cache": {"profile": "deterministic"}}],
+            }
+        ],
+    }
+    async with running_gateway(tree) as gateway:
+        told = {line["event"]: line for line in map(orjson.loads, gateway.log)}
+
+    assert told["warm_file_unreadable"]["reason"] == "No such file or directory"
+    assert told["not_warmed"]["why"] == "not JSON"
+    assert told["chore_given_up"]["plugin"] == "cache"
+    assert told["warmed"]["outcomes"] == {"failed": 1}
+    assert b"Qqq" not in b"".join(gateway.log)

@@ -42,12 +42,15 @@ class Handing:
         self._leave = bus.answer(self._topic, self._take)
 
     async def give(self, key: bytes, entry: Entry, ttl: float) -> bool:
-        """Give every other worker an entry; return whether all of them have it."""
+        """Give every other worker an entry; return whether all have it who answer.
+
+        One that does not answer is starting, leaving or stuck: it asks for itself, later.
+        """
         value = entry.pack(key)
         if len(key) + len(value) + 64 > MAX_PAYLOAD:
             return False
         told = await self._bus.ask(self._topic, _encode(_Handed(key, value, ttl)), timeout=_PATIENCE)
-        return not told.missing and all(answer == b"1" for answer in told.payloads.values())
+        return all(answer == b"1" for answer in told.payloads.values())
 
     def _take(self, payload: bytes, giver: Peer) -> bytes:
         handed = _decoder.decode(payload)

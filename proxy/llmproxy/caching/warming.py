@@ -10,13 +10,13 @@ import asyncio
 import re
 from collections.abc import AsyncGenerator, Callable, Iterable, Iterator
 from contextlib import aclosing, suppress
-from typing import TYPE_CHECKING, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
 
 import orjson
 
 from llmproxy.body import Body, BodyTooLarge
 from llmproxy.caching.fate import FATE, Fate
-from llmproxy.caching.warmfile import BadLine, Line, Wanted
+from llmproxy.caching.warmfile import BadLine, Line, Wanted, read_lines
 from llmproxy.errors import GatewayError
 from llmproxy.exchange import Exchange
 from llmproxy.messages import ClientRequest
@@ -24,6 +24,8 @@ from llmproxy.runtime import ChildRequest
 from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from llmproxy.messages import Reply
     from llmproxy.route import Route
     from llmproxy.routing import Match
@@ -35,6 +37,8 @@ _SAVING: Final = 5.0
 _KEEPABLE: Final = frozenset({"uri-miss", "vary-miss", "miss", "request", "stale", "partial"})
 _STATUS: Final = re.compile(rb"fwd=([a-z-]+)|detail=\"((?:[^\"\\]|\\.)*)\"|;\s*(hit|collapsed)\b")
 _CODE: Final = re.compile(r"[a-z][a-z0-9_.-]{0,60}")
+#: Lines of a file that went wrong which are logged.
+_MOST_TOLD: Final = 20
 #: Bytes of an error that are looked through for its code.
 _MOST: Final = 65536
 
@@ -151,6 +155,24 @@ class Warming:
         order.caller = wanted.caller
         order.deadline = order.started + self._pace.within
         return children.child(ChildRequest(wanted.method, wanted.target, headers, wanted.body), order)
+
+
+async def warm_from(children: Children, file: Path, clock: Clock, log: Any) -> None:
+    """Make the requests of a file, and log what became of them; also when it is given up."""
+    try:
+        data = await asyncio.to_thread(file.read_bytes)
+    except OSError as fault:
+        log.warning("warm_file_unreadable", file=str(file), reason=fault.strerror)
+        return
+    counts: dict[str, int] = {}
+    try:
+        async with aclosing(Warming(lambda: children, clock, Pace()).run(read_lines(data))) as ends:
+            async for end in ends:
+                counts[end.outcome] = counts.get(end.outcome, 0) + 1
+                if end.why and sum(counts.values()) - counts.get("stored", 0) <= _MOST_TOLD:
+                    log.warning("not_warmed", file=str(file), line=end.line, outcome=end.outcome, why=end.why)
+    finally:
+        log.info("warmed", file=str(file), outcomes=counts)
 
 
 async def _by_status(reply: Reply, fate: Fate) -> tuple[Outcome, str]:

@@ -37,9 +37,16 @@ async def test_every_other_worker_has_what_was_given(buses: list[Bus]) -> None:
     assert bytes(Entry.unpack(stores[1].get_nowait(KEY) or b"", KEY).body) == b"hello"
 
 
-async def test_who_left_or_never_came_is_told(buses: list[Bus]) -> None:
+async def test_who_has_left_is_not_waited_for(buses: list[Bus]) -> None:
     hands = [Handing("main", MemoryStore(), bus) for bus in buses]
     hands[1].close()
+
+    assert await hands[0].give(KEY, made(), 60)
+
+
+async def test_a_worker_without_room_is_told(buses: list[Bus]) -> None:
+    stores = [MemoryStore(), MemoryStore(max_bytes=0), MemoryStore()]
+    hands = [Handing("main", store, bus) for store, bus in zip(stores, buses, strict=True)]
 
     assert not await hands[0].give(KEY, made(), 60)
 
