@@ -24,6 +24,10 @@ _MOST_DIGITS = 15
 
 _NONE = -(1 << 62)
 
+#: Heads that are remembered as they were read, and how long they may be: half a megabyte at most.
+_REMEMBERED = 256
+_LONGEST = 1024
+
 
 class PlainRequest:
     """A request's head and `body`, as far as it has come: `missing` bytes of it have not."""
@@ -43,9 +47,13 @@ class PlainRequest:
 
 
 class PlainReader:
-    """Reads plain requests, each from one read, for any number of connections."""
+    """Reads plain requests, each from one read, for any number of connections.
 
-    __slots__ = ("_dirty", "_fields", "_heard", "_limit", "_parser", "_targets")
+    A program sends the same head again and again, but for the length of the body: what came before, byte for byte, is
+    not parsed again.
+    """
+
+    __slots__ = ("_dirty", "_fields", "_heard", "_known", "_limit", "_parser", "_targets")
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -58,12 +66,28 @@ class PlainReader:
         )
         self._parser = httptools.HttpRequestParser(self._heard)
         self._dirty = False
+        #: Method, target, fields, their index and the body's length, by the head that they were read of.
+        self._known: dict[bytes, tuple[str, str, list[RawHeader], dict[bytes, bytes], int]] = {}
 
     def read(self, data: bytes) -> PlainRequest | None:
         """Return the request that stands in `data`, or None if anything else does."""
         end = data.find(b"\r\n\r\n") + 4
         if not 4 < end <= self._limit:
             return None
+        head = data[:end]
+        known = self._known.get(head)
+        if known is None:
+            return self._parse(data, head)
+        method, path, fields, index, length = known
+        missing = end + length - len(data)
+        if missing < 0:
+            return None
+        headers = Headers(fields.copy())
+        headers.index = index.copy()
+        return PlainRequest(method, path, headers, data[end:], missing)
+
+    def _parse(self, data: bytes, head: bytes) -> PlainRequest | None:
+        end = len(head)
         if self._dirty:
             self._forget()
         self._dirty = True
@@ -75,7 +99,8 @@ class PlainReader:
         self._fields.clear()
         headers.index = index = {name.lower(): value for name, value in headers.raw}
         method = _METHODS.get(self._parser.get_method())
-        missing = end + _length(index, len(headers.raw)) - len(data)
+        length = _length(index, len(headers.raw))
+        missing = end + length - len(data)
         if method is None or missing < 0 or len(targets) != 1:
             return None
         target = targets.pop()
@@ -84,7 +109,12 @@ class PlainReader:
             return None
         # What is missing is counted, not parsed.
         self._dirty = missing > 0
-        return PlainRequest(method, target.decode("ascii"), headers, data[end:], missing)
+        path = target.decode("ascii")
+        if end <= _LONGEST:
+            if len(self._known) >= _REMEMBERED:
+                self._known.clear()
+            self._known[head] = method, path, headers.raw.copy(), index.copy(), length
+        return PlainRequest(method, path, headers, data[end:], missing)
 
     def _forget(self) -> None:
         """Be ready for another request, whatever was read."""

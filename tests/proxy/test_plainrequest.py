@@ -50,9 +50,26 @@ def body_of(payload):
     return b"".join(getattr(payload, "_buffer", ()))
 
 
+def told(request):
+    """Return all that a request says, however it was read."""
+    if request is None:
+        return None
+    return (
+        request.method,
+        request.path,
+        request.headers.raw,
+        request.headers.index,
+        request.body,
+        request.missing,
+    )
+
+
 def check(data):
     """Whatever is taken must be one message of aiohttp's parser, and the rest of its body be counted right."""
-    request = PlainReader(LIMIT).read(data)
+    reader = PlainReader(LIMIT)
+    request, again = reader.read(data), reader.read(data)
+
+    assert told(request) == told(again)
     if request is None:
         return None
     messages, upgraded, parser = by_aiohttp(data)
@@ -291,3 +308,40 @@ def test_what_is_missing_of_a_body_is_told_and_the_next_request_read():
 
     assert (half.body, half.missing) == (b"hel", 2)
     assert reader.read(POST).body == b"hello"
+
+
+def test_a_head_that_came_before_is_read_with_the_body_that_comes_now():
+    reader = PlainReader(LIMIT)
+    first, second, part = reader.read(POST), reader.read(POST[:-5] + b"other"), reader.read(POST[:-3])
+
+    assert (first.body, second.body) == (b"hello", b"other")
+    assert (part.body, part.missing) == (b"he", 3)
+    assert told(first)[:4] == told(second)[:4] == told(part)[:4]
+
+
+def test_what_follows_a_head_that_came_before_is_declined_as_ever():
+    reader = PlainReader(LIMIT)
+
+    assert reader.read(POST) is not None
+    assert reader.read(POST + GET) is None
+    assert reader.read(POST + b"x") is None
+
+
+def test_who_changes_the_headers_of_one_request_changes_no_other():
+    reader = PlainReader(LIMIT)
+    for _ in range(3):
+        headers = reader.read(POST).headers
+
+        assert headers.raw == [(b"Host", b"gateway"), (b"Content-Length", b"5")]
+        headers.add("X-Changed", "1")
+        headers.remove("Host")
+
+
+def test_heads_are_remembered_in_bounded_number_and_length():
+    reader = PlainReader(LIMIT)
+    for number in range(2000):
+        assert reader.read(b"GET /%d HTTP/1.1\r\nHost: gateway\r\n\r\n" % number).path == f"/{number}"
+    assert reader.read(b"GET /%b HTTP/1.1\r\nHost: gateway\r\n\r\n" % (b"x" * 2000)) is not None
+
+    assert len(reader._known) <= 256
+    assert max(map(len, reader._known)) <= 1024
