@@ -10,6 +10,7 @@ from llmproxy_httpcache.changing import change
 from llmproxy_httpcache.filling import Filling, completion
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.key import with_credentials
+from llmproxy_httpcache.mutating import mutate
 from llmproxy_httpcache.plan import PLAN, Plan
 from llmproxy_httpcache.refreshing import Refreshing
 from llmproxy_httpcache.requests import CONDITIONS
@@ -120,7 +121,10 @@ class Asking:
         """Pass a request on, and take what it changes out of the store before its answer leaves."""
         plan = filling.plan
         reply = await filling.pass_on()
-        if exchange.request.method not in plan.rules.safe:
+        if plan.query is not None and plan.rules.graphql is not None:
+            if plan.query.kind in {"unsafe", "hashed"}:
+                await mutate(plan, plan.rules.graphql, reply, self._keeping)
+        elif exchange.request.method not in plan.rules.safe:
             filling.keep = await change(
                 plan, exchange.request.method, reply, self._keeping, self._runtime.clock
             )

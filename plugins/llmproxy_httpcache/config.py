@@ -9,6 +9,7 @@ import msgspec
 
 from llmproxy.plugin import ConfigError, Duration, Scope, Size
 from llmproxy_httpcache.emitting import directives
+from llmproxy_httpcache.queries import Bounds
 from llmproxy_httpcache.requests import SAFE
 from llmproxy_httpcache.standing import Consistency, Invalidation, Profile, Standing, standing_of
 
@@ -65,6 +66,26 @@ class Downstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
         return {"cache_control": tree} if isinstance(tree, str) else tree
 
 
+class GraphQL(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """How GraphQL is cached: the longest requests and answers, what mutations purge by, what if they name nothing."""
+
+    max_request: Size = 256 << 10
+    max_answer: Size = 1 << 20
+    max_depth: int = 64
+    purge_by: Literal["id", "type"] = "id"
+    without_entities: Literal["purge", "keep"] = "purge"
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """Read `true`."""
+        return {} if tree is True else tree
+
+    @property
+    def bounds(self) -> Bounds:
+        """How long and deep a request may be."""
+        return Bounds(self.max_request, self.max_depth)
+
+
 class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What a route caches. Without a profile and a ttl it caches nothing; None leaves a value to the profile."""
 
@@ -91,6 +112,7 @@ class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     consistency: Consistency | None = None
     early_refresh: float | None = None
     etag: Literal["origin", "generate"] = "origin"
+    graphql: GraphQL | None = None
     downstream: Downstream = msgspec.field(default_factory=Downstream)
 
     def __post_init__(self) -> None:
@@ -116,10 +138,14 @@ class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
-        """Read a profile's name alone, and one way of invalidation in place of a list."""
+        """Read a profile's name alone, one way of invalidation in place of a list, `graphql: false`."""
+        if isinstance(tree, str):
+            return {"profile": tree}
         if isinstance(tree, dict) and isinstance(tree.get("invalidation"), str):
-            return {**tree, "invalidation": [tree["invalidation"]]}
-        return {"profile": tree} if isinstance(tree, str) else tree
+            tree = {**tree, "invalidation": [tree["invalidation"]]}
+        if isinstance(tree, dict) and tree.get("graphql") is False:
+            tree = {name: value for name, value in tree.items() if name != "graphql"}
+        return tree
 
     @property
     def standing(self) -> Standing:
@@ -129,7 +155,8 @@ class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     @property
     def cacheable(self) -> frozenset[str]:
         """The methods whose answers are stored; HEAD is answered out of GET's."""
-        return frozenset(self.methods) | ({"HEAD"} if "GET" in self.methods else set())
+        more = {"HEAD"} if "GET" in self.methods else set()
+        return frozenset(self.methods) | more | ({"POST"} if self.graphql is not None else set())
 
     @property
     def safe(self) -> frozenset[str]:

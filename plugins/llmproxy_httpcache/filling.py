@@ -14,9 +14,11 @@ from llmproxy.plugin import (
     UpstreamError,
     wire_fields,
 )
+from llmproxy_httpcache.entities import read_answer
 from llmproxy_httpcache.etags import etag_of, tagged, wants_etag
 from llmproxy_httpcache.headers import Fields, RawHeader
 from llmproxy_httpcache.plan import Plan, Stored
+from llmproxy_httpcache.querying import judge_answer
 from llmproxy_httpcache.ranges import continues, join, place_of
 from llmproxy_httpcache.reusing import ERRORS, serves_on_error
 from llmproxy_httpcache.storing import Answer, Decision, Keep, No, placed, store, with_etag
@@ -93,6 +95,8 @@ class Filling:
         decision = self._decide(answer)
         if isinstance(decision, Keep) and _is_larger(reply, plan.rules.max_body):
             decision = No("size")
+        if isinstance(decision, Keep) and plan.query is not None:
+            decision = await judge_answer(plan, reply, decision)
         if isinstance(decision, No):
             plan.reason = decision.reason
             return reply
@@ -162,6 +166,8 @@ class Filling:
         if isinstance(decision, Keep):
             if stored.terms.flags & OWN_ETAG and not decision.terms.etag:
                 decision = with_etag(decision, stored.terms.etag)
+            if plan.query is not None and (answer_told := read_answer(stored.entry.body)) is not None:
+                plan.entities = answer_told.tags
             self._accept(decision)
             self.keep = None
             _ = await self._keeping.keep(plan, decision, stored.entry.status, stored.entry.body)

@@ -11,10 +11,11 @@ from llmproxy_httpcache.requests import SAFE
 
 
 class Invalidation(NamedTuple):
-    """Targets (path and query), and groups, whose stored answers are gone."""
+    """Targets (path and query), groups and tags whose stored answers are gone."""
 
     targets: tuple[str, ...] = ()
     groups: tuple[str, ...] = ()
+    tags: tuple[str, ...] = ()
 
 
 NOTHING = Invalidation()

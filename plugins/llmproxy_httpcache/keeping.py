@@ -124,7 +124,7 @@ class Keeping:
     def _slots(self, plan: Plan, fields: Iterable[RawHeader]) -> tuple[int, ...]:
         headers = Headers(list(fields))
         # The index of several answers goes with their place, but not with one answer's tags.
-        own = plan.rules.tags if headers.raw else ()
+        own = (*plan.rules.tags, *plan.entities) if headers.raw else ()
         return entry_slots(
             tenant=EVERYBODY if plan.rules.scoping.public else plan.caller.tenant,
             route=plan.rules.route,
@@ -145,6 +145,8 @@ class Keeping:
             slots += tag_slots("url", plan.rules.keys.target(target))
         for group in gone.groups:
             slots += tag_slots("group", f"{plan.origin} {group}")
+        for tag in gone.tags:
+            slots += tag_slots("tag", tag)
         if slots:
             await self.space.purge(slots)
 

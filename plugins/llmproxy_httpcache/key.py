@@ -115,6 +115,11 @@ def with_body(key: bytes, method: str, fields: Fields, body: bytes) -> bytes:
     return key + _piece(b"b", method.encode(), *described, body)
 
 
+def with_query(key: bytes, accept: bytes, form: Iterable[bytes]) -> bytes:
+    """Return the key of an answer to a GraphQL query, by whichever method; `form` is what it means."""
+    return key + _piece(b"g", accept, *form)
+
+
 def of_variant(key: bytes, selection: bytes) -> bytes:
     """Return the key of one variant."""
     return key + b"v" + selection

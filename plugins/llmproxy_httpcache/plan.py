@@ -10,6 +10,7 @@ from llmproxy_httpcache.reusing import MISS
 if TYPE_CHECKING:
     from llmproxy.plugin import Caller, Entry, Mark
     from llmproxy_httpcache.headers import Fields, RawHeader
+    from llmproxy_httpcache.queries import Query
     from llmproxy_httpcache.requests import Asked
     from llmproxy_httpcache.reusing import Verdict
     from llmproxy_httpcache.rules import Rules
@@ -39,6 +40,9 @@ class Plan:
     part: Stored | None = None
     index: Index | None = None
     verdict: Verdict = MISS
+    #: What a GraphQL request means, None if it is none; the tags of the entities in its answer.
+    query: Query | None = None
+    entities: tuple[str, ...] = ()
     edits: list[RawHeader] | None = None
     mark: Mark | None = None
     #: When the upstream was asked, and when the store had answered.
@@ -92,6 +96,7 @@ class Plan:
             key=self.key,
         )
         plan.stored, plan.index, plan.verdict = self.stored, self.index, verdict
+        plan.query = self.query
         return plan
 
     def tell(self, **changed: object) -> None:

@@ -9,6 +9,7 @@ from llmproxy.plugin import CacheStatus
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.key import with_body
 from llmproxy_httpcache.plan import Plan
+from llmproxy_httpcache.querying import read_query
 from llmproxy_httpcache.requests import read_request
 
 if TYPE_CHECKING:
@@ -36,7 +37,11 @@ async def plan_of(exchange: Exchange, rules: Rules) -> Plan:
     origin = origin_of(request.scheme, request.host)
     target = rules.keys.target(request.target)
     plan = Plan(rules, asked, fields, caller=exchange.caller, origin=origin, target=target)
-    if not rules.active or asked.precondition:
+    if (
+        not rules.active
+        or (rules.graphql is not None and await read_query(exchange, plan))
+        or asked.precondition
+    ):
         return plan
     bodiless = method in _BODILESS
     if method not in rules.methods:

@@ -9,6 +9,7 @@ import msgspec
 from llmproxy_httpcache.emitting import Emission
 from llmproxy_httpcache.key import Keys, with_credentials, with_sharer
 from llmproxy_httpcache.policy import OWN_TARGET
+from llmproxy_httpcache.queries import Bounds
 from llmproxy_httpcache.scoping import Scoping
 from llmproxy_httpcache.vary import selecting, selection
 
@@ -28,7 +29,9 @@ class Rules:
 
     __slots__ = (
         "active",
+        "bounds",
         "emission",
+        "graphql",
         "ignored",
         "keys",
         "max_body",
@@ -56,6 +59,9 @@ class Rules:
         #: by which validator.
         self.strong = standing.consistency != "eventual"
         self.validates = standing.consistency == "validate"
+        #: What is said of GraphQL, None where it is not spoken, and how long and deep its requests may be.
+        self.graphql = settings.graphql
+        self.bounds = Bounds() if self.graphql is None else self.graphql.bounds
         #: What the caches behind this one are told, None where they are told nothing.
         self.emission = emission_of(settings)
         self.max_body = settings.max_body

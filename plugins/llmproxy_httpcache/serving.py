@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from llmproxy.plugin import CacheMeters, CacheStatus, Clock, GatewayError, Headers, Reply
 from llmproxy_httpcache.answering import from_store, part_of
+from llmproxy_httpcache.documents import Documents
 from llmproxy_httpcache.plan import PLAN, Plan, Stored
 from llmproxy_httpcache.planning import plan_of
 from llmproxy_httpcache.reusing import Fresh, Refuse, Stale, Validate, lookup
@@ -25,6 +26,7 @@ class Serving:
         self._keeping = keeping
         self._clock = clock
         self._meters = meters
+        self._documents = Documents(keeping.space)
         #: What Cache-Status says of a hit, but for the seconds.
         self._hit = CacheStatus(ttl=0).value(name).removesuffix(b"0").replace(b"%", b"%%") + b"%d"
 
@@ -36,6 +38,8 @@ class Serving:
         """
         plan = await plan_of(exchange, rules)
         exchange.state[PLAN] = plan
+        if plan.query is not None:
+            await self._documents.settle(plan)
         if not plan.key:
             return None
         await self._keeping.look_up(plan)

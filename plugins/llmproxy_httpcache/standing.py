@@ -178,6 +178,8 @@ def _refuse_contradictions(route: HttpCacheRoute, standing: Standing) -> None:
     if route.override and not values["ttl"]:
         raise ConfigError("override", "of no use without a ttl")
     if not standing.active:
+        if route.graphql is not None:
+            raise ConfigError("graphql", "of no use where nothing is cached; write a profile, or a ttl")
         return
     if not values["invalidation"]:
         raise ConfigError("invalidation", "empty: nothing would end an answer; write ttl if age alone shall")

@@ -7,7 +7,7 @@ import pytest
 
 import llmproxy_httpcache
 from llmproxy.plugin import ConfigError, profile_table
-from llmproxy_httpcache.config import HttpCacheRoute
+from llmproxy_httpcache.config import GraphQL, HttpCacheRoute
 from llmproxy_httpcache.standing import Profile
 
 from .stage import policy_of
@@ -88,6 +88,7 @@ def test_what_the_route_says_is_told_as_its_own() -> None:
         ({"profile": "personal", "scope": "key", "private": "store"}, "private"),
         ({"profile": "api", "user_header": "X-User"}, "user_header"),
         ({"profile": "api", "override": True}, "override"),
+        ({"graphql": GraphQL()}, "graphql"),
     ],
 )
 def test_what_contradicts_itself_or_leaves_open_what_ends_an_answer_is_refused(
