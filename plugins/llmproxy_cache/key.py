@@ -28,6 +28,9 @@ HUGE: Final = 1024 * 1024
 _SMALL: Final = 1024
 _REMEMBERED: Final = 1024
 
+#: Heads that are remembered, digested.
+_MOST_HEADS: Final = 256
+
 _LINE: Final = b"\n"
 
 
@@ -90,6 +93,7 @@ class KeyMaker:
         self._huge = huge
         self._form_of = form_of
         self._judge = judge
+        self._heads: dict[Any, tuple[Sequence[Endpoint], blake2b]] = {}
         self._young: dict[Any, Keyed] = {}
         self._old: dict[Any, Keyed] = {}
 
@@ -196,12 +200,29 @@ class KeyMaker:
         reading: Reading,
     ) -> bytes:
         canonical = crossed(exchange, body, self._normaliser.text) if self._across else None
+        if canonical is None and len(body) <= self._huge:
+            digest = self._begun(exchange, rules, fields)
+            digest.update(_dumped(reading.counted))
+            return digest.digest()
         head = self.head(exchange, rules, fields, crossing=canonical is not None).values
         if canonical is not None:
             return _digest((*head, "crossing"), canonical)
-        if len(body) > self._huge:
-            return _digest((*head, "huge"), body)
-        return _digest(head, _dumped(reading.counted))
+        return _digest((*head, "huge"), body)
+
+    def _begun(self, exchange: Exchange, rules: KeyRules, fields: tuple[bytes | None, ...]) -> blake2b:
+        """Return the digest as far as the head makes it, which many bodies have in common."""
+        target, face, endpoints = exchange.request.target, exchange.client_face, exchange.endpoints
+        # Rules and faces live as long as the route does.
+        name = (target, exchange.model, fields, id(rules), id(face))
+        known = self._heads.get(name)
+        if known is None or known[0] is not endpoints:
+            head = _headed(self.head(exchange, rules, fields).values)
+            known = endpoints, blake2b(head, digest_size=32)
+            if len(target) <= _SMALL:
+                if len(self._heads) >= _MOST_HEADS:
+                    self._heads.clear()
+                self._heads[name] = known
+        return known[1].copy()
 
     def _names(self, rules: KeyRules | None) -> tuple[bytes, ...]:
         if rules is None:
@@ -223,9 +244,13 @@ def final_key(tenant: str, route: str, digest: bytes, scope: str = "", sharer: s
     return store_key(tenant, route, "llm", digest, who)
 
 
-def _digest(head: tuple[str, ...], content: bytes) -> bytes:
+def _headed(head: tuple[str, ...]) -> bytes:
     # JSON holds no line's end outside of its strings, so nothing of the head can pass for content.
-    return blake2b(orjson.dumps(head) + _LINE + content, digest_size=32).digest()
+    return orjson.dumps(head) + _LINE
+
+
+def _digest(head: tuple[str, ...], content: bytes) -> bytes:
+    return blake2b(_headed(head) + content, digest_size=32).digest()
 
 
 def _dumped(value: Any) -> bytes:

@@ -59,6 +59,7 @@ class Looking:
         if repeat is None:
             return False
         endpoints, plan.key, plan.form = repeat
+        plan.repeated = True
         plan.lifetime = policy.terms.ttl
         plan.model = endpoints[0].model if endpoints else None
         return True
@@ -69,6 +70,9 @@ class Looking:
         if self._use(plan, kept, age) != "fresh":
             return None
         plan.kept, plan.use = kept, "fresh"
+        repeats = plan.policy.repeats
+        if repeats is not None and not plan.repeated and plan.control is NOTHING:
+            repeats.remember(exchange, plan.body, plan.key, plan.form)
         return self._serving.serve_as_kept(exchange, plan, kept, "hit", age=age)
 
     async def _judge(self, exchange: Exchange, plan: Plan, kept: Kept) -> Reply | None:
@@ -107,8 +111,6 @@ class Looking:
         plan.model = exchange.endpoints[0].model if exchange.endpoints else None
         if policy.tags_header:
             plan.tags = _tags(exchange.request.headers.index.get(policy.tags_header))
-        if policy.repeats is not None and plan.control is NOTHING:
-            policy.repeats.remember(exchange, plan.body, key, keyed.form)
         return ""
 
     def _use(self, plan: Plan, kept: Kept, age: float) -> Use:

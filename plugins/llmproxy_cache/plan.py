@@ -29,6 +29,8 @@ class Plan:
     kept: Kept | None = None
     use: Use = "ask"
     refreshes = False
+    #: Whether the same request came before, byte for byte.
+    repeated = False
     lifetime = 0.0
     tags: tuple[str, ...] = ()
     #: The upstream's model that the key is about; another's answer is another answer.
