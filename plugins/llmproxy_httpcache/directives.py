@@ -16,7 +16,8 @@ FOREVER: Final = 2**31
 
 # One directive: a token, and perhaps a value, which is a token or a quoted string (RFC 9111 §5.2).
 _TOKEN: Final = rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+"
-_PIECE: Final = re.compile(rb'(?:[^",]|"(?:[^"\\]|\\.)*")+', re.DOTALL)
+_CLOSED: Final = re.compile(rb'(?:[^"]++|"(?:[^"\\]++|\\.)*+")*+', re.DOTALL)
+_PIECE: Final = re.compile(rb'(?:[^",]++|"(?:[^"\\]++|\\.)*+")++', re.DOTALL)
 _DIRECTIVE: Final = re.compile(
     rb"[ \t]*(" + _TOKEN + rb')(?:=(?:"((?:[^"\\]|\\.)*)"|(' + _TOKEN + rb")))?[ \t]*", re.DOTALL
 )
@@ -83,20 +84,18 @@ def split(value: bytes) -> Iterator[Directive]:
     One that is not written as it should be has the value BROKEN, so that it forbids what it may forbid and allows
     nothing.
     """
-    at = 0
+    closed = _CLOSED.match(value)
+    if closed is not None and (end := closed.end()) < len(value):
+        # A quote that nobody closes: what it swallows could have been anything. It is looked for once.
+        yield b"no-cache", None
+        value = value[:end] + value[end:].replace(b'"', b",")
     for piece in _PIECE.finditer(value):
-        if b'"' in value[at : piece.start()]:
-            # A quote that nobody closes: what it swallows could have been anything.
-            yield b"no-cache", None
-        at = piece.end()
         whole = _DIRECTIVE.fullmatch(piece[0])
         if whole is not None:
             name, quoted, token = whole.groups()
             yield name.lower(), token if quoted is None else _ESCAPED.sub(rb"\1", quoted)
         elif (name := _NAME.match(piece[0])) is not None:
             yield name[1].lower(), BROKEN
-    if b'"' in value[at:]:
-        yield b"no-cache", None
 
 
 def seconds(value: bytes | None) -> int:

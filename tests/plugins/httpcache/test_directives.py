@@ -68,6 +68,18 @@ def test_a_quote_that_nobody_closes_makes_the_answer_one_to_ask_about() -> None:
     assert response_control(b'max-age=60, x="foo').no_cache
 
 
+def test_what_stands_behind_such_a_quote_forbids_still() -> None:
+    control = response_control(b'max-age=60, x="foo, no-store')
+
+    assert control.no_store
+    assert control.no_cache
+
+
+def test_a_quote_that_nobody_closes_is_looked_for_once() -> None:
+    # A caller's field: 16 KiB of it held a worker up for 1.6 s; this much would never end.
+    assert request_control(b'"' + b'\\"' * (1 << 20)).no_cache
+
+
 def test_no_cache_may_name_fields_alone() -> None:
     assert response_control(b'no-cache="A, b", no-cache=c') == ResponseControl(
         no_cache_fields=(b"a", b"b", b"c")
