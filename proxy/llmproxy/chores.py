@@ -4,11 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable
-from typing import NamedTuple
-
-import structlog
-
-_log = structlog.get_logger("llmproxy")
+from typing import Any, NamedTuple
 
 
 class Chore(NamedTuple):
@@ -32,6 +28,12 @@ async def _do(chore: Chore) -> None:
         async with asyncio.timeout(chore.within):
             await chore.work()
     except TimeoutError:
-        _log.warning("chore_given_up", plugin=chore.plugin, chore=chore.name, seconds=chore.within)
+        _log().warning("chore_given_up", plugin=chore.plugin, chore=chore.name, seconds=chore.within)
     except Exception as fault:
-        _log.error("chore_failed", plugin=chore.plugin, chore=chore.name, exc_info=fault)
+        _log().error("chore_failed", plugin=chore.plugin, chore=chore.name, exc_info=fault)
+
+
+def _log() -> Any:
+    import structlog  # noqa: PLC0415  # whoever imports llmproxy.plugin pays for it otherwise
+
+    return structlog.get_logger("llmproxy")
