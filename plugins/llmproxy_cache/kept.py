@@ -85,7 +85,15 @@ class Kept(NamedTuple):
 
     def place(self, form: Form) -> int | None:
         """Return where a form is among its own, or None if it has to be derived."""
-        wanted = form[:4]
+        wire, call, streamed, manner = wanted = form[:4]
+        first = self.about.forms[0]
+        if (
+            first.wire == wire
+            and first.call == call
+            and first.streamed == streamed
+            and first.manner == manner
+        ):
+            return 0
         for place, kept in enumerate(self.about.forms):
             if (kept.wire, kept.call, kept.streamed, kept.manner) == wanted:
                 return place
@@ -97,7 +105,7 @@ class Kept(NamedTuple):
         start = forms[place - 1].end if place else 0
         return bytes(self.entry.body[start : forms[place].end])
 
-    def reply(self, place: int, added: Sequence[RawHeader] = ()) -> Reply:
+    def reply(self, place: int, added: Sequence[RawHeader] | bytes = ()) -> Reply:
         """Return one form as a reply, with further header fields."""
         fields = self.about.forms[place].fields if place else self.entry.fields
         return Reply(self.entry.status, StoredHeaders(fields, added), self.body(place))

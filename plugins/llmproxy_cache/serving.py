@@ -5,7 +5,17 @@ from __future__ import annotations
 from math import floor
 from typing import TYPE_CHECKING, Literal
 
-from llmproxy.plugin import Body, CacheMeters, CacheStatus, Exchange, Headers, RawHeader, Reply, replay
+from llmproxy.plugin import (
+    Body,
+    CacheHits,
+    CacheMeters,
+    CacheStatus,
+    Exchange,
+    Reply,
+    StoredHeaders,
+    replay,
+    wire_fields,
+)
 from llmproxy_cache.kept import Kept, read
 
 if TYPE_CHECKING:
@@ -17,7 +27,7 @@ if TYPE_CHECKING:
 class Serving:
     """Makes replies of kept answers, and counts them."""
 
-    __slots__ = ("_clock", "_finding", "_meters", "_name", "_runtime", "_space")
+    __slots__ = ("_clock", "_finding", "_hits", "_meters", "_name", "_runtime", "_space")
 
     def __init__(
         self, runtime: Runtime, space: CacheSpace, finding: Finding, meters: CacheMeters, name: bytes
@@ -27,6 +37,7 @@ class Serving:
         self._space = space
         self._finding = finding
         self._meters = meters
+        self._hits: dict[tuple[str, str], CacheHits] = {}
         self._name = name
 
     async def serve(
@@ -78,25 +89,28 @@ class Serving:
     ) -> Reply:
         reply = self._reply(plan, kept, place, self._told(plan, kept, age, failed))
         plan.written = True
+        body, about, route = reply.body, kept.about, plan.policy.route
+        counts = self._hits.get((route, outcome))
+        if counts is None:
+            counts = self._hits[route, outcome] = self._meters.hits(route, outcome)
         seconds = self._clock.now() - exchange.started
-        meters, route, about = self._meters, plan.policy.route, kept.about
-        meters.answered(route, outcome, seconds)
-        meters.served(age, len(reply.body) if not isinstance(reply.body, Body) else 0)
-        if about.usage:
-            meters.saved(route, about.tokens, max(about.cost, 0), about.seconds - seconds)
+        size = 0 if isinstance(body, Body) else len(body)
+        # Where a provider told no tokens, nobody knows what there was to be paid.
+        cost, spared = (about.cost, about.seconds - seconds) if about.usage else (0, 0.0)
+        counts.count(seconds, age, size, tokens=sum(about.usage), microdollars=cost, saved=spared)
         return reply
 
-    def _told(self, plan: Plan, kept: Kept, age: float, failed: int) -> list[RawHeader]:
-        """Return the header fields that are added to a kept answer for one caller."""
+    def _told(self, plan: Plan, kept: Kept, age: float, failed: int) -> bytes:
+        """Return the header fields that are added to a kept answer for one caller, as they are sent."""
         left = floor(kept.about.lifetime - age)
         if failed:
             told = CacheStatus("stale", forward_status=failed, ttl=left, detail="stale-if-error")
             status = told.value(self._name)
         else:
             status = b"%b; hit; ttl=%d" % (self._name, left)  # as CacheStatus says it, which takes longer
-        return [(b"Age", b"%d" % age), (b"Cache-Status", status), (b"Cache-Control", plan.policy.downstream)]
+        return b"Age: %d\r\nCache-Status: %b\r\nCache-Control: %b\r\n" % (age, status, plan.policy.downstream)
 
-    def _reply(self, plan: Plan, kept: Kept, place: int, added: list[RawHeader]) -> Reply:
+    def _reply(self, plan: Plan, kept: Kept, place: int, added: bytes) -> Reply:
         pace = kept.about.forms[0].pace
         if not pace or plan.policy.settings.pace == "at-once" or not kept.about.forms[place].streamed:
             return kept.reply(place, added)
@@ -104,7 +118,7 @@ class Serving:
             reply = replay(kept.stored(place), pace, clock=self._clock)
         except ValueError:
             return kept.reply(place, added)
-        reply.headers = Headers([*reply.headers.raw, *added])
+        reply.headers = StoredHeaders(wire_fields(reply.headers.raw), added)
         return reply
 
     async def _in_form(

@@ -9,9 +9,13 @@ from llmproxy.caching.entry import BadEntry, Entry, Mark
 from llmproxy.caching.fate import FATE, Fate, Pinned
 from llmproxy.caching.flights import Flights, Landed
 from llmproxy.caching.forms import Form, Retells, Untellable
-from llmproxy.caching.meters import CacheMeters
+from llmproxy.caching.insight import Insight, Standing
+from llmproxy.caching.inspecting import Inspected, inspect_key
+from llmproxy.caching.meters import CacheHits, CacheMeters
+from llmproxy.caching.parts import Difference, Part, differences, field_name, nearest, part_of
 from llmproxy.caching.profiles import CachingSettings, Scope, Terms, WarmedOnStart, profile_table, terms_of
 from llmproxy.caching.purges import Purge, PurgeOrder, read_order
+from llmproxy.caching.recents import Near, Recents
 from llmproxy.caching.replaying import BadPace, Pace, replay
 from llmproxy.caching.sharedboard import SharedServer, shared_server
 from llmproxy.caching.space import CacheSpace, Found
@@ -112,6 +116,7 @@ from llmproxy.sse import Event, EventTooLarge, Framer, parse
 from llmproxy.storedheaders import StoredHeaders, wire_fields
 from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.stores import key as store_key
+from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data
 from llmproxy.tariff import Tariff
 from llmproxy.units import Duration, Size, format_duration, parse_duration
@@ -133,6 +138,7 @@ __all__ = [
     "BrokenEventStream",
     "BrokenJson",
     "ByteFilter",
+    "CacheHits",
     "CacheMeters",
     "CacheSpace",
     "CacheStatus",
@@ -148,6 +154,7 @@ __all__ = [
     "Counter",
     "CounterChild",
     "Derived",
+    "Difference",
     "DuplicateKey",
     "Duration",
     "Edit",
@@ -177,6 +184,8 @@ __all__ = [
     "Headers",
     "Histogram",
     "HistogramChild",
+    "Insight",
+    "Inspected",
     "JsonFault",
     "KeyRules",
     "KeyedClient",
@@ -189,10 +198,12 @@ __all__ = [
     "Memory",
     "MessageEdit",
     "Metrics",
+    "Near",
     "NoConfig",
     "NotAnObject",
     "Outcome",
     "Pace",
+    "Part",
     "Pinned",
     "Plugin",
     "ProviderError",
@@ -202,6 +213,7 @@ __all__ = [
     "Quirks",
     "RawHeader",
     "Reading",
+    "Recents",
     "Recording",
     "Registry",
     "Reply",
@@ -213,10 +225,12 @@ __all__ = [
     "Sink",
     "Size",
     "Spellings",
+    "Standing",
     "StartError",
     "StateKey",
     "Store",
     "StoreAway",
+    "StoreName",
     "StoreUrl",
     "StoredHeaders",
     "StoredReply",
@@ -243,26 +257,31 @@ __all__ = [
     "WarmedOnStart",
     "WholeTap",
     "carried_headers",
+    "differences",
     "elements",
     "encode_line",
     "entry_slots",
     "error_of",
     "event_data",
     "fetch_public",
+    "field_name",
     "field_tags",
     "format_duration",
     "hookimpl",
     "in_order",
     "insert_member",
     "insertion",
+    "inspect_key",
     "key_name",
     "key_rules_of",
     "media_type",
     "member_value",
     "message_edits",
+    "nearest",
     "no_translation",
     "parse",
     "parse_duration",
+    "part_of",
     "passed_headers",
     "patch",
     "profile_table",

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final
+from typing import Any, Final, cast
 
 from llmproxy.messages import HOP_BY_HOP, Headers, RawHeader, Spellings
 
@@ -23,11 +23,13 @@ class StoredHeaders(Headers):
     #: What is written as it is; None once something was changed.
     wire: bytes | None
 
-    def __init__(self, fields: bytes, added: Sequence[RawHeader] = ()) -> None:
-        """Take fields that `wire_fields` made, and such as were written for this reply."""
+    def __init__(self, fields: bytes, added: Sequence[RawHeader] | bytes = ()) -> None:
+        """Take fields that `wire_fields` made, and such as were written for this reply, if need be as they are sent."""
         self._stored = fields
-        self._added = told = b"".join([b"%b: %b\r\n" % pair for pair in added]) if added else b""
-        self.wire = fields + told
+        if added.__class__ is not bytes:
+            added = b"".join([b"%b: %b\r\n" % pair for pair in cast("Sequence[RawHeader]", added)])
+        self._added = cast("bytes", added)
+        self.wire = fields + self._added
 
     def __getattr__(self, name: str) -> Any:
         if name == "raw":

@@ -65,7 +65,17 @@ class CacheMeters:
             ("cache", "route"),
         )
         self._children: dict[tuple[str, str], tuple[CounterChild, HistogramChild]] = {}
-        self._savings: dict[str, tuple[CounterChild, CounterChild, CounterChild]] = {}
+
+    def hits(self, route: str, outcome: Outcome) -> CacheHits:
+        """Return what counts the answers that come out of this cache on one route; keep it."""
+        counters = [counter.labels(self._cache, route) for counter in (self._tokens, self._money, self._time)]
+        return CacheHits(
+            self._requests.labels(self._cache, route, outcome),
+            self._seconds.labels(self._cache, outcome),
+            self._ages,
+            self._served,
+            *counters,
+        )
 
     def answered(self, route: str, outcome: Outcome, seconds: float) -> None:
         """Count one request, answered after so many seconds."""
@@ -88,14 +98,48 @@ class CacheMeters:
         self._stored.labels(self._cache, route, result).inc()
         self._bytes.inc(size)
 
-    def saved(self, route: str, tokens: int, microdollars: int, seconds: float) -> None:
-        """Count what an answer from the cache has saved."""
-        found = self._savings.get(route)
-        if found is None:
-            counters = (self._tokens, self._money, self._time)
-            told, money, time = [counter.labels(self._cache, route) for counter in counters]
-            found = self._savings[route] = (told, money, time)
-        found[0].value += tokens
-        found[1].value += microdollars / 1_000_000
-        if seconds > 0.0:
-            found[2].value += seconds
+
+class CacheHits:
+    """What counts one route's answers from the cache, all that one of them makes in one call."""
+
+    __slots__ = ("_ages", "_bytes", "_money", "_requests", "_seconds", "_time", "_tokens")
+
+    def __init__(  # one argument a metric
+        self,
+        requests: CounterChild,
+        seconds: HistogramChild,
+        ages: HistogramChild,
+        served: CounterChild,
+        tokens: CounterChild,
+        money: CounterChild,
+        time: CounterChild,
+    ) -> None:
+        self._requests = requests
+        self._seconds = seconds
+        self._ages = ages
+        self._bytes = served
+        self._tokens = tokens
+        self._money = money
+        self._time = time
+
+    def count(
+        self,
+        seconds: float,
+        age: float,
+        size: int,
+        *,
+        tokens: int = 0,
+        microdollars: int = 0,
+        saved: float = 0.0,
+    ) -> None:
+        """Count an answer of that age (seconds) and size (bytes), given after so many seconds, and what it has saved."""
+        self._requests.value += 1
+        self._seconds.observe(seconds)
+        self._ages.observe(age)
+        self._bytes.value += size
+        if tokens:
+            self._tokens.value += tokens
+        if microdollars > 0:
+            self._money.value += microdollars / 1_000_000
+        if saved > 0.0:
+            self._time.value += saved
