@@ -10,7 +10,9 @@ for all purges, a second for hard ones: what is only in the first was purged sof
 of gone.
 
 The board has an id. What was stored under another board cannot be judged, so it counts as purged: a lost board loses
-entries and brings none back.
+entries and brings none back. That holds while it is used too: a file that was taken away, cut short or written over
+is left by whoever notices, who takes the id out of it first, so that nobody goes on with a board which others do not
+see.
 """
 
 from __future__ import annotations
@@ -47,6 +49,9 @@ _BOOT: Final = 64
 _CLOSED: Final = b"closed"
 _ANY: Final = _HEAD // 8
 _HARD: Final = _ANY + CELLS
+
+#: What no sequence comes to.
+_ENDLESS: Final = 1 << 63
 
 #: How far a number that this host gave by itself is beyond those that other hosts may have given meanwhile.
 _AHEAD: Final = 1 << 20
@@ -100,13 +105,20 @@ class Board:
         Raises:
             OSError: the file cannot be made or opened.
         """
-        self._claim = -1 if path is None else _open(path)
-        self._map = mmap.mmap(self._claim, _SIZE)
+        self._path = path
+        self._look(-1 if path is None else _open(path))
+        if path is None:
+            self._begin(new_id())
+        else:
+            _ = self.heal()
+
+    def _look(self, claim: int) -> None:
+        """See the board in an open file, or one of this process's own."""
+        self._claim = claim
+        self._map = mmap.mmap(claim, _SIZE)
         self._row = memoryview(self._map).cast("Q")
         self._any = self._row[_ANY:_HARD]
         self._hard = self._row[_HARD:]
-        if path is None:
-            self._begin(new_id())
 
     def _begin(self, name: int) -> None:
         self._row[_SEQUENCE] = self._row[_LATEST] = 1
@@ -130,7 +142,8 @@ class Board:
 
     def now(self) -> Mark:
         """Return the mark of an answer whose request is sent after this call."""
-        return Mark(self._row[_ID], self._row[_SEQUENCE])
+        # A board without an id is one that is left, and nothing of it will hold.
+        return Mark(self._row[_ID] or new_id(), self._row[_SEQUENCE])
 
     def judge(self, mark: Mark, slots: Iterable[int]) -> Verdict:
         """Say whether an entry of that mark and those tags may be used."""
@@ -152,6 +165,8 @@ class Board:
         for slot in slots:
             first, second = cells_of(slot)
             if self._any[second] > sequence:
+                if self._highest(first, second) > self._row[_LATEST]:
+                    return self._doubt(first, second)
                 if self._hard[first] > sequence and self._hard[second] > sequence:
                     return Verdict.PURGED
                 verdict = Verdict.SOFT
@@ -195,15 +210,70 @@ class Board:
     def adopt(self, name: int) -> None:
         """Take over the id that several hosts share; what stands here is forgotten if it was another's."""
         with self._alone():
-            if self._row[_ID] == name:
-                return
-            self._row[_ID] = 0
-            if self._row[_LATEST] > 1:
-                self._map[_HEAD:] = bytes(_SIZE - _HEAD)
-            self._begin(name)
+            if self._row[_ID] != name:
+                self._forget(name, touched=self._row[_LATEST] > 1)
+
+    def _forget(self, name: int, *, touched: bool = True) -> None:
+        self._row[_ID] = 0
+        if touched:
+            self._map[_HEAD:] = bytes(_SIZE - _HEAD)
+        self._begin(name)
+
+    def heal(self) -> bool:
+        """See to it that the file is the one that others find, and sound; say whether it had to be left or begun anew.
+
+        Nothing that was stored before that holds then.
+
+        Raises:
+            OSError: there is no making it; nothing holds until a later call succeeds.
+        """
+        if self._path is None:
+            return False
+        stands = self._stands()
+        if stands and self._sound():
+            return False
+        if not stands:
+            self._row[_ID] = 0  # for all who still have it
+        claim = _open(self._path)
+        self._let_go()
+        self._look(claim)
+        with self._alone():
+            if not self._sound():
+                self._forget(new_id())
+        return True
+
+    def _stands(self) -> bool:
+        """Whether the file is the one at its path."""
+        assert self._path is not None
+        try:
+            return os.path.samestat(self._path.stat(), os.fstat(self._claim))
+        except OSError:
+            return False
+
+    def _sound(self) -> bool:
+        row = self._row
+        return (
+            os.fstat(self._claim).st_size == _SIZE
+            and row[0] == _MAGIC
+            and row[_ID] != 0
+            and 0 < row[_SEQUENCE] <= row[_LATEST] < _ENDLESS
+        )
+
+    def _highest(self, first: int, second: int) -> int:
+        return max(self._any[first], self._any[second], self._hard[first], self._hard[second])
+
+    def _doubt(self, first: int, second: int) -> Verdict:
+        """Begin anew if these cells hold a number that nobody has given, and say that nothing is sure meanwhile."""
+        with self._alone():
+            if self._highest(first, second) > self._row[_LATEST]:
+                self._forget(new_id())
+        return Verdict.PURGED
 
     def close(self) -> None:
         """Let go; the last process to do so writes a file out, so that it outlives the host's next start."""
+        self._let_go()
+
+    def _let_go(self) -> None:
         for view in (self._any, self._hard, self._row):
             view.release()
         if self._claim < 0:
@@ -258,6 +328,9 @@ def _open(path: Path) -> int:
         else:
             # Waits while the first user makes it ready, or the last one leaves.
             fcntl.flock(file, fcntl.LOCK_SH)
+            if os.fstat(file).st_size != _SIZE:
+                os.pwrite(file, bytes(_BOOT), 0)  # no id: what was cut off cannot be known
+                _reserve(file)
             os.pwrite(file, _boot().ljust(64, b"\0"), _BOOT)
     except BaseException:
         os.close(file)

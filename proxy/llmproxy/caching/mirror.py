@@ -35,6 +35,7 @@ BOUND: Final = 1.0
 _POLL: Final = BOUND / 4
 _LONGEST_PAUSE: Final = 0.4
 _MOST_OWED: Final = 4096
+_BEYOND: Final = 1 << 62  # what no board comes to
 
 _log = structlog.get_logger("llmproxy")
 
@@ -49,6 +50,7 @@ class Mirror:
         self._name = name
         self._reader = server.second_client(2 * BOUND)
         self._id = 0
+        self._lost = 0
         self._at = 0
         self._until = 0.0
         self._caught_up = asyncio.Event()
@@ -97,6 +99,12 @@ class Mirror:
         self._owe(wanted, soft=soft)
         return Purged(self._board.purge(wanted, soft=soft, alone=True), everywhere=False)
 
+    def lost(self) -> None:
+        """Trust nothing any more: the board has lost purges. The hosts begin another, or stale entries would be back."""
+        self._until = 0.0
+        self._lost = self._id or self._lost
+        self._id = 0
+
     # What keeps it so.
 
     def start(self) -> None:
@@ -144,7 +152,9 @@ class Mirror:
 
     async def _agree(self, client: Any) -> tuple[int, str]:
         """Take over the board's id; the server begins a board if there is none, or one that may have lost purges."""
-        name, run = await self._shared.agree(client, self._known())
+        known = Known(self._lost, _BEYOND, _BEYOND) if self._lost else self._known()
+        name, run = await self._shared.agree(client, known)
+        self._lost = 0
         if name != self._board.id:
             self._until = 0.0
             self._board.adopt(name)
@@ -163,6 +173,9 @@ class Mirror:
         known, asked = self._board.sequence, monotonic()
         now, mark, heard = await self._shared.hear(self._reader, self._at, _POLL)
         last = self._checked(mark)
+        if self._board.id != self._id:
+            self.lost()  # and another worker has noticed it
+            raise AnotherBoard
         if last < known or now != run:
             raise AnotherBoard
         for told in heard:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
 from hashlib import blake2b
@@ -12,12 +13,16 @@ from llmproxy.caching.board import Board, Purged, Verdict
 from llmproxy.caching.entry import BadEntry, Entry, Mark
 from llmproxy.caching.sharedboard import shared_server
 from llmproxy.stores.interface import LocalStore, Store, StoreAway
+from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
     from llmproxy.caching.handing import Handing
     from llmproxy.caching.mirror import Mirror
     from llmproxy.metrics import Metrics
 
+
+#: Seconds between two looks whether the board is still the one that all workers see.
+_LOOK: Final = 1.0
 
 #: Seconds that a start waits for a server that several hosts share; without it nothing is found at first.
 _FIRST: Final = 0.5
@@ -177,12 +182,25 @@ class CacheSpace:
         except Exception as fault:
             self._failed("drop", fault)
 
+    def heal(self) -> None:
+        """See to it that the board is the one which all workers of this host see; nothing is left of a lost one."""
+        try:
+            if not self.board.heal():
+                return
+            fault = "lost"
+        except OSError:
+            fault = "away"
+        self._faults.labels(self.name, "board", fault).inc()
+        if self._mirror is not None:
+            self._mirror.lost()
+
     async def purge(self, slots: Iterable[int], *, soft: bool = False) -> Purged:
         """Purge whatever has one of these tags, answers that are on their way included.
 
         When this returns every worker of this host obeys, and the others do within the bound. If the result does not
         say `everywhere`, the other hosts could not be told, and will be when they can.
         """
+        self.heal()
         if self._mirror is None:
             purged = Purged(self.board.purge(slots, soft=soft))
         else:
@@ -242,10 +260,13 @@ class CacheSpace:
         return Found(entry, stale=True) if verdict is Verdict.SOFT else None
 
     def _failed(self, operation: str, fault: Exception) -> None:
-        kind = (
-            "away" if isinstance(fault, StoreAway) else "damaged" if isinstance(fault, BadEntry) else "error"
-        )
-        self._faults.labels(self.name, operation, kind).inc()
+        self._faults.labels(self.name, operation, _kind(fault)).inc()
+
+
+def _kind(fault: Exception) -> str:
+    if isinstance(fault, StoreAway):
+        return "away"
+    return "damaged" if isinstance(fault, BadEntry) else "error"
 
 
 @asynccontextmanager
@@ -256,9 +277,21 @@ async def open_space(
     board = Board(_board_path(store, directory))
     try:
         async with _mirrored(name, board, store) as mirror:
-            yield CacheSpace(name, store, board, metrics, mirror)
+            space = CacheSpace(name, store, board, metrics, mirror)
+            watch = spawn(_watch(space), name="board-watch")
+            try:
+                yield space
+            finally:
+                watch.cancel()
+                await asyncio.wait([watch])
     finally:
         board.close()
+
+
+async def _watch(space: CacheSpace) -> None:
+    while True:
+        await asyncio.sleep(_LOOK)
+        space.heal()
 
 
 @asynccontextmanager

@@ -1,3 +1,5 @@
+import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -237,3 +239,99 @@ def test_a_board_on_disk_has_its_room_from_the_start(tmp_path: Path) -> None:
     told = (tmp_path / "board").stat()
 
     assert told.st_blocks * 512 >= 2 * 8 * CELLS
+
+
+def spoil(path: Path, how: str) -> None:
+    size = path.stat().st_size
+    match how:
+        case "taken away":
+            path.unlink()
+        case "replaced":
+            path.rename(path.with_name("old"))
+            Board(path).close()
+        case "overwritten":
+            with path.open("r+b") as file:
+                file.write(b"\xa5" * size)
+        case "zeros":
+            with path.open("r+b") as file:
+                file.write(bytes(size))
+        case "another sequence":
+            with path.open("r+b") as file:
+                file.seek(16)
+                file.write(b"\xff" * 8)
+
+
+@pytest.mark.parametrize("how", ["taken away", "replaced", "overwritten", "zeros", "another sequence"])
+def test_a_file_that_is_spoilt_while_it_is_used_is_left_and_nothing_from_before_holds(
+    tmp_path: Path, how: str
+) -> None:
+    board = Board(tmp_path / "board")
+    board.purge([B])
+    before = board.now()
+    spoil(tmp_path / "board", how)
+
+    assert board.heal()
+    assert not board.heal()
+    assert board.judge(before, [A]) is Verdict.PURGED
+    after = board.now()
+    assert board.judge(after, [A]) is Verdict.GOOD
+    board.purge([A])
+    assert board.judge(after, [A]) is Verdict.PURGED
+    board.close()
+
+
+def test_who_still_has_a_board_that_others_left_finds_nothing_by_it(tmp_path: Path) -> None:
+    stays, leaves = Board(tmp_path / "board"), Board(tmp_path / "board")
+    before = stays.now()
+    spoil(tmp_path / "board", "taken away")
+    assert leaves.heal()
+
+    assert stays.judge(before, [A]) is Verdict.PURGED
+    assert stays.judge(stays.now(), [A]) is Verdict.PURGED
+    assert stays.heal()
+    assert stays.judge(leaves.now(), [A]) is Verdict.GOOD
+    stays.close()
+    leaves.close()
+
+
+def test_nothing_holds_while_no_board_can_be_made(tmp_path: Path) -> None:
+    board = Board(tmp_path / "deep" / "board")
+    before = board.now()
+    shutil.rmtree(tmp_path / "deep")
+    (tmp_path / "deep").touch()
+    with pytest.raises(OSError, match="deep"):
+        board.heal()
+
+    assert board.judge(before, [A]) is Verdict.PURGED
+    assert board.judge(board.now(), [A]) is Verdict.PURGED
+    (tmp_path / "deep").unlink()
+    assert board.heal()
+    assert board.judge(board.now(), [A]) is Verdict.GOOD
+    board.close()
+
+
+def test_a_file_that_was_cut_short_is_begun_anew_by_who_opens_it_next(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board")
+    before = board.now()
+    os.truncate(tmp_path / "board", 100_000)
+    other = Board(tmp_path / "board")
+
+    assert board.judge(before, [A]) is Verdict.PURGED
+    assert board.judge(other.now(), [A]) is Verdict.GOOD
+    other.close()
+    board.close()
+
+
+def test_a_cell_with_a_number_that_nobody_gave_ends_the_board(tmp_path: Path) -> None:
+    board = Board(tmp_path / "board")
+    before = board.now()
+    board.purge([B])
+    with (tmp_path / "board").open("r+b") as file:
+        for row in range(2):
+            for cell in cells_of(A):
+                file.seek(65536 + 8 * (row * CELLS + cell))
+                file.write(b"\x00\xff" * 4)
+
+    assert board.judge(before, [A]) is Verdict.PURGED
+    assert board.judge(board.now(), [A]) is Verdict.GOOD
+    board.close()

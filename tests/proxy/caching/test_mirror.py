@@ -6,6 +6,7 @@ import asyncio
 import random
 from collections.abc import AsyncIterator, Callable, Iterator
 from contextlib import asynccontextmanager
+from pathlib import Path
 from time import monotonic
 from typing import Any
 from uuid import uuid4
@@ -334,3 +335,35 @@ async def test_a_trusted_host_serves_nothing_that_was_purged_longer_ago_than_the
         for mark, tag, stored in walk.entries:
             gone = walk.purged_since(tag, stored)
             assert not gone or {host.judge(mark, tag) for host in pair} == {Verdict.PURGED}
+
+
+async def test_a_host_that_lost_its_board_has_all_hosts_begin_another(url: str, tmp_path: Path) -> None:
+    first, second = Host(url, Board(tmp_path / "board")), Host(url)
+    try:
+        for host in (first, second):
+            await host.mirror.wait(5)
+        kept, gone = first.board.now(), first.board.now()
+        await second.mirror.purge(A)
+        (tmp_path / "board").unlink()
+        assert first.board.heal()
+        first.mirror.lost()
+
+        assert not first.mirror.trusted
+        await until(lambda: first.mirror.trusted)
+        await until(lambda: second.board.id == first.board.id)
+        assert first.judge(gone, "a") is first.judge(kept, "b") is Verdict.PURGED
+        assert second.judge(kept, "b") is Verdict.PURGED
+        assert first.judge(first.board.now(), "a") is Verdict.GOOD
+    finally:
+        for host in (first, second):
+            await host.close()
+
+
+async def test_a_board_that_another_worker_begun_anew_is_no_longer_trusted(url: str) -> None:
+    async with hosts(url, 1) as [host]:
+        name, before = host.board.id, host.board.now()
+        host.board.adopt(7)
+        await until(lambda: host.board.id not in (7, name))
+
+        await until(lambda: host.mirror.trusted)
+        assert host.judge(before, "a") is Verdict.PURGED

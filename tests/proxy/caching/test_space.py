@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator, Iterable
 from pathlib import Path
 from types import SimpleNamespace
@@ -5,6 +6,7 @@ from typing import Any
 
 import pytest
 
+from llmproxy.caching import space as module
 from llmproxy.caching.board import Board, Purged, Verdict, slot_of
 from llmproxy.caching.entry import Entry, Mark
 from llmproxy.caching.space import CacheSpace, open_space
@@ -262,3 +264,49 @@ async def test_a_store_of_this_host_alone_needs_no_confirmation(space: CacheSpac
     assert space.good(found.entry.mark, [A])
     assert (await space.purge([A])).everywhere
     assert not space.good(found.entry.mark, [A])
+
+
+async def test_a_board_that_was_lost_ends_what_was_stored_and_is_told(
+    on_disk: CacheSpace, tmp_path: Path, metrics: Metrics
+) -> None:
+    await on_disk.put(KEY, made(on_disk), 60)
+    (tmp_path / "cache" / "board").unlink()
+    await on_disk.purge([slot_of("tag", "b")])
+
+    assert on_disk.peek(KEY) is None
+    assert 'operation="board",fault="lost"} 1' in metrics.exposition([metrics.snapshot()])
+    await on_disk.put(KEY, made(on_disk), 60)
+    assert on_disk.peek(KEY) is not None
+
+
+async def test_a_lost_board_is_noticed_without_anybodys_doing(
+    tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "_LOOK", 0.001)
+    store = open_store(f"lmdb://{tmp_path}/cache")
+    async with open_space("disk", store, metrics, None):
+        (tmp_path / "cache" / "board").unlink()
+        while 'fault="lost"} 1' not in metrics.exposition([metrics.snapshot()]):
+            await asyncio.sleep(0.001)
+    await store.close()
+
+
+async def test_nothing_is_found_while_no_board_can_be_made(
+    on_disk: CacheSpace, tmp_path: Path, metrics: Metrics, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(path: Path) -> int:
+        raise OSError(28, "No space left on device")
+
+    await on_disk.put(KEY, made(on_disk), 60)
+    (tmp_path / "cache" / "board").unlink()
+    with monkeypatch.context() as spoilt:
+        spoilt.setattr("llmproxy.caching.board._open", full)
+        on_disk.heal()
+        await on_disk.put(KEY, made(on_disk), 60)
+        assert on_disk.peek(KEY) is None
+    on_disk.heal()
+
+    assert 'operation="board",fault="away"} 1' in metrics.exposition([metrics.snapshot()])
+    assert on_disk.peek(KEY) is None
+    await on_disk.put(KEY, made(on_disk), 60)
+    assert on_disk.peek(KEY) is not None
