@@ -20,7 +20,7 @@ class Inspected(NamedTuple):
     verdict: Verdict
 
 
-async def inspect(space: CacheSpace, key: bytes) -> Inspected | None:
+async def inspect_key(space: CacheSpace, key: bytes) -> Inspected | None:
     """Return the best that any tier has under a key, purged or not; nothing is counted or kept."""
     best: Inspected | None = None
     for tier, store in space.tiers.items():
