@@ -25,6 +25,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers share s
 
 CONFIG = """
 listen: 127.0.0.1:0
+admin: {{listen: 127.0.0.1:0}}
 log: {{level: info, format: json}}
 stores: {{results: {{url: "{store}"}}}}
 upstreams: {{shop: {{base_url: "{origin}", proxy: null}}}}
