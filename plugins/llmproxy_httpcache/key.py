@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable, Iterator, Mapping
 from hashlib import blake2b
+from itertools import product
 from typing import Final
 from urllib.parse import unquote
 
@@ -23,12 +24,24 @@ _VERSION: Final = "http2"
 
 #: Fields that name another target, method or public face of the server than the request line and Host do.
 _NAMES: Final = b"""
-    forwarded front-end-https x-forwarded-port x-forwarded-prefix x-forwarded-scheme x-forwarded-server x-forwarded-ssl
-    x-forwarded-path x-forwarded-uri x-host x-http-method x-http-method-override x-method-override x-original-host
-    x-original-uri x-original-url x-rewrite-url x-script-name x-url-scheme
+    forwarded front-end-https x-backend-host x-forwarded-path x-forwarded-port x-forwarded-prefix x-forwarded-scheme
+    x-forwarded-server x-forwarded-ssl x-forwarded-uri x-forwarded-url x-host x-host-override x-http-destinationurl
+    x-http-host-override x-http-method x-http-method-override x-http-path-override x-invoke-path x-invoke-query
+    x-matched-path x-method-override x-now-route-matches x-original-host x-original-path x-original-uri x-original-url
+    x-override-url x-real-host x-request-uri x-rewrite-url x-script-name x-url-scheme
 """
-# Servers that hand fields over as variables (RFC 3875 §4.1.18) take an underscore for a hyphen.
-_REROUTING: Final = frozenset(_NAMES.split()) | frozenset(_NAMES.replace(b"-", b"_").split())
+#: Fields that the gateway writes itself in place of the caller's.
+_WRITTEN: Final = b"x-forwarded-for x-forwarded-host x-forwarded-proto"
+
+
+def _spellings(name: bytes) -> Iterator[bytes]:
+    """Give all names that are one to servers that take an underscore for a hyphen (RFC 3875 §4.1.18)."""
+    return map(bytes, product(*(b"-_" if sign in b"-" else (sign,) for sign in name)))
+
+
+_REROUTING: Final = frozenset(
+    spelling for name in (_NAMES + _WRITTEN).split() for spelling in _spellings(name)
+) - frozenset(_WRITTEN.split())
 
 _ESCAPE: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
@@ -66,6 +79,9 @@ class Keys:
         return target
 
     def _ignores(self, part: str) -> bool:
+        if ";" in part or "?" in part:
+            # Some servers begin another parameter there.
+            return False
         name = unquote(part.partition("=")[0].replace("+", " "))
         return name in self._names or (bool(self._beginnings) and name.startswith(self._beginnings))
 

@@ -27,6 +27,8 @@ class Policy(msgspec.Struct, frozen=True, kw_only=True):
     set_cookie: bool = False
     #: Whether what RFC 9111 §3.5 lets be stored of answers to credentials is served to other callers.
     shares_credentials: bool = False
+    #: Whether errors are stored that may be about the caller's fields alone, which are in no key.
+    stores_refusals: bool = False
     #: Whether the cache is its one end user's own: then what is private, or an answer to credentials, may be stored.
     keeps_private: bool = False
     #: Whether Cache-Control of requests counts.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Collection, Mapping
 from typing import Final
 
@@ -17,10 +18,35 @@ SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND",
 _CREDENTIALS: Final = frozenset(
     b"authorization cookie x-api-key api-key x-auth-token x-goog-api-key x-access-token".split()
 )
+#: Words in the names of other fields by which origins tell callers apart.
+_WHO: Final = re.compile(
+    rb"(?:.*[-_.])?(?:(?:o|saml)?auth[a-z0-9]*|oidc|saml|sso|jwt|[a-z]*token|bearer|cookie|[a-z]*session|sessionid|sid"
+    rb"|[a-z]*secret|pass(?:word|wd|phrase)|credentials?|[a-z]*key|assertion|signature|dpop|[a-z]*cert|certificate"
+    rb"|user|user[-_]?(?:id|name)|username|uid|e?mail|account|principal|identity|impersonate|login|subject|tenant"
+    rb"|customer|consumer|org|organi[sz]ation|groups?|roles?|permissions?)"
+    rb"(?:[-_.](?:id|name|data|value|info|key))?"
+)
+_NOBODY: Final = frozenset(
+    b"idempotency-key x-idempotency-key sec-fetch-user sec-websocket-key x-cache-key".split()
+)
+#: Names that were looked at and say nothing; callers choose them, so there is an end to it.
+_harmless: Final[set[bytes]] = set()
+_MOST_HARMLESS: Final = 4096
+_LONGEST: Final = 128
+
+# Fields that stay on one hop whether or not Connection names them (RFC 9110 §7.6.1).
+_ONE_HOP: Final = frozenset(
+    b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
+)
+#: What Connection says nearly always.
+_COMMON: Final = frozenset({b"keep-alive", b"close", b""})
+_CONNECTION: Final = frozenset({b"connection"})
+
 #: Conditions that only the origin can judge.
 _PRECONDITIONS: Final = (b"if-match", b"if-unmodified-since")
 _TELLING: Final = frozenset(
     {
+        b"connection",
         b"cache-control",
         b"if-none-match",
         b"if-modified-since",
@@ -48,7 +74,9 @@ class Asked(msgspec.Struct, kw_only=True, gc=False):
     authorized: bool = False
     #: What tells the origin who asks.
     credentials: tuple[RawHeader, ...] = ()
-    #: Whether it has a condition that only the origin can judge.
+    #: What may tell it too, to judge by the fields' names.
+    hints: tuple[RawHeader, ...] = ()
+    #: Whether it has a condition that only the origin can judge, or fields here that the origin will not see.
     precondition: bool = False
     #: Whether any fresh answer will do as it is.
     plain: bool = False
@@ -71,6 +99,7 @@ class Asked(msgspec.Struct, kw_only=True, gc=False):
             control=self.control,
             authorized=self.authorized,
             credentials=self.credentials,
+            hints=self.hints,
         )
 
 
@@ -89,7 +118,11 @@ def read_request(
 
     With `obey` off, what the caller says in Cache-Control counts for nothing.
     """
-    if last.keys().isdisjoint(_TELLING) and (plain := _PLAIN.get(method)) is not None:
+    telling = _telling(last)
+    usual = not telling or (
+        telling == _CONNECTION and last[b"connection"].lower() in _COMMON and len(raw) == len(last)
+    )
+    if usual and (plain := _PLAIN.get(method)) is not None:
         return plain
     fields = Fields(raw, last)
     control = request_control(fields.get(b"cache-control")) if obey else NO_DEMANDS
@@ -106,5 +139,33 @@ def read_request(
         if_range=None if ranged is None else fields.get(b"if-range"),
         authorized=b"authorization" in last and b"authorization" not in spent,
         credentials=credentials,
-        precondition=any(name in last for name in _PRECONDITIONS),
+        hints=tuple(
+            pair for pair in raw if (name := pair[0].lower()) in telling - _TELLING and name not in spent
+        ),
+        precondition=any(name in last for name in _PRECONDITIONS) or _withholds(fields),
+    )
+
+
+def _telling(last: Mapping[bytes, bytes]) -> frozenset[bytes]:
+    """Return the names that matter here."""
+    if last.keys() <= _harmless:
+        return frozenset()
+    names = last.keys() - _harmless
+    harmless = [name for name in names if name not in _TELLING and not _tells_who(name)]
+    if len(_harmless) + len(harmless) <= _MOST_HARMLESS:
+        _harmless.update(harmless)
+    return frozenset(names.difference(harmless))
+
+
+def _tells_who(name: bytes) -> bool:
+    return len(name) <= _LONGEST and _WHO.fullmatch(name) is not None and name not in _NOBODY
+
+
+def _withholds(fields: Fields) -> bool:
+    """Whether Connection takes fields out on the way, so that the origin sees another request than this cache."""
+    listed = fields.get(b"connection") or b""
+    return any(
+        name in fields.last and name not in _ONE_HOP
+        for part in listed.split(b",")
+        if (name := part.strip().lower())
     )

@@ -80,8 +80,8 @@ class Rules:
             if not sharer:
                 return b""
             key = with_sharer(key, scoping.scope, sharer)
-        if asked.credentials and not self.policy.shares_credentials:
-            return with_credentials(key, asked.credentials)
+        if (asked.credentials or asked.hints) and not self.policy.shares_credentials:
+            return with_credentials(key, asked.credentials + asked.hints)
         return key
 
     def selecting(self, answer: Fields) -> tuple[bytes, ...] | None:

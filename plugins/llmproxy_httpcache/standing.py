@@ -119,6 +119,7 @@ class Standing(NamedTuple):
             negotiates_language=conformant,
             mends_parts=conformant,
             completes_unvalidated=conformant,
+            stores_refusals=conformant,
         )
 
     def told(self) -> Iterator[tuple[str, str, str]]:

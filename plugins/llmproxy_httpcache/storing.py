@@ -18,7 +18,7 @@ from llmproxy_httpcache.freshness import (
     own_lifetime,
 )
 from llmproxy_httpcache.headers import Fields, RawHeader, storable
-from llmproxy_httpcache.policy import OWN_TARGET, Policy
+from llmproxy_httpcache.policy import OWN_LIFETIME, OWN_TARGET, Policy
 from llmproxy_httpcache.ranges import Place, mended, place_of, wanted
 from llmproxy_httpcache.requests import Asked
 from llmproxy_httpcache.terms import (
@@ -123,7 +123,7 @@ def bounds(policy: Policy, asked: Asked, status: int, fields: Fields, *, closed:
     """Return what bounds the words to other caches about an answer; `closed` if it is not for everybody."""
     control = control_of(fields)
     permitted = control.public or control.must_revalidate or control.s_maxage is not None
-    own = bool(asked.credentials) and not policy.shares_credentials
+    own = bool(asked.credentials or asked.hints) and not policy.shares_credentials
     refused = asked.authorized and not permitted
     return limits_of(status, fields, closed=closed or policy.keeps_private or own or refused)
 
@@ -136,7 +136,8 @@ def _refusal(policy: Policy, asked: Asked, answer: Answer, control: ResponseCont
     )
     permitted = control.public or control.must_revalidate or control.s_maxage is not None
     reasons = (
-        ("status", status < 200 or status == 304 or (status == 206 and asked.range is None)),
+        ("status", status < 200 or status in {304, 416} or (status == 206 and asked.range is None)),
+        ("refused", status >= 400 and status not in OWN_LIFETIME and not policy.stores_refusals),
         ("must-understand", control.must_understand and status not in UNDERSTOOD),
         ("no-store", (control.no_store and not control.must_understand) or asked.control.no_store),
         ("private", control.private and not policy.keeps_private),

@@ -21,6 +21,9 @@ MOST_NAMES: Final = 32
 
 _LONGEST: Final = 512
 
+# What the gateway writes anew for each request and caller: the origin selects by what no request here has.
+_WRITTEN: Final = frozenset({b"x-forwarded-for", b"x-request-id", b"traceparent"})
+
 
 def selecting(fields: Fields) -> tuple[bytes, ...] | None:
     """Return the names in an answer's Vary, in lower case and sorted; None where no request can be known to match."""
@@ -28,7 +31,7 @@ def selecting(fields: Fields) -> tuple[bytes, ...] | None:
     if value is None:
         return ()
     names = {name for part in value.split(b",") if (name := part.strip().lower())}
-    if b"*" in names or len(names) > MOST_NAMES:
+    if b"*" in names or len(names) > MOST_NAMES or not _WRITTEN.isdisjoint(names):
         return None
     return tuple(sorted(names))
 

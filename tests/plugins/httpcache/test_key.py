@@ -43,6 +43,21 @@ def test_other_fields_do_not() -> None:
     assert _key((b"X-Plan", b"x"), keys=Keys("route", fields=["x-plan"])) != _key()
 
 
+def test_a_field_is_known_by_each_spelling_that_servers_take_for_it() -> None:
+    names = [
+        b"X-Original_URL",
+        b"X_Original-URL",
+        b"X_Forwarded_Host",
+        b"X-Forwarded_Host",
+        b"X_Forwarded_Proto",
+    ]
+    keys = [_key((name, b"evil")) for name in names]
+
+    assert len({_key(), *keys}) == len(keys) + 1
+    # The gateway writes these itself, whatever the caller says.
+    assert _key((b"X-Forwarded-Host", b"evil"), (b"X-Forwarded-For", b"evil")) == _key()
+
+
 def test_a_secret_is_never_in_the_clear() -> None:
     assert b"s3cret" not in with_credentials(_key(), [(b"Authorization", b"s3cret")])
     assert b"s3cret" not in with_body(_key(), "POST", Fields([]), b"s3cret")
@@ -60,6 +75,14 @@ def test_parameters_can_be_left_out() -> None:
     assert keys.target("/a?utm_x=1&b=2&ref=3") == "/a?b=2"
     assert keys.target("/a?u%74m_x=1") == "/a"
     assert keys.target("/a?reference=1") == "/a?reference=1"
+
+
+def test_a_parameter_is_not_left_out_with_what_servers_take_for_another() -> None:
+    keys = Keys("route", query=["utm_*"])
+
+    assert keys.target("/a?utm_x=1;b=evil&c=2") == "/a?utm_x=1;b=evil&c=2"
+    assert keys.target("/a?utm_x?b=evil") == "/a?utm_x?b=evil"
+    assert keys.target("/a?utm_x=1%3Bb=1") == "/a"
 
 
 _TEXT = st.text(st.characters(codec="utf-8"), min_size=1, max_size=8)

@@ -89,7 +89,7 @@ async def test_a_cookie_is_given_to_nobody_else_by_default() -> None:
             assert stage.asked == asked
 
 
-@pytest.mark.parametrize("field", ["Authorization", "Cookie", "X_Api_Key"])
+@pytest.mark.parametrize("field", ["Authorization", "Cookie", "X_Api_Key", "Private_Token", "X_User_Id"])
 async def test_answers_to_credentials_are_their_owners_by_default(field: str) -> None:
     origin = FakeUpstream().reply(body=b"mine", headers=[("Cache-Control", "public, max-age=60")])
     origin.reply(body=b"yours", headers=[("Cache-Control", "public, max-age=60")])
@@ -160,6 +160,25 @@ async def test_nobody_has_an_answer_stored_for_others_by_a_field_that_sends_else
     async with staged(origin) as stage:
         assert (await stage.ask(**{field: "evil"})).body == b"evil"
         assert (await stage.ask()).body == b"good"
+
+
+@pytest.mark.parametrize("profile", ["rfc9111", "api"])
+async def test_a_range_that_cannot_be_had_is_refused_to_nobody_else(profile: str) -> None:
+    origin = FakeUpstream().reply(416, body=b"", headers=[FRESH, ("Content-Range", "bytes */4")])
+    origin.reply(body=b"good", headers=[FRESH])
+    async with staged(origin, profile) as stage:
+        assert (await stage.ask(Range="bytes=9-")).reply.status == 416
+        assert (await stage.ask()).body == b"good"
+
+
+async def test_nobody_has_an_answer_stored_for_a_field_that_the_origin_never_saw() -> None:
+    vary = [FRESH, ("Vary", "Accept-Language")]
+    origin = FakeUpstream().reply(body=b"any", headers=vary).reply(body=b"de", headers=vary)
+    async with staged(origin) as stage:
+        await stage.ask(Accept_Language="de", Connection="accept-language")
+
+        assert origin.requests[0].header("accept-language") is None
+        assert (await stage.ask(Accept_Language="de")).body == b"de"
 
 
 async def test_a_get_with_a_body_passes_by() -> None:

@@ -17,4 +17,5 @@ def test_the_two_profiles_of_this_cache_differ_in_what_the_readme_names() -> Non
         "negotiates_language",
         "mends_parts",
         "completes_unvalidated",
+        "stores_refusals",
     }

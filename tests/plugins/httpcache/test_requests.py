@@ -1,5 +1,7 @@
 from __future__ import annotations
 
+import pytest
+
 from llmproxy_httpcache.directives import NO_DEMANDS
 from llmproxy_httpcache.headers import RawHeader
 from llmproxy_httpcache.requests import Asked, read_request
@@ -39,6 +41,69 @@ def test_what_was_meant_for_the_gateway_is_no_credential_for_the_origin() -> Non
     assert _read(raw).credentials == (raw,)
     assert not _read(raw, spent=frozenset({b"authorization"})).authorized
     assert not _read(raw, spent=frozenset({b"authorization"})).credentials
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"Private-Token",
+        b"X-Auth-Key",
+        b"apikey",
+        b"X_Api_Token",
+        b"Ocp-Apim-Subscription-Key",
+        b"X-Vault-Token",
+        b"Session",
+        b"X-Session-Id",
+        b"X-Forwarded-User",
+        b"X-User-Id",
+        b"X-Client-Cert",
+        b"Cf-Access-Jwt-Assertion",
+        b"X-Amz-Security-Token",
+        b"Signature",
+        b"DPoP",
+    ],
+)
+def test_names_hint_at_who_asks(name: bytes) -> None:
+    for _ in range(2):
+        assert _read((name, b"x")).hints == ((name, b"x"),)
+    assert _read((name, b"x")).whole.hints
+    assert not _read((name, b"x")).credentials
+    assert not _read((name, b"x"), spent=frozenset({name.lower()})).hints
+
+
+@pytest.mark.parametrize(
+    "name",
+    [
+        b"User-Agent",
+        b"Accept-Language",
+        b"X-Request-Id",
+        b"Idempotency-Key",
+        b"Sec-Fetch-User",
+        b"Referer",
+        b"X-Stainless-OS",
+        b"X-Custom",
+    ],
+)
+def test_most_names_hint_at_nobody(name: bytes) -> None:
+    assert not _read((name, b"x"), (b"If-None-Match", b"x")).hints
+
+
+def test_names_that_callers_make_up_take_no_more_memory_than_there_is_for_them() -> None:
+    for number in range(5000):
+        assert _read((b"Made-Up-%d" % number, b"x")).plain
+
+    assert not _read((b"Yet-Another", b"x"), (b"Cookie", b"a=b")).hints
+
+
+def test_a_field_that_goes_no_further_than_the_gateway_makes_it_another_request_for_the_origin() -> None:
+    language = (b"Accept-Language", b"de")
+
+    assert _read((b"Connection", b"accept-language"), language).precondition
+    assert _read((b"Connection", b"Accept-Language"), (b"Connection", b"keep-alive"), language).precondition
+    for usual in (b"keep-alive", b"close", b"Keep-Alive, TE", b"x-not-there"):
+        asked = _read((b"Connection", usual), (b"TE", b"trailers"), (b"Keep-Alive", b"5"), language)
+        assert asked.plain
+        assert not asked.precondition
 
 
 def test_callers_need_not_be_obeyed() -> None:

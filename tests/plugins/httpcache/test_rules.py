@@ -34,7 +34,10 @@ def test_whose_answers_are_apart_has_keys_apart() -> None:
     where = (Caller("t"), "http://h:80", "/a", Fields([]))
 
     assert _rules().key_of(mine, *where) != _rules().key_of(Asked(method="GET"), *where)
+    hinted = Asked(method="GET", hints=((b"X-User-Id", b"1"),))
+    assert _rules().key_of(hinted, *where) != _rules().key_of(Asked(method="GET"), *where)
     shared = _rules(credentials="share")
+    assert shared.key_of(hinted, *where) == shared.key_of(Asked(method="GET"), *where)
     assert shared.key_of(mine, *where) == shared.key_of(Asked(method="GET"), *where)
 
 

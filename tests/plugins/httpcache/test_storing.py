@@ -64,6 +64,23 @@ def test_an_interim_or_partial_answer_to_a_whole_request_is_not_stored() -> None
         assert _refused(_control(b"max-age=60", status=status)) == "status"
 
 
+def test_a_range_that_cannot_be_had_says_nothing_of_the_whole() -> None:
+    ranged = Asked(method="GET", range=b"bytes=9-")
+
+    for policy in (RFC, API):
+        assert _refused(_control(b"max-age=60", status=416), policy, ranged) == "status"
+
+
+@pytest.mark.parametrize("status", [400, 401, 403, 406, 413, 429, 431, 500, 503])
+def test_what_may_be_the_fault_of_one_callers_fields_is_not_stored_for_all(status: int) -> None:
+    assert _refused(_control(b"max-age=60", status=status), API) == "refused"
+
+
+@pytest.mark.parametrize("status", [404, 405, 410, 414, 501])
+def test_what_the_target_itself_is_refused_for_is_stored(status: int) -> None:
+    assert _kept(_control(b"max-age=60", status=status), API).terms.lifetime == 60
+
+
 def test_must_understand_is_obeyed_where_the_status_is_known() -> None:
     text = b"max-age=60, no-store, must-understand"
 

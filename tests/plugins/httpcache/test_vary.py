@@ -16,6 +16,11 @@ def test_a_star_anywhere_matches_no_request(lines: tuple[bytes, ...]) -> None:
     assert selecting(Fields([(b"Vary", line) for line in lines])) is None
 
 
+@pytest.mark.parametrize("name", [b"X-Forwarded-For", b"traceparent", b"x-request-id"])
+def test_what_the_gateway_writes_is_in_no_request_that_it_gets(name: bytes) -> None:
+    assert selecting(Fields([(b"Vary", b"Accept, " + name)])) is None
+
+
 def test_names_are_gathered_in_any_case_and_order() -> None:
     assert selecting(Fields([(b"Vary", b"Foo, bar"), (b"vary", b"FOO")])) == (b"bar", b"foo")
     assert selecting(Fields([])) == ()
