@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from llmproxy.plugin import CachingSettings, ConfigError, Duration, Size, WarmedOnStart
+from llmproxy.plugin import CachingSettings, ConfigError, Duration, Size, StoreName, WarmedOnStart
 from llmproxy_cache.determinism import Allowed
 from llmproxy_cache.normalise import Normalisation
 
@@ -26,7 +26,7 @@ class CacheConfig(WarmedOnStart, frozen=True, forbid_unknown_fields=True, kw_onl
     `show_key` puts the name of each answer's key into Cache-Status.
     """
 
-    store: str
+    store: StoreName
     name: str = "llmproxy"
     show_key: bool = False
 

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Duration, Scope, Size
+from llmproxy.plugin import ConfigError, Duration, Scope, Size, StoreName
 from llmproxy_httpcache.emitting import directives
 from llmproxy_httpcache.queries import Bounds
 from llmproxy_httpcache.requests import SAFE
@@ -28,7 +28,7 @@ class HttpCacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     `show_key` puts a digest of each answer's key into Cache-Status, and why an answer was not stored.
     """
 
-    store: str
+    store: StoreName
     name: str = "llmproxy"
     show_key: bool = False
 

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Duration, Size
+from llmproxy.plugin import ConfigError, Duration, Size, StoreName
 
 _NAME = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _SAFE = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "CONNECT"})
@@ -23,7 +23,7 @@ SHORTEST_LEASE = 0.5
 class IdempotencyConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """Where results are kept, for how long, for which requests, and what happens where nobody knows."""
 
-    store: str
+    store: StoreName
     ttl: Duration = 86400.0
     lease: Duration = 10.0
     header: str = "Idempotency-Key"

@@ -7,7 +7,7 @@ from typing import Literal
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Duration, Secret, Size
+from llmproxy.plugin import ConfigError, Duration, Secret, Size, StoreName
 from llmproxy_invalidation.naming import EventRule
 from llmproxy_invalidation.signatures import signing_key
 from llmproxy_invalidation.writes import Write
@@ -23,7 +23,7 @@ class Source(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=Tr
     """
 
     events: tuple[EventRule, ...] = ()
-    purges: str | None = None
+    purges: StoreName | None = None
 
 
 class Webhook(Source, frozen=True, kw_only=True):
@@ -57,7 +57,7 @@ class Channel(Source, frozen=True, kw_only=True):
     What is published while nobody listens is lost, so `after_gap` says what happens to what is stored then.
     """
 
-    store: str
+    store: StoreName
     channel: str
     after_gap: Literal["soft", "hard", "ignore"] = "soft"
 
@@ -68,7 +68,7 @@ class Stream(Source, frozen=True, kw_only=True):
     `field` is the one that holds an event's JSON; without it the fields are the event.
     """
 
-    store: str
+    store: StoreName
     stream: str
     group: str = ""
     field: str = ""

@@ -23,6 +23,7 @@ from llmproxy.routing import ModelTable
 from llmproxy.settings import Match, PluginRef, RouteConfig
 from llmproxy.stores import SCHEMES, Store
 from llmproxy.stores.layers import open_layers
+from llmproxy.stores.names import unknown_stores
 from llmproxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -56,7 +57,10 @@ class Assembly:
     def _make(self, name: str, config: PluginConfig) -> Plugin[Any]:
         path = f"plugins.{name}"
         kind = load(config.use, f"{path}.use", self._installed)
-        return kind(name, decode_struct(kind.Config, config.config, path))
+        settings = decode_struct(kind.Config, config.config, path)
+        if errors := list(unknown_stores(settings, path, self.config.stores)):
+            raise ConfigErrors(errors)
+        return kind(name, settings)
 
     def _registered(self, plugins: Sequence[Plugin[Any]]) -> HookTable:
         """Check the plugins and let them register."""

@@ -21,6 +21,8 @@ def cross_check(config: Config) -> Iterator[ConfigError]:
     yield from _check_models("models", config.models, config)
     yield from _check_plugins("pipeline", config.pipeline, config.plugins, ())
     yield from _check_listeners(config)
+    if config.memory is not None and config.memory not in config.stores:
+        yield unknown_name("memory", "store", config.memory, config.stores)
     prefix = [ref.name for _, ref in _sound(config.pipeline)]
     for index, route in _sound(config.routes):
         yield from _check_route(f"routes[{index}]", route, config, prefix)

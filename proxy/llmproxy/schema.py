@@ -74,7 +74,7 @@ def _add_shorthands(top: Schema, definitions: dict[str, Schema]) -> None:
     definitions["StoreConfig"] = {"anyOf": [text, definitions["StoreConfig"]]}
     definitions["ModelConfig"] = {"anyOf": [text, definitions["ModelConfig"]]}
     definitions["UpstreamConfig"] = _upstream_schema(definitions["UpstreamConfig"])
-    options = {"type": ["object", "null"]}
+    options = {"type": ["object", "string", "null"]}
     with_options = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": options}
     definitions["PluginRef"] = {"anyOf": [text, with_options]}
     listener = {"$ref": "#/$defs/Listener"}

@@ -223,14 +223,14 @@ class PluginConfig(Section, frozen=True):
 
 
 class PluginRef(Section, frozen=True):
-    """A plugin instance in a route's list, with the route's options for it."""
+    """A plugin instance in a route's list, with the route's options for it: a mapping, or a plugin's shorthand."""
 
     name: str
-    options: dict[str, Any] = {}
+    options: Any = {}
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
-        """`- cache` is a name; `- cache: {ttl: 5m}` a name with its options."""
+        """`- cache` is a name; `- cache: {ttl: 5m}` a name with its options, `- cache: faq` with a shorthand of them."""
         if isinstance(tree, str):
             return {"name": tree}
         if isinstance(tree, dict) and len(tree) == 1:

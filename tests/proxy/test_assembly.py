@@ -6,7 +6,7 @@ from llmproxy.assembly import Assembly, build_routes
 from llmproxy.config import decode
 from llmproxy.errors import ConfigErrors, StartError
 from llmproxy.messages import ClientRequest, Headers
-from llmproxy.plugin import Plugin, hookimpl
+from llmproxy.plugin import Plugin, StoreName, hookimpl
 from llmproxy.registry import DIALECT_GROUP, available
 from llmproxy.sections import Section
 from llmproxy.testing import make_process
@@ -40,6 +40,14 @@ class Sized(Section, frozen=True):
 
 class Choosy(Plugin):
     RouteConfig = Sized
+
+
+class Kept(Section, frozen=True):
+    store: StoreName
+
+
+class Keeping(Plugin):
+    Config = Kept
 
 
 class Offering(Plugin):
@@ -113,6 +121,15 @@ async def test_a_plugin_may_ask_to_stand_below_another():
     assert routes(alone)
     with pytest.raises(StartError, match="route 'r': plugin 'lower' must stand below 'upper'"):
         routes(wrong)
+
+
+async def test_a_plugin_of_an_unknown_store_is_told_before_anything_is_opened():
+    tree = {"plugins": {"keeping": {"use": Keeping, "store": "anwsers"}}, "stores": {"answers": "memory://"}}
+
+    with pytest.raises(
+        ConfigErrors, match=r'^plugins\.keeping\.store: unknown store "anwsers"; did you mean'
+    ):
+        assembled(tree)
 
 
 async def test_a_strategy_is_named_by_the_route():

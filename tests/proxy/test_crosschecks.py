@@ -100,6 +100,10 @@ def test_a_sound_configuration_passes() -> None:
         ),
         ({"listen": "127.0.0.1:9901"}, 'listen[0].address: "127.0.0.1:9901" is the address of admin.listen'),
         ({"listen": []}, "listen: empty"),
+        (
+            {"memory": "shard", "stores": {"shared": "memory://"}},
+            'memory: unknown store "shard"; did you mean',
+        ),
     ],
 )
 def test_what_does_not_fit_together_is_told(changes: dict[str, object], message: str) -> None:

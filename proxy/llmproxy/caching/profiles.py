@@ -119,7 +119,9 @@ class CachingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
-        """Read one way of invalidation in place of a list."""
+        """Read a profile's name alone, and one way of invalidation in place of a list."""
+        if isinstance(tree, str):
+            return {"profile": tree}
         if isinstance(tree, dict) and isinstance(tree.get("invalidation"), str):
             return {**tree, "invalidation": [tree["invalidation"]]}
         return tree

@@ -78,6 +78,7 @@ def test_the_file_says_it_in_few_words() -> None:
     settings = decode_struct(CachingSettings, {"ttl": "5m", "invalidation": "tags"})
 
     assert (settings.ttl, settings.invalidation) == (300, ("tags",))
+    assert decode_struct(CachingSettings, "faq") == CachingSettings(profile="faq")
 
 
 def test_a_missing_invalidation_is_told_with_the_files_path() -> None:
