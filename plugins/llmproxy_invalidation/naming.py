@@ -21,6 +21,8 @@ _KINDS: Final[tuple[tuple[str, Any], ...]] = (
     ("documents", "document"),
 )
 
+_PLACES: Final = frozenset({"prefix", "url"})
+
 
 class Naming(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """What is purged, by templates: `tags: ["product:{id}"]`."""
@@ -60,16 +62,24 @@ class Names:
             field for _, each in self._templates for template in each for field in template.fields
         )
 
-    def purges(self, event: Mapping[str, Any], tenant: str | None = None) -> list[Purge]:
-        """Return what an event purges.
+    def purges(
+        self,
+        event: Mapping[str, Any],
+        tenant: str | None = None,
+        *,
+        paths: Mapping[str, Any] | None = None,
+    ) -> list[Purge]:
+        """Return what an event purges; `paths` are its fields as they stand in URLs and prefixes.
 
         Raises:
             Unfilled: the event lacks a field.
         """
-        return [
-            Purge(kind, tuple(name for template in each for name in template.fill(event)), tenant, self._soft)
-            for kind, each in self._templates
-        ]
+        purges = []
+        for kind, each in self._templates:
+            fields = event if paths is None or kind not in _PLACES else paths
+            names = tuple(name for template in each for name in template.fill(fields))
+            purges.append(Purge(kind, names, tenant, self._soft))
+        return purges
 
 
 class EventRule(Naming, frozen=True, kw_only=True):

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from contextlib import suppress
 from typing import Final, NamedTuple
-from urllib.parse import unquote
+from urllib.parse import quote, unquote
 
-from llmproxy.plugin import ConfigError, Purge
+from llmproxy.plugin import ConfigError, Purge, locate
 from llmproxy_invalidation.naming import Names, Naming, read_template
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})
 _NAME: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)\}")
+#: Segments that lead elsewhere: no name of anything.
+_UPWARDS: Final = frozenset({".", ".."})
 _SEGMENT: Final = re.compile(r"[^{}*]+")
 
 
@@ -75,17 +78,34 @@ class Writes:
         if method in _SAFE:
             return None
         change = Change([], [])
-        path = path.rstrip("/") or "/"
+        path = _spelled(path)
         for methods, pattern, names, own, refill in self._writes:
-            # Another spelling of a path may be the same place to the upstream.
-            match = pattern.fullmatch(path) or pattern.fullmatch(unquote(path))
-            if match is None or (methods and method not in methods):
+            found = None if methods and method not in methods else _found(pattern, path)
+            if found is None:
                 continue
-            found = match.groupdict()
             values = {name: unquote(value) for name, value in found.items()}
-            change.purges.extend(names.purges(values, tenant if own else None))
+            change.purges.extend(names.purges(values, tenant if own else None, paths=found))
             change.refill.extend(target for each in refill for target in each.fill(found))
         return change if change.purges else None
+
+
+def _spelled(path: str) -> str:
+    """Return a path in its one spelling, without the slash at its end."""
+    with suppress(ValueError):  # no path that was ever stored
+        path = locate(path).path
+    return path.rstrip("/") or "/"
+
+
+def _found(pattern: re.Pattern[str], path: str) -> dict[str, str] | None:
+    """Return the segments of a path by their names, each as it stands in a path."""
+    match = pattern.fullmatch(path)
+    if match is not None:
+        return match.groupdict()
+    # Another spelling may be the same place to the upstream.
+    match = pattern.fullmatch(unquote(path))
+    if match is None or not _UPWARDS.isdisjoint(match.groupdict().values()):
+        return None
+    return {name: quote(value, safe="") for name, value in match.groupdict().items()}
 
 
 def read_pattern(path: str) -> re.Pattern[str]:

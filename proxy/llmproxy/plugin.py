@@ -22,6 +22,7 @@ from llmproxy.caching.space import CacheSpace, Found
 from llmproxy.caching.spaces import PurgeOutcome
 from llmproxy.caching.status import CacheStatus
 from llmproxy.caching.tags import entry_slots, field_tags, key_name, tag_slots
+from llmproxy.caching.urls import locate
 from llmproxy.carried import carried_headers, passed_headers
 from llmproxy.conversation import in_order, message_edits
 from llmproxy.dialects import (
@@ -274,6 +275,7 @@ __all__ = [
     "inspect_key",
     "key_name",
     "key_rules_of",
+    "locate",
     "media_type",
     "member_value",
     "message_edits",

@@ -1,6 +1,6 @@
 import pytest
 
-from llmproxy.plugin import Caller, GatewayError, Purge
+from llmproxy.plugin import BadRequest, Caller, GatewayError, Headers, Purge, entry_slots, field_tags
 from llmproxy.testing import make_exchange
 from llmproxy_invalidation.config import PurgeMethod
 from llmproxy_invalidation.purgemethod import Permission, order_of
@@ -40,3 +40,23 @@ def test_or_of_the_tags_that_it_names_and_may_be_soft() -> None:
     assert order_of(make_exchange("PURGE", "/", headers=headers), None).purges == (
         Purge("tag", ("a", "b"), None, soft=True),
     )
+
+
+def test_a_tag_is_the_one_that_an_upstream_names_in_the_same_bytes() -> None:
+    told = "größe".encode().decode("latin-1")
+    tags = field_tags(Headers([(b"xkey", told.encode("latin-1"))]))
+    order = order_of(make_exchange("PURGE", "/", headers={"xkey": told}), "t")
+
+    assert set(order.slots(soft=False)) & set(entry_slots(tenant="t", route="r", tags=tags))
+
+
+def test_one_request_names_no_more_tags_than_one_order() -> None:
+    headers = {"xkey": " ".join(f"t{number}" for number in range(1025))}
+
+    with pytest.raises(BadRequest):
+        order_of(make_exchange("PURGE", "/", headers=headers), "t")
+
+
+def test_what_is_no_place_is_refused() -> None:
+    with pytest.raises(BadRequest):
+        order_of(make_exchange("PURGE", "*"), "t")

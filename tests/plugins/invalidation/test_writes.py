@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmproxy.plugin import ConfigError, Purge
+from llmproxy.plugin import ConfigError, Purge, tag_slots
 from llmproxy_invalidation.writes import Write, Writes, may_have_changed, read_pattern
 
 
@@ -39,6 +39,33 @@ def test_another_path_purges_nothing(path: str) -> None:
 )
 def test_another_spelling_of_a_path_is_the_same_place(path: str, found: str) -> None:
     assert tags(writes().find("PUT", path, "t")) == (f"product:{found}",)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/products/..%2f..",
+        "/products/%2e%2e",
+        "/products/..",
+        "/products/%2e",
+        "/products/x%2F..",
+        "/products/%252e%252e",
+        "/products/%252e%252e%252f%252e",
+    ],
+)
+def test_no_spelling_of_a_path_purges_what_lies_above(path: str) -> None:
+    above = {slot for each in ("/", "/products") for slot in tag_slots("prefix", each)}
+    for pattern in ("/products/{id}", "/{kind}/{id}"):
+        change = writes(path=pattern, tags=[], prefixes=["/products/{id}"]).find("PUT", path, "t")
+
+        assert change is None or above.isdisjoint(change.purges[0].slots())
+
+
+def test_a_url_has_the_segment_as_it_was_sent() -> None:
+    change = writes(tags=["product:{id}"], urls=["/products/{id}"]).find("PUT", "/products/a%2fb%3Fc", "t")
+
+    assert change is not None
+    assert change.purges == [Purge("tag", ("product:a/b?c",)), Purge("url", ("/products/a%2Fb%3Fc",))]
 
 
 def test_a_star_stands_for_all_below() -> None:
