@@ -80,6 +80,7 @@ COUNT: Final = KeyRules(
     grounds={"mcp_servers": "hosted-tools"},
     references=MESSAGES.references,
     headers=_HEADERS,
+    whole=re.compile(rb'"input_tokens"\s*:\s*\d'),
 )
 
 COMPLETE: Final = KeyRules(

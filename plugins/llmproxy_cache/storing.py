@@ -6,6 +6,7 @@ from typing import Final
 
 from llmproxy.plugin import Exchange, StoredReply, key_rules_of
 from llmproxy_cache.plan import Plan
+from llmproxy_cache.soundness import is_answer
 from llmproxy_cache.twins import has_twins
 
 GOOD: Final = 200
@@ -40,4 +41,6 @@ def _why_unlike(exchange: Exchange, plan: Plan) -> str:
 
 def _why_flawed(exchange: Exchange, whole: StoredReply) -> str:
     rules = key_rules_of(exchange)
-    return "flawed" if exchange.outcome.error or (rules is not None and not rules.keeps(whole.body)) else ""
+    if exchange.outcome.error or (rules is not None and not rules.keeps(whole.body)):
+        return "flawed"
+    return "" if is_answer(whole, rules) else "flawed"

@@ -92,6 +92,7 @@ COUNT: Final = KeyRules(
     references=GENERATE.references,
     headers=_HEADERS,
     form_query=_FORM_QUERY,
+    whole=re.compile(rb'"totalTokens"\s*:\s*\d'),
 )
 
 EMBED: Final = KeyRules(
@@ -104,6 +105,7 @@ EMBED: Final = KeyRules(
     references=GENERATE.references,
     headers=_HEADERS,
     form_query=_FORM_QUERY,
+    whole=re.compile(rb'"values"\s*:\s*\['),
 )
 
 _BY_VERB: Final[dict[str, KeyRules]] = {

@@ -29,8 +29,13 @@ _OWN_TOOLS: Final = frozenset({"function", "custom"})
 _WHOLE: Final = re.compile(rb'"finish_reason"\s*:\s*"')
 _FLAWED: Final = re.compile(
     rb'"finish_reason"\s*:\s*"(?!(?:stop|tool_calls|function_call|eos)")'
-    rb'|"refusal"\s*:\s*"[^"]|"(?:filtered|flagged)"\s*:\s*true|"error"\s*:\s*[{"]'
+    rb'|"refusal"\s*:\s*"[^"]|"(?:filtered|flagged)"\s*:\s*true|"error"\s*:\s*[{"]|"object"\s*:\s*"error"'
+    rb"|(?:\A|[\r\n])event: ?error"
 )
+
+_UNFINISHED: Final = re.compile(rb'"finish_reason"\s*:\s*null')
+#: What stands at the end of a stream that nothing cut.
+_ENDING: Final = b"data: [DONE]"
 
 #: Fields that have the web searched, with OpenAI and with other sellers of its dialect.
 _SEARCHES: Final[dict[str, Ground]] = dict.fromkeys(
@@ -95,6 +100,8 @@ CHAT: Final = KeyRules(
     headers=_HEADERS,
     whole=_WHOLE,
     flawed=_FLAWED,
+    ending=_ENDING,
+    unfinished=_UNFINISHED,
 )
 
 COMPLETIONS: Final = KeyRules(
@@ -116,6 +123,8 @@ COMPLETIONS: Final = KeyRules(
     headers=_HEADERS,
     whole=_WHOLE,
     flawed=_FLAWED,
+    ending=_ENDING,
+    unfinished=_UNFINISHED,
 )
 
 #: What makes one response depend on another, or on what is kept at the provider.
@@ -190,6 +199,7 @@ COUNT: Final = KeyRules(
     references=RESPONSES.references,
     referring_turns=RESPONSES.referring_turns,
     headers=_HEADERS,
+    whole=re.compile(rb'"input_tokens"\s*:\s*\d'),
 )
 
 EMBEDDINGS: Final = KeyRules(
@@ -202,6 +212,7 @@ EMBEDDINGS: Final = KeyRules(
     texts=(("input",),),
     users=_USERS,
     headers=_HEADERS,
+    whole=re.compile(rb'"embedding"\s*:\s*["\[]'),
 )
 
 MODERATIONS: Final = KeyRules(
@@ -212,6 +223,7 @@ MODERATIONS: Final = KeyRules(
     texts=(("input",),),
     references=(("image_url", "url"),),
     headers=_HEADERS,
+    whole=re.compile(rb'"results"\s*:\s*\['),
 )
 
 #: Judgements of texts, as servers of open models and sellers of ranking offer them beside OpenAI's own calls.
@@ -233,6 +245,7 @@ IMAGES: Final = KeyRules(
     users=_USERS,
     headers=_HEADERS,
     flawed=re.compile(rb'"url"\s*:\s*"http'),  # a link that ends within the hour
+    whole=re.compile(rb'"data"\s*:\s*\[|"type"\s*:\s*"image_generation\.completed"'),
 )
 
 SPEECH: Final = KeyRules(
@@ -242,6 +255,7 @@ SPEECH: Final = KeyRules(
     ignored=frozenset({"model"}),
     defaults={"speed": (None, 1)},
     headers=_HEADERS,
+    json=False,
 )
 
 #: By the end of the path, longest first: `/chat/completions` is one of `/completions` too.

@@ -29,6 +29,8 @@ Text = Callable[[str], str]
 _UNSAID: Final[tuple[Any, ...]] = (None, False, "", [])
 #: Whole numbers below this have one spelling as a double.
 _EXACT: Final = 2.0**53
+#: Bytes in which an answer shows how it begins and ends.
+_START: Final = 64
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
 
 
@@ -107,6 +109,12 @@ class KeyRules:
     #: looked for in JSON and in events alike; within a string of JSON no quotation mark stands alone.
     whole: re.Pattern[bytes] | None = None
     flawed: re.Pattern[bytes] | None = None
+    #: What the events of a whole answer end with, empty where nothing does.
+    ending: bytes = b""
+    #: What stands in no whole answer of one object, though it does in parts of a stream.
+    unfinished: re.Pattern[bytes] | None = None
+    #: Whether an answer is JSON, or events of it.
+    json: bool = True
     #: All fields that are left out, and the names of `headers` as they are looked up.
     dropped: frozenset[str] = field(init=False, default=frozenset())
     header_names: tuple[bytes, ...] = field(init=False, default=())
@@ -118,6 +126,11 @@ class KeyRules:
     def keeps(self, answer: bytes) -> bool:
         """Say whether an answer, as it went to a caller of this dialect, is whole and without a flaw."""
         if self.flawed is not None and self.flawed.search(answer) is not None:
+            return False
+        if answer[:_START].lstrip()[:1] in (b"{", b"["):
+            if self.unfinished is not None and self.unfinished.search(answer) is not None:
+                return False
+        elif self.ending and not answer[-_START:].rstrip().endswith(self.ending):
             return False
         return self.whole is None or self.whole.search(answer) is not None
 

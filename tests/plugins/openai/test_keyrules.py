@@ -8,7 +8,16 @@ import pytest
 
 from llmproxy.plugin import KeyRules, Reading
 from llmproxy_openai.faces import OpenAIClient
-from llmproxy_openai.keyrules import CHAT, COMPLETIONS, EMBEDDINGS, IMAGES, RESPONSES, rules_of
+from llmproxy_openai.keyrules import (
+    CHAT,
+    COMPLETIONS,
+    COUNT,
+    EMBEDDINGS,
+    IMAGES,
+    MODERATIONS,
+    RESPONSES,
+    rules_of,
+)
 
 HI = [{"role": "user", "content": "hi"}]
 
@@ -153,7 +162,27 @@ def test_a_raw_prompt_is_compared_to_the_character() -> None:
     ("rules", "answer", "good"),
     [
         (CHAT, b'{"choices":[{"finish_reason":"stop"}]}', True),
-        (CHAT, b'data: {"choices":[{"finish_reason": "tool_calls"}]}\n\n', True),
+        (CHAT, b'data: {"choices":[{"finish_reason": "tool_calls"}]}\n\ndata: [DONE]\n\n', True),
+        (CHAT, b'data: {"choices":[{"finish_reason": "tool_calls"}]}\n\n', False),
+        (
+            CHAT,
+            b"""data: {"choices":[{"finish_reason":null}]}\n\ndata: {"finish_reason":"stop"}\n\ndata: [DONE]""",
+            True,
+        ),
+        (CHAT, b'{"choices":[{"finish_reason":"stop"},{"finish_reason":null}]}', False),
+        (
+            CHAT,
+            b'data: {"choices":[{"finish_reason":"stop"}]}\n\nevent: error\ndata: {}\n\ndata: [DONE]\n\n',
+            False,
+        ),
+        (EMBEDDINGS, b'{"data":[{"embedding":[0.1]}]}', True),
+        (EMBEDDINGS, b'{"data":[{"embedding":"AACA"}]}', True),
+        (EMBEDDINGS, b'{"error":{"message":"x"}}', False),
+        (EMBEDDINGS, b'{"detail":"overloaded"}', False),
+        (MODERATIONS, b'{"results":[{"flagged":true}]}', True),
+        (MODERATIONS, b'{"message":"overloaded"}', False),
+        (COUNT, b'{"input_tokens":3}', True),
+        (COUNT, b'{"message":"overloaded"}', False),
         (CHAT, b'{"choices":[{"finish_reason":"stop"},{"finish_reason":"length"}]}', False),
         (CHAT, b'{"choices":[{"finish_reason":"content_filter"}]}', False),
         (CHAT, b'{"choices":[{"finish_reason":null}]}', False),
