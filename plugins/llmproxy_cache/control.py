@@ -50,7 +50,7 @@ def control_of(headers: Headers, allowed: frozenset[str]) -> Control:
     if _STANDARD not in index and FIELD not in index:
         return NOTHING
     standard = ",".join(headers.get_all("cache-control")) if _STANDARD in index else ""
-    own = index[FIELD].decode("latin-1") if FIELD in index else ""
+    own = ",".join(headers.get_all("x-llmproxy-cache")) if FIELD in index else ""
     read = _known if len(standard) + len(own) <= _LONGEST else _read
     return read(standard, own, allowed)
 

@@ -17,6 +17,7 @@ import orjson
 from llmproxy.plugin import Endpoint, Exchange, Form, KeyRules, Reading, key_rules_of, store_key
 from llmproxy_cache.crossing import crossed
 from llmproxy_cache.determinism import Facts
+from llmproxy_cache.longnumbers import long_numbers
 from llmproxy_cache.normalise import Normaliser
 
 #: Raised whenever the same request gives another digest.
@@ -88,6 +89,8 @@ class KeyMaker:
     ) -> None:
         self._normaliser = normaliser
         self._ignore = tuple(ignore)
+        #: Names the reading of a body: what another one kept is another's answer.
+        self._reading = "\0".join([normaliser.version, *sorted(self._ignore)])
         self._headers = tuple(name.lower().encode() for name in headers)
         self._across = across
         self._huge = huge
@@ -107,7 +110,7 @@ class KeyMaker:
         rules = key_rules_of(exchange)
         fields = self.fields(exchange, rules)
         name = (
-            body if len(body) <= _SMALL else blake2b(body).digest(),
+            body if len(body) <= _SMALL else blake2b(body).hexdigest(),  # text, which no body is
             exchange.request.target,
             exchange.model,
             _places(exchange.endpoints),
@@ -127,8 +130,12 @@ class KeyMaker:
 
     def fields(self, exchange: Exchange, rules: KeyRules | None) -> tuple[bytes | None, ...]:
         """Return the values of the header fields that count."""
-        index = exchange.request.headers.index
-        return tuple([index.get(name) for name in self._names(rules)])
+        headers, names = exchange.request.headers, self._names(rules)
+        if len(headers.index) == len(headers.raw):
+            return tuple([headers.index.get(name) for name in names])
+        # Something stands there twice; two lines of one list are one list (RFC 9110 §5.3).
+        said = [[value for name, value in headers.raw if name.lower() == each] for each in names]
+        return tuple([b", ".join(values) if values else None for values in said])
 
     def head(
         self,
@@ -144,19 +151,23 @@ class KeyMaker:
         names = ["format", "normalisation", "model", "upstream model", "upstreams"]
         values = [
             FORMAT,
-            self._normaliser.version,
+            self._reading,
             exchange.model or "",
             "" if first is None else first.model or exchange.model or "",
             _upstreams(exchange.endpoints),
         ]
+        query = _query(request.query, rules)
         if not crossing:
             names += ["dialect", "call", "path", "query"]
             values += [
                 "" if face is None else face.wire,
                 "" if rules is None else rules.kind,
                 _path(request.path, rules),
-                _query(request.query, rules),
+                query,
             ]
+        elif query:
+            names.append("query")
+            values.append(f"query: {query}")
         if rules is None:
             names.append("content type")
             values.append(request.headers.get("content-type") or "")
@@ -202,11 +213,11 @@ class KeyMaker:
         canonical = crossed(exchange, body, self._normaliser.text) if self._across else None
         if canonical is None and len(body) <= self._huge:
             digest = self._begun(exchange, rules, fields)
-            digest.update(_dumped(reading.counted))
+            digest.update(_dumped(reading.counted) + long_numbers(body))
             return digest.digest()
         head = self.head(exchange, rules, fields, crossing=canonical is not None).values
         if canonical is not None:
-            return _digest((*head, "crossing"), canonical)
+            return _digest((*head, "crossing"), canonical + long_numbers(body))
         return _digest((*head, "huge"), body)
 
     def _begun(self, exchange: Exchange, rules: KeyRules, fields: tuple[bytes | None, ...]) -> blake2b:

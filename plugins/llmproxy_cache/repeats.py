@@ -41,6 +41,8 @@ class Repeats:
     def find(self, exchange: Exchange, body: bytes) -> Repeat | None:
         """Return what was found out of the same request, going to the same places."""
         request = exchange.request
+        if len(request.headers.index) != len(request.headers.raw):
+            return None  # of a field that stands there twice only the last value is at hand
         known = self._known.get(
             (
                 body,
@@ -56,7 +58,8 @@ class Repeats:
 
     def remember(self, exchange: Exchange, body: bytes, key: bytes, form: Form | None) -> None:
         """Remember a request that said nothing to the cache."""
-        if len(body) > _SMALL:
+        headers = exchange.request.headers
+        if len(body) > _SMALL or len(headers.index) != len(headers.raw):
             return
         rules = key_rules_of(exchange)
         names = () if rules is None else rules.header_names

@@ -87,3 +87,9 @@ def test_whatever_comes_is_read_or_refused(value: str) -> None:
         return
 
     assert isinstance(control, Control)
+
+
+def test_two_fields_of_our_own_are_both_obeyed() -> None:
+    headers = Headers([(b"x-llmproxy-cache", b"bypass"), (b"X-LLMProxy-Cache", b"ttl=10m")])
+
+    assert control_of(headers, ALL) == Control(bypass=True, ttl=600)

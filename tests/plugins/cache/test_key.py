@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Iterator
+from hashlib import blake2b
 from typing import Any
 from unicodedata import normalize
 from urllib.parse import urlsplit
@@ -407,3 +408,37 @@ def test_recorded_requests_have_the_same_key_in_any_order_and_spacing() -> None:
         other = orjson.dumps(turned(orjson.loads(body)), option=orjson.OPT_INDENT_2)
 
         assert maker.keyed(exchange, other).digest == maker.keyed(exchange, body).digest
+
+
+def test_a_field_that_stands_there_twice_counts_with_both_values(asked: Any) -> None:
+    def key(*values: str) -> bytes:
+        exchange = asked({"messages": []})
+        for value in values:
+            exchange.request.headers.add("openai-beta", value)
+        return KeyMaker(Normaliser(Normalisation())).keyed(exchange, b'{"messages":[]}').digest
+
+    assert key("a", "b") != key("b")
+    assert key("a", "b") == key("b", "a") == key("a, b")
+
+
+def test_what_a_route_passes_over_is_part_of_how_it_reads(digest: Any) -> None:
+    one, other = (KeyMaker(Normaliser(Normalisation()), ignore=names) for names in ((), ("customer",)))
+
+    assert digest({"messages": []}, maker=one) != digest({"messages": []}, maker=other)
+
+
+def test_a_query_counts_across_dialects_too(digest: Any) -> None:
+    body = {"model": "m", "messages": [{"role": "user", "content": "hi"}]}
+    maker = KeyMaker(Normaliser(Normalisation()), across=True)
+    keys = {digest(body, f"/v1/chat/completions{query}", maker=maker) for query in ("", "?a=1", "?a=2")}
+
+    assert len(keys) == 3
+
+
+def test_a_body_is_never_taken_for_the_digest_of_another(asked: Any) -> None:
+    maker, large = KeyMaker(Normaliser(Normalisation())), b'{"messages":[],"x":"%b"}' % (b"x" * 2000)
+    maker.keyed(asked(large), large)
+
+    for name in (blake2b(large).digest(), blake2b(large).hexdigest().encode()):
+        with pytest.raises(Unreadable):
+            maker.keyed(asked(large), name)

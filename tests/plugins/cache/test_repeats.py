@@ -108,3 +108,12 @@ def test_a_bounded_number_is_remembered() -> None:
         repeats.remember(exchange(), b"%d" % number, b"key", FORM)
 
     assert sum(repeats.find(exchange(), b"%d" % number) is not None for number in range(3000)) <= 1024
+
+
+def test_a_field_that_stands_there_twice_is_not_told_by_its_last_value() -> None:
+    twice = exchange(headers=((b"openai-beta", b"0"), *ASKED["headers"]))
+    repeats = remembered()
+    repeats.remember(twice, b"[]", b"other key", FORM)
+
+    assert repeats.find(twice, b"{}") is None
+    assert repeats.find(exchange(), b"[]") is None
