@@ -26,6 +26,7 @@ from llmproxy_cache.serving import Serving, spelled
 
 if TYPE_CHECKING:
     from llmproxy.plugin import CacheSpace, Runtime
+    from llmproxy_cache.insight import Insights
     from llmproxy_cache.policy import Policy
 
 #: Answers that are made anew behind their callers' backs at one time.
@@ -46,6 +47,7 @@ class Cache:
         meters: CacheMeters,
         finding: Finding,
         serving: Serving,
+        insights: Insights,
         name: bytes,
     ) -> None:
         self._runtime = runtime
@@ -55,6 +57,7 @@ class Cache:
         self._meters = meters
         self._finding = finding
         self._serving = serving
+        self._insights = insights
         self._name = name
         self._refreshing: set[bytes] = set()
 
@@ -135,7 +138,13 @@ class Cache:
 
     def _filling(self, exchange: Exchange, plan: Plan, call_next: CallNext) -> Filling:
         return Filling(
-            plan, exchange, call_next, runtime=self._runtime, space=self._space, meters=self._meters
+            plan,
+            exchange,
+            call_next,
+            runtime=self._runtime,
+            space=self._space,
+            meters=self._meters,
+            stored=self._insights.stored,
         )
 
     async def _recheck(self, exchange: Exchange, plan: Plan) -> Reply | None:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Awaitable
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
@@ -45,6 +45,7 @@ class Filling:
         "_runtime",
         "_served",
         "_space",
+        "_stored",
         "_tags",
         "tenant",
     )
@@ -58,6 +59,7 @@ class Filling:
         runtime: Runtime,
         space: CacheSpace,
         meters: CacheMeters,
+        stored: Callable[[Exchange, Plan], None],
     ) -> None:
         self._plan = plan
         self._exchange = exchange
@@ -65,6 +67,7 @@ class Filling:
         self._runtime = runtime
         self._space = space
         self._meters = meters
+        self._stored = stored
         self._pace: Pace | None = None
         #: The form of what came.
         self._served: Form | None = None
@@ -121,6 +124,7 @@ class Filling:
         entry = self._entry(whole)
         keep_for = plan.lifetime + max(terms.stale_while_revalidate, terms.stale_if_error)
         kept = await self._space.put(plan.key, entry, keep_for)
+        self._stored(self._exchange, plan)
         if fate is not None:
             await fate.stored(self._space, plan.key, entry, keep_for, kept=kept)
 

@@ -10,7 +10,9 @@ from llmproxy.plugin import (
     CallNext,
     Exchange,
     Flights,
+    Insight,
     Plugin,
+    Recents,
     Reply,
     Runtime,
     UpstreamRequest,
@@ -21,6 +23,7 @@ from llmproxy_cache.config import CacheConfig, CacheRoute
 from llmproxy_cache.control import FIELD
 from llmproxy_cache.finding import Finding
 from llmproxy_cache.foreseeing import foresee
+from llmproxy_cache.insight import Insights
 from llmproxy_cache.looking import Looking
 from llmproxy_cache.policy import Policy
 from llmproxy_cache.serving import Serving
@@ -34,6 +37,7 @@ class CachePlugin(Plugin[CacheConfig]):
     after = ("access",)
 
     _cache: Cache
+    _insights: Insights
     _looking: Looking
     _runtime: Runtime
 
@@ -46,12 +50,17 @@ class CachePlugin(Plugin[CacheConfig]):
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
         """Hold the store's space and the flights."""
         self._runtime = runtime
-        async with runtime.cache_space(self.config.store) as space, Flights.of(runtime, self.name) as flights:
+        async with (
+            runtime.cache_space(self.config.store) as space,
+            Flights.of(runtime, self.name) as flights,
+            Recents.of(runtime) as recents,
+        ):
             meters = CacheMeters(runtime.metrics, self.name)
             label, finding = self.config.name.encode(), Finding(space)
             serving = Serving(runtime, space, finding, meters, label)
             self._looking = Looking(finding, serving, runtime.clock)
-            self._cache = Cache(runtime, space, flights, meters, finding, serving, label)
+            self._insights = Insights(space, recents, runtime.clock)
+            self._cache = Cache(runtime, space, flights, meters, finding, serving, self._insights, label)
             runtime.spawn(runtime.tariff.load(), name="tariff")
             if self.config.warm_on_start:
                 runtime.warm_on_start(self.config.warm_on_start, within=self.config.warm_within)
@@ -84,6 +93,10 @@ class CachePlugin(Plugin[CacheConfig]):
         """Say which terms hold on the route and why, and what the answer's key is made of."""
         policy = Policy(exchange.route.name, exchange.options(self), lambda _: None)
         return list(foresee(policy, exchange, body))
+
+    async def look_into(self, exchange: Exchange) -> Insight:
+        """Say what is stored for a request, and where there is nothing, which part of its key differs from others."""
+        return await self._insights.look_into(self._policy_of(exchange), exchange)
 
     def _policy_of(self, exchange: Exchange) -> Policy:
         name = exchange.route.name

@@ -87,12 +87,10 @@ class Policy:
     def _key_within(self, caller: Caller, keyed: Keyed, scopes: tuple[Scope, ...]) -> bytes | str:
         if scopes in (("tenant",), ("public",)):
             return final_key(caller.tenant, self.route, keyed.digest, scopes[0])
-        sharers = []
-        for scope in scopes:
-            sharer = _sharer(caller, keyed.facts, scope)
+        sharers = sharers_of(caller, keyed.facts, scopes)
+        for scope, sharer in zip(scopes, sharers, strict=True):
             if not sharer:
                 return f"no-{scope}"
-            sharers.append(sharer)
         told = orjson.dumps(sharers).decode()
         return final_key(caller.tenant, self.route, keyed.digest, "+".join(scopes), told)
 
@@ -110,6 +108,11 @@ def _listed(value: object) -> str:
     if isinstance(value, tuple):
         return ", ".join(map(str, value)) or "nothing"
     return str(value) if not isinstance(value, bool) else "yes" if value else "no"
+
+
+def sharers_of(caller: Caller, facts: Facts, scopes: tuple[Scope, ...]) -> list[str]:
+    """Return who shares an answer, scope by scope; empty where a caller names nobody."""
+    return [_sharer(caller, facts, scope) for scope in scopes]
 
 
 def _sharer(caller: Caller, facts: Facts, scope: Scope) -> str:

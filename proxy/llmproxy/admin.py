@@ -251,6 +251,7 @@ class AdminServer:
             _Entry(Match(path="/reload", methods=("POST",)), self._reload, "reload"),
             _entry("/cache/stats", self._cache_stats, "read"),
             _Entry(Match(path="/cache/purge", methods=("POST",)), self._desk.purge, "purge"),
+            _Entry(Match(path="/cache/explain", methods=("POST",)), self._desk.explain, "read"),
             _Entry(Match(path="/cache/warm", methods=("POST",)), self._desk.warm, "warm"),
         ]
 

@@ -240,7 +240,9 @@ def purge(path: Path | None, admin: str | None, token_env: str | None, **what: A
     "--concurrency", type=click.IntRange(1, 256), default=4, show_default=True, help="Requests at a time."
 )
 @click.option("--rate", type=float, default=0.0, metavar="NUMBER", help="Requests a second at most.")
-@click.option("--within", default="60s", show_default=True, metavar="TIME", help="The time that each may take.")
+@click.option(
+    "--within", default="60s", show_default=True, metavar="TIME", help="The time that each may take."
+)
 @_config
 @_admin
 @_token_env
@@ -260,6 +262,34 @@ def warm(file: Path, path: Path | None, admin: str | None, token_env: str | None
         click.echo(line, err=True)
     click.echo(ends.summary)
     raise click.exceptions.Exit(ends.code)
+
+
+@cache.command("explain")
+@click.argument("request", metavar="REQUEST")
+@click.option(
+    "-X", "--request", "method", metavar="METHOD", help="The method: GET, or POST where there is a body."
+)
+@click.option(
+    "-H", "--header", "headers", multiple=True, metavar="HEADER", help="A header field, 'Name: value'."
+)
+@click.option("-d", "--data", metavar="DATA", help="The body, or @FILE.")
+@click.option("--tenant", metavar="NAME", help="For whom, where the request's own credentials do not say it.")
+@click.option("--key", metavar="NAME", help="The name of the tenant's key.")
+@_config
+@_admin
+@_token_env
+@_json
+def explain_cache(path: Path | None, admin: str | None, token_env: str | None, **asked: Any) -> None:
+    """Say why a request is a hit or a miss: which terms hold and why, the key's parts, what is stored.
+
+    REQUEST is a file as `llmproxy explain` or `llmproxy cache warm` take it, or a path or URL with curl's options.
+    On a miss the first part is named that differs from the nearest key of the same tenant. No upstream is called, and
+    no text of a request is shown.
+    """
+    from llmproxy.commands.cache import gateway
+    from llmproxy.commands.cache_explain import explain as run
+
+    click.echo(run(gateway(path, admin, token_env), **asked))
 
 
 @cache.command()

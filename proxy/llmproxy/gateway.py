@@ -196,9 +196,7 @@ class Generation:
         Raises:
             GatewayError: no route is the request's.
         """
-        headers, scheme = request.headers, "http" if parent is None else parent.request.scheme
-        host = headers.get("host") or ""
-        asked = ClientRequest(request.method, request.target, headers, scheme, host, listener="child")
+        asked = _asked(request, "http" if parent is None else parent.request.scheme)
         exchange = _child(asked, self.match(asked), parent, self.process.clock.now())
         exchange.upload = request.body
         return exchange
@@ -219,6 +217,14 @@ class Generation:
         else:
             await self._ended(exchange)
         return reply
+
+    async def rehearse(self, exchange: Exchange) -> Reply | None:
+        """Run a child exchange as far as the caches would be asked; see `Pipeline.rehearse`."""
+        self.active += 1
+        try:
+            return await exchange.route.pipeline.rehearse(exchange)
+        finally:
+            await self._ended(exchange)
 
     async def _ended(self, exchange: Exchange) -> None:
         try:
@@ -250,6 +256,11 @@ class Generation:
             await self._stack.aclose()
         except Exception as fault:  # a plugin's clean-up must not keep the others from theirs
             _log.error("generation_stop_failed", exc_info=fault)
+
+
+def _asked(request: ChildRequest, scheme: str) -> ClientRequest:
+    host = request.headers.get("host") or ""
+    return ClientRequest(request.method, request.target, request.headers, scheme, host, listener="child")
 
 
 def _child(asked: ClientRequest, match: Match[Route], parent: Exchange | None, started: float) -> Exchange:

@@ -112,6 +112,21 @@ class Pipeline:
             self._replies.keep(exchange, reply, store=True)
         return await self._replies.respond(exchange, reply, len(self.plugins))
 
+    async def rehearse(self, exchange: Exchange) -> Reply | None:
+        """Go as far as the caches would be asked, and no further; return the reply that would have come before.
+
+        Raises:
+            GatewayError: what the caller would be told.
+        """
+        for step in self._pre_route:
+            reply: Reply | None = await step.call(exchange)
+            if reply is not None:
+                return reply
+        if self.route.models is not None:
+            await exchange.body()
+        _resolve(self.route, exchange)
+        return None
+
     async def _look_up(self, exchange: Exchange) -> Reply | None:
         for step in self._lookup:
             try:

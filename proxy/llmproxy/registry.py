@@ -17,6 +17,7 @@ from llmproxy.errors import ConfigError, StartError
 from llmproxy.hooks import ASYNC_HOOKS, HOOKS, PROJECT, Hooks
 
 if TYPE_CHECKING:
+    from llmproxy.caching.insight import Insight
     from llmproxy.dialects import ClientFace, UpstreamFace
     from llmproxy.exchange import Endpoint, Exchange
     from llmproxy.messages import ClientRequest, Reply
@@ -68,6 +69,13 @@ class Plugin(Generic[C], _Interface):
         The exchange's model and endpoints are known, `body` is the caller's. No text of the request belongs here.
         """
         return ()
+
+    async def look_into(self, exchange: Exchange) -> Insight | None:
+        """Return what a cache makes of a request and has stored for it; None where this plugin is no cache.
+
+        The gateway runs; the exchange has been through `pre_route`, and is not answered. No text of it belongs here.
+        """
+        return None
 
     def __repr__(self) -> str:
         return f"<plugin {self.name!r}>"

@@ -148,6 +148,9 @@ class Gate(Protocol):
     async def run(self, exchange: Exchange) -> Reply:
         """Run one that was made."""
 
+    async def rehearse(self, exchange: Exchange) -> Reply | None:
+        """Run one as far as the caches would be asked."""
+
     @property
     def embedders(self) -> dict[str, Embedder]:
         """The registered embedders."""

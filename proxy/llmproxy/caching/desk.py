@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncIterator, Callable, Iterable
 from contextlib import aclosing
 from math import isfinite
@@ -13,13 +14,14 @@ import orjson
 from llmproxy.body import Body
 from llmproxy.caching.purges import read_order
 from llmproxy.caching.statistics import statistics
-from llmproxy.caching.warmfile import Line, read_lines
-from llmproxy.caching.warming import Children, Pace, Warming
+from llmproxy.caching.warmfile import BadLine, Line, read_lines, read_wanted
+from llmproxy.caching.warming import Children, Pace, Warming, child_of
 from llmproxy.errors import BadRequest
 from llmproxy.messages import Headers, Reply
 from llmproxy.units import parse_duration
 
 if TYPE_CHECKING:
+    from llmproxy.exchange import Exchange
     from llmproxy.registry import AdminRequest
     from llmproxy.runtime import Process
 
@@ -27,6 +29,8 @@ if TYPE_CHECKING:
 MOST_AT_ONCE: Final = 256
 MOST_A_SECOND: Final = 10_000.0
 LONGEST: Final = 600.0
+#: Seconds that an explanation may take.
+_PATIENCE: Final = 30.0
 
 
 class CacheDesk:
@@ -52,6 +56,43 @@ class CacheDesk:
         return Reply(
             200, Headers([(b"Content-Type", b"application/x-ndjson")]), Body.pumped(_told(warming, lines))
         )
+
+    async def explain(self, request: AdminRequest) -> Reply:
+        """Say what the caches of its route make of the request in the body, written as a line of a warm file.
+
+        Raises:
+            BadRequest: the body is no request.
+            GatewayError: what the request would be told before any cache is asked.
+        """
+        try:
+            wanted = read_wanted(request.body)
+        except BadLine as fault:
+            raise BadRequest("bad_request_line", f"The request cannot be read: {fault}.") from None
+        children = self._serving()
+        started = self._process.clock.now()
+        child = child_of(children, wanted, "explain", started=started, within=_PATIENCE)
+        async with asyncio.timeout(_PATIENCE):
+            told = await _explained(children, child)
+        return Reply.json(told)
+
+
+async def _explained(children: Children, child: Exchange) -> dict[str, Any]:
+    child.outcome.result, child.outcome.answered_by = "answered", "explain"
+    reply = await children.rehearse(child)
+    told: dict[str, Any] = {
+        "route": child.route.name,
+        "tenant": child.caller.tenant,
+        "model": child.model,
+        "caches": {},
+    }
+    if reply is not None:
+        told["answered"] = f"by plugin, before any cache: {reply.status}"
+        return told
+    for plugin in child.route.pipeline.plugins:
+        insight = await plugin.look_into(child)
+        if insight is not None:
+            told["caches"][plugin.name] = insight.tree
+    return told
 
 
 async def _told(warming: Warming, lines: Iterable[Line]) -> AsyncIterator[bytes]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from typing import TYPE_CHECKING
 
 import msgspec
@@ -37,9 +38,10 @@ class Handing:
 
     def __init__(self, name: str, store: LocalStore, bus: Bus) -> None:
         self._topic = f"cache-entry:{name}"
+        self._asking = f"cache-look:{name}"
         self._store = store
         self._bus = bus
-        self._leave = bus.answer(self._topic, self._take)
+        self._leave = [bus.answer(self._topic, self._take), bus.answer(self._asking, self._look)]
 
     async def give(self, key: bytes, entry: Entry, ttl: float) -> bool:
         """Give every other worker an entry; return whether all have it who answer.
@@ -52,6 +54,19 @@ class Handing:
         told = await self._bus.ask(self._topic, _encode(_Handed(key, value, ttl)), timeout=_PATIENCE)
         return all(answer == b"1" for answer in told.payloads.values())
 
+    async def find(self, key: bytes) -> list[Entry]:
+        """Return what the other workers have under a key, purged or not."""
+        told = await self._bus.ask(self._asking, key)
+        found = []
+        for value in told.payloads.values():
+            with suppress(BadEntry):
+                found.append(Entry.unpack(value, key))
+        return found
+
+    def _look(self, key: bytes, asker: Peer) -> bytes:
+        value = self._store.get_nowait(key)
+        return b"" if value is None or len(value) > MAX_PAYLOAD else value
+
     def _take(self, payload: bytes, giver: Peer) -> bytes:
         handed = _decoder.decode(payload)
         try:
@@ -62,4 +77,5 @@ class Handing:
 
     def close(self) -> None:
         """Take no more."""
-        self._leave()
+        for leave in self._leave:
+            leave()

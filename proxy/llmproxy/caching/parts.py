@@ -38,8 +38,8 @@ class Difference(NamedTuple):
 
 
 def part_of(name: str, value: Any, salt: str) -> Part:
-    """Return a part; a number, a switch or nothing is shown as it is, of anything else a digest."""
-    if value is None or isinstance(value, int | float):
+    """Return a part; a number, a switch or what is empty is shown as it is, of anything else a digest."""
+    if value is None or value == "" or isinstance(value, int | float):
         return Part(name, digest_of(salt, value), orjson.dumps(value).decode())
     data = orjson.dumps(value, option=orjson.OPT_SORT_KEYS)
     loose = _BLANKS.sub(b"", data).lower()

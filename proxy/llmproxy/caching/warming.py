@@ -73,6 +73,9 @@ class Children(Protocol):
     async def run(self, exchange: Exchange) -> Reply:
         """Run it to its reply."""
 
+    async def rehearse(self, exchange: Exchange) -> Reply | None:
+        """Run it as far as the caches would be asked."""
+
 
 class Warming:
     """Warms by whatever generation `serving` gives when a request's turn comes."""
@@ -135,7 +138,9 @@ class Warming:
 
     async def _asked(self, number: int, wanted: Wanted) -> tuple[Outcome, str]:
         children, fate = self._serving(), Fate()
-        child = self._child(children, number, wanted)
+        child = child_of(
+            children, wanted, f"warm{number}", started=self._clock.now(), within=self._pace.within
+        )
         child.state[FATE] = fate
         child.pinned = wanted.pinned
         reply = await children.run(child)
@@ -147,14 +152,19 @@ class Warming:
             return "failed", f"{reply.status} {code}".rstrip()
         return await _by_status(reply, fate)
 
-    def _child(self, children: Children, number: int, wanted: Wanted) -> Exchange:
-        headers, host = wanted.headers, wanted.headers.get("host") or ""
-        asked = ClientRequest(wanted.method, wanted.target, headers, wanted.scheme, host, listener="warming")
-        route = children.match(asked).route
-        order = Exchange(asked, route, f"warm{number}", self._clock.now())
-        order.caller = wanted.caller
-        order.deadline = order.started + self._pace.within
-        return children.child(ChildRequest(wanted.method, wanted.target, headers, wanted.body), order)
+
+def child_of(children: Children, wanted: Wanted, name: str, *, started: float, within: float) -> Exchange:
+    """Make the exchange of a request that somebody wants, for the caller that is named with it.
+
+    Raises:
+        GatewayError: no route is the request's.
+    """
+    headers, host = wanted.headers, wanted.headers.get("host") or ""
+    asked = ClientRequest(wanted.method, wanted.target, headers, wanted.scheme, host, listener="admin")
+    order = Exchange(asked, children.match(asked).route, name, started)
+    order.caller = wanted.caller
+    order.deadline = started + within
+    return children.child(ChildRequest(wanted.method, wanted.target, headers, wanted.body), order)
 
 
 async def warm_from(children: Children, file: Path, clock: Clock, log: Any) -> None:

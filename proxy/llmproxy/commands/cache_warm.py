@@ -30,7 +30,9 @@ class Ends:
     def summary(self) -> str:
         """All of it in a line."""
         counted = [name for name in _ORDER if self.counts.get(name)]
-        return ", ".join(f"{self.counts[name]} {_WORDS.get(name, name)}" for name in counted) or "nothing to do"
+        return (
+            ", ".join(f"{self.counts[name]} {_WORDS.get(name, name)}" for name in counted) or "nothing to do"
+        )
 
     @property
     def code(self) -> ExitCode:

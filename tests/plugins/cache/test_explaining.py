@@ -8,8 +8,8 @@ import orjson
 import pytest
 from tests.plugins.cache.conftest import Asked
 
-from llmproxy.plugin import Caller
-from llmproxy_cache.explaining import Part, differences, nearest, parts_of
+from llmproxy.plugin import Caller, Part, differences, nearest
+from llmproxy_cache.explaining import parts_of
 from llmproxy_cache.key import KeyMaker
 from llmproxy_cache.normalise import Normalisation, Normaliser
 
@@ -88,6 +88,13 @@ def test_a_long_conversation_is_told_in_bounds(parts: Any) -> None:
 
     assert len(told) < 100
     assert told[-1].name == "messages[64:]"
+
+
+def test_a_field_that_says_something_by_its_name_is_told_as_a_digest(parts: Any) -> None:
+    told = parts({**CHAT, SECRET: 1, "response_format": {SECRET: 1}})
+
+    assert SECRET not in repr(told)
+    assert sum("#" in part.name for part in told) == 2
 
 
 def test_a_huge_body_is_one_part(parts: Any) -> None:

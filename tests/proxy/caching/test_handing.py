@@ -65,3 +65,13 @@ async def test_nobody_takes_what_is_no_entry(buses: list[Bus]) -> None:
             return b"?" + super().pack(key)
 
     assert not await hands[0].give(KEY, Broken(200, b"", b"", mark=Board().now()), 60)
+
+
+async def test_what_other_workers_have_can_be_looked_at(buses: list[Bus]) -> None:
+    stores = [MemoryStore() for _ in buses]
+    hands = [Handing("main", store, bus) for store, bus in zip(stores, buses, strict=True)]
+    stores[1].set_nowait(KEY, made(b"theirs").pack(KEY))
+    stores[2].set_nowait(KEY, b"no entry")
+
+    assert [bytes(entry.body) for entry in await hands[0].find(KEY)] == [b"theirs"]
+    assert await hands[0].find(b"other") == []

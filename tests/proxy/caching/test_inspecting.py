@@ -6,7 +6,7 @@ import pytest
 
 from llmproxy.caching.board import Board, Verdict, slot_of
 from llmproxy.caching.entry import Entry
-from llmproxy.caching.inspecting import inspect
+from llmproxy.caching.inspecting import inspect_key
 from llmproxy.caching.space import CacheSpace
 from llmproxy.metrics import Metrics
 from llmproxy.stores import StoreAway
@@ -27,14 +27,14 @@ async def keep(space: CacheSpace, body: bytes = b"old") -> None:
 
 
 async def test_nothing_is_found_where_nothing_is(space: CacheSpace) -> None:
-    assert await inspect(space, KEY) is None
+    assert await inspect_key(space, KEY) is None
 
 
 @pytest.mark.parametrize(("soft", "verdict"), [(True, Verdict.SOFT), (False, Verdict.PURGED)])
 async def test_what_was_purged_is_told_as_purged(space: CacheSpace, soft: bool, verdict: Verdict) -> None:
     await keep(space)
     await space.purge([TAG], soft=soft)
-    found = await inspect(space, KEY)
+    found = await inspect_key(space, KEY)
 
     assert found is not None
     assert (found.tier, found.verdict) == ("near", verdict)
@@ -47,7 +47,7 @@ async def test_a_newer_one_behind_a_purged_one_counts(space: CacheSpace) -> None
     await keep(space, b"new")
     assert old is not None
     await space.tiers["near"].set(KEY, old)
-    found = await inspect(space, KEY)
+    found = await inspect_key(space, KEY)
 
     assert found is not None
     assert (found.tier, bytes(found.entry.body)) == ("far", b"new")
@@ -66,4 +66,4 @@ async def test_a_store_that_fails_or_is_damaged_has_nothing(
     await space.tiers["near"].set(KEY, b"no entry")
     monkeypatch.setattr(space.tiers["far"], "get", failing(StoreAway()))
 
-    assert await inspect(space, KEY) is None
+    assert await inspect_key(space, KEY) is None

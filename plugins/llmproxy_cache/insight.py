@@ -1,0 +1,81 @@
+"""Why a request was a hit or a miss, with the store and what was stored lately at hand."""
+
+from __future__ import annotations
+
+from functools import partial
+from typing import TYPE_CHECKING
+
+from llmproxy.plugin import BadEntry, Exchange, Insight, Standing, inspect_key, key_name
+from llmproxy_cache.foreseeing import Weighed, parts_for, weigh
+from llmproxy_cache.kept import read
+from llmproxy_cache.key import Unreadable
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import CacheSpace, Clock, Inspected, Part, Recents
+    from llmproxy_cache.plan import Plan
+    from llmproxy_cache.policy import Policy
+
+
+class Insights:
+    """Explains requests, and remembers what the keys of stored answers were made of."""
+
+    def __init__(self, space: CacheSpace, recents: Recents, clock: Clock) -> None:
+        self._space = space
+        self._recents = recents
+        self._clock = clock
+
+    def stored(self, exchange: Exchange, plan: Plan) -> None:
+        """Remember the key of an answer that was stored."""
+        parts = partial(_parts, exchange, plan)
+        self._recents.remember(exchange.caller.tenant, plan.policy.route, plan.key, parts)
+
+    async def look_into(self, policy: Policy, exchange: Exchange) -> Insight:
+        """Say what the cache makes of a request, and of what is stored for it."""
+        weighed = weigh(policy, exchange, await exchange.body())
+        parts, entry, name = weighed.parts(), None, ""
+        if weighed.key:
+            entry, name = await self._standing(policy, weighed), key_name(weighed.key)
+        near = None
+        if parts and (entry is None or entry.state in {"none", "purged"}):
+            near = await self._recents.nearest(exchange.caller.tenant, policy.route, parts)
+        return Insight(policy.reasons(), weighed.kept, name, parts, entry, near)
+
+    async def _standing(self, policy: Policy, weighed: Weighed) -> Standing:
+        found = None
+        for key in _keys(policy, weighed):
+            found = await inspect_key(self._space, key)
+            if Standing.missing(found) is None:
+                break
+        return Standing.missing(found) or self._judged(policy, weighed, found)
+
+    def _judged(self, policy: Policy, weighed: Weighed, found: Inspected | None) -> Standing:
+        assert found is not None
+        soft = found.verdict != 0
+        try:
+            kept = read(found.entry, soft=soft)
+        except BadEntry:
+            return Standing("none", found.tier, more="what is stored cannot be read")
+        about, age = kept.about, kept.age(self._clock.wall())
+        lifetime = about.lifetime if about.pinned else min(about.lifetime, policy.most)
+        state = "softly purged" if soft else "fresh" if age < lifetime else "stale"
+        form = None if weighed.keyed is None else weighed.keyed.form
+        if state == "fresh" and form is not None and kept.place(form) is None:
+            state = "other form"
+        more = "pinned" if about.pinned else f"answered by {about.upstream}" if about.upstream else ""
+        return Standing(state, found.tier, round(age, 3), lifetime, len(found.entry.body), more)
+
+
+def _keys(policy: Policy, weighed: Weighed) -> list[bytes]:
+    """Return the keys that a look-up may take."""
+    settled = weighed.keyed is None or weighed.keyed.facts.settled
+    if policy.settings.variants == 1 or settled:
+        return [weighed.key]
+    return [b"%bv%d" % (weighed.key, number) for number in range(policy.settings.variants)]
+
+
+def _parts(exchange: Exchange, plan: Plan) -> list[Part]:
+    try:
+        keyed = plan.policy.maker.keyed(exchange, plan.body)
+    except Unreadable:
+        return []
+    return parts_for(plan.policy, exchange, plan.body, keyed, plan.control)
