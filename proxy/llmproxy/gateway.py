@@ -197,9 +197,7 @@ class Generation:
             GatewayError: no route is the request's.
         """
         asked = _asked(request, "http" if parent is None else parent.request.scheme)
-        exchange = _child(asked, self.match(asked), parent, self.process.clock.now())
-        exchange.upload = request.body
-        return exchange
+        return _child(asked, self.match(asked), parent, self.process.clock.now(), request.body)
 
     async def run(self, exchange: Exchange) -> Reply:
         """Run a child exchange through the pipeline to its reply."""
@@ -263,11 +261,14 @@ def _asked(request: ChildRequest, scheme: str) -> ClientRequest:
     return ClientRequest(request.method, request.target, request.headers, scheme, host, listener="child")
 
 
-def _child(asked: ClientRequest, match: Match[Route], parent: Exchange | None, started: float) -> Exchange:
+def _child(
+    asked: ClientRequest, match: Match[Route], parent: Exchange | None, started: float, body: bytes
+) -> Exchange:
     name = f"{parent.id}.{len(parent.attempts)}" if parent else "child"
     exchange = Exchange(asked, match.route, name, started)
     exchange.params = dict(match.params)
     exchange.client_face = match.route.face_of(asked)
+    exchange.upload = body
     exchange.parent = parent
     if parent is not None:
         exchange.caller = parent.caller
