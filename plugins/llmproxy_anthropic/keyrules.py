@@ -61,6 +61,7 @@ MESSAGES: Final = KeyRules(
     },
     hosted=hosted,
     references=(("source", "url"), ("source", "file_id"), ("file_id",)),
+    nested=(("content",), ("source", "content")),
     headers=_HEADERS,
     versions=frozenset({"anthropic-version"}),
     whole=re.compile(rb'"stop_reason"\s*:\s*"'),
@@ -79,6 +80,7 @@ COUNT: Final = KeyRules(
     marks=_MARKS,
     grounds={"mcp_servers": "hosted-tools"},
     references=MESSAGES.references,
+    nested=MESSAGES.nested,
     headers=_HEADERS,
     whole=re.compile(rb'"input_tokens"\s*:\s*\d'),
 )

@@ -29,6 +29,8 @@ Text = Callable[[str], str]
 _UNSAID: Final[tuple[Any, ...]] = (None, False, "", [])
 #: Whole numbers below this have one spelling as a double.
 _EXACT: Final = 2.0**53
+#: Members of a part that is nothing but text.
+_BARE: Final = 2
 #: Bytes in which an answer shows how it begins and ends.
 _START: Final = 64
 _NOTHING: Final[Mapping[str, Any]] = MappingProxyType({})
@@ -43,8 +45,8 @@ class Turns(NamedTuple):
     """Where the conversation stands: a list at `field` whose items hold their text at `content`.
 
     Texts of the roles in `asking` are prompt text, those of others (the model's own, and results of tools) data.
-    `defaults` are members of an item that say no more than their absence. With `lone`, text in the list's place is one
-    turn of that role.
+    `further` are members that hold data in the same way. `defaults` are members of an item that say no more than their
+    absence. With `lone`, text in the list's place is one turn of that role. `references` name what lies elsewhere.
     """
 
     field: str
@@ -52,6 +54,8 @@ class Turns(NamedTuple):
     asking: frozenset[str | None] = frozenset({"user", "system", "developer"})
     defaults: Mapping[str, Any] = _NOTHING
     lone: str = ""
+    further: tuple[str, ...] = ()
+    references: tuple[tuple[str, ...], ...] = ()
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -94,6 +98,8 @@ class KeyRules:
     hosted: Callable[[Any], bool] = no_tool_is_hosted
     #: Where in a part something that lies elsewhere is named; `data:` URLs lie in the request.
     references: tuple[tuple[str, ...], ...] = ()
+    #: Where a part holds further parts.
+    nested: tuple[tuple[str, ...], ...] = (("content",),)
     #: Types of turns that stand for something that lies elsewhere.
     referring_turns: frozenset[str | None] = frozenset()
     #: Request header fields that change the answer (versions, switched-on features), each in lower case with the value
@@ -187,8 +193,9 @@ def _read(rules: KeyRules, body: dict[str, Any], text: Text) -> Reading:
             del counted[name]
         elif type(within) is dict:
             counted[name] = said
-    if type(tools := counted.get("tools")) is list:
-        _read_tools(rules, tools, grounds)
+    if (tools := counted.get("tools")) is not None:
+        # Some servers take one for a list of one.
+        _read_tools(rules, tools if type(tools) is list else [tools], grounds)
     content = _Content(rules, _same if rules.exact else text, grounds)
     for path in rules.texts:
         content.at(counted, path)
@@ -290,6 +297,8 @@ class _Content:
         if type(turns) is str and rules.lone:
             counted[rules.field] = self._text(turns)
             return
+        if type(turns) is dict:
+            self._turn(turns, rules)
         if type(turns) is not list:
             return
         for turn in turns:
@@ -307,17 +316,24 @@ class _Content:
         for name, default in rules.defaults.items():
             if "role" in turn and turn.get(name) == default:
                 del turn[name]
-        if role is None and turn.get("type") in self._rules.referring_turns:
+        kind = turn.get("type")
+        if (kind is not None or role is None) and kind in self._rules.referring_turns:
             self._grounds.add("references")
+        self._refer(turn, rules.references)
         for mark in self._rules.marks:
             turn.pop(mark, None)
         if (content := turn.get(rules.content)) is not None:
             turn[rules.content] = self.one(content, self._text if role in rules.asking else _same)
+        for name in rules.further:
+            if name in turn:
+                turn[name] = self.one(turn[name], _same)
 
     def one(self, content: Any, text: Text) -> Any:
         """Return content in its one form."""
         if type(content) is str:
             return text(content)
+        if type(content) is dict:
+            self._part(content, text)
         if type(content) is not list:
             return content
         for place, part in enumerate(content):
@@ -329,7 +345,7 @@ class _Content:
 
     def _bare(self, part: Any, content: list[Any]) -> Any:
         """Return the text of a part that is nothing else, or the content that it is alone in."""
-        if type(part) is not dict or len(part) != 2 or part.get("type") not in self._rules.text_types:
+        if type(part) is not dict or len(part) != _BARE or part.get("type") not in self._rules.text_types:
             return content
         return text if type(text := part.get("text")) is str else content
 
@@ -339,12 +355,19 @@ class _Content:
             part.pop(mark, None)
         if type(own := part.get("text")) is str and part.get("thought") is not True:
             part["text"] = text(own)
-            return
-        for path in rules.references:
-            if type(place := _value_at(part, path)) is str and place[:5] != "data:":
+            if len(part) == 1 + ("type" in part):
+                return
+        self._refer(part, rules.references)
+        for path in rules.nested:
+            holder = _value_at(part, path[:-1])
+            if type(holder) is dict and path[-1] in holder:
+                holder[path[-1]] = self.one(holder[path[-1]], _same)
+
+    def _refer(self, value: dict[str, Any], references: tuple[tuple[str, ...], ...]) -> None:
+        """Note what a value names that lies elsewhere."""
+        for path in references:
+            if type(place := _value_at(value, path)) is str and place[:5] != "data:":
                 self._grounds.add("references")
-        if "content" in part:
-            part["content"] = self.one(part["content"], _same)
 
 
 def _text_of(turn: Any) -> str | None:

@@ -137,3 +137,10 @@ def test_what_nobody_knows_is_taken_for_hosted() -> None:
 )
 def test_only_what_is_whole_and_without_a_flaw_is_kept(answer: bytes, good: bool) -> None:
     assert MESSAGES.keeps(answer) == good
+
+
+def test_a_picture_within_a_document_is_a_reference_too() -> None:
+    picture = {"type": "image", "source": {"type": "url", "url": "https://a"}}
+    document = {"type": "document", "source": {"type": "content", "content": [picture]}}
+
+    assert read({"messages": [{"role": "user", "content": [document]}]}).grounds == {"references"}

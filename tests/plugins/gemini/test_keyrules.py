@@ -87,3 +87,21 @@ def test_texts_to_embed_are_read_wherever_they_stand() -> None:
 )
 def test_only_what_is_whole_and_without_a_flaw_is_kept(answer: bytes, good: bool) -> None:
     assert GENERATE.keeps(answer) == good
+
+
+@pytest.mark.parametrize(
+    "contents",
+    [
+        {"role": "user", "parts": {"fileData": {"fileUri": "https://a"}}},
+        [{"role": "user", "parts": {"fileData": {"fileUri": "https://a"}}}],
+        [{"parts": [{"fileData": {"file_uri": "https://a"}}]}],
+        [{"parts": [{"text": "", "fileData": {"fileUri": "https://a"}}]}],
+        [{"parts": [{"functionResponse": {"parts": [{"fileData": {"fileUri": "https://a"}}]}}]}],
+    ],
+)
+def test_files_are_found_where_one_stands_in_a_lists_place_and_in_results(contents: Any) -> None:
+    assert read({"contents": contents}).grounds == {"references"}
+
+
+def test_a_tool_that_stands_in_the_lists_place_is_one() -> None:
+    assert read({"contents": HI, "tools": {"googleSearch": {}}}).grounds == {"hosted-tools"}

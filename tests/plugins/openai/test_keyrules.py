@@ -203,3 +203,38 @@ def test_a_raw_prompt_is_compared_to_the_character() -> None:
 )
 def test_only_what_is_whole_and_without_a_flaw_is_kept(rules: KeyRules, answer: bytes, good: bool) -> None:
     assert rules.keeps(answer) == good
+
+
+FILE = {"type": "input_file", "file_id": "file-1"}
+
+
+@pytest.mark.parametrize(
+    ("rules", "body"),
+    [
+        (RESPONSES, {"input": [{"type": "function_call_output", "call_id": "c", "output": [FILE]}]}),
+        (RESPONSES, {"input": [{"type": "computer_call_output", "output": {"file_id": "file-1"}}]}),
+        (RESPONSES, {"input": [{"type": "item_reference", "role": "user", "id": "msg_1"}]}),
+        (RESPONSES, {"input": [{"type": "image_generation_call", "id": "ig_1"}]}),
+        (RESPONSES, {"input": [{"role": "user", "content": FILE}]}),
+        (RESPONSES, {"input": {"role": "user", "content": [FILE]}}),
+        (CHAT, {"messages": [{"role": "assistant", "audio": {"id": "audio_1"}}]}),
+        (CHAT, {"messages": [{"role": "user", "content": [{"type": "input_file", "file_id": "file-1"}]}]}),
+        (
+            CHAT,
+            {"messages": [{"role": "user", "content": [{"text": "", "image_url": {"url": "https://a"}}]}]},
+        ),
+    ],
+)
+def test_what_lies_elsewhere_is_found_wherever_it_is_named(rules: KeyRules, body: dict[str, Any]) -> None:
+    assert read(rules, body).grounds == {"references"}
+
+
+def test_a_tool_that_stands_in_the_lists_place_is_one() -> None:
+    assert read(CHAT, {"messages": HI, "tools": {"type": "web_search"}}).grounds == {"hosted-tools"}
+
+
+def test_what_a_tool_answered_counts_to_the_character() -> None:
+    def counted(output: Any) -> Any:
+        return read(RESPONSES, {"input": [{"type": "function_call_output", "output": output}]}).counted
+
+    assert counted("a") != counted("a ")
