@@ -7,14 +7,15 @@ from typing import TYPE_CHECKING, Literal
 from llmproxy.plugin import Body, Headers, Recording, Reply, Runtime, StoredReply
 from llmproxy_httpcache.answering import facts_of, tailored
 from llmproxy_httpcache.changing import change
-from llmproxy_httpcache.filling import Filling, completion
+from llmproxy_httpcache.completing import completion
+from llmproxy_httpcache.filling import Filling
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.key import with_credentials
 from llmproxy_httpcache.mutating import mutate
 from llmproxy_httpcache.plan import PLAN, Plan
 from llmproxy_httpcache.refreshing import Refreshing
 from llmproxy_httpcache.requests import CONDITIONS
-from llmproxy_httpcache.reusing import Miss, Stale
+from llmproxy_httpcache.reusing import Fresh, Miss, Stale
 from llmproxy_httpcache.validating import conditions, only_tags
 
 if TYPE_CHECKING:
@@ -35,7 +36,7 @@ class Asking:
         self._serving = serving
         self._flights = flights
         self._meters = meters
-        self._refreshing = Refreshing(runtime, self._shared)
+        self._refreshing = Refreshing(runtime)
 
     async def answer(self, exchange: Exchange, call_next: CallNext) -> Reply:
         """Return the reply of a request that what is stored does not answer."""
@@ -45,15 +46,16 @@ class Asking:
         filling = Filling(plan, exchange, call_next, self._keeping, self._runtime.clock)
         if not plan.key:
             return await self._past(filling, exchange)
-        if plan.stored is not None and isinstance(plan.verdict, Stale):
-            self._refreshing.begin(filling, plan.stored, exchange)
+        if plan.stored is not None and isinstance(plan.verdict, Stale | Fresh):
+            self._refreshing.begin(plan, exchange)
             exchange.outcome.cache = exchange.outcome.result = "hit"
-            return self._serving.hit(exchange, plan, plan.stored, plan.verdict, "stale")
+            outcome: Literal["stale", "hit"] = "stale" if isinstance(plan.verdict, Stale) else "hit"
+            return self._serving.hit(exchange, plan, plan.stored, plan.verdict, outcome)
         if plan.asked.method == "HEAD":
             return await filling.head()
         # What nobody else may have, or wants so, is not for others to wait for.
         ranged = plan.asked.range is not None and isinstance(plan.verdict, Miss)
-        if ranged or plan.asked.control.no_store:
+        if ranged or plan.asked.control.no_store or exchange.pinned is not None:
             reply = await filling.fetch()
             await self._keep_as_it_passes(filling, reply)
             return reply

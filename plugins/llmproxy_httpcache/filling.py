@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
+    FATE,
     Body,
     GatewayError,
     Headers,
@@ -14,16 +15,16 @@ from llmproxy.plugin import (
     UpstreamError,
     wire_fields,
 )
+from llmproxy_httpcache.completing import completed
 from llmproxy_httpcache.entities import read_answer
 from llmproxy_httpcache.etags import etag_of, tagged, wants_etag
 from llmproxy_httpcache.headers import Fields, RawHeader
 from llmproxy_httpcache.plan import Plan, Stored
 from llmproxy_httpcache.querying import judge_answer
-from llmproxy_httpcache.ranges import continues, join, place_of
 from llmproxy_httpcache.reusing import ERRORS, serves_on_error
-from llmproxy_httpcache.storing import Answer, Decision, Keep, No, placed, store, with_etag
-from llmproxy_httpcache.terms import OWN_ETAG, Terms
-from llmproxy_httpcache.validating import described_by, freshened, speaks_of
+from llmproxy_httpcache.storing import Answer, Decision, Keep, No, as_pinned, placed, store, with_etag
+from llmproxy_httpcache.terms import OWN_ETAG
+from llmproxy_httpcache.validating import described_by, freshened, origins, speaks_of
 
 if TYPE_CHECKING:
     from llmproxy.plugin import CallNext, Clock, Exchange
@@ -48,10 +49,6 @@ class Filling:
         self._clock = clock
         #: On which terms the answer may be stored, once its head is here; None if it is stored already, or may not be.
         self.keep: Keep | None = None
-
-    def for_twin(self, plan: Plan, twin: Exchange) -> Filling:
-        """Return another way, for the twin of this exchange."""
-        return Filling(plan, twin, self._call, self._keeping, self._clock)
 
     async def pass_on(self) -> Reply:
         """Return the upstream's answer as it is."""
@@ -85,7 +82,8 @@ class Filling:
         if reply.status == 304 and plan.edits:
             return await self._confirmed(reply)
         if reply.status == 206 and plan.edits and plan.part is not None:
-            return await self._completed(plan.part, reply)
+            whole = await completed(plan.part, reply, plan.rules.max_body)
+            return await (self._unconditionally(reply) if whole is None else self._judge_new(whole))
         return await self._judge_new(reply)
 
     async def _judge_new(self, reply: Reply) -> Reply:
@@ -98,7 +96,7 @@ class Filling:
         if isinstance(decision, Keep) and plan.query is not None:
             decision = await judge_answer(plan, reply, decision)
         if isinstance(decision, No):
-            plan.reason = decision.reason
+            self._refuse(decision.reason)
             return reply
         if wants_etag(plan.rules.policy, reply.status, decision):
             decision = await tagged(reply, decision)
@@ -110,7 +108,9 @@ class Filling:
         return reply
 
     def _decide(self, answer: Answer) -> Decision:
-        plan = self.plan
+        plan, pinned = self.plan, self._exchange.pinned
+        if pinned is not None:
+            return as_pinned(plan.rules.policy, plan.asked, answer, pinned.ttl, closed=plan.closed)
         return store(plan.rules.policy, plan.asked, answer, closed=plan.closed)
 
     def _accept(self, keep: Keep) -> None:
@@ -119,17 +119,29 @@ class Filling:
         left = keep.terms.lifetime - keep.terms.age
         self.plan.tell(stored=True, ttl=int(left))
 
+    def _refuse(self, reason: str) -> None:
+        self.plan.reason = reason
+        if (fate := self._exchange.state.get(FATE)) is not None:
+            fate.refuse(reason)
+
     async def save(self, whole: StoredReply) -> None:
         """Store an answer, now that it is whole."""
         keep, plan = self.keep, self.plan
-        if keep is None or len(whole.body) > plan.rules.max_body:
+        if keep is None:
+            return
+        if len(whole.body) > plan.rules.max_body:
+            self._refuse("size")
             return
         if whole.status == 206:
             keep = placed(plan.rules.policy, plan.asked, Fields(list(whole.headers)), keep, len(whole.body))
         elif wants_etag(plan.rules.policy, whole.status, keep):
             keep = with_etag(keep, etag_of(whole.body))
-        if keep is not None:
-            _ = await self._keeping.keep(plan, keep, whole.status, whole.body)
+        if keep is None:
+            self._refuse("partial")
+            return
+        stored = await self._keeping.keep(plan, keep, whole.status, whole.body)
+        if (fate := self._exchange.state.get(FATE)) is not None:
+            await self._keeping.settle(plan, keep, stored, fate)
 
     # Requests for something else than an answer to be stored.
 
@@ -160,7 +172,7 @@ class Filling:
     async def _update(self, stored: Stored, told: Fields) -> Reply:
         """Return a stored answer with the fields that its origin told anew, and store it so if that is allowed."""
         plan = self.plan
-        fields = freshened(_origins(stored), told.raw)
+        fields = freshened(origins(stored), told.raw)
         answer = Answer(stored.entry.status, Fields(fields), plan.requested, self._clock.wall())
         decision = store(plan.rules.policy, plan.asked.whole, answer, closed=plan.closed)
         if isinstance(decision, Keep):
@@ -190,24 +202,6 @@ class Filling:
         self.plan.stored = self.plan.part = None
         return await self.fetch()
 
-    # The upstream has the rest.
-
-    async def _completed(self, part: Stored, reply: Reply) -> Reply:
-        """Return the whole that a stored part and the upstream's rest make (RFC 9111 §3.4)."""
-        told = _fields_of(reply)
-        place = place_of(told.get(b"content-range"))
-        if place is None or not continues(part.terms, told.last.get(b"etag", b""), place):
-            return await self._unconditionally(reply)
-        rest = await whole_of(reply, self.plan.rules.max_body)
-        total = place.total if part.terms.total is None else part.terms.total
-        if len(rest) != place.span.size or total is None or place.span.last + 1 != total:
-            return await self._unconditionally(reply)
-        fields = freshened(_origins(part), told.raw)
-        kept = [pair for pair in fields if pair[0].lower() != b"content-range"]
-        return await self._judge_new(
-            Reply(200, Headers(kept), join(part.entry.body, part.terms.first, rest, place.span))
-        )
-
     # The upstream has failed.
 
     def _in_place_of(self, status: int | None) -> Reply | None:
@@ -222,16 +216,6 @@ class Filling:
         return _reply(stored, [*stored.entry.headers, *stored.terms.hidden_fields], int(age))
 
 
-def completion(terms: Terms, limit: int, *, unvalidated: bool) -> list[RawHeader] | None:
-    """Return the fields that ask for the rest of a stored part; None if it is not worth it, or not safe."""
-    if terms.first or terms.total is None or terms.total > limit or terms.last + 1 >= terms.total:
-        return None
-    rest = (b"Range", b"bytes=%d-" % (terms.last + 1))
-    if terms.strong:
-        return [rest, (b"If-Range", terms.strong)]
-    return [rest] if unvalidated else None
-
-
 def _is_larger(reply: Reply, limit: int) -> bool:
     """Whether a body is known to have more bytes than that."""
     length = reply.headers.index.get(b"content-length", b"")
@@ -244,22 +228,6 @@ def discard(reply: Reply) -> None:
     """Let go of a reply that nobody gets."""
     if isinstance(reply.body, Body):
         reply.body.abandon()
-
-
-async def whole_of(reply: Reply, limit: int) -> bytes:
-    """Return a reply's whole body.
-
-    Raises:
-        BodyTooLarge: it has more bytes than that.
-    """
-    return await reply.body.read(limit) if isinstance(reply.body, Body) else reply.body
-
-
-def _origins(stored: Stored) -> list[RawHeader]:
-    """Return the fields of a stored answer as the origin gave them."""
-    own = b"etag" if stored.terms.flags & OWN_ETAG else b""
-    kept = [pair for pair in stored.entry.headers if pair[0].lower() != own]
-    return [*kept, *stored.terms.hidden_fields]
 
 
 def _fields_of(reply: Reply) -> Fields:

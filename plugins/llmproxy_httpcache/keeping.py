@@ -18,7 +18,7 @@ from llmproxy_httpcache.terms import PART, pack_terms, unpack_terms
 from llmproxy_httpcache.variants import Index, pack_index, unpack_index, variant_of
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Found, Mark
+    from llmproxy.plugin import Fate, Found, Mark
     from llmproxy_httpcache.invalidating import Invalidation
 
 #: The status of an entry that is no answer but the index of several.
@@ -101,6 +101,16 @@ class Keeping:
             plan.index = index
             await self.space.put(plan.key, self._index_entry(plan, index, entry), keep.keep_for)
         return Stored(key, entry, keep.terms)
+
+    async def settle(self, plan: Plan, keep: Keep, stored: Stored | None, fate: Fate) -> None:
+        """Say what became of an answer that somebody wants kept; all workers get it."""
+        if stored is None:
+            fate.refuse("store")
+            return
+        if plan.index is not None and self.space.handing is not None:
+            entry = self._index_entry(plan, plan.index, stored.entry)
+            _ = await self.space.handing.give(plan.key, entry, keep.keep_for)
+        await fate.stored(self.space, stored.key, stored.entry, keep.keep_for, kept=True)
 
     def _entry(self, plan: Plan, keep: Keep, status: int, body: bytes | memoryview) -> Entry:
         assert plan.mark is not None

@@ -97,7 +97,7 @@ class Keys:
         key = b"%b%d:%b" % (prefix, len(place), place)
         if last.keys().isdisjoint(self._telling):
             return key
-        return key + _piece(b"f", *self._told(Fields(raw, last)))
+        return key + _piece(b"f", *[part for pair in self.told(Fields(raw, last)) for part in pair])
 
     def _prefix(self, tenant: str | None) -> bytes:
         # What is everybody's has a version of its own: no tenant can be called so.
@@ -107,10 +107,10 @@ class Keys:
             self._prefixes[tenant] = prefix
         return prefix
 
-    def _told(self, fields: Fields) -> Iterator[bytes]:
+    def told(self, fields: Fields) -> Iterator[tuple[bytes, bytes]]:
+        """Give the fields of a request that are in its key, each in its one form."""
         for name in sorted(self._telling & fields.last.keys()):
-            yield name
-            yield normalised(name, fields.get(name)) or b""
+            yield name, normalised(name, fields.get(name)) or b""
 
 
 def with_credentials(key: bytes, credentials: Iterable[RawHeader]) -> bytes:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmproxy.plugin import ANONYMOUS, CacheStatus, StateKey
-from llmproxy_httpcache.reusing import MISS
+from llmproxy_httpcache.reusing import MISS, Validate
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Caller, Entry, Mark
@@ -40,6 +40,8 @@ class Plan:
     part: Stored | None = None
     index: Index | None = None
     verdict: Verdict = MISS
+    #: When the answer was stored that this plan is to make anew; 0 for any other plan.
+    renews: int = 0
     #: What a GraphQL request means, None if it is none; the tags of the entities in its answer.
     query: Query | None = None
     entities: tuple[str, ...] = ()
@@ -84,20 +86,12 @@ class Plan:
         scoping = self.rules.scoping
         return scoping.narrow or (self.caller is not ANONYMOUS and not scoping.public)
 
-    def again(self, verdict: Verdict) -> Plan:
-        """Return a plan for the same answer, wanted whole and by nobody in particular."""
-        plan = Plan(
-            self.rules,
-            self.asked.whole,
-            self.fields,
-            caller=self.caller,
-            origin=self.origin,
-            target=self.target,
-            key=self.key,
-        )
-        plan.stored, plan.index, plan.verdict = self.stored, self.index, verdict
-        plan.query = self.query
-        return plan
+    def renew(self, order: Plan) -> None:
+        """Make anew what another plan has found; the whole of it, for nobody in particular."""
+        assert order.stored is not None
+        self.asked = self.asked.whole
+        self.stored, self.index, self.verdict = order.stored, order.index, Validate(0, 0, "stale")
+        self.renews = order.stored.entry.stored
 
     def tell(self, **changed: object) -> None:
         """Change what Cache-Status will say."""

@@ -3,20 +3,18 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmproxy.plugin import CacheStatus
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.key import with_body
 from llmproxy_httpcache.plan import Plan
 from llmproxy_httpcache.querying import read_query
-from llmproxy_httpcache.requests import read_request
+from llmproxy_httpcache.requests import BODILESS, read_request
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Exchange
     from llmproxy_httpcache.rules import Rules
-
-_BODILESS: Final = frozenset({"GET", "HEAD"})
 
 
 @lru_cache(maxsize=1024)
@@ -27,8 +25,11 @@ def origin_of(scheme: str, host: str) -> str:
     return f"{scheme}://{host}:{443 if scheme == 'https' else 80}" if bare else f"{scheme}://{host}"
 
 
-async def plan_of(exchange: Exchange, rules: Rules) -> Plan:
-    """Return the plan of a request; one without a key passes by the cache."""
+def plan_of(exchange: Exchange, rules: Rules, body: bytes = b"") -> Plan:
+    """Return the plan of a request; one without a key passes by the cache.
+
+    `body` is the request's, if its method is one of `rules.bodied`.
+    """
     request = exchange.request
     headers, method = request.headers, request.method
     last = headers.index
@@ -39,11 +40,11 @@ async def plan_of(exchange: Exchange, rules: Rules) -> Plan:
     plan = Plan(rules, asked, fields, caller=exchange.caller, origin=origin, target=target)
     if (
         not rules.active
-        or (rules.graphql is not None and await read_query(exchange, plan))
+        or (rules.graphql is not None and read_query(exchange, plan, body))
         or asked.precondition
     ):
         return plan
-    bodiless = method in _BODILESS
+    bodiless = method in BODILESS
     if method not in rules.methods:
         plan.status = CacheStatus("method")
     elif not bodiless or (last.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in last):
@@ -52,5 +53,5 @@ async def plan_of(exchange: Exchange, rules: Rules) -> Plan:
         if not key:
             plan.status = CacheStatus("bypass", detail=f"no-{rules.scoping.scope}")
             return plan
-        plan.key = key if bodiless else with_body(key, method, fields, await exchange.body())
+        plan.key = key if bodiless else with_body(key, method, fields, body)
     return plan

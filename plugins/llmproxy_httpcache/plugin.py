@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
+from typing import Any
 
 from llmproxy.plugin import (
     CacheMeters,
@@ -18,6 +19,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_httpcache.asking import Asking
 from llmproxy_httpcache.config import HttpCacheConfig, HttpCacheRoute
+from llmproxy_httpcache.explaining import explain, told
 from llmproxy_httpcache.keeping import Keeping
 from llmproxy_httpcache.rules import Rules
 from llmproxy_httpcache.serving import Serving
@@ -68,6 +70,17 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
         """Say how the answer was cached."""
         tell(exchange, reply, self._label, verbose=self.config.show_key)
+
+    def explain_request(self, exchange: Exchange, body: bytes = b"") -> dict[str, Any]:
+        """Tell which terms hold on the route and why, whether the answer may be stored, what its key is made of.
+
+        Nothing is looked up, nothing was started; `body` is the caller's. No text of the request is in it.
+        """
+        return explain(self._rules_of(exchange), exchange, body)
+
+    def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
+        """Say the same for `llmproxy explain`."""
+        return list(told(self._rules_of(exchange), exchange, body))
 
     def _rules_of(self, exchange: Exchange) -> Rules:
         name = exchange.route.name

@@ -21,9 +21,9 @@ if TYPE_CHECKING:
 _MEDIA: Final = frozenset({b"application/json", b"application/graphql-response+json"})
 
 
-async def read_query(exchange: Exchange, plan: Plan) -> bool:
+def read_query(exchange: Exchange, plan: Plan, body: bytes) -> bool:
     """Lay down what a GraphQL request means, and the key of its answer; False if it is an ordinary one."""
-    query = await _read(exchange, plan)
+    query = _read(exchange, plan, body)
     if query is None:
         return False
     plan.query = query
@@ -34,14 +34,14 @@ async def read_query(exchange: Exchange, plan: Plan) -> bool:
     return True
 
 
-async def _read(exchange: Exchange, plan: Plan) -> Query | None:
+def _read(exchange: Exchange, plan: Plan, body: bytes) -> Query | None:
     request, bounds = exchange.request, plan.rules.bounds
     if request.method == "POST":
         if names_parameters(request.query):
             return Query("unsafe", why="unreadable")
         get = plan.fields.get
         described = (get(b"content-type") or b"", get(b"content-encoding") or b"")
-        return read_post(await exchange.body(), described, bounds)
+        return read_post(body, described, bounds)
     found = read_get(request.query, bounds) if request.method in {"GET", "HEAD"} and request.query else None
     if found is None:
         return None

@@ -1,45 +1,50 @@
-"""Stale answers validated behind their callers' backs (RFC 5861 §3)."""
+"""Answers made anew behind their callers' backs: stale ones (RFC 5861 §3), and hot ones before they are stale.
+
+Each is an exchange of its own, a child of the one whose caller was served: it passes all plugins, is accounted once,
+and may be refused. Its caller is the parent's, and it has a deadline of its own.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import Body, Exchange, GatewayError
-from llmproxy_httpcache.plan import PLAN
-from llmproxy_httpcache.reusing import Validate
+from llmproxy.plugin import Body, ChildRequest, GatewayError, Headers, StateKey
+from llmproxy_httpcache.requests import CONDITIONS
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Clock, Reply, Runtime
-    from llmproxy_httpcache.filling import Filling
-    from llmproxy_httpcache.plan import Stored
+    from llmproxy.plugin import Exchange, Runtime
+    from llmproxy_httpcache.plan import Plan
 
 #: How many are on their way at one time.
 _MOST: Final = 4096
 
-Ask = Callable[["Filling", Exchange], Awaitable["Reply"]]
+#: With the parent: the plan whose answer its child makes anew.
+ORDER: Final[StateKey[Plan]] = StateKey("httpcache.refresh")
 
 
 class Refreshing:
-    """What is being validated; `ask` gets an answer as it would for a caller."""
+    """What is being made anew."""
 
-    def __init__(self, runtime: Runtime, ask: Ask) -> None:
+    def __init__(self, runtime: Runtime) -> None:
         self._runtime = runtime
-        self._ask = ask
         self._keys: set[bytes] = set()
 
-    def begin(self, filling: Filling, stored: Stored, exchange: Exchange) -> None:
-        """Have a stored answer validated, unless it is being validated already."""
-        if stored.key not in self._keys and len(self._keys) < _MOST:
-            self._keys.add(stored.key)
-            self._runtime.spawn(self._refresh(filling, stored.key, exchange), name="refresh")
+    def begin(self, plan: Plan, exchange: Exchange) -> None:
+        """Have a stored answer made anew, unless it is already."""
+        assert plan.stored is not None
+        key = plan.stored.key
+        if key not in self._keys and len(self._keys) < _MOST:
+            self._keys.add(key)
+            exchange.state[ORDER] = plan
+            self._runtime.spawn(self._refresh(key, exchange), name="refresh")
 
-    async def _refresh(self, filling: Filling, key: bytes, exchange: Exchange) -> None:
+    async def _refresh(self, key: bytes, exchange: Exchange) -> None:
         try:
-            twin = await twin_of(exchange, self._runtime.clock)
-            plan = twin.state[PLAN] = filling.plan.again(Validate(0, 0, "stale"))
-            reply = await self._ask(filling.for_twin(plan, twin), twin)
-            if isinstance(reply.body, Body):
+            reply = await self._runtime.call(await request_of(exchange), exchange)
+            if reply is None or reply.status >= 500:
+                status = None if reply is None else reply.status
+                self._runtime.log.info("refresh_failed", route=exchange.route.name, status=status)
+            if reply is not None and isinstance(reply.body, Body):
                 async for _ in reply.body.pieces():
                     pass
         except GatewayError as fault:
@@ -48,16 +53,13 @@ class Refreshing:
             self._keys.discard(key)
 
 
-async def twin_of(exchange: Exchange, clock: Clock) -> Exchange:
-    """Return an exchange that asks the same of the same upstreams, for no caller, with a deadline of its own."""
-    twin = Exchange(exchange.request, exchange.route, f"{exchange.id}.refresh", clock.now())
-    twin.caller = exchange.caller
-    twin.client_face = exchange.client_face
-    twin.endpoint = exchange.endpoints[0] if exchange.endpoints else exchange.endpoint
-    twin.endpoints = exchange.endpoints
-    twin.params = exchange.params
-    twin.parent = exchange
-    twin.spent = exchange.spent
-    twin.trace = exchange.trace
-    twin.upload = await exchange.body() if exchange.has_body else b""
-    return twin
+async def request_of(exchange: Exchange) -> ChildRequest:
+    """Return what asks for the whole of what a caller has asked for."""
+    request = exchange.request
+    kept = [pair for pair in request.headers.raw if pair[0].lower() not in CONDITIONS]
+    headers = Headers(kept)
+    # Which may be another than the field says, where a proxy before the gateway named it.
+    headers.set("Host", request.host)
+    method = "GET" if request.method == "HEAD" else request.method
+    body = await exchange.body() if exchange.has_body else b""
+    return ChildRequest(method, request.target, headers, body)

@@ -14,6 +14,9 @@ from llmproxy_httpcache.headers import Fields, RawHeader
 #: Methods whose answers change nothing, so that none of them invalidates (RFC 9110 §9.2.1, IANA's registry).
 SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE", "QUERY", "PROPFIND", "REPORT", "SEARCH", "PRI"})
 
+#: Methods whose bodies mean nothing.
+BODILESS: Final = frozenset({"GET", "HEAD"})
+
 # Credentials that a caller sends to the origin. RFC 9111 §3.5 knows Authorization; the others are as telling.
 _CREDENTIALS: Final = frozenset(
     b"authorization cookie x-api-key api-key x-auth-token x-goog-api-key x-access-token".split()

@@ -10,6 +10,7 @@ from llmproxy_httpcache.emitting import Emission
 from llmproxy_httpcache.key import Keys, with_credentials, with_sharer
 from llmproxy_httpcache.policy import OWN_TARGET
 from llmproxy_httpcache.queries import Bounds
+from llmproxy_httpcache.requests import BODILESS
 from llmproxy_httpcache.scoping import Scoping
 from llmproxy_httpcache.vary import selecting, selection
 
@@ -29,7 +30,9 @@ class Rules:
 
     __slots__ = (
         "active",
+        "bodied",
         "bounds",
+        "early",
         "emission",
         "graphql",
         "ignored",
@@ -40,6 +43,7 @@ class Rules:
         "route",
         "safe",
         "scoping",
+        "standing",
         "strong",
         "tags",
         "validates",
@@ -52,7 +56,12 @@ class Rules:
         self.active = standing.active
         self.policy = policy_of(settings)
         self.scoping = Scoping(standing.scope, settings.user_header)
+        self.standing = standing
         self.methods = settings.cacheable
+        #: Methods whose bodies are in keys.
+        self.bodied = self.methods - BODILESS if self.active else frozenset[str]()
+        #: How early fresh answers are made anew; 0 is never.
+        self.early: float = standing.values["early_refresh"]
         self.safe = settings.safe
         self.tags = settings.tags
         #: Whether an answer is used only as every host sees it now, and whether the origin is asked where it tells

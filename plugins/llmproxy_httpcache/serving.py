@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from random import random
 from typing import TYPE_CHECKING, Literal
 
 from llmproxy.plugin import CacheMeters, CacheStatus, Clock, GatewayError, Headers, Reply
@@ -10,7 +11,9 @@ from llmproxy_httpcache.answering import from_store, part_of
 from llmproxy_httpcache.documents import Documents
 from llmproxy_httpcache.plan import PLAN, Plan, Stored
 from llmproxy_httpcache.planning import plan_of
-from llmproxy_httpcache.reusing import Fresh, Refuse, Stale, Validate, lookup
+from llmproxy_httpcache.refreshing import ORDER
+from llmproxy_httpcache.reusing import FAR, Fresh, Refuse, Stale, Validate, is_early, lookup
+from llmproxy_httpcache.terms import PINNED
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Exchange
@@ -36,11 +39,16 @@ class Serving:
         Raises:
             GatewayError: 504, the caller wants nothing that is not stored.
         """
-        plan = await plan_of(exchange, rules)
+        plan = plan_of(
+            exchange, rules, await exchange.body() if exchange.request.method in rules.bodied else b""
+        )
         exchange.state[PLAN] = plan
         if plan.query is not None:
             await self._documents.settle(plan)
         if not plan.key:
+            return None
+        if exchange.pinned is not None or _is_order(exchange, plan):
+            _say_why(plan)
             return None
         await self._keeping.look_up(plan)
         now, stored = self._clock.wall(), plan.stored
@@ -52,11 +60,18 @@ class Serving:
             verdict = Validate(verdict.age, verdict.left, "stale")
         plan.verdict = verdict
         if isinstance(verdict, Fresh):
-            return self.hit(exchange, plan, stored, verdict, "hit")
+            early = rules.early and self._is_early(rules.early, stored, verdict, now)
+            return None if early else self.hit(exchange, plan, stored, verdict, "hit")
         if isinstance(verdict, Stale) and not verdict.revalidate:
             return self.hit(exchange, plan, stored, verdict, "stale")
         _say_why(plan)
         return None
+
+    def _is_early(self, beta: float, stored: Stored, verdict: Fresh, now: float) -> bool:
+        terms = stored.terms
+        if terms.flags & PINNED or verdict.left > terms.seconds * beta * FAR:
+            return False
+        return is_early(terms, now, beta, 1.0 - random())  # noqa: S311  # no secret
 
     def hit(
         self,
@@ -97,7 +112,11 @@ class Serving:
         """Look once more for a fresh answer that got into the store since; return it whole, for all who wait."""
         await self._keeping.look_up(plan)
         stored, now = plan.stored, self._clock.wall()
-        if stored is None or (plan.rules.validates and stored.terms.validator):
+        if (
+            stored is None
+            or stored.entry.stored == plan.renews
+            or (plan.rules.validates and stored.terms.validator)
+        ):
             return None
         verdict = lookup(plan.asked, stored.terms, now, purged_softly=stored.soft)
         if not isinstance(verdict, Fresh):
@@ -107,6 +126,15 @@ class Serving:
         hidden = stored.terms.hidden_fields
         headers = Headers([*stored.entry.headers, *hidden, (b"Age", b"%d" % verdict.age)])
         return Reply(stored.entry.status, headers, bytes(stored.entry.body))
+
+
+def _is_order(exchange: Exchange, plan: Plan) -> bool:
+    """Whether a request is this cache's own, to make anew what its parent's caller was served."""
+    order = None if exchange.parent is None else exchange.parent.state.get(ORDER)
+    if order is None or plan.key != order.key:
+        return False
+    plan.renew(order)
+    return True
 
 
 def _told(plan: Plan, stored: Stored, age: int) -> Sequence[RawHeader]:

@@ -29,6 +29,7 @@ from llmproxy_httpcache.terms import (
     NEVER_STALE,
     OWN_ETAG,
     PART,
+    PINNED,
     Terms,
 )
 from llmproxy_httpcache.vary import selecting
@@ -207,6 +208,16 @@ def _kept_fields(
     names = policy.hides if limits & AS_IS else policy.hides | policy.replaces
     hidden = [pair for pair in fields if pair[0].lower() in names]
     return [pair for pair in fields if pair[0].lower() not in names] if hidden else fields, hidden
+
+
+def as_pinned(policy: Policy, asked: Asked, answer: Answer, ttl: float, *, closed: bool) -> Decision:
+    """Judge an answer that an operator has given: it is fresh so long, whatever is said of it otherwise."""
+    lasting = msgspec.structs.replace(policy, ttl=int(min(ttl, FOREVER)), override=True, max_ttl=None)
+    decision = store(lasting, asked.whole, answer, closed=closed)
+    if isinstance(decision, No):
+        return decision
+    flags = decision.terms.flags & ~ALWAYS_ASK | PINNED
+    return decision._replace(terms=msgspec.structs.replace(decision.terms, flags=flags))
 
 
 def with_etag(keep: Keep, etag: bytes) -> Keep:

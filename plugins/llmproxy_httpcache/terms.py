@@ -10,7 +10,8 @@ from llmproxy.plugin import StoredHeaders
 from llmproxy_httpcache.headers import RawHeader
 
 #: `flags`, as bits: asked anew each time; never served stale; lifetime guessed; stored for a caller who gave
-#: credentials; a part alone of the whole; a part whose place was mended; the entity tag is this cache's own.
+#: credentials; a part alone of the whole; a part whose place was mended; the entity tag is this cache's own; the
+#: answer was given by an operator, and stands until its end whatever callers say.
 ALWAYS_ASK: Final = 1
 NEVER_STALE: Final = 2
 GUESSED: Final = 4
@@ -18,6 +19,7 @@ CREDENTIALS: Final = 8
 PART: Final = 16
 MENDED: Final = 32
 OWN_ETAG: Final = 64
+PINNED: Final = 128
 
 
 class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_defaults=True):
@@ -64,7 +66,7 @@ class Terms(msgspec.Struct, array_like=True, frozen=True, gc=False, omit_default
     @property
     def validator(self) -> bool:
         """Whether the origin can be asked if it is still the same."""
-        return bool(self.modified or (self.etag and not self.flags & OWN_ETAG))
+        return not self.flags & PINNED and bool(self.modified or self.origin_etag)
 
     @property
     def origin_etag(self) -> bytes:

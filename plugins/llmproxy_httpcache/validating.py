@@ -6,13 +6,16 @@ RFC 9110 §13, RFC 9111 §4.3.
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmproxy_httpcache.dates import parse_date
 from llmproxy_httpcache.headers import Fields, RawHeader, storable
 from llmproxy_httpcache.requests import Asked
-from llmproxy_httpcache.terms import Terms
+from llmproxy_httpcache.terms import OWN_ETAG, Terms
 from llmproxy_httpcache.vary import members
+
+if TYPE_CHECKING:
+    from llmproxy_httpcache.plan import Stored
 
 # What describes the stored bytes, and so is not for a 304 to change (RFC 9111 §3.2).
 _OF_THE_BYTES: Final = frozenset({b"content-encoding", b"content-length", b"content-range", b"content-type"})
@@ -100,3 +103,10 @@ def described_by(terms: Terms, size: int, told: Fields) -> bool:
 def not_modified(stored: Sequence[RawHeader]) -> list[RawHeader]:
     """Return the fields of a 304 made of a stored answer."""
     return [pair for pair in stored if pair[0].lower() in _IN_304]
+
+
+def origins(stored: Stored) -> list[RawHeader]:
+    """Return the fields of a stored answer as the origin gave them."""
+    own = b"etag" if stored.terms.flags & OWN_ETAG else b""
+    kept = [pair for pair in stored.entry.headers if pair[0].lower() != own]
+    return [*kept, *stored.terms.hidden_fields]

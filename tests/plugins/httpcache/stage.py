@@ -74,6 +74,7 @@ async def staged(
     process: Process | None = None,
     *,
     more: Mapping[str, Any] = STORES,
+    plugins: Mapping[str, Any] = {},
     **route: Any,
 ) -> AsyncIterator[Stage]:
     """Put the cache before an origin."""
@@ -82,7 +83,7 @@ async def staged(
     async with (
         origin,
         running_route(
-            {"httpcache": {"use": HttpCachePlugin, "store": "answers", "show_key": True}},
+            {**plugins, "httpcache": {"use": HttpCachePlugin, "store": "answers", "show_key": True}},
             upstream=origin,
             options={"httpcache": {"profile": profile, **route}},
             config=more,

@@ -2,9 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy.testing import FakeUpstream
-from llmproxy_httpcache.filling import completion
-from llmproxy_httpcache.terms import Terms
+from llmproxy.plugin import FATE, Fate, Pinned, Purge, PurgeOrder, StoredReply
+from llmproxy.testing import FakeUpstream, make_exchange
 
 from .stage import ETAG, staged, status
 
@@ -75,14 +74,40 @@ async def test_why_an_answer_was_not_stored_is_told_where_it_is_wanted() -> None
         assert 'detail="private"' in (served.reply.headers.get("cache-status") or "")
 
 
-def test_only_a_beginning_that_is_worth_it_is_completed() -> None:
-    part = Terms(60, 0, 0, etag=b'"a"', first=0, last=4, total=10)
+@pytest.mark.parametrize(
+    ("headers", "vary", "why"),
+    [
+        ({"Cache-Control": "max-age=60"}, "", ""),
+        ({"Cache-Control": "max-age=60"}, "Foo", ""),
+        ({"Cache-Control": "no-store"}, "", "no-store"),
+    ],
+)
+async def test_who_wants_an_answer_kept_is_told_what_became_of_it(
+    headers: dict[str, str], vary: str, why: str
+) -> None:
+    fields = [*headers.items(), *([("Vary", vary)] if vary else [])]
+    async with staged(FakeUpstream().reply(body=b"x", headers=fields)) as stage:
+        exchange, fate = make_exchange("GET", "/a"), Fate()
+        exchange.state[FATE] = fate
+        await stage.serving.serve(exchange)
+        await fate.settled(5)
 
-    assert completion(part, 100, unvalidated=False) == [(b"Range", b"bytes=5-"), (b"If-Range", b'"a"')]
-    assert completion(part, 9, unvalidated=False) is None
-    assert completion(Terms(60, 0, 0, first=1, last=4, total=10), 100, unvalidated=True) is None
-    assert completion(Terms(60, 0, 0, first=0, last=4), 100, unvalidated=True) is None
-    assert completion(Terms(60, 0, 0, first=0, last=4, total=10), 100, unvalidated=False) is None
-    assert completion(Terms(60, 0, 0, first=0, last=4, total=10), 100, unvalidated=True) == [
-        (b"Range", b"bytes=5-")
-    ]
+        assert (fate.kept, fate.why) == (not why, why)
+
+
+async def test_an_answer_that_an_operator_gives_stands_until_its_end_or_a_purge() -> None:
+    origin = FakeUpstream().reply(body=b"own", headers=[("Cache-Control", "max-age=60")])
+    async with staged(origin, "rfc9111") as stage:
+        for body in (b"first", b"given"):
+            exchange, fate = make_exchange("GET", "/a"), Fate()
+            exchange.state[FATE] = fate
+            exchange.pinned = Pinned(StoredReply(200, [(b"Content-Type", b"text/plain")], body), 100.0)
+            assert (await stage.serving.serve(exchange)).body == body
+            await fate.settled(5)
+            assert fate.kept
+        stage.later(90)
+        assert (await stage.ask(Cache_Control="no-cache")).body == b"given"
+        await stage.serving.generation.process.spaces.purge(PurgeOrder((Purge("url", ("/a",)),)))
+
+        assert (await stage.ask()).body == b"own"
+        assert stage.asked == 1

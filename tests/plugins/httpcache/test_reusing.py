@@ -7,8 +7,18 @@ from hypothesis import strategies as st
 from llmproxy_httpcache.directives import FOREVER, RequestControl
 from llmproxy_httpcache.policy import Policy
 from llmproxy_httpcache.requests import Asked
-from llmproxy_httpcache.reusing import MISS, REFUSE, Fresh, Stale, Validate, lookup, serves_on_error
-from llmproxy_httpcache.terms import ALWAYS_ASK, NEVER_STALE, Terms
+from llmproxy_httpcache.reusing import (
+    FAR,
+    MISS,
+    REFUSE,
+    Fresh,
+    Stale,
+    Validate,
+    is_early,
+    lookup,
+    serves_on_error,
+)
+from llmproxy_httpcache.terms import ALWAYS_ASK, NEVER_STALE, PINNED, Terms
 
 from .stage import policy_of
 
@@ -138,3 +148,28 @@ def test_nothing_is_served_that_somebody_forbade(
 
 def test_the_default_policy_is_the_cautious_one() -> None:
     assert Policy() == API
+
+
+@given(
+    left=st.floats(0.001, 1e4),
+    seconds=st.floats(0, 100),
+    beta=st.floats(0.01, 10),
+    draw=st.floats(1e-17, 1, exclude_min=True),
+)
+def test_an_answer_is_made_anew_the_earlier_the_longer_it_takes(
+    left: float, seconds: float, beta: float, draw: float
+) -> None:
+    def early(left: float, seconds: float) -> bool:
+        return is_early(Terms(100_000, 100_000 - left, NOW, seconds=seconds), NOW, beta, draw)
+
+    if early(left, seconds):
+        assert early(left / 2, seconds)
+        assert early(left, seconds * 2)
+        assert left <= seconds * beta * FAR + 1e-6
+
+
+def test_what_an_operator_gave_stands_whatever_callers_say() -> None:
+    terms = Terms(60, 0.0, NOW, PINNED, etag=b'"a"')
+
+    assert lookup(_asked(no_cache=True), terms, NOW) == Fresh(0, 60)
+    assert not terms.validator
