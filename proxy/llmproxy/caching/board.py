@@ -310,7 +310,7 @@ _thread = Lock()
 def _open(path: Path) -> int:
     """Return the file, held as one of its users; its first user begins anew what a crash may have cut short."""
     path.parent.mkdir(mode=0o700, parents=True, exist_ok=True)
-    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     try:
         if _try_alone(file):
             head = os.pread(file, 4096, 0)

@@ -208,7 +208,7 @@ def _lengthen(file: Path, size: int) -> None:
 
 def _claim(directory: Path) -> tuple[int, bool]:
     """Lock the directory's mark, shared with its other users; say whether there are none."""
-    claim = os.open(directory / "boot", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    claim = os.open(directory / "boot", os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
     if not _try_lock(claim):
         fcntl.flock(claim, fcntl.LOCK_SH)  # waits while the first user makes it ready, or the last one leaves
         _mark(claim, _boot_id())

@@ -25,7 +25,7 @@ class Turnstile:
 
     def __init__(self, path: Path) -> None:
         self.lock = RLock()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
         # A writer that hangs is waited for twice, then once a second.
         self._breaker = Breaker(2, 1.0)
 

@@ -335,3 +335,13 @@ def test_a_cell_with_a_number_that_nobody_gave_ends_the_board(tmp_path: Path) ->
     assert board.judge(before, [A]) is Verdict.PURGED
     assert board.judge(board.now(), [A]) is Verdict.GOOD
     board.close()
+
+
+def test_a_board_is_never_made_over_what_a_link_leads_to(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"precious")
+    (tmp_path / "board").symlink_to(tmp_path / "other")
+
+    with pytest.raises(OSError, match="symbolic"):
+        Board(tmp_path / "board")
+
+    assert (tmp_path / "other").read_bytes() == b"precious"

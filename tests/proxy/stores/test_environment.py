@@ -204,3 +204,14 @@ def test_used_counts_live_pages_only(env: Environment) -> None:
 
     assert full >= 100_000
     assert empty < 20_000
+
+
+def test_what_a_link_leads_to_is_not_written_over(tmp_path: Path) -> None:
+    (tmp_path / "other").write_bytes(b"precious")
+    (tmp_path / "store").mkdir()
+    (tmp_path / "store" / "boot").symlink_to(tmp_path / "other")
+
+    with pytest.raises(StartError):
+        Environment.acquire(tmp_path / "store", 1 << 20, ("one",))
+
+    assert (tmp_path / "other").read_bytes() == b"precious"

@@ -90,3 +90,10 @@ def test_nobody_enters_what_is_closed(path: Path) -> None:
     turnstile.close()
 
     assert turnstile.enter(1) is False
+
+
+def test_no_link_is_followed(path: Path) -> None:
+    path.symlink_to(path.with_name("other"))
+
+    with pytest.raises(OSError, match="symbolic"):
+        Turnstile(path)
