@@ -40,7 +40,9 @@ class Mark(NamedTuple):
 class Entry:
     """A stored reply: what is sent, when it was stored (microseconds since 1970), what it is purged by.
 
-    `meta` are the owner's own bytes. `body` may be a view into the stored value. Never changed once made; only its owner
+    `fields` are header fields as `wire_fields` makes them, and `StoredHeaders` takes them for a reply. `mark` is what
+    `CacheSpace.now` or `mark` gave before the upstream was asked, `slots` what `entry_slots` gives: without both no
+    purge would reach it. `meta` are the owner's own bytes. `body` may be a view into the stored value. Never changed once made; only its owner
     may leave what it has read of `meta` in `reading`, for the next time that this entry is found.
     """
 

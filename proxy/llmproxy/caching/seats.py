@@ -22,7 +22,11 @@ Variant = Callable[[Reply], bytes]
 
 
 class Landed(NamedTuple):
-    """A caller's own reply, and how it came by it: by a call for all, by another's call, or by one for itself alone."""
+    """A caller's own reply, and how it came by it.
+
+    `role` is `led` if this caller's call was for all who waited, `joined` if another's was, `alone` if it made one for
+    itself, whose answer `keep` gets too if it may be shared.
+    """
 
     reply: Reply
     role: Role

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Final, NamedTuple, Protocol, runtime_checkable
 
 from llmproxy.caching.board import Board, Purged, Verdict
-from llmproxy.caching.entry import BadEntry, Entry, Mark
+from llmproxy.caching.entry import Entry, Mark
+from llmproxy.caching.faults import StoreFaults
 from llmproxy.caching.sharedboard import shared_server
-from llmproxy.stores.interface import LocalStore, Store, StoreAway
+from llmproxy.stores.interface import LocalStore, Store
 from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
@@ -60,7 +61,10 @@ class Found(NamedTuple):
 class CacheSpace:
     """The entries of one store, with the board that says which of them were purged.
 
-    A store that fails, hangs or gives back damaged bytes is a miss, and counted. An entry that was purged is not
+    Who caches looks with `get`, judges by `Entry.stored` and `Found.stale` whether the entry is fresh, and else takes a
+    mark with `now`, asks upstream, and puts the answer with that mark and the slots that it is purged by.
+
+    A store that fails, hangs or gives back damaged bytes is a miss, counted and logged. An entry that was purged is not
     found, whichever tier it is in. Where other hosts share the store, what they have purged is not found from `BOUND`
     seconds (llmproxy.caching.mirror) after on, nearly always from milliseconds; `confirm` and `mark` are exact.
     """
@@ -84,11 +88,8 @@ class CacheSpace:
         self.handing: Handing | None = None
         #: Entries as they were read of values that the store at hand gave; it gives the same object while it has it.
         self._hot: dict[bytes, tuple[bytes, Entry]] = {}
-        self._faults = metrics.counter(
-            "llmproxy_cache_store_faults_total",
-            "Operations on a cache's store that failed, each of them a miss.",
-            ("store", "operation", "fault"),
-        )
+        self._faults = StoreFaults(name, metrics)
+        self._failed = self._faults.add
         self._purges = metrics.counter(
             "llmproxy_cache_purges_total",
             "Purges, by whether every host heard of them at once.",
@@ -118,6 +119,10 @@ class CacheSpace:
     def good(self, mark: Mark, slots: Iterable[int]) -> bool:
         """Whether an answer of that mark and those tags, on its way or stored, was not purged since, softly either."""
         return self.board.judge(mark, slots) is Verdict.GOOD
+
+    def stands(self, entry: Entry) -> bool:
+        """Whether an entry that was found a while ago was not purged since, or softly only."""
+        return self._judged(entry) is not None
 
     async def confirm(self, found: Found) -> Found | None:
         """Return what was found as every host sees it now, or None if it was purged by one of them."""
@@ -190,7 +195,7 @@ class CacheSpace:
             fault = "lost"
         except OSError:
             fault = "away"
-        self._faults.labels(self.name, "board", fault).inc()
+        self._faults.count("board", fault, f"the board of purges is {fault}: nothing stored before is used")
         if self._mirror is not None:
             self._mirror.lost()
 
@@ -252,21 +257,12 @@ class CacheSpace:
 
     def _judged(self, entry: Entry) -> Found | None:
         if self._mirror is not None and not self._mirror.trusted:
-            self._faults.labels(self.name, "get", "unsure").inc()
+            self._faults.count("get", "unsure", "purges of other hosts may not have been heard")
             return None
         verdict = self.board.judge(entry.mark, entry.slots)
         if verdict is Verdict.GOOD:
             return Found(entry)
         return Found(entry, stale=True) if verdict is Verdict.SOFT else None
-
-    def _failed(self, operation: str, fault: Exception) -> None:
-        self._faults.labels(self.name, operation, _kind(fault)).inc()
-
-
-def _kind(fault: Exception) -> str:
-    if isinstance(fault, StoreAway):
-        return "away"
-    return "damaged" if isinstance(fault, BadEntry) else "error"
 
 
 @asynccontextmanager
