@@ -42,8 +42,10 @@ class Entry:
 
     `fields` are header fields as `wire_fields` makes them, and `StoredHeaders` takes them for a reply. `mark` is what
     `CacheSpace.now` or `mark` gave before the upstream was asked, `slots` what `entry_slots` gives: without both no
-    purge would reach it. `meta` are the owner's own bytes. `body` may be a view into the stored value. Never changed once made; only its owner
-    may leave what it has read of `meta` in `reading`, for the next time that this entry is found.
+    purge would reach it. `meta` are the owner's own bytes. `body` may be a view into the stored value.
+
+    Never changed once made; only its owner may leave what it has read of `meta` in `reading`, for the next time that
+    this entry is found.
     """
 
     __slots__ = ("body", "fields", "mark", "meta", "reading", "slots", "status", "stored")
