@@ -10,7 +10,7 @@ from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.key import with_body
 from llmproxy_httpcache.plan import Plan
 from llmproxy_httpcache.querying import read_query
-from llmproxy_httpcache.requests import BODILESS, read_request
+from llmproxy_httpcache.requests import BODILESS, has_body, read_request
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Exchange
@@ -47,7 +47,7 @@ def plan_of(exchange: Exchange, rules: Rules, body: bytes = b"") -> Plan:
     bodiless = method in BODILESS
     if method not in rules.methods:
         plan.status = CacheStatus("method")
-    elif not bodiless or (last.get(b"content-length", b"0") == b"0" and b"transfer-encoding" not in last):
+    elif not bodiless or not has_body(last):
         # A body that GET should not have could change the answer, and would not be in its key.
         key = rules.key_of(asked, plan.caller, origin, target, fields)
         if not key:

@@ -9,6 +9,7 @@ from llmproxy_httpcache.entities import read_answer
 from llmproxy_httpcache.gathering import gather
 from llmproxy_httpcache.key import with_query
 from llmproxy_httpcache.queries import Query, names_parameters, read_get, read_post
+from llmproxy_httpcache.requests import BODILESS, has_body
 from llmproxy_httpcache.storing import No
 from llmproxy_httpcache.vary import normalised
 
@@ -42,10 +43,13 @@ def _read(exchange: Exchange, plan: Plan, body: bytes) -> Query | None:
         get = plan.fields.get
         described = (get(b"content-type") or b"", get(b"content-encoding") or b"")
         return read_post(body, described, bounds)
-    found = read_get(request.query, bounds) if request.method in {"GET", "HEAD"} and request.query else None
+    found = read_get(request.query, bounds) if request.method in BODILESS and request.query else None
     if found is None:
         return None
     query, rest = found
+    if has_body(plan.fields.last):
+        # Some servers take what it says in place of the target.
+        query = Query("safe", why="body")
     # Purged by what is left, which is what a POST goes to.
     plan.target = plan.rules.keys.target(f"{request.path}?{rest}" if rest else request.path)
     return query

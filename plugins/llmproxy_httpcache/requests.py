@@ -149,6 +149,11 @@ def read_request(
     )
 
 
+def has_body(last: Mapping[bytes, bytes]) -> bool:
+    """Whether a request has a body, by the last values of its fields."""
+    return last.get(b"content-length", b"0") != b"0" or b"transfer-encoding" in last
+
+
 def _telling(last: Mapping[bytes, bytes]) -> frozenset[bytes]:
     """Return the names that matter here."""
     if last.keys() <= _harmless:

@@ -98,6 +98,16 @@ async def test_subscriptions_batches_and_what_is_unclear_pass_by() -> None:
         assert stage.asked == 6
 
 
+async def test_a_get_whose_body_may_ask_something_else_passes_by() -> None:
+    target, evil = "/graphql?query=%7Bme%7D", orjson.dumps({"query": "{ secret }"})
+    async with staged(answering({"data": {"secret": 1}}, {"data": {"me": 2}}), "api", graphql=True) as stage:
+        fields = {"Content_Type": "application/json", "Content_Length": str(len(evil))}
+        fat = await stage.ask(target, body=evil, **fields)
+
+        assert status(fat) == "llmproxy; fwd=bypass; fwd-status=200"
+        assert orjson.loads((await stage.ask(target)).body) == {"data": {"me": 2}}
+
+
 async def test_an_answer_is_purged_by_its_entities_after_a_confirmation_too() -> None:
     origin = FakeUpstream().reply(
         body=orjson.dumps(ONE), headers=[JSON, ETAG, ("Cache-Control", "max-age=5")]
