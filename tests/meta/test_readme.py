@@ -118,6 +118,16 @@ def test_the_stores_it_shows_pass_check(tmp_path: Path) -> None:
     assert run.exit_code == 0, run.output
 
 
+def test_the_cache_it_shows_passes_check(tmp_path: Path) -> None:
+    path = tmp_path / "gateway.yaml"
+    path.write_text(block("check: cached"))
+    environ = {"OPENAI_API_KEY": "example-openai-0123456789", "ADMIN_TOKEN": "example-admin-0123456789"}
+
+    run = CliRunner().invoke(main, ["check", str(path)], env=environ)
+
+    assert run.exit_code == 0, run.output
+
+
 def test_every_command_it_names_exists() -> None:
     named = set(re.findall(r"`?llmproxy ([a-z]+(?:-[a-z]+)*)\b", "\n".join(text for _, _, text in BLOCKS)))
 
