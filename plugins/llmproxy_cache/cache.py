@@ -20,6 +20,8 @@ from llmproxy.plugin import (
 from llmproxy_cache.filling import Filling
 from llmproxy_cache.finding import Finding
 from llmproxy_cache.freshness import serves_on_error
+from llmproxy_cache.kept import common_fields
+from llmproxy_cache.looking import not_kept
 from llmproxy_cache.plan import PLAN, Plan
 from llmproxy_cache.refreshing import drain, twin_of
 from llmproxy_cache.serving import Serving, spelled
@@ -78,6 +80,8 @@ class Cache:
                 exchange.outcome.cache = exchange.outcome.result = "hit"
                 self._refresh_behind(exchange, plan, call_next)
                 return reply
+            if plan.control.only_if_cached:
+                raise not_kept()
         return await self._ask(exchange, plan, call_next)
 
     async def _past(self, exchange: Exchange, plan: Plan, call_next: CallNext) -> Reply:
@@ -116,6 +120,7 @@ class Cache:
         joined = role == "joined"
         if joined:
             plan.tell(collapsed=True)
+            reply.headers = common_fields(reply.headers)
         seconds = self._clock.now() - exchange.started
         self._meters.answered(plan.policy.route, "joined" if joined else "miss", seconds)
         return reply
@@ -169,6 +174,8 @@ class Cache:
             return None
         age = kept.age(self._clock.wall())
         if not serves_on_error(age, kept.about.lifetime, plan.policy.terms.stale_if_error):
+            return None
+        if not await self._finding.stands(plan, kept):
             return None
         exchange.outcome.cache = exchange.outcome.result = "hit"
         return await self._serving.serve(exchange, plan, kept, "stale", age=age, failed=status)

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import BadEntry
+from llmproxy.plugin import BadEntry, Found
 from llmproxy_cache.kept import Kept, read
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import CacheSpace, Found
+    from llmproxy.plugin import CacheSpace
     from llmproxy_cache.plan import Plan
 
 
@@ -45,8 +45,17 @@ class Finding:
 
     async def newer(self, plan: Plan, kept: Kept) -> Kept | None:
         """Return what the shared tier has, if somebody else has made the answer anew."""
-        found = _read(await self._space.get_far(plan.key))
-        return None if found is None or found.entry.stored <= kept.entry.stored else found
+        found = await self._space.get_far(plan.key)
+        if found is not None and plan.policy.terms.consistency == "strong":
+            found = await self._space.confirm(found)
+        newer = _read(found)
+        return None if newer is None or newer.entry.stored <= kept.entry.stored else newer
+
+    async def stands(self, plan: Plan, kept: Kept) -> bool:
+        """Whether what was found before the upstream was asked may still be given: it may have been purged since."""
+        if plan.policy.terms.consistency == "strong":
+            return await self._space.confirm(Found(kept.entry, stale=kept.soft)) is not None
+        return self._space.stands(kept.entry)
 
 
 def _read(found: Found | None) -> Kept | None:

@@ -6,6 +6,7 @@ header fields are the entry's own.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Iterable, Sequence
 from typing import Final, NamedTuple
 
@@ -15,6 +16,7 @@ from llmproxy.plugin import (
     BadEntry,
     Entry,
     Form,
+    Headers,
     RawHeader,
     Reply,
     Spellings,
@@ -171,20 +173,32 @@ _OF_THE_MOMENT: Final = frozenset(
     x-llmproxy-saved x-request-id
     """.split()
 )
-_FAMILIES: Final = (b"x-ratelimit-", b"anthropic-ratelimit-")
+
+#: What stands in the names of fields that are about one call, and nobody's but its own caller's.
+_OF_ONE_CALL: Final = re.compile(
+    rb"set-cookie|request-?id|rate-?limit|trace|baggage|^b3$|processing-ms|server-timing"
+)
 
 
 class _Lasting(Spellings):
-    """Remembers of each spelling of a field's name whether the field is still true later."""
+    """Remembers of each spelling of a field's name whether the field is true of more than one call."""
 
     def __missing__(self, name: bytes) -> bool:
-        lasts = super().__missing__(name) and not name.lower().startswith(_FAMILIES)
+        lasts = super().__missing__(name) and not _OF_ONE_CALL.search(name.lower().replace(b"_", b"-"))
         if name in self:
             self[name] = lasts
         return lasts
 
 
 _lasts: Final = _Lasting(_OF_THE_MOMENT)
+_for_all: Final = _Lasting(frozenset())
+
+
+def common_fields(headers: Headers) -> Headers:
+    """Return the header fields that everybody may have whom one call has answered."""
+    if all(_for_all[name] for name, _ in headers.raw):
+        return headers
+    return Headers([pair for pair in headers.raw if _for_all[pair[0]]])
 
 
 def lasting_fields(headers: Iterable[RawHeader]) -> bytes:

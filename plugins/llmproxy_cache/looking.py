@@ -49,7 +49,7 @@ class Looking:
         elif plan.control.refresh:
             plan.status = _REQUEST
         if reply is None and plan.control.only_if_cached and not plan.refreshes:
-            raise GatewayError(504, "not_cached", "The answer is not kept, and nothing else was asked for.")
+            raise not_kept()
         return reply
 
     def _repeated(self, exchange: Exchange, plan: Plan, body: bytes) -> bool:
@@ -130,6 +130,11 @@ class Looking:
             beta=beta,
             draw=1.0 - random(),  # noqa: S311  # likewise
         )
+
+
+def not_kept() -> GatewayError:
+    """Return what a caller is told who wants nothing but what is kept."""
+    return GatewayError(504, "not_cached", "The answer is not kept, and nothing else was asked for.")
 
 
 def _why_never(exchange: Exchange, plan: Plan) -> str:

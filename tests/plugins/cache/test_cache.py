@@ -17,6 +17,8 @@ from tests.plugins.cache.talking import (
 )
 
 from llmproxy.plugin import tag_slots
+from llmproxy.tasks import spawn
+from llmproxy.testing import FakeUpstream
 
 
 @pytest.mark.parametrize("fault", [503, 429])
@@ -114,3 +116,53 @@ async def test_a_caller_who_leaves_harms_nobody() -> None:
         assert b"ris" in served.body
         assert b.calls == 1
         assert "hit" in status(await b.ask(streamed))
+
+
+async def test_nothing_purged_while_the_provider_failed_is_given_in_place_of_its_error() -> None:
+    def script(upstream: FakeUpstream) -> None:
+        answering(completion())(upstream)
+        upstream.raw(0.2, b"HTTP/1.1 503 Busy\r\nContent-Length: 2\r\n\r\n{}")
+
+    async with bench(script, **KEEP, stale_if_error="1h") as b:
+        await b.ask()
+        b.clock.passed = 400
+        asking = spawn(b.ask(), name="caller")
+        await b.upstream.received(2)
+        (space,) = b.serving.generation.process.spaces.find().values()
+        await space.purge(tag_slots("tenant", "t"))
+        served = await asking
+
+        assert served.reply.status == 503
+
+
+async def test_who_wants_what_is_kept_alone_makes_no_call_for_a_stale_answer_in_no_form_of_his() -> None:
+    events = chunks("Paris")
+    async with bench(streaming(*events[:-2], events[-1]), **KEEP, stale_while_revalidate="1h") as b:
+        await b.ask({**ASK, "stream": True, "stream_options": {"include_usage": True}})
+        b.clock.passed = 400
+        served = await b.ask(cache_control="only-if-cached")
+
+        assert served.reply.status == 504
+        assert b.calls == 1
+
+
+@pytest.mark.parametrize("code", [200, 400])
+async def test_what_is_about_the_leaders_call_is_told_to_the_leader_alone(code: int) -> None:
+    fields = [
+        ("Set-Cookie", "a=b"),
+        ("Request-Id", "r"),
+        ("X-RateLimit-Left", "5"),
+        ("Traceparent", "0"),
+        ("A", "b"),
+    ]
+
+    def script(upstream: FakeUpstream) -> None:
+        upstream.reply(code, json=completion(), headers=fields)
+
+    async with bench(script, **KEEP) as b:
+        served = await asyncio.gather(*[b.ask() for _ in range(3)])
+        joined = [each for each in served if "collapsed" in status(each)]
+
+        assert len(joined) == 2
+        for each in joined:
+            assert [name for name, _ in fields if name in each.reply.headers] == ["A"]

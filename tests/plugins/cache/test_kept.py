@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.plugin import BadEntry, Entry, Form, Headers, Mark, StoredReply
-from llmproxy_cache.kept import MOST_FORMS, About, FormKept, lasting_fields, pack_about, read
+from llmproxy_cache.kept import MOST_FORMS, About, FormKept, common_fields, lasting_fields, pack_about, read
 
 JSON = Form("openai", "chat")
 STREAM = Form("openai", "chat", streamed=True)
@@ -90,3 +90,25 @@ def test_only_what_lasts_is_kept_of_the_header() -> None:
     }
 
     assert lasting_fields(Headers.of(fields).raw) == b"Content-Type: a/b\r\nOpenAI-Version: 1\r\n"
+
+
+def test_what_is_about_one_call_is_kept_for_nobody() -> None:
+    fields = {
+        "Request-ID": "r",
+        "X_Request_Id": "r",
+        "X-Amzn-RequestId": "r",
+        "Anthropic-RateLimit-Tokens": "1",
+        "RateLimit": "1",
+        "Traceparent": "00",
+        "X-Cloud-Trace-Context": "1",
+        "OpenAI-Processing-Ms": "12",
+        "Set-Cookie2": "a",
+        "Server": "x",
+    }
+
+    assert lasting_fields(Headers.of(fields).raw) == b"Server: x\r\n"
+    assert list(common_fields(Headers.of(fields))) == [("Server", "x")]
+    assert list(common_fields(Headers.of({"Age": "1", "Retry-After": "2"}))) == [
+        ("Age", "1"),
+        ("Retry-After", "2"),
+    ]
