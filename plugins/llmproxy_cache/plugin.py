@@ -35,6 +35,7 @@ class CachePlugin(Plugin[CacheConfig]):
     Config = CacheConfig
     RouteConfig = CacheRoute
     after = ("access",)
+    single = True
 
     _cache: Cache
     _insights: Insights

@@ -228,6 +228,11 @@ def _plugins_of(
             listed = {p.name for p, _ in found}
             if earlier in listed and earlier not in seen:
                 raise StartError(f"route {route!r}: plugin {plugin.name!r} must stand below {earlier!r}")
+        twin = next((p.name for p, _ in found if type(p) is type(plugin) and p.name in seen), None)
+        if plugin.single and twin is not None:
+            raise StartError(
+                f"route {route!r}: plugins {twin!r} and {plugin.name!r} are of one kind, of which a route takes one"
+            )
         seen.add(plugin.name)
     return found
 

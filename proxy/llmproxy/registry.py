@@ -51,6 +51,7 @@ class Plugin(Generic[C], _Interface):
         on_error: overrides every request hook's default on a fault: `open` goes on, `closed` refuses.
         wants_reply: whether `post_response` gets the whole bounded reply in `exchange.outcome.reply`.
         after: names of plugins that must stand above this one in a route's list; checked, never reordered.
+        single: whether a route takes one instance of this plugin only.
     """
 
     Config: ClassVar[type[msgspec.Struct]] = NoConfig
@@ -58,6 +59,7 @@ class Plugin(Generic[C], _Interface):
     on_error: ClassVar[Literal["open", "closed"] | None] = None
     wants_reply: ClassVar[bool] = False
     after: ClassVar[tuple[str, ...]] = ()
+    single: ClassVar[bool] = False
 
     def __init__(self, name: str, config: C) -> None:
         self.name = name

@@ -34,6 +34,10 @@ class Lower(Plugin):
     after = ("upper",)
 
 
+class Alone(Plugin):
+    single = True
+
+
 class Sized(Section, frozen=True):
     size: int = 0
 
@@ -121,6 +125,20 @@ async def test_a_plugin_may_ask_to_stand_below_another():
     assert routes(alone)
     with pytest.raises(StartError, match="route 'r': plugin 'lower' must stand below 'upper'"):
         routes(wrong)
+
+
+async def test_a_route_takes_one_instance_of_a_plugin_that_must_be_alone():
+    plugins = {
+        "one": {"use": Alone},
+        "other": {"use": Alone},
+        "upper": {"use": Upper},
+        "more": {"use": Upper},
+    }
+    tree = {"plugins": plugins, "upstreams": {"api": API}}
+
+    assert routes({**tree, "routes": [{"name": "r", "upstream": "api", "plugins": ["upper", "one", "more"]}]})
+    with pytest.raises(StartError, match="route 'r': plugins 'one' and 'other' are of one kind, of which a"):
+        routes({**tree, "routes": [{"name": "r", "upstream": "api", "plugins": ["one", "other"]}]})
 
 
 async def test_a_plugin_of_an_unknown_store_is_told_before_anything_is_opened():
