@@ -31,6 +31,7 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
 
     Config = HttpCacheConfig
     RouteConfig = HttpCacheRoute
+    single = True
 
     _serving: Serving
     _asking: Asking
