@@ -20,7 +20,7 @@ from llmproxy_httpcache.scoping import EVERYBODY
 from llmproxy_httpcache.vary import normalised
 
 #: Raised whenever keys or terms change their meaning.
-_VERSION: Final = "http2"
+_VERSION: Final = "http3"
 
 #: Fields that name another target, method or public face of the server than the request line and Host do.
 _NAMES: Final = b"""
@@ -93,8 +93,12 @@ class Keys:
         A tenant of None stands for all of them.
         """
         prefix = self._prefixes.get(tenant) or self._prefix(tenant)
-        place = f"{origin}{target}".encode("utf-8", "surrogatepass")
+        path, mark, query = target.partition("?")
+        place = f"{origin}{path}".encode("utf-8", "surrogatepass")
         key = b"%b%d:%b" % (prefix, len(place), place)
+        if mark:
+            # It may hold somebody's key, and a store's keys are not sealed.
+            key += _piece(b"q", query.encode("utf-8", "surrogatepass"))
         if last.keys().isdisjoint(self._telling):
             return key
         return key + _piece(b"f", *[part for pair in self.told(Fields(raw, last)) for part in pair])

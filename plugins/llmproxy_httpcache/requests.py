@@ -42,14 +42,12 @@ _ONE_HOP: Final = frozenset(
     b"connection keep-alive proxy-connection te trailer transfer-encoding upgrade".split()
 )
 #: What Connection says nearly always.
-_COMMON: Final = frozenset({b"keep-alive", b"close", b""})
-_CONNECTION: Final = frozenset({b"connection"})
+_COMMON: Final = frozenset({b"keep-alive", b"Keep-Alive", b"close"})
 
 #: Conditions that only the origin can judge.
 _PRECONDITIONS: Final = (b"if-match", b"if-unmodified-since")
 _TELLING: Final = frozenset(
     {
-        b"connection",
         b"cache-control",
         b"if-none-match",
         b"if-modified-since",
@@ -121,12 +119,11 @@ def read_request(
 
     With `obey` off, what the caller says in Cache-Control counts for nothing.
     """
-    telling = _telling(last)
-    usual = not telling or (
-        telling == _CONNECTION and last[b"connection"].lower() in _COMMON and len(raw) == len(last)
-    )
-    if usual and (plain := _PLAIN.get(method)) is not None:
-        return plain
+    if last.keys() <= _harmless and (plain := _PLAIN.get(method)) is not None:
+        connection = last.get(b"connection")
+        if connection is None or (connection in _COMMON and len(raw) == len(last)):
+            return plain
+    hinting = _telling(last) - _TELLING
     fields = Fields(raw, last)
     control = request_control(fields.get(b"cache-control")) if obey else NO_DEMANDS
     ranged = fields.get(b"range") if method == "GET" else None
@@ -142,9 +139,7 @@ def read_request(
         if_range=None if ranged is None else fields.get(b"if-range"),
         authorized=b"authorization" in last and b"authorization" not in spent,
         credentials=credentials,
-        hints=tuple(
-            pair for pair in raw if (name := pair[0].lower()) in telling - _TELLING and name not in spent
-        ),
+        hints=tuple(pair for pair in raw if (name := pair[0].lower()) in hinting and name not in spent),
         precondition=any(name in last for name in _PRECONDITIONS) or _withholds(fields),
     )
 
@@ -156,12 +151,11 @@ def has_body(last: Mapping[bytes, bytes]) -> bool:
 
 def _telling(last: Mapping[bytes, bytes]) -> frozenset[bytes]:
     """Return the names that matter here."""
-    if last.keys() <= _harmless:
-        return frozenset()
     names = last.keys() - _harmless
     harmless = [name for name in names if name not in _TELLING and not _tells_who(name)]
-    if len(_harmless) + len(harmless) <= _MOST_HARMLESS:
-        _harmless.update(harmless)
+    if len(_harmless) + len(harmless) > _MOST_HARMLESS:
+        _harmless.clear()
+    _harmless.update(harmless[:_MOST_HARMLESS])
     return frozenset(names.difference(harmless))
 
 

@@ -22,6 +22,9 @@ def test_whatever_can_change_an_answer_changes_its_key() -> None:
         _key(origin="https://h"),
         _key(origin="http://i"),
         _key(target="/b"),
+        _key(target="/a?"),
+        _key(target="/a?b"),
+        _key(target="/a?b?"),
         _key(keys=Keys("other")),
         _key((b"X-Forwarded-Prefix", b"x")),
         _key((b"X-Forwarded-Prefix", b"y")),
@@ -60,6 +63,7 @@ def test_a_field_is_known_by_each_spelling_that_servers_take_for_it() -> None:
 
 def test_a_secret_is_never_in_the_clear() -> None:
     assert b"s3cret" not in with_credentials(_key(), [(b"Authorization", b"s3cret")])
+    assert b"s3cret" not in _key(target="/a?api_key=s3cret")
     assert b"s3cret" not in with_body(_key(), "POST", Fields([]), b"s3cret")
 
 

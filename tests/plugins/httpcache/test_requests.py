@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import pytest
 
+from llmproxy_httpcache import requests
 from llmproxy_httpcache.directives import NO_DEMANDS
 from llmproxy_httpcache.headers import RawHeader
 from llmproxy_httpcache.requests import Asked, read_request
@@ -92,6 +93,7 @@ def test_names_that_callers_make_up_take_no_more_memory_than_there_is_for_them()
     for number in range(5000):
         assert _read((b"Made-Up-%d" % number, b"x")).plain
 
+    assert len(requests._harmless) <= 4096
     assert not _read((b"Yet-Another", b"x"), (b"Cookie", b"a=b")).hints
 
 
