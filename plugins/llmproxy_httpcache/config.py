@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Duration, Scope, Size, StoreName
+from llmproxy.plugin import ConfigError, Duration, Scope, Size, StoreName, WarmedOnStart
 from llmproxy_httpcache.emitting import directives
 from llmproxy_httpcache.queries import Bounds
 from llmproxy_httpcache.requests import SAFE
@@ -22,7 +22,7 @@ _MOST_EAGER: Final = 100
 _NEVER: Final = frozenset({"CONNECT", "TRACE", "OPTIONS", "PUT", "DELETE", "PATCH"})
 
 
-class HttpCacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class HttpCacheConfig(WarmedOnStart, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The store that answers are kept in, and the name that Cache-Status gives this cache.
 
     `show_key` puts a digest of each answer's key into Cache-Status, and why an answer was not stored.
@@ -33,6 +33,7 @@ class HttpCacheConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     show_key: bool = False
 
     def __post_init__(self) -> None:
+        super().__post_init__()
         if not _TOKEN.fullmatch(self.name) or not (self.name[0].isalpha() or self.name[0] == "*"):
             raise ConfigError("name", f"{self.name!r} is no token that begins with a letter (RFC 9211 §2)")
 

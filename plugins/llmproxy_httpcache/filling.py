@@ -140,6 +140,8 @@ class Filling:
             self._refuse("partial")
             return
         stored = await self._keeping.keep(plan, keep, whole.status, whole.body)
+        if stored is not None and self._keeping.insights is not None:
+            self._keeping.insights.stored(self._exchange, plan, keep.vary)
         if (fate := self._exchange.state.get(FATE)) is not None:
             await self._keeping.settle(plan, keep, stored, fate)
 

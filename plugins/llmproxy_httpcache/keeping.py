@@ -19,6 +19,7 @@ from llmproxy_httpcache.variants import Index, pack_index, unpack_index, variant
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Fate, Found, Mark
+    from llmproxy_httpcache.insight import Insights
     from llmproxy_httpcache.invalidating import Invalidation
 
 #: The status of an entry that is no answer but the index of several.
@@ -28,8 +29,10 @@ _INDEX: Final = 0
 class Keeping:
     """The stored answers of one space."""
 
-    def __init__(self, space: CacheSpace) -> None:
+    def __init__(self, space: CacheSpace, insights: Insights | None = None) -> None:
         self.space = space
+        #: Who remembers what keys were made of.
+        self.insights = insights
 
     async def look_up(self, plan: Plan) -> None:
         """Find what is stored for a request: an answer, or the index of several and a part."""

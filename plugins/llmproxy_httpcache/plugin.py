@@ -11,7 +11,9 @@ from llmproxy.plugin import (
     CallNext,
     Exchange,
     Flights,
+    Insight,
     Plugin,
+    Recents,
     Reply,
     Runtime,
     UpstreamRequest,
@@ -20,6 +22,7 @@ from llmproxy.plugin import (
 from llmproxy_httpcache.asking import Asking
 from llmproxy_httpcache.config import HttpCacheConfig, HttpCacheRoute
 from llmproxy_httpcache.explaining import explain, told
+from llmproxy_httpcache.insight import Insights
 from llmproxy_httpcache.keeping import Keeping
 from llmproxy_httpcache.rules import Rules
 from llmproxy_httpcache.serving import Serving
@@ -33,6 +36,7 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
     RouteConfig = HttpCacheRoute
     single = True
 
+    _insights: Insights
     _serving: Serving
     _asking: Asking
 
@@ -45,11 +49,18 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
     @asynccontextmanager
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
         """Hold the store's space and the flights."""
-        async with runtime.cache_space(self.config.store) as space, Flights.of(runtime, self.name) as flights:
+        async with (
+            runtime.cache_space(self.config.store) as space,
+            Flights.of(runtime, self.name) as flights,
+            Recents.of(runtime) as recents,
+        ):
             meters = CacheMeters(runtime.metrics, self.name)
-            keeping = Keeping(space)
+            self._insights = Insights(space, recents, runtime.clock)
+            keeping = Keeping(space, self._insights)
             self._serving = Serving(keeping, runtime.clock, meters, self._label)
             self._asking = Asking(runtime, keeping, self._serving, flights, meters)
+            if self.config.warm_on_start:
+                runtime.warm_on_start(self.config.warm_on_start, within=self.config.warm_within)
             yield
 
     @hookimpl
@@ -82,6 +93,10 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
     def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
         """Say the same for `llmproxy explain`."""
         return list(told(self._rules_of(exchange), exchange, body))
+
+    async def look_into(self, exchange: Exchange) -> Insight:
+        """Say what is stored for a request, and where there is nothing, which part of its key differs from others."""
+        return await self._insights.look_into(self._rules_of(exchange), exchange)
 
     def _rules_of(self, exchange: Exchange) -> Rules:
         name = exchange.route.name
