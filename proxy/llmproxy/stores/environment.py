@@ -3,6 +3,7 @@
 No writemap: a full disk would end the worker by SIGBUS. No fsync either: a commit costs 5 us, and what a
 killed process leaves is whole, but what a crashed *host* leaves may not be. So a directory carries the boot
 it was used in, and the first to open it after another boot starts anew, unless the last to close it flushed.
+Files that turn out to be damaged, or were deleted while they were used, are left for new ones by whoever notices.
 """
 
 from __future__ import annotations
@@ -10,14 +11,18 @@ from __future__ import annotations
 import asyncio
 import fcntl
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from pathlib import Path
 from struct import error as StructError  # noqa: N812  # a class, whatever its name looks like
 from threading import get_ident
-from typing import ClassVar, Final, TypeAlias, TypeVar
+from time import monotonic
+from typing import ClassVar, Final, Protocol, TypeAlias, TypeVar
+from weakref import WeakSet
 
 import lmdb
+import structlog
 
 from llmproxy.errors import StartError
 from llmproxy.stores.interface import StoreAway
@@ -26,15 +31,37 @@ from llmproxy.stores.turnstile import Turnstile
 T = TypeVar("T")
 Transaction: TypeAlias = "lmdb.Transaction[memoryview]"
 Tables: TypeAlias = "tuple[lmdb._Database, ...]"
+Files: TypeAlias = "tuple[tuple[int, int] | None, tuple[int, int] | None]"
 
 _MAX_READERS: Final = 512
 _FLUSHED: Final = b"flushed"
 _FILES: Final = ("data.mdb", "lock.mdb")
 #: What a corrupt file may lead to, besides LMDB's own word for it.
 FAULTS: Final = (lmdb.Error, StructError)
+#: What only a corrupt file leads to.
+_DAMAGE: Final = (
+    lmdb.CorruptedError,
+    lmdb.CursorFullError,
+    lmdb.InvalidError,
+    lmdb.MemoryError,  # the map of a size that is none
+    lmdb.PageNotFoundError,
+    lmdb.PanicError,
+    lmdb.VersionMismatchError,
+    StructError,
+)
 # Seconds for the other writers: on the loop, which has other things to do, and elsewhere.
 _PATIENCE_LOOP: Final = 0.02
 _PATIENCE_THREAD: Final = 1.0
+_LOOK: Final = 1.0  # seconds between two looks, made by writers, whether the files are still there
+
+_log = structlog.get_logger("llmproxy")
+
+
+class Tabled(Protocol):
+    """What keeps the tables of an environment at hand."""
+
+    def take(self, tables: Tables) -> None:
+        """Use these from now on: the environment has other files."""
 
 
 class Environment:
@@ -52,7 +79,12 @@ class Environment:
         self._holders = 0
         self._opener = get_ident()
         self._writer: ThreadPoolExecutor | None = None
-        self._claim, self._lmdb, self.tables = _open(directory, map_size, tables)
+        self._names = tables
+        #: Who is told of other tables.
+        self.users: WeakSet[Tabled] = WeakSet()
+        self._damaged = False
+        self._look_at = 0.0
+        self._claim, self._lmdb, self.tables, self._files = _open(directory, map_size, tables)
         self._turnstile = Turnstile(directory / "turn")
 
     @classmethod
@@ -83,13 +115,15 @@ class Environment:
         if self._writer is not None:
             self._writer.shutdown()
         self._turnstile.close()
-        flushed = _try_lock(self._claim)
+        flushed = not self._damaged and _try_lock(self._claim)
         try:
             if flushed:
                 self._lmdb.sync(True)
         except lmdb.Error:
             flushed = False  # a full or broken disk: the mark stays that of this boot
         self._lmdb.close()
+        if self._claim < 0:
+            return
         try:
             if flushed:
                 _mark(self._claim, _FLUSHED)
@@ -99,6 +133,8 @@ class Environment:
 
     def begin(self, *, write: bool = False) -> Transaction:
         """Start a transaction; the caller ends it before it awaits anything."""
+        if self._damaged:
+            raise lmdb.CorruptedError("the files are damaged, and not renewed yet")
         try:
             return self._lmdb.begin(None, None, write, True)  # by position: half as dear
         except lmdb.MapResizedError:
@@ -114,7 +150,10 @@ class Environment:
             lmdb.MapFullError: no page is left.
             StoreAway: any other trouble with the files.
         """
-        patience = _PATIENCE_LOOP if get_ident() == self._opener else _PATIENCE_THREAD
+        patience = _PATIENCE_THREAD
+        if get_ident() == self._opener:
+            patience = _PATIENCE_LOOP
+            self._look()
         if not self._turnstile.enter(patience):
             raise StoreAway(f"store {self.directory}: closed, or another writer is not done")
         try:
@@ -132,6 +171,7 @@ class Environment:
         if self._writer is None:
             self._writer = ThreadPoolExecutor(1, f"llmproxy-{self.directory.name}")
         loop = asyncio.get_running_loop()
+        self._look()
         try:
             return await loop.run_in_executor(self._writer, work)
         except lmdb.MapResizedError:
@@ -152,7 +192,41 @@ class Environment:
 
     def away(self, error: Exception) -> StoreAway:
         """Say what went wrong with the files as callers expect to hear it."""
+        if isinstance(error, _DAMAGE) and not self._damaged:
+            # LMDB believes what it reads: to go on with such files may end the process.
+            self._damaged, self._look_at = True, 0.0
         return StoreAway(f"store {self.directory}: {error}")
+
+    def _look(self) -> None:
+        """Leave the files for new ones if they are damaged, or not there any more."""
+        now = monotonic()
+        if now < self._look_at:
+            return
+        self._look_at = now + _LOOK
+        if not self._damaged and _files(self.directory) == self._files:
+            return
+        if self._turnstile.lock.acquire(timeout=_PATIENCE_LOOP):
+            try:
+                self._renew()
+            except (OSError, *FAULTS) as error:
+                _log.warning("store_files_lost", store=str(self.directory), reason=str(error))
+            finally:
+                self._turnstile.lock.release()
+
+    def _renew(self) -> None:
+        """Open other files; the caller holds the turnstile's lock, so that no transaction is running."""
+        self._damaged = True  # until that is done
+        self._lmdb.close()
+        if self._claim >= 0:
+            os.close(self._claim)
+            self._claim = -1
+        opened = _open(self.directory, self.map_size, self._names, without=self._files)
+        self._claim, self._lmdb, self.tables, self._files = opened
+        self._turnstile.turn_to(self.directory / "turn")
+        for user in self.users:
+            user.take(self.tables)
+        self._damaged = False
+        _log.warning("store_files_renewed", store=str(self.directory))
 
     def _resize(self, map_size: int) -> None:
         """Set the size of the map, or with 0 take over the one another process has set."""
@@ -161,24 +235,61 @@ class Environment:
             self.map_size = self._lmdb.info()["map_size"]
 
 
-def _open(directory: Path, map_size: int, tables: tuple[str, ...]) -> tuple[int, lmdb.Environment, Tables]:
-    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
-    claim, first = _claim(directory)
-    try:
-        try:
-            return claim, *_open_files(directory, map_size, tables)
-        except lmdb.DiskError:
-            raise
-        except FAULTS:
-            if not first:
-                raise
+def _open(
+    directory: Path, map_size: int, tables: tuple[str, ...], *, without: Files | None = None
+) -> tuple[int, lmdb.Environment, Tables, Files]:
+    """Open the files, but for those of a damaged environment; whoever has those open finds out in time."""
+    with _alone(directory):
+        found = _files(directory)
+        if without is not None and (found[0] is None or found[0] == without[0]):
             _discard(directory)
-            return claim, *_open_files(directory, map_size, tables)
-        finally:
+        claim, first = _claim(directory)
+        try:
+            env, handles = _open_or_begin(directory, map_size, tables, first=first)
             fcntl.flock(claim, fcntl.LOCK_SH)
-    except BaseException:
-        os.close(claim)
+        except BaseException:
+            os.close(claim)
+            raise
+        return claim, env, handles, _files(directory)
+
+
+def _open_or_begin(
+    directory: Path, map_size: int, tables: tuple[str, ...], *, first: bool
+) -> tuple[lmdb.Environment, Tables]:
+    try:
+        return _open_files(directory, map_size, tables)
+    except lmdb.DiskError:
         raise
+    except FAULTS:
+        if not first:
+            raise
+        _discard(directory)
+        return _open_files(directory, map_size, tables)
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Make the directory, and keep others from opening or renewing what is in it meanwhile."""
+    directory.mkdir(mode=0o700, parents=True, exist_ok=True)
+    file = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(file)
+
+
+def _files(directory: Path) -> Files:
+    """Return what names the files themselves, None for one that is not there."""
+    return _file(directory / _FILES[0]), _file(directory / _FILES[1])
+
+
+def _file(path: Path) -> tuple[int, int] | None:
+    try:
+        told = path.stat()
+    except OSError:
+        return None
+    return told.st_dev, told.st_ino
 
 
 def _open_files(directory: Path, map_size: int, tables: tuple[str, ...]) -> tuple[lmdb.Environment, Tables]:

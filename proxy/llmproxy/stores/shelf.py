@@ -8,7 +8,7 @@ from hashlib import blake2b
 from math import inf
 from typing import Final
 
-from llmproxy.stores.environment import Environment, Transaction
+from llmproxy.stores.environment import Environment, Tables, Transaction
 
 TABLES: Final = ("entries", "inserted", "expiries")
 
@@ -56,10 +56,15 @@ class Shelf:
     """The three tables of one environment; every method works inside the caller's transaction."""
 
     def __init__(self, env: Environment) -> None:
-        self._entries, self._inserted, self._expiries = env.tables
+        self.take(env.tables)
+        env.users.add(self)
         self._writes = 0
         #: How many entries this process removed, by reason.
         self.evictions = dict.fromkeys(("size", "expired", "replaced"), 0)
+
+    def take(self, tables: Tables) -> None:
+        """Use these tables from now on."""
+        self._entries, self._inserted, self._expiries = tables
 
     def find(self, txn: Transaction, key: bytes, now: int) -> memoryview | None:
         """Return the live value, valid until the transaction ends."""

@@ -25,7 +25,7 @@ class Turnstile:
 
     def __init__(self, path: Path) -> None:
         self.lock = RLock()
-        self._file = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)
+        self._file = _open(path)
         # A writer that hangs is waited for twice, then once a second.
         self._breaker = Breaker(2, 1.0)
 
@@ -43,6 +43,11 @@ class Turnstile:
         """Let the next one in."""
         fcntl.flock(self._file, fcntl.LOCK_UN)
         self.lock.release()
+
+    def turn_to(self, path: Path) -> None:
+        """Exclude by another file from now on; the caller holds `lock`."""
+        os.close(self._file)
+        self._file = _open(path)
 
     def close(self) -> None:
         """Let nobody in any more."""
@@ -64,3 +69,7 @@ class Turnstile:
                 pause = min(2 * pause, _LONGEST)
             else:
                 return True
+
+
+def _open(path: Path) -> int:
+    return os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW | os.O_CLOEXEC, 0o600)

@@ -2,10 +2,12 @@ from __future__ import annotations
 
 import asyncio
 import os
+import shutil
 import subprocess
 import sys
 import threading
 from collections.abc import Iterator
+from contextlib import suppress
 from pathlib import Path
 
 import lmdb
@@ -13,7 +15,7 @@ import pytest
 
 from llmproxy.errors import StartError
 from llmproxy.stores import StoreAway
-from llmproxy.stores.environment import Environment, Transaction
+from llmproxy.stores.environment import FAULTS, Environment, Tables, Transaction
 
 TABLES = ("one", "two")
 
@@ -215,3 +217,121 @@ def test_what_a_link_leads_to_is_not_written_over(tmp_path: Path) -> None:
         Environment.acquire(tmp_path / "store", 1 << 20, ("one",))
 
     assert (tmp_path / "other").read_bytes() == b"precious"
+
+
+def spoil(directory: Path, how: str) -> None:
+    match how:
+        case "removed":
+            shutil.rmtree(directory)
+        case "data removed":
+            (directory / "data.mdb").unlink()
+        case "lock removed":
+            (directory / "lock.mdb").unlink()
+        case _:
+            with (directory / "data.mdb").open("r+b") as file:
+                file.write(b"\xa5" * (directory / "data.mdb").stat().st_size)
+
+
+WAYS = pytest.mark.parametrize("how", ["removed", "data removed", "lock removed", "overwritten"])
+
+
+@WAYS
+def test_files_that_are_spoilt_while_they_are_used_are_left_for_new_ones(
+    env: Environment, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("llmproxy.stores.environment._LOOK", 0.0)
+    user = User()
+    env.users.add(user)
+    put(env, b"k", b"v")
+    spoil(env.directory, how)
+    try:
+        assert get(env, b"k") == b"v"
+    except FAULTS as fault:
+        _ = env.away(fault)  # as stores do
+    with suppress(StoreAway):
+        put(env, b"other", b"v")
+    put(env, b"k", b"new")
+
+    assert get(env, b"k") == b"new"
+    assert get(env, b"other") in (b"v", None)
+    assert user.tables is env.tables
+    again = Environment.acquire(env.directory, 1 << 20, TABLES)
+    assert again is env
+    again.release()
+
+
+class User:
+    def __init__(self) -> None:
+        self.tables: Tables = ()
+
+    def take(self, tables: Tables) -> None:
+        self.tables = tables
+
+
+OTHER = """
+import sys
+from pathlib import Path
+from llmproxy.stores import environment
+from llmproxy.stores.interface import StoreAway
+
+environment._LOOK = 0.0
+env = environment.Environment.acquire(Path(sys.argv[1]), 1 << 20, ("one", "two"))
+for line in sys.stdin:
+    key, _, value = line.strip().partition("=")
+    try:
+        if value:
+            env.write(lambda txn: txn.put(key.encode(), value.encode(), db=env.tables[0]))
+        with env.begin() as txn:
+            print(bytes(txn.get(key.encode(), db=env.tables[0]) or b"none").decode(), file=sys.stderr, flush=True)
+    except (StoreAway, *environment.FAULTS):
+        print("away", file=sys.stderr, flush=True)
+"""
+
+
+@WAYS
+def test_processes_that_left_their_files_meet_in_the_new_ones(
+    env: Environment, monkeypatch: pytest.MonkeyPatch, how: str
+) -> None:
+    monkeypatch.setattr("llmproxy.stores.environment._LOOK", 0.0)
+    with subprocess.Popen(
+        [sys.executable, "-c", OTHER, str(env.directory)],
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+        stdin=subprocess.PIPE,
+        stderr=subprocess.PIPE,
+        text=True,
+    ) as other:
+        assert other.stdin is not None
+        assert other.stderr is not None
+
+        def ask(line: str) -> str:
+            other.stdin.write(line + "\n")  # type: ignore[union-attr]
+            other.stdin.flush()  # type: ignore[union-attr]
+            return other.stderr.readline().strip()  # type: ignore[union-attr]
+
+        put(env, b"k", b"v")
+        assert ask("k") == "v"
+        spoil(env.directory, how)
+        for _ in range(2):
+            with suppress(StoreAway):
+                put(env, b"mine", b"1")
+            _ = ask("theirs=2")
+        other_sees, here = ask("mine"), get(env, b"theirs")
+        other.stdin.close()
+
+    assert (other_sees, here) == ("1", b"2")
+
+
+def test_what_cannot_be_renewed_is_away_until_it_can(
+    env: Environment, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmproxy.stores.environment._LOOK", 0.0)
+    put(env, b"k", b"v")
+    shutil.rmtree(env.directory)
+    env.directory.touch()
+    for _ in range(2):
+        with pytest.raises(StoreAway, match="damaged"):
+            put(env, b"k", b"v")
+    env.directory.unlink()
+    put(env, b"k", b"new")
+
+    assert get(env, b"k") == b"new"
