@@ -84,6 +84,10 @@ def _of_provider(
     row = find_provider(section["provider"])
     if row is None:
         message = f"unknown provider {quoted(section['provider'])} (llmproxy providers lists them)"
+        if "://" in section["provider"]:
+            message = (
+                "a URL is no provider's name; write {base_url: URL}, with dialect: http for a plain HTTP API"
+            )
         near = nearest(section["provider"].lower(), by_name())
         interpolation.errors.append(ConfigError(named_at, message, near))
         return {"base_url": _NOWHERE, **section}

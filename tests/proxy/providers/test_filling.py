@@ -121,6 +121,12 @@ def test_a_provider_that_is_not_known_is_told_with_the_nearest(name: str, sectio
     assert filled(section, name)[1] == [told]
 
 
+def test_a_url_where_a_provider_is_named_is_told_how_it_is_written() -> None:
+    [told] = filled("http://127.0.0.1:9000", "shop")[1]
+
+    assert told.startswith("upstreams.shop: a URL is no provider's name; write {base_url: URL}")
+
+
 @pytest.mark.parametrize(
     ("section", "mistake"),
     [
