@@ -136,7 +136,7 @@ class Cache:
             shareable=filling.shareable,
             keep=filling.keep,
             recheck=partial(self._recheck, exchange, plan),
-            epoch=self._space.epoch(mark),
+            epoch=self._space.epoch(mark) if strong else self._space.barrier,
             wait_limit=plan.policy.settings.wait,
         )
         return role, reply

@@ -84,7 +84,8 @@ class Filling:
         plan, space = self._plan, self._space
         if plan.control.refresh and plan.kept is not None:
             # Whatever another worker has at hand is stale from here on; what comes now is newer than that.
-            _ = await space.purge(tag_slots("key", key_name(plan.key), tenant=self.tenant), soft=True)
+            slots = tag_slots("key", key_name(plan.key), tenant=self.tenant)
+            _ = await space.purge(slots, soft=True, quiet=True)
         strong = plan.policy.terms.consistency == "strong"
         plan.mark = await space.mark() if strong else space.now()
         plan.started = self._runtime.clock.now()

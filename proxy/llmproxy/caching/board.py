@@ -42,9 +42,10 @@ _HEAD: Final = 65536  # the largest page that a host may have
 _SIZE: Final = _HEAD + 2 * 8 * CELLS
 
 #: The head, as numbers of eight bytes: what the file is, the board's id, the number that entries are marked with, the
-#: latest one in any cell; then what names the host's run.
+#: latest one in any cell, that of the last purge that callers must not join a call from before; then what names the
+#: host's run.
 _MAGIC: Final = int.from_bytes(b"LPboard2", "little")
-_ID, _SEQUENCE, _LATEST = 1, 2, 3
+_ID, _SEQUENCE, _LATEST, _BARRIER = 1, 2, 3, 4
 _BOOT: Final = 64
 _CLOSED: Final = b"closed"
 _ANY: Final = _HEAD // 8
@@ -121,7 +122,7 @@ class Board:
         self._hard = self._row[_HARD:]
 
     def _begin(self, name: int) -> None:
-        self._row[_SEQUENCE] = self._row[_LATEST] = 1
+        self._row[_SEQUENCE] = self._row[_LATEST] = self._row[_BARRIER] = 1
         self._row[0] = _MAGIC
         self._row[_ID] = name
 
@@ -139,6 +140,11 @@ class Board:
     def latest(self) -> int:
         """The number of the last purge; later than `sequence` if other hosts have not heard of it."""
         return self._row[_LATEST]
+
+    @property
+    def barrier(self) -> int:
+        """What all who may share a call have in common: it changes with each purge that was not quiet."""
+        return self._row[_ID] + self._row[_BARRIER]
 
     def now(self) -> Mark:
         """Return the mark of an answer whose request is sent after this call."""
@@ -173,7 +179,13 @@ class Board:
         return verdict
 
     def purge(
-        self, slots: Iterable[int], *, soft: bool = False, sequence: int | None = None, alone: bool = False
+        self,
+        slots: Iterable[int],
+        *,
+        soft: bool = False,
+        sequence: int | None = None,
+        alone: bool = False,
+        quiet: bool = False,
     ) -> int:
         """Purge whatever has one of these tags; return the purge's number.
 
@@ -182,6 +194,7 @@ class Board:
             soft: leave it stale instead of gone.
             sequence: the number that the hosts agreed on; entries marked earlier than it are purged.
             alone: other hosts, which give numbers too, do not know of it. What is marked before they do is purged.
+            quiet: calls that are in the air may still be joined.
         """
         cells = {cell for slot in slots for cell in cells_of(slot)}
         with self._alone():
@@ -193,6 +206,8 @@ class Board:
                     self._hard[cell] = max(number, self._hard[cell])
             # Written last: whoever sees the number sees what it purged.
             row[_LATEST] = max(number, row[_LATEST])
+            if not quiet:
+                row[_BARRIER] = max(number, row[_BARRIER])
             if not alone:
                 row[_SEQUENCE] = max(number, row[_SEQUENCE])
         return number
@@ -205,6 +220,7 @@ class Board:
                 self._hard[place] = max(hard, self._hard[place])
                 self._row[_LATEST] = max(latest, self._row[_LATEST])
             self._row[_LATEST] = max(sequence, self._row[_LATEST])
+            self._row[_BARRIER] = max(self._row[_LATEST], self._row[_BARRIER])
             self._row[_SEQUENCE] = max(sequence, self._row[_SEQUENCE])
 
     def adopt(self, name: int) -> None:
@@ -230,7 +246,7 @@ class Board:
         if self._path is None:
             return False
         stands = self._stands()
-        if stands and self._sound():
+        if stands and _sound(self._claim, self._row):
             return False
         if not stands:
             self._row[_ID] = 0  # for all who still have it
@@ -238,7 +254,7 @@ class Board:
         self._let_go()
         self._look(claim)
         with self._alone():
-            if not self._sound():
+            if not _sound(self._claim, self._row):
                 self._forget(new_id())
         return True
 
@@ -249,15 +265,6 @@ class Board:
             return os.path.samestat(self._path.stat(), os.fstat(self._claim))
         except OSError:
             return False
-
-    def _sound(self) -> bool:
-        row = self._row
-        return (
-            os.fstat(self._claim).st_size == _SIZE
-            and row[0] == _MAGIC
-            and row[_ID] != 0
-            and 0 < row[_SEQUENCE] <= row[_LATEST] < _ENDLESS
-        )
 
     def _highest(self, first: int, second: int) -> int:
         return max(self._any[first], self._any[second], self._hard[first], self._hard[second])
@@ -360,3 +367,12 @@ def _boot() -> bytes:
         return Path("/proc/sys/kernel/random/boot_id").read_bytes().strip()
     except OSError:
         return b"unknown"
+
+
+def _sound(file: int, row: memoryview[int]) -> bool:
+    return (
+        os.fstat(file).st_size == _SIZE
+        and row[0] == _MAGIC
+        and row[_ID] != 0
+        and 0 < row[_SEQUENCE] <= row[_LATEST] < _ENDLESS
+    )

@@ -83,7 +83,7 @@ class Mirror:
         verdict: Verdict = await self._server.ask(self._shared.judge, self._server.client, mark, slots)
         return verdict
 
-    async def purge(self, slots: Iterable[int], *, soft: bool = False) -> Purged:
+    async def purge(self, slots: Iterable[int], *, soft: bool = False, quiet: bool = False) -> Purged:
         """Purge for all hosts, and here at once; for this host alone, and later for the others, without the server."""
         wanted = list(slots)
         client, ask = self._server.client, self._server.ask
@@ -95,9 +95,9 @@ class Mirror:
         except Exception:  # whatever it is, other hosts may not have heard
             number = 0
         if number:
-            return Purged(self._board.purge(wanted, soft=soft, sequence=number))
+            return Purged(self._board.purge(wanted, soft=soft, sequence=number, quiet=quiet))
         self._owe(wanted, soft=soft)
-        return Purged(self._board.purge(wanted, soft=soft, alone=True), everywhere=False)
+        return Purged(self._board.purge(wanted, soft=soft, alone=True, quiet=quiet), everywhere=False)
 
     def lost(self) -> None:
         """Trust nothing any more: the board has lost purges. The hosts begin another, or stale entries would be back."""

@@ -116,6 +116,14 @@ class CacheSpace:
         # Both numbers only grow; a board that is begun anew has another id.
         return mark.board + mark.sequence + self.board.latest
 
+    @property
+    def barrier(self) -> int:
+        """What callers must have in common to share a call where no other host's purge matters at once.
+
+        Unlike an `epoch`, a quiet purge begins no new one.
+        """
+        return self.board.barrier
+
     def good(self, mark: Mark, slots: Iterable[int]) -> bool:
         """Whether an answer of that mark and those tags, on its way or stored, was not purged since, softly either."""
         return self.board.judge(mark, slots) is Verdict.GOOD
@@ -199,17 +207,18 @@ class CacheSpace:
         if self._mirror is not None:
             self._mirror.lost()
 
-    async def purge(self, slots: Iterable[int], *, soft: bool = False) -> Purged:
+    async def purge(self, slots: Iterable[int], *, soft: bool = False, quiet: bool = False) -> Purged:
         """Purge whatever has one of these tags, answers that are on their way included.
 
         When this returns every worker of this host obeys, and the others do within the bound. If the result does not
-        say `everywhere`, the other hosts could not be told, and will be when they can.
+        say `everywhere`, the other hosts could not be told, and will be when they can. A `quiet` one lets callers who
+        come after it join calls from before it: one caller's wish splits nobody else's flights.
         """
         self.heal()
         if self._mirror is None:
-            purged = Purged(self.board.purge(slots, soft=soft))
+            purged = Purged(self.board.purge(slots, soft=soft, quiet=quiet))
         else:
-            purged = await self._mirror.purge(slots, soft=soft)
+            purged = await self._mirror.purge(slots, soft=soft, quiet=quiet)
         heard = "everywhere" if purged.everywhere else "here"
         self._purges.labels(self.name, "soft" if soft else "hard", heard).inc()
         return purged

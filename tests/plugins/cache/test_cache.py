@@ -166,3 +166,21 @@ async def test_what_is_about_the_leaders_call_is_told_to_the_leader_alone(code: 
         assert len(joined) == 2
         for each in joined:
             assert [name for name, _ in fields if name in each.reply.headers] == ["A"]
+
+
+async def test_one_callers_refresh_splits_nobody_elses_burst() -> None:
+    def script(upstream: FakeUpstream) -> None:
+        answering(completion())(upstream)
+        upstream.raw(0.3, b"HTTP/1.1 404 No\r\nContent-Length: 2\r\n\r\n{}")
+        answering(completion())(upstream)
+
+    other = {**ASK, "messages": [{"role": "user", "content": "?"}]}
+    async with bench(script, **KEEP) as b:
+        await b.ask()
+        first = spawn(b.ask(other, tenant="bob"), name="caller")
+        await b.upstream.received(2)
+        refresh = spawn(b.ask(cache_control="no-cache"), name="caller")
+        await b.upstream.received(3)
+        await asyncio.gather(first, refresh, b.ask(other, tenant="bob"))
+
+        assert b.calls == 3

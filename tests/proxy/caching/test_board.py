@@ -345,3 +345,24 @@ def test_a_board_is_never_made_over_what_a_link_leads_to(tmp_path: Path) -> None
         Board(tmp_path / "board")
 
     assert (tmp_path / "other").read_bytes() == b"precious"
+
+
+def test_a_quiet_purge_purges_and_leaves_calls_in_the_air_together() -> None:
+    board = Board()
+    mark, before = board.now(), board.barrier
+    board.purge([7], quiet=True)
+
+    assert board.judge(mark, [7]) is Verdict.PURGED
+    assert board.barrier == before
+
+    board.purge([8])
+
+    assert board.barrier > before
+
+
+def test_what_is_learnt_of_other_hosts_parts_calls_in_the_air() -> None:
+    board = Board()
+    before = board.barrier
+    board.learn((), board.sequence + 1)
+
+    assert board.barrier > before

@@ -184,8 +184,8 @@ class Server:
             raise self.verdict
         return self.verdict
 
-    async def purge(self, slots: Iterable[int], *, soft: bool = False) -> Purged:
-        return Purged(self.board.purge(slots, soft=soft, alone=True), everywhere=False)
+    async def purge(self, slots: Iterable[int], *, soft: bool = False, quiet: bool = False) -> Purged:
+        return Purged(self.board.purge(slots, soft=soft, alone=True, quiet=quiet), everywhere=False)
 
 
 @pytest.fixture
