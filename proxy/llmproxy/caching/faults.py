@@ -5,8 +5,6 @@ from __future__ import annotations
 from time import monotonic
 from typing import TYPE_CHECKING, Final
 
-import structlog
-
 from llmproxy.caching.entry import BadEntry
 from llmproxy.stores.interface import StoreAway
 
@@ -16,8 +14,6 @@ if TYPE_CHECKING:
     from llmproxy.metrics import Metrics
 
 _TOLD_EVERY: Final = 60.0
-
-_log = structlog.get_logger("llmproxy")
 
 
 class StoreFaults:
@@ -46,7 +42,9 @@ class StoreFaults:
         self._since += 1
         now = self._clock()
         if now - self._told >= _TOLD_EVERY:
-            _log.warning(
+            import structlog  # noqa: PLC0415  # plugins' tests import this module, and few stores ever fail
+
+            structlog.get_logger("llmproxy").warning(
                 "cache_store_fault",
                 store=self._store,
                 operation=operation,
