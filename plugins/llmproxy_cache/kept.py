@@ -176,7 +176,7 @@ _OF_THE_MOMENT: Final = frozenset(
 
 #: What stands in the names of fields that are about one call, and nobody's but its own caller's.
 _OF_ONE_CALL: Final = re.compile(
-    rb"set-cookie|request-?id|rate-?limit|trace|baggage|^b3$|processing-ms|server-timing"
+    rb"set-cookie|request-?id|rate-?limit|trace|baggage|^b3$|^cf-ray$|processing-ms|server-timing"
 )
 
 

@@ -103,6 +103,7 @@ def test_what_is_about_one_call_is_kept_for_nobody() -> None:
         "X-Cloud-Trace-Context": "1",
         "OpenAI-Processing-Ms": "12",
         "Set-Cookie2": "a",
+        "CF-Ray": "1",
         "Server": "x",
     }
 
