@@ -18,7 +18,8 @@ from llmproxy_httpcache.terms import PART, pack_terms, unpack_terms
 from llmproxy_httpcache.variants import Index, pack_index, unpack_index, variant_of
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Fate, Found, Mark
+    from llmproxy.plugin import Exchange, Fate, Found, Mark
+    from llmproxy_httpcache.atonce import AtOnce
     from llmproxy_httpcache.insight import Insights
     from llmproxy_httpcache.invalidating import Invalidation
 
@@ -33,6 +34,20 @@ class Keeping:
         self.space = space
         #: Who remembers what keys were made of.
         self.insights = insights
+
+    def at_hand(self, key: bytes, exchange: Exchange, at_once: AtOnce) -> Found | None:
+        """Return what is stored for a plain request, if it is at hand and all is well with it."""
+        found = self.space.peek(key)
+        if found is not None and found.entry.status == _INDEX:
+            try:
+                index = unpack_index(found.entry.meta)
+            except msgspec.MsgspecError:
+                return None
+            variants = (
+                self.space.peek(of_variant(key, each)) for each in at_once.selections(exchange, index)
+            )
+            found = next(filter(None, variants), None)
+        return None if found is None or found.stale else found
 
     async def look_up(self, plan: Plan) -> None:
         """Find what is stored for a request: an answer, or the index of several and a part."""

@@ -81,7 +81,8 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
         """Say how the answer was cached."""
-        tell(exchange, reply, self._label, verbose=self.config.show_key)
+        if exchange.outcome.answered_by != self.name:
+            tell(exchange, reply, self._label, verbose=self.config.show_key)
 
     def explain_request(self, exchange: Exchange, body: bytes = b"") -> dict[str, Any]:
         """Tell which terms hold on the route and why, whether the answer may be stored, what its key is made of.

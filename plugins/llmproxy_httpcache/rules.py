@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
+from llmproxy_httpcache.atonce import AtOnce
 from llmproxy_httpcache.emitting import Emission
 from llmproxy_httpcache.key import Keys, with_credentials, with_sharer
 from llmproxy_httpcache.policy import OWN_TARGET
@@ -30,6 +31,7 @@ class Rules:
 
     __slots__ = (
         "active",
+        "at_once",
         "bodied",
         "bounds",
         "early",
@@ -78,6 +80,9 @@ class Rules:
         self.keys = Keys(
             route, query=settings.ignore.query, fields=settings.vary, form=_form(self.policy, self.emission)
         )
+        #: What tells plain requests by a look-up; None where no request is.
+        plain = self.active and not (self.strong or self.scoping.narrow or self.graphql)
+        self.at_once = AtOnce(self.keys) if plain else None
 
     def key_of(self, asked: Asked, caller: Caller, origin: str, target: str, fields: Fields) -> bytes:
         """Return the key of what GET gives for a target; empty where it is not known who would share it."""

@@ -4,19 +4,31 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from random import random
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, cast
 
-from llmproxy.plugin import CacheMeters, CacheStatus, Clock, GatewayError, Headers, Reply
+import msgspec
+
+from llmproxy.plugin import (
+    CacheHits,
+    CacheMeters,
+    CacheStatus,
+    Clock,
+    GatewayError,
+    Headers,
+    Reply,
+    StoredHeaders,
+)
 from llmproxy_httpcache.answering import from_store, part_of
 from llmproxy_httpcache.documents import Documents
 from llmproxy_httpcache.plan import PLAN, Plan, Stored
 from llmproxy_httpcache.planning import plan_of
 from llmproxy_httpcache.refreshing import ORDER
 from llmproxy_httpcache.reusing import FAR, Fresh, Refuse, Stale, Validate, is_early, lookup
-from llmproxy_httpcache.terms import PINNED
+from llmproxy_httpcache.terms import ALWAYS_ASK, PART, PINNED, unpack_terms
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Exchange
+    from llmproxy_httpcache.atonce import AtOnce
     from llmproxy_httpcache.headers import RawHeader
     from llmproxy_httpcache.keeping import Keeping
     from llmproxy_httpcache.rules import Rules
@@ -30,8 +42,10 @@ class Serving:
         self._clock = clock
         self._meters = meters
         self._documents = Documents(keeping.space)
-        #: What Cache-Status says of a hit, but for the seconds.
+        self._hits: dict[str, CacheHits] = {}
+        #: What Cache-Status says of a hit, but for the seconds; and what is said of a fresh one.
         self._hit = CacheStatus(ttl=0).value(name).removesuffix(b"0").replace(b"%", b"%%") + b"%d"
+        self._fresh = b"Age: %d\r\nCache-Status: " + self._hit + b"\r\n"
 
     async def look_up(self, exchange: Exchange, rules: Rules) -> Reply | None:
         """Return a stored reply, or None.
@@ -39,6 +53,11 @@ class Serving:
         Raises:
             GatewayError: 504, the caller wants nothing that is not stored.
         """
+        at_once = rules.at_once
+        reply = None if at_once is None else self._at_once(exchange, rules, at_once)
+        return await self._look_closer(exchange, rules) if reply is None else reply
+
+    async def _look_closer(self, exchange: Exchange, rules: Rules) -> Reply | None:
         plan = plan_of(
             exchange, rules, await exchange.body() if exchange.request.method in rules.bodied else b""
         )
@@ -50,6 +69,8 @@ class Serving:
         if exchange.pinned is not None or _is_order(exchange, plan):
             _say_why(plan)
             return None
+        if rules.at_once is not None:
+            rules.at_once.remember(exchange, plan.key)
         await self._keeping.look_up(plan)
         now, stored = self._clock.wall(), plan.stored
         plan.answered = now
@@ -66,6 +87,33 @@ class Serving:
             return self.hit(exchange, plan, stored, verdict, "stale")
         _say_why(plan)
         return None
+
+    def _at_once(self, exchange: Exchange, rules: Rules, at_once: AtOnce) -> Reply | None:
+        """Return the fresh answer to a plain request, if it is at hand; None wants a closer look."""
+        if exchange.request.method != "GET" or exchange.parent is not None:
+            return None
+        key = at_once.key_of(exchange)
+        found = None if key is None else self._keeping.at_hand(key, exchange, at_once)
+        if found is None:
+            return None
+        entry = found.entry
+        try:
+            terms = unpack_terms(entry.meta)
+        except msgspec.MsgspecError:
+            return None
+        age = terms.age_at(self._clock.wall())
+        left = terms.lifetime - age
+        if left <= 0 or left <= terms.seconds * rules.early * FAR or terms.flags & (ALWAYS_ASK | PART):
+            return None
+        told = self._fresh % (age, left)
+        if rules.emission is not None:
+            told += b"".join([b"%b: %b\r\n" % pair for pair in rules.emission.pairs(terms.limits, int(age))])
+        hits = self._hits.get(rules.route)
+        if hits is None:
+            hits = self._hits[rules.route] = self._meters.hits(rules.route, "hit")
+        hits.count(self._clock.now() - exchange.started, age, len(entry.body))
+        # A view is sent as it is; whoever changes bodies gets bytes when asking for them.
+        return Reply(entry.status, StoredHeaders(entry.fields, told), cast("bytes", entry.body))
 
     def _is_early(self, beta: float, stored: Stored, verdict: Fresh, now: float) -> bool:
         terms = stored.terms

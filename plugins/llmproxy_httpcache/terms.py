@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -89,4 +90,8 @@ def unpack_terms(data: bytes) -> Terms:
     Raises:
         msgspec.MsgspecError: they are none.
     """
-    return _decoder.decode(data)
+    return _remembered(data) if len(data) <= _LONGEST else _decoder.decode(data)
+
+
+_LONGEST: Final = 256
+_remembered: Final = lru_cache(maxsize=4096)(_decoder.decode)
