@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import Any, Final, cast
+from typing import Any, Final
 
 from llmproxy.messages import HOP_BY_HOP, Headers, RawHeader, Spellings
 
@@ -26,10 +26,10 @@ class StoredHeaders(Headers):
     def __init__(self, fields: bytes, added: Sequence[RawHeader] | bytes = ()) -> None:
         """Take fields that `wire_fields` made, and such as were written for this reply, if need be as they are sent."""
         self._stored = fields
-        if added.__class__ is not bytes:
-            added = b"".join([b"%b: %b\r\n" % pair for pair in cast("Sequence[RawHeader]", added)])
-        self._added = cast("bytes", added)
-        self.wire = fields + self._added
+        if not isinstance(added, bytes):
+            added = b"".join([b"%b: %b\r\n" % pair for pair in added])
+        self._added = added
+        self.wire = fields + added
 
     def __getattr__(self, name: str) -> Any:
         if name == "raw":
