@@ -16,6 +16,7 @@ from llmproxy.plugin import (
     Reply,
     StoredReply,
     UpstreamError,
+    key_name,
 )
 from llmproxy_cache.filling import Filling
 from llmproxy_cache.finding import Finding
@@ -207,5 +208,7 @@ class Cache:
         if (plan is not None and plan.written) or exchange.upgraded:
             return
         status = CacheStatus("bypass") if plan is None else plan.status
+        if plan is not None and plan.key and policy.shows_key:
+            status = status._replace(key=key_name(plan.key))
         reply.headers.add(b"Cache-Status", status.value(self._name))
         reply.headers.set(b"Cache-Control", policy.downstream)

@@ -103,5 +103,7 @@ class CachePlugin(Plugin[CacheConfig]):
         name = exchange.route.name
         policy = self._policies.get(name)
         if policy is None:
-            policy = self._policies[name] = Policy(name, exchange.options(self), self._runtime.forms.asked)
+            policy = self._policies[name] = Policy(
+                name, exchange.options(self), self._runtime.forms.asked, shows_key=self.config.show_key
+            )
         return policy

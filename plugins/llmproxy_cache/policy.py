@@ -28,8 +28,17 @@ _WITHIN: Final = ("end-user", "key", "team")
 class Policy:
     """What a route's settings come to."""
 
-    def __init__(self, route: str, settings: CacheRoute, form_of: Callable[[Exchange], Form | None]) -> None:
+    def __init__(
+        self,
+        route: str,
+        settings: CacheRoute,
+        form_of: Callable[[Exchange], Form | None],
+        *,
+        shows_key: bool = False,
+    ) -> None:
         self.route = route
+        #: Whether Cache-Status tells the names of keys.
+        self.shows_key = shows_key
         self.settings = settings
         self.terms = terms = terms_of(settings)
         self.cacheable = terms.cacheable

@@ -13,6 +13,7 @@ from llmproxy.plugin import (
     Exchange,
     Reply,
     StoredHeaders,
+    key_name,
     replay,
     wire_fields,
 )
@@ -108,6 +109,8 @@ class Serving:
             status = told.value(self._name)
         else:
             status = b"%b; hit; ttl=%d" % (self._name, left)  # as CacheStatus says it, which takes longer
+        if plan.policy.shows_key:
+            status += b'; key="%b"' % key_name(plan.key).encode()
         return b"Age: %d\r\nCache-Status: %b\r\nCache-Control: %b\r\n" % (age, status, plan.policy.downstream)
 
     def _reply(self, plan: Plan, kept: Kept, place: int, added: bytes) -> Reply:

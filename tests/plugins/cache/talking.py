@@ -124,7 +124,11 @@ def body(served: Served) -> Any:
 
 @asynccontextmanager
 async def bench(
-    script: Callable[[FakeUpstream], Any] | None = None, *, dialect: str = "openai", **route: Any
+    script: Callable[[FakeUpstream], Any] | None = None,
+    *,
+    dialect: str = "openai",
+    show_key: bool = False,
+    **route: Any,
 ) -> AsyncIterator[Bench]:
     upstream = FakeUpstream()
     if script is not None:
@@ -133,7 +137,7 @@ async def bench(
     async with (
         upstream,
         running_route(
-            {"cache": {"use": CachePlugin, "store": "answers"}},
+            {"cache": {"use": CachePlugin, "store": "answers", "show_key": show_key}},
             upstream=upstream,
             dialect=dialect,
             options={"cache": route},

@@ -60,6 +60,15 @@ async def test_the_second_of_two_equal_questions_is_a_hit() -> None:
         assert second.exchange.outcome.cache == "hit"
 
 
+async def test_the_names_of_keys_are_told_if_that_is_wanted_and_are_the_same_for_a_hit() -> None:
+    async with bench(answering(completion()), show_key=True, **KEEP) as b:
+        first, second = status(await b.ask()), status(await b.ask())
+        name = first.partition('key="')[2].rstrip('"')
+
+        assert len(name) == 32
+        assert second == f'llmproxy; hit; ttl=300; key="{name}"'
+
+
 async def test_two_tenants_make_two_calls() -> None:
     async with bench(answering(completion()), **KEEP) as b:
         await b.ask(tenant="one")
