@@ -9,7 +9,6 @@ import msgspec
 
 from llmproxy.plugin import ConfigError, Duration, Scope, Size, StoreName, WarmedOnStart
 from llmproxy_httpcache.emitting import directives
-from llmproxy_httpcache.queries import Bounds
 from llmproxy_httpcache.requests import SAFE
 from llmproxy_httpcache.standing import Consistency, Invalidation, Profile, Standing, standing_of
 
@@ -68,9 +67,8 @@ class Downstream(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_onl
 
 
 class GraphQL(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """How GraphQL is cached: the longest requests and answers, what mutations purge by, what if they name nothing."""
+    """How GraphQL is cached: the longest answers, the deepest documents, what mutations purge by."""
 
-    max_request: Size = 256 << 10
     max_answer: Size = 1 << 20
     max_depth: int = 64
     purge_by: Literal["id", "type"] = "id"
@@ -80,11 +78,6 @@ class GraphQL(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=T
     def from_shorthand(cls, tree: object) -> object:
         """Read `true`."""
         return {} if tree is True else tree
-
-    @property
-    def bounds(self) -> Bounds:
-        """How long and deep a request may be."""
-        return Bounds(self.max_request, self.max_depth)
 
 
 class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
@@ -102,6 +95,7 @@ class HttpCacheRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     vary: tuple[str, ...] = ()
     tags: tuple[str, ...] = ()
     max_body: Size = 8 << 20
+    max_request: Size = 256 << 10
     heuristics: float | None = None
     client_directives: Literal["obey", "ignore"] | None = None
     set_cookie: Literal["store", "refuse"] | None = None

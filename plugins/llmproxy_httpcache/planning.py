@@ -25,11 +25,20 @@ def origin_of(scheme: str, host: str) -> str:
     return f"{scheme}://{host}:{443 if scheme == 'https' else 80}" if bare else f"{scheme}://{host}"
 
 
-def plan_of(exchange: Exchange, rules: Rules, body: bytes = b"") -> Plan:
-    """Return the plan of a request; one without a key passes by the cache.
+async def body_of(exchange: Exchange, rules: Rules) -> bytes | None:
+    """Return the body of a request if it is in its key; None, unread, if it is too long, or does not say how long."""
+    request, limit = exchange.request, min(rules.bounds.length, exchange.route.max_body)
+    if request.method not in rules.bodied:
+        return b""
+    if not exchange.take_body():
+        length = request.headers.index.get(b"content-length", b"")
+        if not length.isdigit() or int(length[:18]) > limit:
+            return None
+    return await exchange.body()
 
-    `body` is the request's, if its method is one of `rules.bodied`.
-    """
+
+def plan_of(exchange: Exchange, rules: Rules, body: bytes | None = b"") -> Plan:
+    """Return the plan of a request with that body (see `body_of`); one without a key passes by the cache."""
     request = exchange.request
     headers, method = request.headers, request.method
     last = headers.index
@@ -52,6 +61,10 @@ def plan_of(exchange: Exchange, rules: Rules, body: bytes = b"") -> Plan:
         key = rules.key_of(asked, plan.caller, origin, target, fields)
         if not key:
             plan.status = CacheStatus("bypass", detail=f"no-{rules.scoping.scope}")
-            return plan
-        plan.key = key if bodiless else with_body(key, method, fields, body)
+        elif bodiless:
+            plan.key = key
+        elif body is None or len(body) > rules.bounds.length:
+            plan.status = CacheStatus("bypass", detail="size")
+        else:
+            plan.key = with_body(key, method, fields, body)
     return plan

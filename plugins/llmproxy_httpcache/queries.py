@@ -42,7 +42,7 @@ class Query(NamedTuple):
 class Bounds(NamedTuple):
     """How long a request may be (bytes) and how deep its document."""
 
-    length: int = 256 * 1024
+    length: int = 1 << 18
     depth: int = 64
 
 

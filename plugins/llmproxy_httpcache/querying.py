@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 _MEDIA: Final = frozenset({b"application/json", b"application/graphql-response+json"})
 
 
-def read_query(exchange: Exchange, plan: Plan, body: bytes) -> bool:
+def read_query(exchange: Exchange, plan: Plan, body: bytes | None) -> bool:
     """Lay down what a GraphQL request means, and the key of its answer; False if it is an ordinary one."""
     query = _read(exchange, plan, body)
     if query is None:
@@ -35,11 +35,11 @@ def read_query(exchange: Exchange, plan: Plan, body: bytes) -> bool:
     return True
 
 
-def _read(exchange: Exchange, plan: Plan, body: bytes) -> Query | None:
+def _read(exchange: Exchange, plan: Plan, body: bytes | None) -> Query | None:
     request, bounds = exchange.request, plan.rules.bounds
     if request.method == "POST":
-        if names_parameters(request.query):
-            return Query("unsafe", why="unreadable")
+        if body is None or names_parameters(request.query):
+            return Query("unsafe", why="size" if body is None else "unreadable")
         get = plan.fields.get
         described = (get(b"content-type") or b"", get(b"content-encoding") or b"")
         return read_post(body, described, bounds)

@@ -44,8 +44,9 @@ _ONE_HOP: Final = frozenset(
 #: What Connection says nearly always.
 _COMMON: Final = frozenset({b"keep-alive", b"Keep-Alive", b"close"})
 
-#: Conditions that only the origin can judge.
+#: Conditions that only the origin can judge; and those that mean "not modified" to these methods alone (RFC 9110 §13).
 _PRECONDITIONS: Final = (b"if-match", b"if-unmodified-since")
+_CONDITIONAL: Final = frozenset({"GET", "HEAD", "QUERY"})
 _TELLING: Final = frozenset(
     {
         b"cache-control",
@@ -140,7 +141,9 @@ def read_request(
         authorized=b"authorization" in last and b"authorization" not in spent,
         credentials=credentials,
         hints=tuple(pair for pair in raw if (name := pair[0].lower()) in hinting and name not in spent),
-        precondition=any(name in last for name in _PRECONDITIONS) or _withholds(fields),
+        precondition=any(name in last for name in _PRECONDITIONS)
+        or (method not in _CONDITIONAL and not last.keys().isdisjoint(CONDITIONS))
+        or _withholds(fields),
     )
 
 

@@ -72,7 +72,7 @@ class Rules:
         self.validates = standing.consistency == "validate"
         #: What is said of GraphQL, None where it is not spoken, and how long and deep its requests may be.
         self.graphql = settings.graphql
-        self.bounds = Bounds() if self.graphql is None else self.graphql.bounds
+        self.bounds = Bounds(settings.max_request, 0 if self.graphql is None else self.graphql.max_depth)
         #: What the caches behind this one are told, None where they are told nothing.
         self.emission = emission_of(settings)
         self.max_body = settings.max_body

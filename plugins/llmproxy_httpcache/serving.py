@@ -21,7 +21,7 @@ from llmproxy.plugin import (
 from llmproxy_httpcache.answering import from_store, part_of
 from llmproxy_httpcache.documents import Documents
 from llmproxy_httpcache.plan import PLAN, Plan, Stored
-from llmproxy_httpcache.planning import plan_of
+from llmproxy_httpcache.planning import body_of, plan_of
 from llmproxy_httpcache.refreshing import ORDER
 from llmproxy_httpcache.reusing import FAR, Fresh, Refuse, Stale, Validate, is_early, lookup
 from llmproxy_httpcache.terms import ALWAYS_ASK, PART, PINNED, unpack_terms
@@ -58,9 +58,7 @@ class Serving:
         return await self._look_closer(exchange, rules) if reply is None else reply
 
     async def _look_closer(self, exchange: Exchange, rules: Rules) -> Reply | None:
-        plan = plan_of(
-            exchange, rules, await exchange.body() if exchange.request.method in rules.bodied else b""
-        )
+        plan = plan_of(exchange, rules, await body_of(exchange, rules))
         exchange.state[PLAN] = plan
         if plan.query is not None:
             await self._documents.settle(plan)

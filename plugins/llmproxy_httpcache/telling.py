@@ -8,14 +8,13 @@ from llmproxy.plugin import key_name
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.plan import PLAN
 from llmproxy_httpcache.policy import OWN_TARGET
+from llmproxy_httpcache.requests import BODILESS
 from llmproxy_httpcache.storing import bounds
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Exchange, Reply
     from llmproxy_httpcache.emitting import Emission
     from llmproxy_httpcache.plan import Plan
-
-_SHOWN = frozenset({"GET", "HEAD"})
 
 
 def tell(exchange: Exchange, reply: Reply, name: bytes, *, verbose: bool) -> None:
@@ -28,7 +27,8 @@ def tell(exchange: Exchange, reply: Reply, name: bytes, *, verbose: bool) -> Non
         return
     plan.written = True
     rules = plan.rules
-    if rules.emission is not None and (plan.asked.method in _SHOWN or plan.asked.method in rules.methods):
+    shown = plan.asked.method in BODILESS if plan.query is None else plan.query.kind == "query"
+    if rules.emission is not None and (shown or plan.key):
         _emit(plan, reply, rules.emission)
     headers = reply.headers
     for field in rules.policy.hides if rules.active else (OWN_TARGET,):

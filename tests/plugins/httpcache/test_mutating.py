@@ -95,3 +95,19 @@ async def test_on_a_route_without_graphql_a_post_ends_its_target() -> None:
         await stage.ask("/graphql")
 
         assert stage.asked == 3
+
+
+async def test_a_request_that_is_too_long_to_be_read_may_be_a_mutation() -> None:
+    async with staged(answering(ONE), "api", graphql=True, max_request="1KiB") as stage:
+        await post(stage, "{a}")
+        await post(stage, "{a}", variables={"x": "y" * 2000})
+
+        assert status(await post(stage, "{a}")) != "llmproxy; hit"
+
+
+async def test_nobody_is_told_to_keep_the_answer_to_a_mutation() -> None:
+    async with staged(answering(ONE, CHANGED), "api", graphql=True, downstream="max-age=9") as stage:
+        query, mutation = await post(stage, "{a}"), await post(stage, "mutation {a}")
+
+        assert query.reply.headers.get("cache-control") == "max-age=9"
+        assert mutation.reply.headers.get("cache-control") == FRESH[1]

@@ -2,10 +2,10 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy.plugin import Caller
+from llmproxy.plugin import Body, Caller
 from llmproxy.testing import make_exchange
 from llmproxy_httpcache.config import HttpCacheRoute
-from llmproxy_httpcache.planning import origin_of, plan_of
+from llmproxy_httpcache.planning import body_of, origin_of, plan_of
 from llmproxy_httpcache.rules import Rules
 
 RULES = Rules("route", HttpCacheRoute(profile="api", methods=("GET", "POST")))
@@ -61,3 +61,34 @@ def test_where_nobody_can_be_named_who_would_share_the_request_passes_and_says_w
 
     assert (plan.key, plan.status.detail) == (b"", "no-end-user")
     assert named.key
+
+
+async def test_a_body_is_read_if_it_says_that_it_is_short_enough() -> None:
+    rules = Rules("route", HttpCacheRoute(profile="api", methods=("GET", "POST"), max_request=5))
+    coming = make_exchange("POST", "/a", headers={"Content-Length": "5"})
+    coming.upload = _coming(b"12345")
+    endless = make_exchange("POST", "/a")
+    endless.upload = _coming(b"12345")
+    longer = make_exchange("POST", "/a", headers={"Content-Length": "6"})
+    longer.upload = _coming(b"123456")
+
+    assert await body_of(coming, rules) == b"12345"
+    assert await body_of(endless, rules) is None
+    assert await body_of(longer, rules) is None
+    assert isinstance(longer.upload, Body)
+    assert await body_of(make_exchange("GET", "/a", body=b"123456"), rules) == b""
+
+
+def _coming(data: bytes) -> Body:
+    body = Body()
+    body.feed(data)
+    body.end()
+    return body
+
+
+@pytest.mark.parametrize("body", [None, b"123456"])
+def test_a_request_with_a_longer_body_passes_by(body: bytes | None) -> None:
+    rules = Rules("route", HttpCacheRoute(profile="api", methods=("GET", "POST"), max_request=5))
+    plan = plan_of(make_exchange("POST", "/a"), rules, body)
+
+    assert (plan.key, plan.status.detail) == (b"", "size")

@@ -322,3 +322,14 @@ async def test_an_answer_that_came_anew_with_the_same_bytes_has_the_same_tag() -
         again = await stage.ask(If_None_Match=etag)
 
         assert (again.reply.status, stage.asked) == (304, 2)
+
+
+async def test_a_method_with_a_body_has_an_answer_for_each_body() -> None:
+    origin = FakeUpstream().reply(body=b"one", headers=[FRESH]).reply(body=b"two", headers=[FRESH])
+    async with staged(origin, "api", methods=["GET", "HEAD", "POST"]) as stage:
+        answers = [(await stage.ask("/search", "POST", body=body)).body for body in (b"a", b"b", b"a", b"b")]
+        other = await stage.ask("/search", "POST", body=b"a", Content_Type="text/x")
+
+        assert answers == [b"one", b"two", b"one", b"two"]
+        assert (stage.asked, status(other)) == (3, "llmproxy; fwd=uri-miss; fwd-status=200; stored")
+        assert [each.body for each in origin.requests] == [b"a", b"b", b"a"]

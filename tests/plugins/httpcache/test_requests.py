@@ -118,3 +118,11 @@ def test_the_whole_is_asked_for_without_conditions() -> None:
     assert asked.range is None
     assert not asked.conditional
     assert asked.credentials == ((b"Cookie", b"a=b"),)
+
+
+@pytest.mark.parametrize("field", [b"if-none-match", b"if-modified-since", b"range"])
+def test_what_means_not_modified_to_a_get_is_for_the_origin_to_judge_in_a_post(field: bytes) -> None:
+    raw = [(field, b"x")]
+
+    assert read_request("POST", raw, dict(raw)).precondition
+    assert not read_request("GET", raw, dict(raw)).precondition
