@@ -23,7 +23,7 @@ import os
 import secrets
 import struct
 from collections.abc import Iterable
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from enum import IntEnum
 from hashlib import blake2b
 from pathlib import Path
@@ -31,6 +31,7 @@ from threading import Lock
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmproxy.caching.entry import Mark
+from llmproxy.stores.lostpages import guard
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -116,10 +117,19 @@ class Board:
     def _look(self, claim: int) -> None:
         """See the board in an open file, or one of this process's own."""
         self._claim = claim
+        self._torn = False
         self._map = mmap.mmap(claim, _SIZE)
         self._row = memoryview(self._map).cast("Q")
         self._any = self._row[_ANY:_HARD]
         self._hard = self._row[_HARD:]
+        if self._path is not None:
+            guard(self._path, self)
+
+    def pages_lost(self) -> None:
+        """The file was cut short, or its disk fails: what is read may be zeros, so nothing holds for anybody."""
+        self._torn = True
+        with suppress(ValueError):  # it is closed
+            self._row[_ID] = 0
 
     def _begin(self, name: int) -> None:
         self._row[_SEQUENCE] = self._row[_LATEST] = self._row[_BARRIER] = 1
@@ -245,8 +255,8 @@ class Board:
         """
         if self._path is None:
             return False
-        stands = self._stands()
-        if stands and _sound(self._claim, self._row):
+        stands = _stands(self._path, self._claim)
+        if stands and not self._torn and _sound(self._claim, self._row):
             return False
         if not stands:
             self._row[_ID] = 0  # for all who still have it
@@ -257,14 +267,6 @@ class Board:
             if not _sound(self._claim, self._row):
                 self._forget(new_id())
         return True
-
-    def _stands(self) -> bool:
-        """Whether the file is the one at its path."""
-        assert self._path is not None
-        try:
-            return os.path.samestat(self._path.stat(), os.fstat(self._claim))
-        except OSError:
-            return False
 
     def _highest(self, first: int, second: int) -> int:
         return max(self._any[first], self._any[second], self._hard[first], self._hard[second])
@@ -343,6 +345,14 @@ def _open(path: Path) -> int:
         os.close(file)
         raise
     return file
+
+
+def _stands(path: Path, file: int) -> bool:
+    """Whether an open file is the one at a path."""
+    try:
+        return os.path.samestat(path.stat(), os.fstat(file))
+    except OSError:
+        return False
 
 
 def _reserve(file: int) -> None:

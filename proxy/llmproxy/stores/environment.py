@@ -26,6 +26,7 @@ import structlog
 
 from llmproxy.errors import StartError
 from llmproxy.stores.interface import StoreAway
+from llmproxy.stores.lostpages import guard
 from llmproxy.stores.turnstile import Turnstile
 
 T = TypeVar("T")
@@ -86,6 +87,7 @@ class Environment:
         self._look_at = 0.0
         self._claim, self._lmdb, self.tables, self._files = _open(directory, map_size, tables)
         self._turnstile = Turnstile(directory / "turn")
+        self._guard()
 
     @classmethod
     def acquire(cls, directory: Path, map_size: int, tables: tuple[str, ...]) -> Environment:
@@ -194,8 +196,16 @@ class Environment:
         """Say what went wrong with the files as callers expect to hear it."""
         if isinstance(error, _DAMAGE) and not self._damaged:
             # LMDB believes what it reads: to go on with such files may end the process.
-            self._damaged, self._look_at = True, 0.0
+            self.pages_lost()
         return StoreAway(f"store {self.directory}: {error}")
+
+    def _guard(self) -> None:
+        for name in _FILES:
+            guard(self.directory / name, self)
+
+    def pages_lost(self) -> None:
+        """The files were cut short, or their disk fails; what is read may be zeros, which LMDB may take for anything."""
+        self._damaged, self._look_at = True, 0.0
 
     def _look(self) -> None:
         """Leave the files for new ones if they are damaged, or not there any more."""
@@ -225,6 +235,7 @@ class Environment:
         self._turnstile.turn_to(self.directory / "turn")
         for user in self.users:
             user.take(self.tables)
+        self._guard()
         self._damaged = False
         _log.warning("store_files_renewed", store=str(self.directory))
 

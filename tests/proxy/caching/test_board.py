@@ -366,3 +366,37 @@ def test_what_is_learnt_of_other_hosts_parts_calls_in_the_air() -> None:
     board.learn((), board.sequence + 1)
 
     assert board.barrier > before
+
+
+CUT = """
+import os, sys
+from pathlib import Path
+from llmproxy.caching.board import Board, Verdict, slot_of
+
+path, a = Path(sys.argv[1]), slot_of("tag", "a")
+board, other = Board(path), Board(path)
+before = board.now()
+board.purge([slot_of("tag", "b")])
+os.truncate(path, int(sys.argv[2]))
+assert board.judge(before, [a]) is Verdict.PURGED
+assert other.judge(board.now(), [a]) is Verdict.PURGED
+assert board.heal() and not board.heal()
+assert other.judge(before, [a]) is Verdict.PURGED
+assert other.heal() and not other.heal()
+after = board.now()
+assert other.judge(after, [a]) is Verdict.GOOD
+board.purge([a])
+assert other.judge(after, [a]) is Verdict.PURGED
+other.close()
+board.close()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends the process")
+@pytest.mark.parametrize("size", [0, 50_000, 70_000])
+def test_a_file_that_is_cut_short_while_it_is_used_ends_no_process(tmp_path: Path, size: int) -> None:
+    subprocess.run(
+        [sys.executable, "-c", CUT, str(tmp_path / "board"), str(size)],
+        check=True,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )

@@ -335,3 +335,44 @@ def test_what_cannot_be_renewed_is_away_until_it_can(
     put(env, b"k", b"new")
 
     assert get(env, b"k") == b"new"
+
+
+CUT = """
+import os, sys
+from pathlib import Path
+from llmproxy.stores import environment
+from llmproxy.stores.interface import StoreAway
+
+environment._LOOK = 0.0
+env = environment.Environment.acquire(Path(sys.argv[1]), 1 << 20, ("one", "two"))
+def put(key):
+    env.write(lambda txn: txn.put(key, b"v" * 3000, db=env.tables[0]))
+for number in range(50):
+    put(b"%d" % number)
+os.truncate(env.directory / sys.argv[2], int(sys.argv[3]))
+for number in range(50):
+    try:
+        put(b"%d" % number)
+        with env.begin() as txn:
+            txn.get(b"0", db=env.tables[0])
+    except (StoreAway, *environment.FAULTS) as fault:
+        env.away(fault)
+put(b"k")
+with env.begin() as txn:
+    assert bytes(txn.get(b"k", db=env.tables[0])) == b"v" * 3000
+env.release()
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="elsewhere it ends the process")
+@pytest.mark.parametrize(
+    ("name", "size"), [("data.mdb", 0), ("data.mdb", 16384), ("data.mdb", 90_000), ("lock.mdb", 0)]
+)
+def test_a_file_that_is_cut_short_while_it_is_used_ends_no_process(
+    tmp_path: Path, name: str, size: int
+) -> None:
+    subprocess.run(
+        [sys.executable, "-c", CUT, str(tmp_path), name, str(size)],
+        check=True,
+        env={"PYTHONPATH": os.pathsep.join(sys.path)},
+    )
