@@ -279,7 +279,8 @@ async def test_a_caller_that_left_finds_the_result(tmp_path: Path, store: str) -
             request = order(f"left-{len(kind)}", f"key-{len(kind)}", takes=0.1, **kind)
             async with RawClient(process.url) as client:
                 await client.send(request)
-                await asyncio.sleep(0.05)
+                while not origin.orders[f"left-{len(kind)}"]:
+                    await asyncio.sleep(0.01)
             while (reply := await ask(process.url, request)) and reply.status == 409:
                 assert code(reply) == "idempotency_in_flight"
                 await asyncio.sleep(0.05)

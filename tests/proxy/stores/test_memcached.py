@@ -21,6 +21,7 @@ from llmproxy.stores.memcached import MemcachedStore
 from llmproxy.tasks import spawn
 
 from .conftest import wait_for
+from .hanging import assert_nobody_gets_anothers_answer, hung, outcome, when_back
 
 KEY = key("acme", "chat", "a")
 
@@ -95,20 +96,16 @@ async def test_counting_at_once_loses_nothing(store: MemcachedStore) -> None:
 
 async def test_a_hung_server_costs_a_timeout_then_nothing_and_comes_back(server: tuple[int, int]) -> None:
     pid, port = server
-    store = open_store(f"memcached://127.0.0.1:{port}?timeout=50ms&retry_after=100ms&failures=3")
+    store = open_store(f"memcached://127.0.0.1:{port}?timeout=200ms&retry_after=300ms&failures=3")
     await store.set(KEY, b"value")
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with hung(pid):
         for _ in range(3):
             with pytest.raises(StoreAway, match="failed: TimeoutError"):
                 await store.get(KEY)
         with pytest.raises(StoreAway, match="is away; it will be asked again"):
             await store.get(KEY)
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
-    await asyncio.sleep(0.15)
-    assert await store.get(KEY) == b"value"
+    assert await when_back(store.get, KEY) == b"value"
     await store.close()
 
 
@@ -117,28 +114,8 @@ async def test_answers_of_a_server_that_was_hung_never_reach_another_caller(serv
     store = open_store(
         f"memcached://127.0.0.1:{port}?timeout=40ms&failures=1000&connections=4&retry_after=0s"
     )
-    for number in range(50):
-        await store.set(b"%d" % number, b"%d" % number)
-    for _ in range(3):
-        os.kill(pid, signal.SIGSTOP)
-        calls = [spawn(outcome(store.get(b"%d" % number)), name="get") for number in range(20)]
-        await asyncio.sleep(0.02)
-        for call in calls[::2]:
-            call.cancel()
-        await asyncio.wait(calls)
-        os.kill(pid, signal.SIGCONT)
-        await asyncio.sleep(0.02)
-
-        for number in range(50):
-            assert await store.get(b"%d" % number) == b"%d" % number
+    await assert_nobody_gets_anothers_answer(store, pid)
     await store.close()
-
-
-async def outcome(work: Awaitable[Any]) -> object:
-    try:
-        return await work
-    except StoreAway as fault:
-        return fault
 
 
 async def test_a_server_that_was_restarted_is_used_again(server: tuple[int, int]) -> None:

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import os
-import signal
 import socket
 from collections.abc import AsyncIterator, Iterator
 from typing import Any
@@ -14,7 +12,8 @@ import pytest
 
 from llmproxy.stores import StoreAway, key, make_store, open_store
 from llmproxy.stores.redis import RedisStore
-from llmproxy.tasks import spawn
+
+from .hanging import assert_nobody_gets_anothers_answer, hung, outcome, when_back
 
 KEY = key("acme", "chat", "a")
 
@@ -73,58 +72,31 @@ async def test_counting_at_once_loses_nothing(store: RedisStore) -> None:
 
 async def test_a_hung_server_costs_a_timeout_then_nothing_and_comes_back(server: Any) -> None:
     store: Any = open_store(
-        f"redis://{server.host}:{server.port}/0?timeout=50ms&retry_after=100ms&failures=3"
+        f"redis://{server.host}:{server.port}/0?timeout=200ms&retry_after=300ms&failures=3"
     )
     await store.set(KEY, b"value")
-    pid = await pid_of(store)
-    os.kill(pid, signal.SIGSTOP)
-    try:
+    with hung(await pid_of(store)):
         for _ in range(3):
             with pytest.raises(StoreAway, match="failed: TimeoutError"):
                 await store.get(KEY)
         with pytest.raises(StoreAway, match="is away; it will be asked again"):
             await store.get(KEY)
 
-        await asyncio.sleep(0.15)
+        await asyncio.sleep(0.35)
         async with asyncio.TaskGroup() as group:
-            calls = [group.create_task(outcome(store)) for _ in range(20)]
+            calls = [group.create_task(outcome(store.get(KEY))) for _ in range(20)]
         faults = [call.result() for call in calls]
         assert sum("failed: TimeoutError" in str(fault) for fault in faults) == 1
-    finally:
-        os.kill(pid, signal.SIGCONT)
 
-    await asyncio.sleep(0.15)
-    assert await store.get(KEY) == b"value"
+    assert await when_back(store.get, KEY) == b"value"
     await store.close()
-
-
-async def outcome(store: RedisStore) -> StoreAway | None:
-    try:
-        await store.get(KEY)
-    except StoreAway as fault:
-        return fault
-    return None
 
 
 async def test_answers_of_a_server_that_was_hung_never_reach_another_caller(server: Any) -> None:
     store: Any = open_store(
         f"redis://{server.host}:{server.port}/0?timeout=40ms&failures=1000&connections=4&retry_after=0s"
     )
-    for number in range(50):
-        await store.set(b"%d" % number, b"%d" % number)
-    pid = await pid_of(store)
-    for _ in range(3):
-        os.kill(pid, signal.SIGSTOP)
-        calls = [spawn(outcome(store), name="get") for _ in range(20)]
-        await asyncio.sleep(0.02)
-        for call in calls[::2]:
-            call.cancel()
-        await asyncio.wait(calls)
-        os.kill(pid, signal.SIGCONT)
-        await asyncio.sleep(0.02)
-
-        for number in range(50):
-            assert await store.get(b"%d" % number) == b"%d" % number
+    await assert_nobody_gets_anothers_answer(store, await pid_of(store))
     await store.close()
 
 
