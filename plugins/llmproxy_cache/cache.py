@@ -14,7 +14,6 @@ from llmproxy.plugin import (
     Flights,
     GatewayError,
     Reply,
-    StoredReply,
     UpstreamError,
     key_name,
 )
@@ -23,6 +22,7 @@ from llmproxy_cache.finding import Finding
 from llmproxy_cache.freshness import serves_on_error
 from llmproxy_cache.kept import common_fields
 from llmproxy_cache.looking import not_kept
+from llmproxy_cache.pinning import pin
 from llmproxy_cache.plan import PLAN, Plan
 from llmproxy_cache.refreshing import drain, twin_of
 from llmproxy_cache.serving import Serving, spelled
@@ -72,7 +72,7 @@ class Cache:
         if not plan.key:
             return await self._past(exchange, plan, call_next)
         if exchange.pinned is not None:
-            return await self._pin(exchange, plan, call_next)
+            return await pin(self._filling(exchange, plan, call_next), exchange, plan)
         if plan.refreshes and plan.kept is not None:
             outcome = plan.use if plan.use == "stale" else "hit"
             age = plan.kept.age(self._clock.wall())
@@ -90,16 +90,6 @@ class Cache:
         plan.tell(forward_status=reply.status)
         if plan.policy.cacheable:
             self._meters.answered(plan.policy.route, "bypass", self._clock.now() - exchange.started)
-        return reply
-
-    async def _pin(self, exchange: Exchange, plan: Plan, call_next: CallNext) -> Reply:
-        """Keep the answer that an operator gives."""
-        filling = self._filling(exchange, plan, call_next)
-        reply = await filling.fetch()
-        assert not isinstance(reply.body, Body)
-        saving = filling.keep(StoredReply(reply.status, reply.headers.raw, reply.body))
-        if saving is not None:
-            await saving
         return reply
 
     async def _ask(self, exchange: Exchange, plan: Plan, call_next: CallNext) -> Reply:

@@ -5,10 +5,12 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import BadEntry, Exchange, Insight, Standing, inspect_key, key_name
+from llmproxy.plugin import FATE, BadEntry, Exchange, Insight, Standing, inspect_key, key_name
 from llmproxy_cache.foreseeing import Weighed, parts_for, weigh
 from llmproxy_cache.kept import read
 from llmproxy_cache.key import Unreadable
+from llmproxy_cache.pinning import variants_of
+from llmproxy_cache.plan import PLAN
 
 if TYPE_CHECKING:
     from llmproxy.plugin import CacheSpace, Clock, Inspected, Part, Recents
@@ -29,6 +31,13 @@ class Insights:
         parts = partial(_parts, exchange, plan)
         self._recents.remember(exchange.caller.tenant, plan.policy.route, plan.key, parts)
 
+    async def found(self, exchange: Exchange) -> None:
+        """Have every worker know the answer that somebody wanted to be kept, and that this one has already."""
+        fate, plan = exchange.state.get(FATE), exchange.state.get(PLAN)
+        if fate is not None and plan is not None and plan.kept is not None:
+            left = plan.policy.terms.kept - plan.kept.age(self._clock.wall())
+            await fate.stored(self._space, plan.key, plan.kept.entry, max(left, 1.0), kept=True)
+
     async def look_into(self, policy: Policy, exchange: Exchange) -> Insight:
         """Say what the cache makes of a request, and of what is stored for it."""
         weighed = weigh(policy, exchange, await exchange.body())
@@ -42,7 +51,7 @@ class Insights:
 
     async def _standing(self, policy: Policy, weighed: Weighed) -> Standing:
         found = None
-        for key in _keys(policy, weighed):
+        for key in [] if weighed.keyed is None else variants_of(policy, weighed.key, weighed.keyed):
             found = await inspect_key(self._space, key)
             if Standing.missing(found) is None:
                 break
@@ -63,14 +72,6 @@ class Insights:
             state = "other form"
         more = "pinned" if about.pinned else f"answered by {about.upstream}" if about.upstream else ""
         return Standing(state, found.tier, round(age, 3), lifetime, len(found.entry.body), more)
-
-
-def _keys(policy: Policy, weighed: Weighed) -> list[bytes]:
-    """Return the keys that a look-up may take."""
-    settled = weighed.keyed is None or weighed.keyed.facts.settled
-    if policy.settings.variants == 1 or settled:
-        return [weighed.key]
-    return [b"%bv%d" % (weighed.key, number) for number in range(policy.settings.variants)]
 
 
 def _parts(exchange: Exchange, plan: Plan) -> list[Part]:

@@ -8,9 +8,10 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llmproxy.plugin import Insight, Near, Part, Standing, field_name, inspect_key, key_name, part_of
+from llmproxy.plugin import FATE, Insight, Near, Part, Standing, field_name, inspect_key, key_name, part_of
 from llmproxy_httpcache.explaining import explain, parts_of
 from llmproxy_httpcache.key import of_variant
+from llmproxy_httpcache.plan import PLAN
 from llmproxy_httpcache.planning import plan_of
 from llmproxy_httpcache.reusing import Fresh, Validate, lookup
 from llmproxy_httpcache.terms import PINNED, unpack_terms
@@ -42,6 +43,14 @@ class Insights:
         body = exchange._body or b""  # whoever has a body in its key has read it
         parts = partial(_all_parts, plan, body, names)
         self._recents.remember(plan.caller.tenant, plan.rules.route, plan.key, parts)
+
+    async def found(self, exchange: Exchange) -> None:
+        """Have every worker know the answer that somebody wanted to be stored, and that this one has already."""
+        fate, plan = exchange.state.get(FATE), exchange.state.get(PLAN)
+        if fate is not None and plan is not None and plan.stored is not None:
+            terms, now = plan.stored.terms, self._clock.wall()
+            left = max(1.0, terms.lifetime - terms.age_at(now))
+            await fate.stored(self._space, plan.stored.key, plan.stored.entry, left, kept=True)
 
     async def look_into(self, rules: Rules, exchange: Exchange) -> Insight:
         """Say what the cache makes of a request, and of what is stored for it."""

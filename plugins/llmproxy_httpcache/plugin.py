@@ -66,7 +66,10 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
     @hookimpl
     async def cache_lookup(self, exchange: Exchange) -> Reply | None:
         """Answer from the store, or lay down what is to be asked."""
-        return await self._serving.look_up(exchange, self._rules_of(exchange))
+        reply = await self._serving.look_up(exchange, self._rules_of(exchange))
+        if reply is not None and exchange.parent is not None:
+            await self._insights.found(exchange)
+        return reply
 
     @hookimpl
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:

@@ -38,7 +38,7 @@ class Attempts:
         """Make one attempt at `exchange.endpoint`; the reply's head is here, its body may still come."""
         route = self._route
         if exchange.pinned is not None:
-            return exchange.pinned.reply.replay()
+            return exchange.pinned.answer(exchange)
         if route.handler is not None:
             return await route.handler(exchange)
         endpoint = exchange.endpoint

@@ -250,9 +250,9 @@ def warm(file: Path, path: Path | None, admin: str | None, token_env: str | None
     """Make the requests of FILE through a running gateway, so that those who ask next are answered from its caches.
 
     FILE has a request a line, as JSON: {"path": ..., "body": {...}, "tenant": ...}; "method", "headers", "key" and
-    "labels" (a key's name and labels) may be there, or a "url" in place of "path". With a "reply" ({"status": ...,
-    "headers": {...}, "body": ..., "ttl": "30d"}) the answer is pinned: nobody is asked, and it stands until its ttl
-    is over or it is purged.
+    "labels" (a key's name and labels) may be there, or a "url" in place of "path". With a "reply" ({"text": ...}, which
+    a model says, or {"status": ..., "headers": {...}, "body": ...}; with a "ttl" such as "30d") the answer is pinned:
+    nobody is asked, and it stands until its ttl is over or it is purged.
     """
     from llmproxy.commands.cache import gateway
     from llmproxy.commands.cache_warm import warm as run

@@ -188,6 +188,19 @@ async def test_what_was_warmed_is_a_hit_in_every_worker(
     assert provider.calls == 3
 
 
+async def test_what_one_worker_has_is_given_to_the_other(
+    start: Start, provider: Provider, tmp_path: Path
+) -> None:
+    gateway, file = start(), tmp_path / "warm.ndjson"
+    file.write_bytes(line())
+    await gateway.ask()
+    await gateway.command("warm", file)
+    said = await gateway.ask(times=12)
+
+    assert all("; hit" in status for status in said), said
+    assert provider.calls <= 2
+
+
 async def test_what_cannot_be_warmed_is_counted_and_told_by_its_line(start: Start, tmp_path: Path) -> None:
     gateway, file = start(), tmp_path / "warm.ndjson"
     file.write_bytes(
@@ -206,7 +219,7 @@ async def test_a_pinned_answer_stands_until_it_is_purged(
 ) -> None:
     gateway, file = start(store), tmp_path / "warm.ndjson"
     await gateway.ask()
-    file.write_bytes(line(reply={"body": completion("gpt", "Pinned.")}))
+    file.write_bytes(line(reply={"text": "Pinned."}))
     told = await gateway.command("warm", file)
     calls = provider.calls
     said = await gateway.ask(times=12)

@@ -6,12 +6,14 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmproxy.exchange import StateKey
+from llmproxy.exchange import StateKey, Usage
 from llmproxy.messages import StoredReply
 
 if TYPE_CHECKING:
     from llmproxy.caching.entry import Entry
     from llmproxy.caching.space import CacheSpace
+    from llmproxy.exchange import Exchange
+    from llmproxy.messages import Reply
 
 #: Seconds for which a pinned answer without a `ttl` is fresh: as long as anybody counts.
 FOREVER: Final = 10 * 365 * 86400.0
@@ -25,6 +27,21 @@ class Pinned(NamedTuple):
 
     reply: StoredReply
     ttl: float = FOREVER
+    #: What a model's answer says, to be told in the caller's dialect; the reply is for callers that speak none.
+    text: str = ""
+
+    def answer(self, exchange: Exchange) -> Reply:
+        """Return the reply that the upstream would have given."""
+        face = exchange.client_face
+        if not self.text or face is None:
+            return self.reply.replay()
+        from llmproxy.canonical import Answer, Choice, Text  # noqa: PLC0415  # few answers are pinned
+
+        choice = Choice(content=(Text(text=self.text),), finish="stop")
+        model = exchange.model or ""
+        return face.encode_answer(
+            exchange, Answer(id="pinned", model=model, choices=(choice,), usage=Usage())
+        )
 
 
 class Fate:

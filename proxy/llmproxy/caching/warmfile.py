@@ -2,10 +2,11 @@
 
     {"path": "/v1/chat/completions", "tenant": "acme", "body": {"model": "gpt", "messages": [...], "temperature": 0}}
     {"url": "https://shop.test/catalogue/1", "headers": {"Accept-Language": "de"}}
-    {"path": "/v1/chat/completions", "body": {...}, "reply": {"body": {...}, "ttl": "30d"}}
+    {"path": "/v1/chat/completions", "body": {...}, "reply": {"text": "We are open from 9 to 5.", "ttl": "30d"}}
 
-`tenant` and `key` (a key's public name) say for whom; without them the request's own credentials do. Empty lines, and
-lines that begin with #, say nothing. What is wrong with a line is told without its words.
+`tenant` and `key` (a key's public name) say for whom; without them the request's own credentials do. A reply's
+`text` is what a model says, told in the dialect of the request; `status`, `headers` and `body` say all of it instead.
+Empty lines, and lines that begin with #, say nothing. What is wrong with a line is told without its words.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from llmproxy.units import parse_duration
 _KNOWN: Final = ("method", "path", "url", "headers", "body", "tenant", "key", "labels", "reply")
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
-_REPLY: Final = ("status", "headers", "body", "ttl")
+_REPLY: Final = ("status", "headers", "body", "text", "ttl")
 
 
 class Wanted(NamedTuple):
@@ -154,9 +155,14 @@ def _pinned(tree: Mapping[str, Any]) -> Pinned | None:
     if type(status) is not int or not 200 <= status <= 599:
         raise BadLine("'reply.status' should be a number from 200 to 599")
     _add_type(headers, reply.get("body"))
-    stored = StoredReply(status, headers.raw, _body(reply))
+    text = _text(reply, "text")
+    if text and "body" in reply:
+        raise BadLine("either 'reply.body' should be there, or 'reply.text'")
+    if text and "content-type" not in headers:
+        headers.add("Content-Type", "text/plain; charset=utf-8")
+    stored = StoredReply(status, headers.raw, text.encode() or _body(reply))
     try:
-        return Pinned(stored, parse_duration(_text(reply, "ttl")) if "ttl" in reply else FOREVER)
+        return Pinned(stored, parse_duration(_text(reply, "ttl")) if "ttl" in reply else FOREVER, text)
     except ValueError:
         raise BadLine("'reply.ttl' should be a time such as 30d") from None
 

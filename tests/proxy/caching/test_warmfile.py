@@ -48,6 +48,14 @@ def test_a_reply_pins_an_answer() -> None:
     assert (pinned.reply.status, pinned.reply.body, pinned.ttl) == (404, b"gone", 7200.0)
 
 
+def test_a_reply_may_be_what_a_model_says() -> None:
+    pinned = wanted(path="/a", reply={"text": "Hello."}).pinned
+
+    assert pinned is not None
+    assert (pinned.text, pinned.reply.body) == ("Hello.", b"Hello.")
+    assert pinned.reply.headers == ((b"Content-Type", b"text/plain; charset=utf-8"),)
+
+
 def test_a_pin_without_a_time_stands_for_ever() -> None:
     pinned = wanted(path="/a", reply={"body": {"a": 1}}).pinned
 
@@ -76,6 +84,7 @@ def test_a_pin_without_a_time_stands_for_ever() -> None:
         ({"path": "/a", "reply": "secret"}, "'reply' should be an object"),
         ({"path": "/a", "reply": {"boddy": "secret"}}, "did you mean 'body'?"),
         ({"path": "/a", "reply": {"status": 99}}, "from 200 to 599"),
+        ({"path": "/a", "reply": {"text": "secret", "body": "secret"}}, "either 'reply.body'"),
         ({"path": "/a", "reply": {"ttl": "secret"}}, "a time such as 30d"),
     ],
 )

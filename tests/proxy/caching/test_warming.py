@@ -178,3 +178,57 @@ async def test_a_pin_that_is_no_whole_answer_is_refused(gateway: RunningGateway)
     one = {"path": PATH, "tenant": "acme", "body": asked(), "reply": {"body": {"choices": []}}}
 
     assert await warmed(gateway, one) == [Warmed(1, "not kept", "flawed")]
+
+
+DIALECTS: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+    (PATH, asked(), {}),
+    ("/v1/responses", {"model": "echo", "temperature": 0, "input": "Qqq", "store": False}, {}),
+    (
+        "/v1/messages",
+        {
+            "model": "echo",
+            "temperature": 0,
+            "max_tokens": 9,
+            "messages": [{"role": "user", "content": "Qqq"}],
+        },
+        {"anthropic-version": "2023-06-01"},
+    ),
+    (
+        "/v1beta/models/echo:generateContent",
+        {"contents": [{"role": "user", "parts": [{"text": "Qqq"}]}], "generationConfig": {"temperature": 0}},
+        {},
+    ),
+]
+
+
+@pytest.mark.parametrize(
+    ("path", "body", "headers"), DIALECTS, ids=["chat", "responses", "messages", "gemini"]
+)
+async def test_what_a_pin_says_is_told_in_the_dialect_of_its_request(
+    path: str, body: dict[str, Any], headers: dict[str, str]
+) -> None:
+    config = CONFIG.replace('match: {path: "/v1/*"}', 'match: {path: "/*"}')
+    async with running_gateway(config, environ={"APP_KEY": APP_KEY}) as gateway:
+        one = {"path": path, "headers": headers, "tenant": "acme", "body": body, "reply": {"text": "Pinned."}}
+        ends = await warmed(gateway, one)
+        url = gateway.url + path
+        async with (
+            aiohttp.ClientSession(headers={**KEY, **headers}) as session,
+            session.post(url, json=body) as reply,
+        ):
+            told, answer = reply.headers["Cache-Status"], await reply.text()
+
+    assert ends == [Warmed(1, "stored")]
+    assert "; hit" in told
+    assert '"Pinned."' in answer
+
+
+async def test_every_drawn_answer_is_pinned() -> None:
+    config = CONFIG.replace("profile: deterministic", "profile: faq, variants: 4")
+    async with running_gateway(config, environ={"APP_KEY": APP_KEY}) as gateway:
+        one = {"path": PATH, "tenant": "acme", "body": asked(temperature=1), "reply": {"text": "Pinned."}}
+        ends = await warmed(gateway, one)
+        told = [(await status(gateway, asked(temperature=1)))[0] for _ in range(12)]
+
+    assert ends == [Warmed(1, "stored")]
+    assert all("; hit" in each for each in told)
