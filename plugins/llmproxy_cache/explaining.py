@@ -10,8 +10,11 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import Any, Final
 
+import orjson
+
 from llmproxy.plugin import Exchange, Part, field_name, key_rules_of, part_of
 from llmproxy_cache.key import HUGE, KeyMaker
+from llmproxy_cache.longnumbers import long_numbers
 
 #: Parts that one key is shown in; elements of a list beyond its share are one part.
 _ELEMENTS: Final = 64
@@ -29,10 +32,15 @@ def parts_of(
         Unreadable: the body is no JSON that could be compared.
     """
     rules, salt = key_rules_of(exchange), exchange.caller.tenant
-    head = maker.head(exchange, rules, maker.fields(exchange, rules))
+    meaning = None if rules is None else maker.meaning(exchange, body)
+    head = maker.head(exchange, rules, maker.fields(exchange, rules), crossing=meaning is not None)
     parts = [part_of("route", exchange.route.name, salt), part_of("tenant", salt, salt)]
     parts.append(part_of(f"scope {scope}", sharer, salt))
     parts += [part_of(name, value, salt) for name, value in zip(head.names, head.values, strict=True)]
+    if numbers := long_numbers(body):
+        parts.append(part_of("long numbers", numbers.decode("latin-1"), salt))
+    if meaning is not None:
+        return [*parts, *_fields(orjson.loads(meaning), salt)]
     if rules is None or len(body) > HUGE:
         return [*parts, Part("body", blake2b(body, key=salt.encode()[:64], digest_size=8).hexdigest())]
     counted = maker.read(rules, body).counted

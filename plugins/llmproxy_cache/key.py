@@ -191,6 +191,10 @@ class KeyMaker:
             reading.counted.pop(name, None)
         return reading
 
+    def meaning(self, exchange: Exchange, body: bytes) -> bytes | None:
+        """Return what a request means in no dialect's words, where that is what counts."""
+        return crossed(exchange, body, self._normaliser.text) if self._across else None
+
     def _made(
         self, exchange: Exchange, rules: KeyRules | None, body: bytes, fields: tuple[bytes | None, ...]
     ) -> Keyed:
@@ -210,7 +214,7 @@ class KeyMaker:
         fields: tuple[bytes | None, ...],
         reading: Reading,
     ) -> bytes:
-        canonical = crossed(exchange, body, self._normaliser.text) if self._across else None
+        canonical = self.meaning(exchange, body)
         if canonical is None and len(body) <= self._huge:
             digest = self._begun(exchange, rules, fields)
             digest.update(_dumped(reading.counted) + long_numbers(body))

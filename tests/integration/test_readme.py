@@ -143,7 +143,9 @@ async def test_the_second_time_it_is_a_hit_and_says_what_that_has_saved(tmp_path
             insight = await folder.run(shown("insight"))
 
     assert "Cache-Status: llmproxy; fwd=miss; fwd-status=200; stored" in first
-    assert re.search(r"^x-llmproxy-saved: 0\.003138 USD, 402 tokens, \d\.\d{3} s\r?$", second, re.MULTILINE), second
+    assert re.search(
+        r"^x-llmproxy-saved: 0\.003138 USD, 402 tokens, \d\.\d{3} s\r?$", second, re.MULTILINE
+    ), second
     assert re.search(r"^Cache-Status: llmproxy; hit; ttl=\d+\r?$", second, re.MULTILINE)
     assert re.search(r"^in \d\.\d+ s$", second, re.MULTILINE)
     assert "differs first in messages[0] (blanks or case)" in insight

@@ -108,3 +108,28 @@ def test_the_nearest_of_earlier_keys_is_told(parts: Any) -> None:
     assert found is not None
     assert [(each.name, each.here, each.there) for each in found] == [("temperature", "0", "0.5")]
     assert nearest(parts(), []) is None
+
+
+def test_across_dialects_only_what_is_meant_is_told(asked: Asked) -> None:
+    maker = KeyMaker(Normaliser(Normalisation()), across=True)
+    turns = [{"role": "user", "content": "Hi"}]
+    chat = {"model": "m", "messages": turns, "temperature": 0, "max_tokens": 9}
+    messages = {**chat, "temperature": 0.5}
+    told = [
+        parts_of(maker, asked(body, path, wire=wire), orjson.dumps(body))
+        for body, path, wire in (
+            (chat, "/v1/chat/completions", "openai"),
+            (messages, "/v1/messages", "anthropic"),
+        )
+    ]
+
+    assert [each.name for each in differences(*told)] == ["temperature"]
+
+
+def test_numbers_that_are_too_long_to_compare_count_by_themselves(parts: Any) -> None:
+    body = b'{"messages": [], "seed": %d}'
+
+    assert "long numbers" in [each.name for each in parts(body % 10**40)]
+    assert [each.name for each in differences(parts(body % 10**40), parts(body % (10**40 + 1)))] == [
+        "long numbers"
+    ]
