@@ -36,6 +36,11 @@ class StoreFaults:
         # What other faults say may quote what was stored.
         self.count(operation, kind, str(fault) if kind == "away" else type(fault).__name__)
 
+    def unopened(self, reason: str) -> None:
+        """Count a value whose seal could not be opened, for one of the reasons that there are."""
+        kind = "damaged" if reason == "corrupt" else "unopened"
+        self.count("get", kind, f"a value could not be opened: {reason}")
+
     def count(self, operation: str, kind: str, reason: str) -> None:
         """Do so for what raised nothing."""
         self._counter.labels(self._store, operation, kind).inc()

@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from llmproxy.caching.handing import Handing
     from llmproxy.caching.mirror import Mirror
     from llmproxy.metrics import Metrics
+    from llmproxy.stores.sealed import Opening
 
 
 #: Seconds between two looks whether the board is still the one that all workers see.
@@ -49,6 +50,13 @@ class OnDisk(Protocol):
 #: Small entries that are remembered as they were read: two megabytes at most.
 _MOST_HOT: Final = 512
 _HOT_SIZE: Final = 4096
+
+
+@runtime_checkable
+class Sealed(Protocol):
+    """A store whose values are sealed; one that cannot be opened is a fault that it keeps to itself."""
+
+    opening: Opening
 
 
 class Found(NamedTuple):
@@ -88,8 +96,9 @@ class CacheSpace:
         self.handing: Handing | None = None
         #: Entries as they were read of values that the store at hand gave; it gives the same object while it has it.
         self._hot: dict[bytes, tuple[bytes, Entry]] = {}
-        self._faults = StoreFaults(name, metrics)
-        self._failed = self._faults.add
+        #: What is counted of its store.
+        self.faults = StoreFaults(name, metrics)
+        self._failed = self.faults.add
         self._purges = metrics.counter(
             "llmproxy_cache_purges_total",
             "Purges, by whether every host heard of them at once.",
@@ -203,7 +212,7 @@ class CacheSpace:
             fault = "lost"
         except OSError:
             fault = "away"
-        self._faults.count("board", fault, f"the board of purges is {fault}: nothing stored before is used")
+        self.faults.count("board", fault, f"the board of purges is {fault}: nothing stored before is used")
         if self._mirror is not None:
             self._mirror.lost()
 
@@ -266,7 +275,7 @@ class CacheSpace:
 
     def _judged(self, entry: Entry) -> Found | None:
         if self._mirror is not None and not self._mirror.trusted:
-            self._faults.count("get", "unsure", "purges of other hosts may not have been heard")
+            self.faults.count("get", "unsure", "purges of other hosts may not have been heard")
             return None
         verdict = self.board.judge(entry.mark, entry.slots)
         if verdict is Verdict.GOOD:
@@ -283,6 +292,9 @@ async def open_space(
     try:
         async with _mirrored(name, board, store) as mirror:
             space = CacheSpace(name, store, board, metrics, mirror)
+            far = store.far if isinstance(store, Tiered) else store
+            if isinstance(far, Sealed):
+                far.opening.tell = space.faults.unopened
             watch = spawn(_watch(space), name="board-watch")
             try:
                 yield space

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
 from pathlib import Path
 from time import monotonic
 from typing import TYPE_CHECKING, Any, Final
@@ -29,6 +29,8 @@ class Opening:
     def __init__(self, store: str, seal: Seal) -> None:
         self.close = seal.close
         self.faults: dict[str, int] = {}
+        #: Who else is told the reason of each.
+        self.tell: Callable[[str], None] | None = None
         self._store = store
         self._seal = seal
         self._told = -_TOLD_EVERY
@@ -41,6 +43,8 @@ class Opening:
             return self._seal.open(key, data)
         except Unopened as fault:
             self.faults[fault.reason] = self.faults.get(fault.reason, 0) + 1
+            if self.tell is not None:
+                self.tell(fault.reason)
             if monotonic() - self._told >= _TOLD_EVERY:
                 self._told = monotonic()
                 _log.warning("store_value_unopened", store=self._store, reason=fault.reason)

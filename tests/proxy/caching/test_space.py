@@ -11,7 +11,10 @@ from llmproxy.caching.board import Board, Purged, Verdict, slot_of
 from llmproxy.caching.entry import Entry, Mark
 from llmproxy.caching.space import CacheSpace, open_space
 from llmproxy.metrics import Metrics
-from llmproxy.stores import StoreAway, open_store
+from llmproxy.references import Secret
+from llmproxy.settings import StoreConfig
+from llmproxy.stores import SCHEMES, StoreAway, open_store
+from llmproxy.stores.layers import open_layers
 from llmproxy.stores.memory import MemoryStore
 
 A = slot_of("tag", "a")
@@ -310,3 +313,19 @@ async def test_nothing_is_found_while_no_board_can_be_made(
     assert on_disk.peek(KEY) is None
     await on_disk.put(KEY, made(on_disk), 60)
     assert on_disk.peek(KEY) is not None
+
+
+async def test_a_sealed_value_that_cannot_be_opened_is_told(tmp_path: Path, metrics: Metrics) -> None:
+    config = StoreConfig(
+        url=f"lmdb://{tmp_path}/cache", encryption_key=(Secret("ab" * 32),), near="memory://?max_bytes=100"
+    )
+    store: Any = open_layers(config, SCHEMES)
+    async with open_space("sealed", store, metrics, None) as space:
+        await space.put(KEY, made(space), 60)
+        found = space.peek(KEY)
+        assert found is not None
+        store.far.inner.set_nowait(KEY, store.far.inner.get_nowait(KEY)[:-1] + b"x")
+
+        assert space.peek(KEY) is None
+    assert 'operation="get",fault="damaged"} 1' in metrics.exposition([metrics.snapshot()])
+    await store.close()
