@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from llmproxy.plugin import CachingSettings, ConfigError, Duration, Size, StoreName, WarmedOnStart
+from llmproxy.plugin import CacheSetup, CachingSettings, ConfigError, Duration, Size
 from llmproxy_cache.determinism import Allowed
 from llmproxy_cache.normalise import Normalisation
 
@@ -20,20 +20,11 @@ Control = Literal["no-cache", "no-store", "max-age", "only-if-cached", "bypass",
 _MOST_VARIANTS: Final = 64
 
 
-class CacheConfig(WarmedOnStart, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class CacheConfig(CacheSetup, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The store that answers are kept in, and the name that Cache-Status gives this cache.
 
     `show_key` puts the name of each answer's key into Cache-Status.
     """
-
-    store: StoreName
-    name: str = "llmproxy"
-    show_key: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not _TOKEN.fullmatch(self.name) or not (self.name[0].isalpha() or self.name[0] == "*"):
-            raise ConfigError("name", f"{self.name!r} is no token that begins with a letter (RFC 9211 §2)")
 
 
 class CacheRoute(CachingSettings, frozen=True, forbid_unknown_fields=True, kw_only=True):

@@ -7,7 +7,7 @@ from typing import Final, Literal
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Duration, Scope, Size, StoreName, WarmedOnStart
+from llmproxy.plugin import CacheSetup, ConfigError, Duration, Scope, Size
 from llmproxy_httpcache.emitting import directives
 from llmproxy_httpcache.requests import SAFE
 from llmproxy_httpcache.standing import Consistency, Invalidation, Profile, Standing, standing_of
@@ -21,20 +21,11 @@ _MOST_EAGER: Final = 100
 _NEVER: Final = frozenset({"CONNECT", "TRACE", "OPTIONS", "PUT", "DELETE", "PATCH"})
 
 
-class HttpCacheConfig(WarmedOnStart, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class HttpCacheConfig(CacheSetup, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The store that answers are kept in, and the name that Cache-Status gives this cache.
 
     `show_key` puts a digest of each answer's key into Cache-Status, and why an answer was not stored.
     """
-
-    store: StoreName
-    name: str = "llmproxy"
-    show_key: bool = False
-
-    def __post_init__(self) -> None:
-        super().__post_init__()
-        if not _TOKEN.fullmatch(self.name) or not (self.name[0].isalpha() or self.name[0] == "*"):
-            raise ConfigError("name", f"{self.name!r} is no token that begins with a letter (RFC 9211 §2)")
 
 
 class Ignored(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):

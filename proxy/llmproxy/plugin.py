@@ -13,10 +13,11 @@ from llmproxy.caching.insight import Insight, Standing
 from llmproxy.caching.inspecting import Inspected, inspect_key
 from llmproxy.caching.meters import CacheHits, CacheMeters
 from llmproxy.caching.parts import Difference, Part, differences, field_name, nearest, part_of
-from llmproxy.caching.profiles import CachingSettings, Scope, Terms, WarmedOnStart, profile_table, terms_of
+from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
 from llmproxy.caching.purges import Purge, PurgeOrder, read_order
 from llmproxy.caching.recents import Near, Recents
 from llmproxy.caching.replaying import BadPace, Pace, replay
+from llmproxy.caching.setup import CacheSetup
 from llmproxy.caching.sharedboard import SharedServer, shared_server
 from llmproxy.caching.space import CacheSpace, Found
 from llmproxy.caching.spaces import PurgeOutcome
@@ -141,6 +142,7 @@ __all__ = [
     "ByteFilter",
     "CacheHits",
     "CacheMeters",
+    "CacheSetup",
     "CacheSpace",
     "CacheStatus",
     "CachingSettings",
@@ -255,7 +257,6 @@ __all__ = [
     "UpstreamTimeout",
     "Usage",
     "UsageReader",
-    "WarmedOnStart",
     "WholeTap",
     "carried_headers",
     "differences",

@@ -127,21 +127,6 @@ class CachingSettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_
         return tree
 
 
-#: Seconds for which a start may wait for its caches: a worker that is not ready after a minute is replaced.
-_LONGEST_START: Final = 45.0
-
-
-class WarmedOnStart(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """A warm file whose requests are made before the gateway says that it is ready. A cache's `Config` extends it."""
-
-    warm_on_start: str = ""
-    warm_within: Duration = 30.0
-
-    def __post_init__(self) -> None:
-        if not 0 < self.warm_within <= _LONGEST_START:
-            raise ConfigError("warm_within", f"must be a time up to {format_duration(_LONGEST_START)}")
-
-
 class Terms(NamedTuple):
     """What holds on a route; times in seconds. `why` says of each value where it comes from."""
 
