@@ -9,9 +9,11 @@ import pytest
 import structlog
 from hypothesis import HealthCheck, settings
 
-# A busy machine is no fault of what is tested.
-settings.register_profile("untimed", deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.load_profile("untimed")
+# A busy machine is no fault of what is tested. `--hypothesis-profile thorough` tries more.
+_UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
+settings.register_profile("quick", _UNTIMED, max_examples=60)
+settings.register_profile("thorough", _UNTIMED, max_examples=1000)
+settings.load_profile("quick")
 
 
 @pytest.fixture(autouse=True)
