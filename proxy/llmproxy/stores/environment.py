@@ -51,7 +51,7 @@ _DAMAGE: Final = (
     StructError,
 )
 # Seconds for the other writers: on the loop, which has other things to do, and elsewhere.
-_PATIENCE_LOOP: Final = 0.02
+_PATIENCE_LOOP: Final = 0.1
 _PATIENCE_THREAD: Final = 1.0
 _LOOK: Final = 1.0  # seconds between two looks, made by writers, whether the files are still there
 
