@@ -6,17 +6,19 @@ import ast
 import inspect
 import re
 from functools import cache
+from pathlib import Path
 
 import pytest
 
 from llmproxy.hooks import Hooks
 
-from .tree import PLUGINS, ROOT, parsed
+from .tree import PLUGINS, ROOT
 
 HOOKS = sorted(
     name for name, thing in vars(Hooks).items() if inspect.isfunction(thing) and not name.startswith("_")
 )
 Function = ast.FunctionDef | ast.AsyncFunctionDef
+TESTS = tuple((ROOT / "tests").rglob("*.py"))
 FORM = re.compile(
     r"[A-Z][^\n]*\.\n\nCalled: .+?\nReturn: .+?\nOrder: .+?\nFailure: .+?\nSince: \d+\.\d+", re.DOTALL
 )
@@ -61,19 +63,23 @@ def test_a_hook_is_implemented_in_tree(hook: str) -> None:
 
 @cache
 def functions_under_tests() -> frozenset[str]:
-    trees = [parsed(path) for path in (ROOT / "tests").rglob("test_*.py")]
-    return frozenset(node.name for tree in trees for node in ast.walk(tree) if isinstance(node, Function))
+    return frozenset(name for path in TESTS for name, _ in functions(path))
 
 
 @cache
 def implemented() -> frozenset[str]:
     """Names of functions marked `@hookimpl`, anywhere under plugins/ and tests/."""
-    files = [*(path for plugin in PLUGINS for path in plugin.rglob("*.py")), *(ROOT / "tests").rglob("*.py")]
-    return frozenset(
-        node.name
-        for path in files
-        for node in ast.walk(parsed(path))
-        if isinstance(node, Function) and any(_is_mark(each) for each in node.decorator_list)
+    files = [*(path for plugin in PLUGINS for path in plugin.rglob("*.py")), *TESTS]
+    return frozenset(name for path in files for name, marked in functions(path) if marked)
+
+
+@cache
+def functions(path: Path) -> tuple[tuple[str, bool], ...]:
+    """Return the names of a file's functions, and whether each is a hook's; its tree is large and not kept."""
+    return tuple(
+        (node.name, any(_is_mark(each) for each in node.decorator_list))
+        for node in ast.walk(ast.parse(path.read_text(), str(path)))
+        if isinstance(node, Function)
     )
 
 
