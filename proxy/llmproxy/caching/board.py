@@ -108,6 +108,8 @@ class Board:
             OSError: the file cannot be made or opened.
         """
         self._path = path
+        #: Whether that was done while an entry was judged, and nobody was told.
+        self._begun_anew = False
         self._look(-1 if path is None else _open(path))
         if path is None:
             self._begin(new_id())
@@ -257,11 +259,12 @@ class Board:
             return False
         stands = _stands(self._path, self._claim)
         if stands and not self._torn and _sound(self._claim, self._row):
-            return False
+            begun, self._begun_anew = self._begun_anew, False
+            return begun
         if not stands:
             self._row[_ID] = 0  # for all who still have it
         claim = _open(self._path)
-        self._let_go()
+        self.close()
         self._look(claim)
         with self._alone():
             if not _sound(self._claim, self._row):
@@ -276,13 +279,11 @@ class Board:
         with self._alone():
             if self._highest(first, second) > self._row[_LATEST]:
                 self._forget(new_id())
+                self._begun_anew = True
         return Verdict.PURGED
 
     def close(self) -> None:
         """Let go; the last process to do so writes a file out, so that it outlives the host's next start."""
-        self._let_go()
-
-    def _let_go(self) -> None:
         for view in (self._any, self._hard, self._row):
             view.release()
         if self._claim < 0:

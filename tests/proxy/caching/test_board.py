@@ -334,6 +334,8 @@ def test_a_cell_with_a_number_that_nobody_gave_ends_the_board(tmp_path: Path) ->
 
     assert board.judge(before, [A]) is Verdict.PURGED
     assert board.judge(board.now(), [A]) is Verdict.GOOD
+    assert board.heal()
+    assert not board.heal()
     board.close()
 
 
