@@ -44,7 +44,6 @@ _DAMAGE: Final = (
     lmdb.CorruptedError,
     lmdb.CursorFullError,
     lmdb.InvalidError,
-    lmdb.MemoryError,  # the map of a size that is none
     lmdb.PageNotFoundError,
     lmdb.PanicError,
     lmdb.VersionMismatchError,
@@ -242,7 +241,11 @@ class Environment:
     def _resize(self, map_size: int) -> None:
         """Set the size of the map, or with 0 take over the one another process has set."""
         with self._turnstile.lock:
-            self._lmdb.set_mapsize(map_size)
+            try:
+                self._lmdb.set_mapsize(map_size)
+            except lmdb.Error as error:
+                self.pages_lost()  # the environment is closed: the size was read from a damaged file
+                raise self.away(error) from error
             self.map_size = self._lmdb.info()["map_size"]
 
 
