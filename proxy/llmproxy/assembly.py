@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
-from typing import TYPE_CHECKING, Any, cast
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, cast
 
 import msgspec
 
@@ -17,10 +18,11 @@ from llmproxy.faces import Faces
 from llmproxy.http_api import HttpApi
 from llmproxy.listing import Listing
 from llmproxy.pipeline import Pipeline
+from llmproxy.pools import Pool, Strategy, compile_pools
 from llmproxy.registry import DIALECT_GROUP, HookTable, Plugin, Registrations, Registry, available, load
 from llmproxy.route import Route, Target
 from llmproxy.routing import ModelTable
-from llmproxy.settings import Match, PluginRef, RouteConfig
+from llmproxy.settings import Match, PluginRef, PoolConfig, RouteConfig, StrategyRef
 from llmproxy.stores import SCHEMES, Store
 from llmproxy.stores.layers import open_layers
 from llmproxy.stores.names import unknown_stores
@@ -30,6 +32,10 @@ if TYPE_CHECKING:
     from llmproxy.config import StoreConfig
     from llmproxy.dialects import UpstreamFace
     from llmproxy.runtime import Process
+
+
+#: The plugin that walks pools where none is listed.
+BALANCER: Final = "balance"
 
 
 class Assembly:
@@ -47,11 +53,14 @@ class Assembly:
         self.policies = {name: plugin.on_error for name, plugin in config.plugins.items()}
         plugins = [self._make(name, plugin) for name, plugin in config.plugins.items()]
         plugins += self._dialect_plugins(plugins)
+        plugins += self._balancer(plugins)
         self.table = self._registered(plugins)
         self.faces = Faces(self.registered.client_faces)
         self.forms = Forms(self.registered.upstream_faces, self.registered.client_faces.values())
         self.upstreams: dict[str, Upstream] = {}
         self._faces: dict[str, UpstreamFace] = {}
+        #: The configuration's pools, compiled with the routes.
+        self.pools: dict[str, Pool] = {}
         self._check_upstreams()
 
     def _make(self, name: str, config: PluginConfig) -> Plugin[Any]:
@@ -76,6 +85,16 @@ class Assembly:
         spoken = available(DIALECT_GROUP).keys() if named else set()
         wanted = (named | spoken) & self._installed.keys()
         return [self._make(name, PluginConfig(use=name)) for name in sorted(wanted - given)]
+
+    def _balancer(self, plugins: Sequence[Plugin[Any]]) -> list[Plugin[Any]]:
+        """Load what walks pools where the configuration has any and lists nothing that does."""
+        config = self.config
+        self.walker = next((plugin.name for plugin in plugins if plugin.walks_pools), None)
+        pooled = config.pools or any(route.targets for route in config.routes)
+        if not pooled or self.walker is not None or BALANCER not in self._installed:
+            return []
+        self.walker = BALANCER
+        return [self._make(BALANCER, PluginConfig(use=BALANCER))]
 
     def _check_upstreams(self) -> None:
         known = sorted(self.registered.upstream_faces)
@@ -150,13 +169,14 @@ def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str
             # Answers of models are read as they pass, so they should come plain.
             fixed.append((b"Accept-Encoding", b"identity"))
         assembly.upstreams[name] = Upstream(name, upstream, fixed, environ)
+    assembly.pools = compile_pools(config.pools, partial(_strategy, assembly, {}))
     routes = [_configured(assembly, route) for route in config.routes]
     for public in assembly.registered.public_routes:
         match = Match(path=public.path, methods=public.methods)
         name = f"{public.plugin}:{public.path}"
         routes.append((Route(name, match, handler=public.handler), ()))
     for route, refs in routes:
-        plugins = _plugins_of(assembly, _listed(config.pipeline, refs), route.name)
+        plugins = _plugins_of(assembly, _with_walker(assembly, route, refs), route.name)
         route.options = {p.name: _options(p, ref, route.name) for p, ref in plugins}
         instances = [plugin for plugin, _ in plugins]
         route.pipeline = Pipeline(
@@ -172,20 +192,37 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
     route.fetching = config.fetching
     route.idle_timeout = settings.timeouts.idle if settings.timeouts and settings.timeouts.idle else 60.0
     route.targets = {name: _target(assembly, name, settings) for name in config.upstreams}
-    names = settings.targets or ((settings.upstream,) if settings.upstream else ())
-    route.defaults = tuple(Endpoint(name) for name in names)
-    if settings.strategy is not None:
-        route.strategy = assembly.registered.strategies.get(settings.strategy)
-        if route.strategy is None:
-            known = ", ".join(sorted(assembly.registered.strategies)) or "none"
-            path = f"routes.{settings.name}.strategy"
-            raise ConfigErrors([ConfigError(path, f"{settings.strategy!r} is not known (known: {known})")])
+    route.most_attempts, route.deadline = settings.attempts, settings.deadline
+    own = _own_pool(assembly, settings)
+    route.defaults = own or tuple(Endpoint(name) for name in config.upstreams_of(settings))
     if config.kind_of(settings) == "model":
-        route.models = ModelTable.for_route(config, settings)
+        route.models = ModelTable.for_route(config, settings, assembly.pools, own)
         route.listing = Listing(route.models, assembly.providers)
         route.listed = settings.models is not None
         _set_faces(assembly, route, settings)
     return route, settings.plugins
+
+
+def _own_pool(assembly: Assembly, settings: RouteConfig) -> Pool | None:
+    """Return the pool that a route leads to by itself: one that it names, or the one that its targets are."""
+    if settings.pool is not None:
+        return assembly.pools[settings.pool]
+    if not settings.targets:
+        return None
+    path = f"routes.{settings.name}"
+    own = PoolConfig(targets=settings.targets, strategy=settings.strategy)
+    make = partial(_strategy, assembly, {path: f"{path}.strategy"})
+    return compile_pools({**assembly.config.pools, path: own}, make, dict(assembly.pools))[path]
+
+
+def _strategy(assembly: Assembly, paths: Mapping[str, str], pool: Pool, ref: StrategyRef) -> Strategy:
+    path = paths.get(pool.name) or f"pools.{pool.name}.strategy"
+    known = assembly.registered.strategies
+    if ref.name not in known:
+        names = ", ".join(sorted(known)) or "none"
+        raise ConfigErrors([ConfigError(path, f"{ref.name!r} is not known (known: {names})")])
+    kind = known[ref.name]
+    return kind.make(pool, decode_struct(kind.options, ref.options, path))
 
 
 def _target(assembly: Assembly, name: str, settings: RouteConfig) -> Target:
@@ -208,6 +245,18 @@ def _set_faces(assembly: Assembly, route: Route, settings: RouteConfig) -> None:
     if settings.upstream is not None:
         wire = assembly.face_of(settings.upstream).wire
         route.face = next((f for f in assembly.registered.client_faces.values() if f.wire == wire), None)
+
+
+def _with_walker(assembly: Assembly, route: Route, refs: Sequence[PluginRef]) -> list[PluginRef]:
+    """Return what a route passes, with what walks its pools as the innermost where the lists leave it out."""
+    listed = _listed(assembly.config.pipeline, refs)
+    walker = assembly.walker
+    pooled = isinstance(route.defaults, Pool) or (route.models is not None and bool(assembly.pools))
+    if walker is not None and pooled and route.handler is None:
+        walkers = {plugin.name for plugin in assembly.table.plugins if plugin.walks_pools}
+        if not any(ref.name in walkers for ref in listed):
+            listed.append(PluginRef(name=walker))
+    return listed
 
 
 def _listed(pipeline: Sequence[PluginRef], refs: Sequence[PluginRef]) -> list[PluginRef]:

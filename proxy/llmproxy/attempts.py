@@ -46,6 +46,8 @@ class Attempts:
             raise GatewayError(502, "no_endpoint", "No upstream was chosen for this request.")
         target = route.targets[endpoint.upstream]
         attempt = Attempt(len(exchange.attempts) + 1, endpoint, self._clock.now())
+        if attempt.number > 1 or exchange.deadline:
+            _allow(exchange, attempt)
         exchange.attempts.append(attempt)
         reply: Reply | None = None
         try:
@@ -263,6 +265,15 @@ class _Translated:
     def fail(self, error: BaseException) -> None:
         """It broke off."""
         self._attempts._close(self._exchange, self._attempt, error)
+
+
+def _allow(exchange: Exchange, attempt: Attempt) -> None:
+    """Refuse an attempt that the request has no allowance for: of attempts, or of time."""
+    if attempt.number > exchange.route.most_attempts:
+        raise GatewayError(502, "attempts_spent", "All attempts that this request may make were made.")
+    if exchange.deadline and attempt.started >= exchange.deadline:
+        message = "The request's time was over before another attempt could be made."
+        raise UpstreamError("deadline_exceeded", message, phase="total", sent=False, status=504)
 
 
 def _ignore(data: bytes) -> None:

@@ -36,6 +36,7 @@ from llmproxy.settings import (
     RouteConfig,
     ServerSettings,
     StoreConfig,
+    StrategyRef,
     TimeoutOverrides,
     Timeouts,
     TlsConfig,
@@ -156,8 +157,8 @@ def effective(config: Config) -> dict[str, Any]:
 
 
 def _plain(type_: Any, value: Any) -> Any:
-    if isinstance(value, PluginRef):
-        return {value.name: _plain(Any, value.options)} if value.options else _plain(Any, value.name)
+    if isinstance(value, PluginRef | StrategyRef):
+        return {value.name: _plain(Any, value.options)} if value.options != {} else _plain(Any, value.name)
     if isinstance(value, PluginConfig):
         own = {"use": value.use} | ({} if value.on_error is None else {"on_error": value.on_error})
         return _plain(Any, own | value.config)

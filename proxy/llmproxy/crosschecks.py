@@ -2,22 +2,36 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Mapping
-from typing import TypeVar
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+from typing import Final, TypeVar
 
 from llmproxy.decode import BROKEN
 from llmproxy.errors import ConfigError
 from llmproxy.keypaths import join_key
+from llmproxy.pools import Pool, place_of
+from llmproxy.poolsettings import DEEPEST, depth_of
 from llmproxy.references import quoted
 from llmproxy.routing import ModelTable
-from llmproxy.settings import Config, Match, ModelConfig, PluginRef, RouteConfig
+from llmproxy.settings import (
+    Config,
+    Match,
+    ModelConfig,
+    PluginRef,
+    RouteConfig,
+    TargetConfig,
+    UpstreamConfig,
+)
 from llmproxy.suggestions import unknown_name
 
 ItemT = TypeVar("ItemT")
 
+#: Stands for what pools lead to where only their names count.
+_ANY: Final = TargetConfig(upstream="any")
+
 
 def cross_check(config: Config) -> Iterator[ConfigError]:
     """Yield every mistake between sections; broken parts were told before and are passed over."""
+    yield from _check_pools(config)
     yield from _check_models("models", config.models, config)
     yield from _check_plugins("pipeline", config.pipeline, config.plugins, ())
     yield from _check_listeners(config)
@@ -32,38 +46,67 @@ def cross_check(config: Config) -> Iterator[ConfigError]:
 def _check_route(
     path: str, route: RouteConfig, config: Config, prefix: Collection[str]
 ) -> Iterator[ConfigError]:
-    yield from _check_upstreams(path, route, config)
+    yield from _check_ends(path, route, config)
     if route.models is not None:
         yield from _check_models(f"{path}.models", route.models, config)
         if _serves_plain_http(route, config):
-            yield ConfigError(f"{path}.models", f"upstream {quoted(route.upstreams[0])} serves no models")
+            first = quoted(config.upstreams_of(route)[0])
+            yield ConfigError(f"{path}.models", f"upstream {first} serves no models")
     yield from _check_plugins(f"{path}.plugins", route.plugins, config.plugins, prefix)
 
 
-def _check_upstreams(path: str, route: RouteConfig, config: Config) -> Iterator[ConfigError]:
-    plain = _serves_plain_http(route, config)
-    for index, name in enumerate(route.upstreams):
-        here = f"{path}.targets[{index}]" if route.targets else f"{path}.upstream"
-        upstream = config.upstreams.get(name)
-        if upstream is None:
-            yield unknown_name(here, "upstream", name, config.upstreams)
-        elif name in route.upstreams[:index]:
-            yield ConfigError(here, f"upstream {quoted(name)} is a target already")
-        elif plain and upstream is not BROKEN and upstream.dialect != "http":
-            yield ConfigError(here, f"upstream {quoted(name)} serves models, another target plain HTTP")
+def _check_ends(path: str, route: RouteConfig, config: Config) -> Iterator[ConfigError]:
+    """Check where a route leads by itself."""
+    if route.upstream is not None and route.upstream not in config.upstreams:
+        yield unknown_name(f"{path}.upstream", "upstream", route.upstream, config.upstreams)
+    if route.pool is not None and route.pool not in config.pools:
+        yield unknown_name(f"{path}.pool", "pool", route.pool, config.pools)
+    yield from _check_targets(f"{path}.targets", route.targets, config)
+    if _serves_plain_http(route, config):
+        for name in config.upstreams_of(route):
+            upstream = config.upstreams.get(name)
+            if isinstance(upstream, UpstreamConfig) and upstream.dialect != "http":
+                here = f"{path}.targets" if route.targets else f"{path}.pool"
+                yield ConfigError(here, f"upstream {quoted(name)} serves models, another target plain HTTP")
+
+
+def _check_pools(config: Config) -> Iterator[ConfigError]:
+    for name, pool in config.pools.items():
+        if pool is BROKEN:
+            continue
+        here = join_key("pools", name)
+        yield from _check_targets(f"{here}.targets", pool.targets, config)
+        if depth_of(name, config.pools) > DEEPEST:
+            yield ConfigError(here, f"leads back to itself, or through more than {DEEPEST} pools")
+
+
+def _check_targets(path: str, targets: Sequence[TargetConfig], config: Config) -> Iterator[ConfigError]:
+    seen: dict[tuple[object, ...], int] = {}
+    for index, target in _sound(targets):
+        here = f"{path}[{index}]"
+        if target.upstream is not None and target.upstream not in config.upstreams:
+            yield unknown_name(f"{here}.upstream", "upstream", target.upstream, config.upstreams)
+        if target.pool is not None and target.pool not in config.pools:
+            yield unknown_name(f"{here}.pool", "pool", target.pool, config.pools)
+        if target.members is not None and target.members not in config.plugins:
+            yield unknown_name(f"{here}.members", "plugin", target.members, config.plugins)
+        place = (target.upstream, target.model, target.pool, target.members)
+        if place in seen:
+            yield ConfigError(here, f"the same place as targets[{seen[place]}]")
+        seen.setdefault(place, index)
 
 
 def _serves_plain_http(route: RouteConfig, config: Config) -> bool:
-    upstreams = [config.upstreams[name] for name in route.upstreams if name in config.upstreams]
-    return any(upstream is not BROKEN and upstream.dialect == "http" for upstream in upstreams)
+    return config.kind_of(route) == "http"
 
 
 def _check_models(path: str, models: Mapping[str, ModelConfig], config: Config) -> Iterator[ConfigError]:
     upstreams = config.upstreams
     sound = {name: model for name, model in {**config.models, **models}.items() if model is not BROKEN}
-    taken = any(route.upstreams for _, route in _sound(config.routes) if route.models is None)
+    taken = any(config.upstreams_of(route) for _, route in _sound(config.routes) if route.models is None)
     defaults = ("any",) if taken and models is config.models else ()
-    table = ModelTable(sound, upstreams, defaults)
+    pools = {name: Pool.of(name, [place_of(_ANY)]) for name in config.pools}
+    table = ModelTable(sound, upstreams, defaults, pools=pools)
     for name, model in models.items():
         here = join_key(path, name)
         if name.count("*") > 1:
@@ -72,6 +115,8 @@ def _check_models(path: str, models: Mapping[str, ModelConfig], config: Config) 
             continue
         if model.upstream is not None and model.upstream not in upstreams:
             yield unknown_name(f"{here}.upstream", "upstream", model.upstream, upstreams)
+        if model.pool is not None and model.pool not in config.pools:
+            yield unknown_name(f"{here}.pool", "pool", model.pool, config.pools)
         if model.alias is not None:
             yield from _check_alias(f"{here}.alias", name, model.alias, table)
 

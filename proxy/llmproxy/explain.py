@@ -201,7 +201,7 @@ def _endpoints(exchange: Exchange) -> Sequence[Endpoint]:
     if not endpoints:
         raise GatewayError(404, "no_upstream", "Nothing on this route can answer this request.")
     exchange.endpoints = endpoints
-    return endpoints if route.strategy is None else route.strategy(exchange, endpoints)
+    return endpoints
 
 
 def _tell_sight(told: Explanation, exchange: Exchange, endpoints: Sequence[Endpoint]) -> None:

@@ -245,10 +245,10 @@ def _resolve(route: Route, exchange: Exchange) -> None:
         raise BadRequest("model_required", "The request must name a model.")
     if not endpoints:
         raise BadRequest("no_upstream", "Nothing on this route can answer this request.", status=404)
-    if route.strategy is not None:
-        endpoints = route.strategy(exchange, endpoints)
     exchange.endpoints = endpoints
     exchange.endpoint = endpoints[0]
+    if route.deadline is not None and not exchange.deadline:
+        exchange.deadline = exchange.started + route.deadline
 
 
 def shape(exchange: Exchange, error: GatewayError) -> Reply:

@@ -108,10 +108,11 @@ from llmproxy.metrics import (
     Metrics,
 )
 from llmproxy.ndjson import LineFramer, encode_line
+from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.quirks import Quirks
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
-from llmproxy.registry import AdminRequest, Embedder, NoConfig, Plugin, Registry, Strategy
+from llmproxy.registry import AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
 from llmproxy.runtime import ChildRequest, Clock, Runtime
 from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, EventTooLarge, Framer, parse
@@ -196,6 +197,7 @@ __all__ = [
     "LineFramer",
     "LocalUpstream",
     "LogSink",
+    "MakeStrategy",
     "Mark",
     "Member",
     "Memory",
@@ -208,7 +210,9 @@ __all__ = [
     "Pace",
     "Part",
     "Pinned",
+    "Place",
     "Plugin",
+    "Pool",
     "ProviderError",
     "Purge",
     "PurgeOrder",
@@ -257,6 +261,7 @@ __all__ = [
     "UpstreamTimeout",
     "Usage",
     "UsageReader",
+    "Vitals",
     "WholeTap",
     "carried_headers",
     "differences",

@@ -19,8 +19,9 @@ from llmproxy.hooks import ASYNC_HOOKS, HOOKS, PROJECT, Hooks
 if TYPE_CHECKING:
     from llmproxy.caching.insight import Insight
     from llmproxy.dialects import ClientFace, UpstreamFace
-    from llmproxy.exchange import Endpoint, Exchange
+    from llmproxy.exchange import Exchange
     from llmproxy.messages import ClientRequest, Reply
+    from llmproxy.pools import Pool, Strategy
     from llmproxy.stores import StoreScheme
 
 #: The entry-point groups that third parties use.
@@ -52,6 +53,7 @@ class Plugin(Generic[C], _Interface):
         wants_reply: whether `post_response` gets the whole bounded reply in `exchange.outcome.reply`.
         after: names of plugins that must stand above this one in a route's list; checked, never reordered.
         single: whether a route takes one instance of this plugin only.
+        walks_pools: whether it chooses between the places of a pool; one is added to routes with pools that list none.
     """
 
     Config: ClassVar[type[msgspec.Struct]] = NoConfig
@@ -60,6 +62,7 @@ class Plugin(Generic[C], _Interface):
     wants_reply: ClassVar[bool] = False
     after: ClassVar[tuple[str, ...]] = ()
     single: ClassVar[bool] = False
+    walks_pools: ClassVar[bool] = False
 
     def __init__(self, name: str, config: C) -> None:
         self.name = name
@@ -85,8 +88,8 @@ class Plugin(Generic[C], _Interface):
 
 Handler = Callable[["Exchange"], Awaitable["Reply"]]
 AdminHandler = Callable[["AdminRequest"], Awaitable["Reply"]]
-#: Orders the endpoints of one exchange, best first; pure and sync.
-Strategy = Callable[["Exchange", Sequence["Endpoint"]], Sequence["Endpoint"]]
+#: Makes a pool's strategy from its options.
+MakeStrategy = Callable[["Pool", Any], "Strategy"]
 #: Turns texts into vectors of equal length.
 Embedder = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
 
@@ -122,6 +125,14 @@ class PublicRoute:
     plugin: str
 
 
+@dataclass(frozen=True, slots=True)
+class StrategyKind:
+    """A strategy that pools may name: what makes it, and the struct that its options decode into."""
+
+    make: MakeStrategy
+    options: type[msgspec.Struct]
+
+
 @dataclass(slots=True)
 class Registrations:
     """All that the plugins of one generation registered."""
@@ -129,7 +140,7 @@ class Registrations:
     client_faces: dict[str, ClientFace] = field(default_factory=dict)
     upstream_faces: dict[str, UpstreamFace] = field(default_factory=dict)
     store_schemes: dict[str, StoreScheme] = field(default_factory=dict)
-    strategies: dict[str, Strategy] = field(default_factory=dict)
+    strategies: dict[str, StrategyKind] = field(default_factory=dict)
     embedders: dict[str, Embedder] = field(default_factory=dict)
     admin_routes: list[AdminRoute] = field(default_factory=list)
     public_routes: list[PublicRoute] = field(default_factory=list)
@@ -155,9 +166,9 @@ class Registry:
         """Offer an engine for store URLs that start with `scheme`://."""
         self._put(self._into.store_schemes, "store scheme", scheme, open_store)
 
-    def strategy(self, name: str, strategy: Strategy) -> None:
-        """Offer a balancing strategy that a route may name."""
-        self._put(self._into.strategies, "strategy", name, strategy)
+    def strategy(self, name: str, make: MakeStrategy, options: type[msgspec.Struct] = NoConfig) -> None:
+        """Offer a strategy that pools may name; `make(pool, options)` is called once a pool and generation."""
+        self._put(self._into.strategies, "strategy", name, StrategyKind(make, options))
 
     def embedder(self, name: str, embedder: Embedder) -> None:
         """Offer an embedder; other plugins get it by `runtime.embedder(name)`."""

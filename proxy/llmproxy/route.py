@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from llmproxy.listing import Listing
     from llmproxy.messages import ClientRequest
     from llmproxy.pipeline import Pipeline
-    from llmproxy.registry import Handler, Strategy
+    from llmproxy.registry import Handler
     from llmproxy.routing import ModelTable
     from llmproxy.stores import Store
     from llmproxy.upstream import Upstream
@@ -53,7 +53,9 @@ class Route:
     listing: Listing | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
     defaults: tuple[Endpoint, ...] = ()
-    strategy: Strategy | None = None
+    #: How many attempts an exchange may make, and the seconds they have together; None leaves it to the first target.
+    most_attempts: int = 3
+    deadline: float | None = None
     handler: Handler | None = None
     max_body: int = 32 * 1024 * 1024
     idle_timeout: float = 60.0

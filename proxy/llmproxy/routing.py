@@ -10,12 +10,14 @@ from __future__ import annotations
 from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from itertools import count
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Final, Generic, Protocol, TypeVar
 from urllib.parse import parse_qsl
 
 from llmproxy import settings
 from llmproxy.exchange import Endpoint
 from llmproxy.patterns import NO_PARAMS, PathPattern, compile_path, has_dot_segment, normalise_path
+from llmproxy.pools import Pool
 
 if TYPE_CHECKING:
     from llmproxy.dialects import ClientFace
@@ -68,6 +70,8 @@ _LONGEST: Final = 256
 MOST_ALIASES: Final = 8
 
 BAD_PATH: Final = BadPath()
+
+NO_POOLS: Final[Mapping[str, Pool]] = MappingProxyType({})
 
 
 class Router(Generic[RouteT]):
@@ -232,20 +236,28 @@ class ModelTable:
         self,
         models: Mapping[str, settings.ModelConfig],
         upstreams: Collection[str] = (),
-        defaults: Sequence[str] = (),
+        defaults: Sequence[str] | Pool = (),
         universe: ModelTable | None = None,
+        pools: Mapping[str, Pool] = NO_POOLS,
     ) -> None:
+        self._pools = pools
         self._exact = {name: model for name, model in models.items() if "*" not in name}
         wildcards = [(name.partition("*"), model) for name, model in models.items() if "*" in name]
         wildcards.sort(key=lambda entry: -len(entry[0][0] + entry[0][2]))
         self._wildcards = [(before, after, model) for (before, _, after), model in wildcards]
         self._upstreams = frozenset(upstreams)
         self._known: dict[str, tuple[Endpoint, ...] | None] = {}
-        self._defaults = tuple(defaults)
+        self._defaults = defaults if isinstance(defaults, Pool) else tuple(defaults)
         self._universe = universe or self
 
     @classmethod
-    def for_route(cls, config: settings.Config, route: settings.RouteConfig) -> ModelTable:
+    def for_route(
+        cls,
+        config: settings.Config,
+        route: settings.RouteConfig,
+        pools: Mapping[str, Pool] = NO_POOLS,
+        own: Pool | None = None,
+    ) -> ModelTable:
         """Make a route's table. What a caller can reach through a route is what the route names, and no more.
 
         A route that writes `models` serves those alone. One that names upstreams serves what leads to them, and takes
@@ -253,14 +265,17 @@ class ModelTable:
         """
         everything = [name for name in config.upstreams if _serves_models(config, name)]
         if route.models is not None:
-            return cls(route.models, universe=cls({**config.models, **route.models}, everything))
-        reachable = route.upstreams or tuple(config.upstreams)
+            universe = cls({**config.models, **route.models}, everything, pools=pools)
+            return cls(route.models, universe=universe, pools=pools)
+        named = config.upstreams_of(route)
+        reachable = named or tuple(config.upstreams)
         upstreams = [name for name in everything if name in reachable]
-        universe = cls(config.models, everything, route.upstreams)
+        defaults: Sequence[str] | Pool = named if own is None else own
+        universe = cls(config.models, everything, defaults, pools=pools)
         models = {
             name: model for name, model in config.models.items() if universe.leads(name, model, reachable)
         }
-        return cls(models, upstreams, route.upstreams, universe)
+        return cls(models, upstreams, defaults, universe, pools)
 
     def resolve(self, name: str) -> tuple[Endpoint, ...] | None:
         """Return the targets of a model name, best first; None when it means nothing here."""
@@ -287,6 +302,8 @@ class ModelTable:
             end = len(name) - len(after)
             if end >= len(before) and name.startswith(before) and name.endswith(after):
                 return self._follow(model, name, name[len(before) : end], depth)
+        if isinstance(self._defaults, Pool):
+            return self._defaults  # its endpoints leave the name as it is, or have their own
         return tuple(Endpoint(upstream, name) for upstream in self._defaults) or None
 
     def _follow(
@@ -295,6 +312,8 @@ class ModelTable:
         """Return where an entry leads; `star` is what stands for its name's wildcard."""
         if model.upstream is not None:
             return (Endpoint(model.upstream, name if model.model is None else _starred(model.model, star)),)
+        if model.pool is not None:
+            return self._pools.get(model.pool)
         if model.alias is None or depth == MOST_ALIASES:
             return None
         return self._universe._resolve(_starred(model.alias, star), depth + 1)

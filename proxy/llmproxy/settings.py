@@ -10,6 +10,7 @@ from llmproxy.addresses import Address, parse_address
 from llmproxy.errors import ConfigError
 from llmproxy.fetchpolicy import FetchingConfig
 from llmproxy.patterns import compile_path
+from llmproxy.poolsettings import PoolConfig, StrategyRef, TargetConfig, upstreams_of
 from llmproxy.references import Secret, quoted
 from llmproxy.sections import Section
 from llmproxy.units import Duration, Size
@@ -32,11 +33,14 @@ __all__ = [
     "ModelConfig",
     "PluginConfig",
     "PluginRef",
+    "PoolConfig",
     "PoolSettings",
     "RouteConfig",
     "Section",
     "ServerSettings",
     "StoreConfig",
+    "StrategyRef",
+    "TargetConfig",
     "TimeoutOverrides",
     "Timeouts",
     "TlsConfig",
@@ -183,22 +187,27 @@ class StoreConfig(Section, frozen=True):
 
 
 class ModelConfig(Section, frozen=True):
-    """Where a public model name leads: to an upstream, which sees `model` or the public name, or to another name.
+    """Where a public model name leads: an upstream, which sees `model` or the public name, a pool, or another name.
 
     In a name with a `*`, a `*` in `model` or `alias` stands for the same text.
     """
 
     upstream: str | None = None
     model: str | None = None
+    pool: str | None = None
     alias: str | None = None
 
     def __post_init__(self) -> None:
-        if self.alias is None and self.upstream is None:
+        if self.alias is None and self.upstream is None and self.pool is None:
             raise ConfigError(
-                "upstream", "missing; a model leads to an upstream, or to another name by alias"
+                "upstream", "missing; a model leads to an upstream, to a pool, or to another name by alias"
             )
-        if self.alias is not None and (self.upstream is not None or self.model is not None):
-            raise ConfigError("alias", "stands beside upstream or model; the name it leads to has its own")
+        if self.alias is not None and (self.upstream, self.model, self.pool) != (None, None, None):
+            raise ConfigError(
+                "alias", "stands beside upstream, model or pool; the name it leads to has its own"
+            )
+        if self.pool is not None and (self.upstream is not None or self.model is not None):
+            raise ConfigError("pool", "stands beside upstream or model; the pool's targets have their own")
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
@@ -263,14 +272,21 @@ class Match(Section, frozen=True):
 
 
 class RouteConfig(Section, frozen=True):
-    """A route: what it matches, the plugins it passes, where it leads."""
+    """A route: what it matches, the plugins it passes, where it leads: an upstream, a pool, or targets like a pool's.
+
+    `attempts` bounds the attempts at one request, whatever they are for: retries, other keys, fallback, hedging.
+    `deadline` bounds the time they have together; without one it is the first target's total timeout.
+    """
 
     name: str
     match: Match = Match()
     plugins: tuple[PluginRef, ...] = ()
     upstream: str | None = None
-    targets: tuple[str, ...] = ()
-    strategy: str | None = None
+    pool: str | None = None
+    targets: tuple[TargetConfig, ...] = ()
+    strategy: StrategyRef | None = None
+    attempts: Positive = 3
+    deadline: Duration | None = None
     models: dict[str, ModelConfig] | None = None
     timeouts: TimeoutOverrides | None = None
     max_body: Size | None = None
@@ -278,13 +294,13 @@ class RouteConfig(Section, frozen=True):
     meter_usage: bool = True
 
     def __post_init__(self) -> None:
-        if self.upstream is not None and self.targets:
-            raise ConfigError("targets", "stands beside upstream; write one of them")
-
-    @property
-    def upstreams(self) -> tuple[str, ...]:
-        """The route's own upstreams, in order: `targets`, or the one `upstream`."""
-        return self.targets or (() if self.upstream is None else (self.upstream,))
+        given = [key for key in ("upstream", "pool", "targets") if getattr(self, key)]
+        if len(given) > 1:
+            raise ConfigError(given[1], f"stands beside {given[0]}; write one of them")
+        if self.strategy is not None and not self.targets:
+            raise ConfigError("strategy", "orders targets, and there are none; a pool has its own")
+        if self.deadline == 0:
+            raise ConfigError("deadline", "a deadline of 0s would fail every request")
 
 
 class LogConfig(Section, frozen=True):
@@ -306,6 +322,7 @@ class Config(Section, frozen=True, rename={"listeners": "listen"}):
     memory: str | None = None
     fetching: FetchingConfig = FetchingConfig()
     upstreams: dict[str, UpstreamConfig] = {}
+    pools: dict[str, PoolConfig] = {}
     models: dict[str, ModelConfig] = {}
     plugins: dict[str, PluginConfig] = {}
     pipeline: tuple[PluginRef, ...] = ()
@@ -323,9 +340,19 @@ class Config(Section, frozen=True, rename={"listeners": "listen"}):
             changed["plugins"] = {name: _with_use(name, plugin) for name, plugin in plugins.items()}
         return changed
 
+    def upstreams_of(self, route: RouteConfig) -> tuple[str, ...]:
+        """Return the names of the upstreams that a route leads to by itself, in order, those in its pools included."""
+        if route.upstream is not None:
+            return (route.upstream,)
+        own = PoolConfig(targets=route.targets) if route.targets else None
+        pools = self.pools if own is None else {**self.pools, "": own}
+        name = "" if own is not None else route.pool
+        return () if name is None else tuple(dict.fromkeys(upstreams_of(name, pools)))
+
     def kind_of(self, route: RouteConfig) -> Literal["http", "model"]:
         """Say whether a route serves a plain HTTP API or language models."""
-        dialects = {self.upstreams[name].dialect for name in route.upstreams if name in self.upstreams}
+        found = (self.upstreams.get(name) for name in self.upstreams_of(route))
+        dialects = {each.dialect for each in found if isinstance(each, UpstreamConfig)}
         return "http" if "http" in dialects else "model"
 
 
@@ -333,5 +360,6 @@ class Fragment(Section, frozen=True):
     """What a plugin may add to the configuration from elsewhere."""
 
     upstreams: dict[str, UpstreamConfig] = {}
+    pools: dict[str, PoolConfig] = {}
     models: dict[str, ModelConfig] = {}
     routes: tuple[RouteConfig, ...] = ()

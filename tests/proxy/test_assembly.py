@@ -6,7 +6,7 @@ from llmproxy.assembly import Assembly, build_routes
 from llmproxy.config import decode
 from llmproxy.errors import ConfigErrors, StartError
 from llmproxy.messages import ClientRequest, Headers
-from llmproxy.plugin import Plugin, StoreName, hookimpl
+from llmproxy.plugin import Endpoint, Plugin, Pool, StoreName, hookimpl
 from llmproxy.registry import DIALECT_GROUP, available
 from llmproxy.sections import Section
 from llmproxy.testing import make_process
@@ -54,10 +54,18 @@ class Keeping(Plugin):
     Config = Kept
 
 
+class Reversed:
+    def __init__(self, pool: Pool, options: Sized) -> None:
+        self.size = options.size
+
+    def order(self, exchange, places):
+        return tuple(reversed(places))
+
+
 class Offering(Plugin):
     @hookimpl
     def register(self, registry):
-        registry.strategy("reversed", lambda exchange, endpoints: tuple(reversed(endpoints)))
+        registry.strategy("reversed", Reversed, Sized)
         registry.public_route(["GET"], "/own", self.serve)
 
     async def serve(self, exchange):
@@ -153,9 +161,13 @@ async def test_a_plugin_of_an_unknown_store_is_told_before_anything_is_opened():
 async def test_a_strategy_is_named_by_the_route():
     tree = {"plugins": {"offering": {"use": Offering}}, "upstreams": {"api": API, "spare": API}}
     route = {"name": "r", "match": {"path": "/r"}, "targets": ["api", "spare"]}
-    made = routes({**tree, "routes": [{**route, "strategy": "reversed"}]})["r"]
+    made = routes({**tree, "routes": [{**route, "strategy": {"reversed": {"size": 3}}}]})["r"]
+    pool = made.defaults
 
-    assert [endpoint.upstream for endpoint in made.strategy(None, made.defaults)] == ["spare", "api"]
+    assert isinstance(pool, Pool)
+    assert pool == (Endpoint("api"), Endpoint("spare"))
+    assert [place.name for place in pool.strategy.order(None, pool.places)] == ["spare", "api"]
+    assert pool.strategy.size == 3
     with pytest.raises(ConfigErrors, match="'best' is not known"):
         routes({**tree, "routes": [{**route, "strategy": "best"}]})
 

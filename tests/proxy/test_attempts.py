@@ -154,3 +154,31 @@ async def test_what_a_face_raises_over_a_reply_settles_the_attempt_and_frees_the
 
     assert served.reply.status == 500
     assert len(Watching.done) == 1
+
+
+class Insisting(Plugin):
+    """Ask for attempts until the core refuses one."""
+
+    @hookimpl
+    async def around_upstream(self, exchange, call_next):
+        while True:
+            await call_next(exchange)
+
+
+async def test_no_plugin_makes_more_attempts_than_a_request_may(api):
+    for _ in range(5):
+        api.reply(503, json={})
+    served = await run_route([Insisting], upstream=api)
+
+    assert len(api.requests) == len(served.exchange.attempts) == served.exchange.route.most_attempts == 3
+    assert served.exchange.outcome.error == "attempts_spent"
+
+
+async def test_no_attempt_begins_after_the_deadline(api):
+    exchange = make_exchange()
+    exchange.deadline = 0.001
+    served = await run_route([Watching], upstream=api, exchange=exchange)
+
+    assert served.reply.status == 504
+    assert served.exchange.outcome.error == "deadline_exceeded"
+    assert api.requests == []

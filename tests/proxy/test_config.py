@@ -100,7 +100,7 @@ def test_all_mistakes_come_in_one_go_and_each_once() -> None:
         "admin.token: a secret is not written out; write it as ${env:NAME} or ${file:PATH}",
         "upstreams.main.dialekt: unknown key \"dialekt\"; did you mean 'dialect'?",
         "upstreams.broken.base_url: missing; it has no default",
-        "models.m.upstream: missing; a model leads to an upstream, or to another name by alias",
+        "models.m.upstream: missing; a model leads to an upstream, to a pool, or to another name by alias",
         'plugins.cache.on_error: expected "open" or "closed", got "maybe"',
         "pipeline[0]: expected a plugin's name, or {name: options}",
         "routes[0].upstreem: unknown key \"upstreem\"; did you mean 'upstream'?",

@@ -73,15 +73,31 @@ def test_a_sound_configuration_passes() -> None:
         ),
         (
             {"routes": [{"name": "a", "targets": ["main", "mian"]}]},
-            'routes[0].targets[1]: unknown upstream "mian"; did you mean',
+            'routes[0].targets[1].upstream: unknown upstream "mian"; did you mean',
         ),
         (
             {"routes": [{"name": "a", "targets": ["main", "main"]}]},
-            'routes[0].targets[1]: upstream "main" is a target already',
+            "routes[0].targets[1]: the same place as targets[0]",
         ),
         (
             {"routes": [{"name": "a", "targets": ["api", "main"]}]},
-            'routes[0].targets[1]: upstream "main" serves models, another target plain HTTP',
+            'routes[0].targets: upstream "main" serves models, another target plain HTTP',
+        ),
+        (
+            {"pools": {"p": ["main", "mian"]}},
+            'pools.p.targets[1].upstream: unknown upstream "mian"; did you mean',
+        ),
+        ({"pools": {"p": [{"pool": "p"}]}}, "pools.p: leads back to itself"),
+        ({"pools": {"p": [{"pool": "q"}]}}, 'pools.p.targets[0].pool: unknown pool "q"'),
+        (
+            {"pools": {"p": [{"upstream": "main", "members": "dns"}]}},
+            'pools.p.targets[0].members: unknown plugin "dns"',
+        ),
+        ({"models": {"m": {"pool": "p"}}}, 'models.m.pool: unknown pool "p"'),
+        ({"routes": [{"name": "a", "pool": "p"}]}, 'routes[0].pool: unknown pool "p"'),
+        (
+            {"pools": {"p": ["api", "main"]}, "routes": [{"name": "a", "pool": "p"}]},
+            'routes[0].pool: upstream "main" serves models, another target plain HTTP',
         ),
         ({"pipeline": ["x"]}, 'pipeline[0]: unknown plugin "x"'),
         ({"models": {"a-*-*": {"upstream": "main"}}}, 'models["a-*-*"]: "a-*-*" holds more than one "*"'),

@@ -36,11 +36,10 @@ class GuardPlugin(Plugin[NoConfig]):
 
 
 class LastPlugin(Plugin[NoConfig]):
-    """Its strategy turns the order round."""
+    """Has a route of its own."""
 
     @hookimpl
     def register(self, registry: Registry) -> None:
-        registry.strategy("last", lambda exchange, endpoints: tuple(reversed(endpoints)))
         registry.public_route(["GET"], "/hello/{who}", self.hello)
 
     async def hello(self, exchange: Exchange) -> Reply:
@@ -82,7 +81,6 @@ CONFIG: dict[str, Any] = {
             "name": "things",
             "match": {"path": "/things/{id}", "methods": ["GET", "PUT"]},
             "targets": ["plain", "other"],
-            "strategy": "last",
             "timeouts": {"connect": "7s"},
         },
     ],
@@ -149,10 +147,10 @@ async def test_it_tells_the_plan_of_an_http_route() -> None:
 
     assert (told.kind, told.params) == ("http", {"id": "7"})
     assert [attempt.url for attempt in told.attempts] == [
-        "http://other.test/things/7?full=1",
         "http://plain.test/base/things/7?full=1",
+        "http://other.test/things/7?full=1",
     ]
-    assert told.attempts[1].timeouts["connect"] == "7s"
+    assert told.attempts[0].timeouts["connect"] == "7s"
     assert told.attempts[0].edits == []
 
 

@@ -16,6 +16,7 @@ from llmproxy.registry import (
     Plugin,
     Registrations,
     Registry,
+    StrategyKind,
     available,
     check,
     load,
@@ -300,7 +301,7 @@ def test_each_registration_is_kept_under_its_name(registered):
     assert registered.upstream_faces == {"d": upstream}
     assert (registered.store_schemes, registered.strategies, registered.embedders) == (
         {"s": answer},
-        {"t": answer},
+        {"t": StrategyKind(answer, NoConfig)},
         {"e": answer},
     )
 

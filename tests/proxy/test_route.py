@@ -14,7 +14,7 @@ def test_a_bare_route_takes_what_any_route_may():
         "warn",
         True,
     )
-    assert (route.face, route.faces, route.models, route.strategy, route.handler) == (None,) * 5
+    assert (route.face, route.faces, route.models, route.handler) == (None,) * 4
     assert route.listing is None
     assert (route.options, route.targets, route.defaults) == ({}, {}, ())
 

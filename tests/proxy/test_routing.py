@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from llmproxy.config import default_config
 from llmproxy.exchange import Endpoint
 from llmproxy.patterns import has_dot_segment, normalise_path
+from llmproxy.pools import Pool, place_of
 from llmproxy.routing import BadPath, Match, MethodNotAllowed, ModelTable, Router
-from llmproxy.settings import Config, ModelConfig, RouteConfig, UpstreamConfig
+from llmproxy.settings import Config, ModelConfig, PoolConfig, RouteConfig, TargetConfig, UpstreamConfig
 from llmproxy.settings import Match as Conditions
 
 SEGMENTS = st.text(alphabet="abz09-_~.", min_size=1, max_size=6).filter(lambda text: set(text) != {"."})
@@ -323,6 +324,40 @@ def test_a_name_may_lead_to_another_name(name: str, target: Endpoint) -> None:
 
 def test_names_that_lead_round_in_a_circle_lead_nowhere() -> None:
     assert ModelTable(ALIASES, (), ["main"]).resolve("round") is None
+
+
+POOLED = {"fast": ModelConfig(pool="p"), "quick": ModelConfig(alias="fast"), "any-*": ModelConfig(pool="p")}
+
+
+@pytest.mark.parametrize("name", ["fast", "quick", "any-thing"])
+def test_a_name_may_lead_to_a_pool(name: str) -> None:
+    pools = {"p": Pool.of("p", [place_of(TargetConfig(upstream="a", model="m"))])}
+
+    assert ModelTable(POOLED, pools=pools).resolve(name) is pools["p"]
+
+
+def test_a_routes_own_pool_takes_the_names_that_nobody_else_does() -> None:
+    pool = Pool.of(
+        "p", [place_of(TargetConfig(upstream="a")), place_of(TargetConfig(upstream="b", model="m"))]
+    )
+
+    assert ModelTable({}, (), pool).resolve("some") is pool
+
+
+def test_a_pool_is_reached_where_all_its_upstreams_are() -> None:
+    config = Config(
+        upstreams={name: UpstreamConfig(base_url="https://h") for name in ("a", "b", "c")},
+        pools={"p": PoolConfig(targets=(TargetConfig(upstream="a"), TargetConfig(upstream="b")))},
+        models={"m": ModelConfig(pool="p")},
+    )
+    pools = {"p": Pool.of("p", [place_of(target) for target in config.pools["p"].targets])}
+
+    def names(*upstreams: str) -> tuple[str, ...]:
+        targets = tuple(TargetConfig(upstream=name) for name in upstreams)
+        return ModelTable.for_route(config, RouteConfig(name="r", targets=targets), pools).names()
+
+    assert names("a", "b") == ("m",)
+    assert names("a", "c") == ()
 
 
 def test_a_name_that_leads_to_another_reaches_no_more_than_its_route() -> None:

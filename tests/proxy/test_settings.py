@@ -13,9 +13,11 @@ from llmproxy.settings import (
     ModelConfig,
     PluginConfig,
     PluginRef,
+    PoolConfig,
     RouteConfig,
     Section,
     StoreConfig,
+    TargetConfig,
     TlsConfig,
     UpstreamConfig,
 )
@@ -80,8 +82,12 @@ def test_an_admin_listener_for_other_machines_has_a_token() -> None:
             {"url": "lmdb:/tmp", "encryption_key": "ab"},
             "encryption_key[0]: a secret is not written",
         ),
-        (ModelConfig, {"model": "x"}, "upstream: missing; a model leads to an upstream, or to another name"),
-        (ModelConfig, {"alias": "x", "model": "y"}, "alias: stands beside upstream or model"),
+        (
+            ModelConfig,
+            {"model": "x"},
+            "upstream: missing; a model leads to an upstream, to a pool, or to another name",
+        ),
+        (ModelConfig, {"alias": "x", "model": "y"}, "alias: stands beside upstream, model or pool"),
         (Match, {"path": "v1"}, 'path: "v1" is not a path'),
         (Match, {"host": "h:80"}, 'host: "h:80" is not a host'),
         (Match, {"host": "a.*.b"}, 'host: "a.*.b" is not a host'),
@@ -167,11 +173,18 @@ def test_a_routes_kind_is_told_by_its_upstreams_dialect() -> None:
 
     assert config.kind_of(RouteConfig(name="a", upstream="api")) == "http"
     assert config.kind_of(RouteConfig(name="a", upstream="llm")) == "model"
-    assert config.kind_of(RouteConfig(name="a", targets=("api",))) == "http"
+    assert config.kind_of(RouteConfig(name="a", targets=(TargetConfig(upstream="api"),))) == "http"
+    assert config.kind_of(RouteConfig(name="a", pool="nowhere")) == "model"
     assert config.kind_of(RouteConfig(name="a")) == "model"
 
 
-def test_a_routes_upstreams_are_its_targets_or_the_one_it_has() -> None:
-    assert RouteConfig(name="a", targets=("b", "c")).upstreams == ("b", "c")
-    assert RouteConfig(name="a", upstream="b").upstreams == ("b",)
-    assert RouteConfig(name="a").upstreams == ()
+def test_a_routes_upstreams_are_all_that_it_leads_to_by_itself() -> None:
+    pair = PoolConfig(targets=(TargetConfig(upstream="b"), TargetConfig(pool="deep")))
+    deep = PoolConfig(targets=(TargetConfig(upstream="c"), TargetConfig(upstream="b")))
+    config = Config(pools={"pair": pair, "deep": deep})
+    targets = (TargetConfig(upstream="a"), TargetConfig(pool="deep"))
+
+    assert config.upstreams_of(RouteConfig(name="r", upstream="b")) == ("b",)
+    assert config.upstreams_of(RouteConfig(name="r", pool="pair")) == ("b", "c")
+    assert config.upstreams_of(RouteConfig(name="r", targets=targets)) == ("a", "c", "b")
+    assert config.upstreams_of(RouteConfig(name="r")) == ()

@@ -16,13 +16,14 @@ from llmproxy.plugin import (
     Attempt,
     CallNext,
     ChildRequest,
-    Endpoint,
     Event,
     EventTransform,
     Exchange,
     GatewayError,
     NoConfig,
+    Place,
     Plugin,
+    Pool,
     Registry,
     Reply,
     Runtime,
@@ -47,8 +48,12 @@ async def embed(texts: Sequence[str]) -> Sequence[Sequence[float]]:
     return [[float(len(text)), float(text.count("a"))] for text in texts]
 
 
-def last_first(exchange: Exchange, endpoints: Sequence[Endpoint]) -> Sequence[Endpoint]:
-    return tuple(reversed(endpoints))
+class LastFirst:
+    def __init__(self, pool: Pool, options: NoConfig) -> None:
+        self.pool = pool
+
+    def order(self, exchange: Exchange, places: Sequence[Place]) -> Sequence[Place]:
+        return tuple(reversed(places))
 
 
 class AtlasPlugin(Plugin[AtlasConfig]):
@@ -57,6 +62,7 @@ class AtlasPlugin(Plugin[AtlasConfig]):
     Config = AtlasConfig
     RouteConfig = AtlasRoute
     wants_reply = True
+    walks_pools = True
 
     def __init__(self, name: str, config: AtlasConfig) -> None:
         super().__init__(name, config)
@@ -69,7 +75,7 @@ class AtlasPlugin(Plugin[AtlasConfig]):
         self._registered = True
         registry.dialect("atlas", client=AtlasClient(), upstream=AtlasUpstream())
         registry.store_scheme("dict", DictStore)
-        registry.strategy("last-first", last_first)
+        registry.strategy("last-first", LastFirst)
         registry.embedder("lengths", embed)
         registry.admin_route("GET", "/atlas/calls", self._show_calls, permission="read")
         registry.page("/atlas", "Atlas of calls", self._show_page)
@@ -157,10 +163,14 @@ class AtlasPlugin(Plugin[AtlasConfig]):
     @hookimpl
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
         self._note("around_upstream", exchange)
-        reply = await call_next(exchange)
-        if reply.status == 503 and len(exchange.endpoints) > 1:
-            exchange.endpoint = exchange.endpoints[1]
+        pool = exchange.endpoints
+        if not isinstance(pool, Pool):
+            return await call_next(exchange)
+        for place in pool.strategy.order(exchange, pool.places):
+            exchange.endpoint = place.endpoint
             reply = await call_next(exchange)
+            if reply.status != 503:
+                break
         return reply
 
     @hookimpl

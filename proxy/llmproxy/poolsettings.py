@@ -1,0 +1,109 @@
+"""Pools: the sections of the configuration that name several places for one purpose."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from typing import Annotated, Any, Final
+
+import msgspec
+
+from llmproxy.errors import ConfigError
+from llmproxy.sections import Section
+
+#: Pools that may lie within one another.
+DEEPEST: Final = 8
+
+Weight = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
+
+
+class TargetConfig(Section, frozen=True):
+    """One place of a pool: an upstream, which sees `model` or the name that was asked for, or another pool.
+
+    `weight` is its share where the strategy counts shares; 0 leaves it for when nothing else is left. `when` is a
+    condition in CEL that a request must meet. `after` names the kinds of failures after which alone this place is
+    tried. `members` names the discovery plugin whose members stand in the upstream's place. `limit` bounds the
+    requests in flight there, for each worker. `name` is what explanations and metrics call it.
+    """
+
+    upstream: str | None = None
+    model: str | None = None
+    pool: str | None = None
+    name: str | None = None
+    weight: Weight = 1.0
+    when: str | None = None
+    after: tuple[str, ...] = ()
+    members: str | None = None
+    limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    def __post_init__(self) -> None:
+        if (self.upstream is None) == (self.pool is None):
+            raise ConfigError("upstream", "a target is an upstream or a pool; write one of them")
+        if self.pool is not None:
+            for key in ("model", "members", "limit"):
+                if getattr(self, key) is not None:
+                    raise ConfigError(key, "stands beside pool; the targets of that pool have their own")
+        if self.model is not None and "*" in self.model:
+            raise ConfigError("model", 'holds a "*", which stands for nothing in a pool')
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`openai` is an upstream, `openai/gpt-4o-mini` an upstream and the model's name there."""
+        if not isinstance(tree, str):
+            return tree
+        upstream, slash, model = tree.partition("/")
+        return {"upstream": upstream, "model": model} if slash else {"upstream": upstream}
+
+
+class StrategyRef(Section, frozen=True):
+    """A strategy by its name, with its options."""
+
+    name: str
+    options: Any = {}
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`weighted` is a name; `{weighted: {sticky: true}}` a name with its options."""
+        if isinstance(tree, str):
+            return {"name": tree}
+        if isinstance(tree, dict) and len(tree) == 1:
+            [(name, options)] = tree.items()
+            return {"name": name, "options": {} if options is None else options}
+        raise ValueError("expected a strategy's name, or {name: options}")
+
+
+class PoolConfig(Section, frozen=True):
+    """Places for one purpose, and the strategy that orders them for each request."""
+
+    targets: tuple[TargetConfig, ...]
+    strategy: StrategyRef | None = None
+
+    def __post_init__(self) -> None:
+        if not self.targets:
+            raise ConfigError("targets", "empty; a pool leads somewhere")
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """A list is that of the targets, tried in their order."""
+        return {"targets": tree} if isinstance(tree, list) else tree
+
+
+def upstreams_of(name: str, pools: Mapping[str, PoolConfig], depth: int = 0) -> Iterator[str]:
+    """Yield the names of all upstreams that a pool leads to; what is unknown, broken or a loop is passed over."""
+    config = pools.get(name)
+    if not isinstance(config, PoolConfig) or depth == DEEPEST:
+        return
+    for target in config.targets:
+        if isinstance(target, TargetConfig):
+            if target.upstream is not None:
+                yield target.upstream
+            elif target.pool is not None:
+                yield from upstreams_of(target.pool, pools, depth + 1)
+
+
+def depth_of(name: str, pools: Mapping[str, PoolConfig], depth: int = 1) -> int:
+    """Return how many pools lie within one another there, itself counted; more than `DEEPEST` where it is a loop."""
+    config = pools.get(name)
+    if not isinstance(config, PoolConfig) or depth > DEEPEST:
+        return depth
+    inner = [target.pool for target in config.targets if isinstance(target, TargetConfig) and target.pool]
+    return max((depth_of(each, pools, depth + 1) for each in inner), default=depth)
