@@ -31,6 +31,7 @@ from llmproxy.upstream import Upstream
 if TYPE_CHECKING:
     from llmproxy.config import StoreConfig
     from llmproxy.dialects import UpstreamFace
+    from llmproxy.registry import Handler
     from llmproxy.runtime import Process
 
 
@@ -194,6 +195,9 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
     route.targets = {name: _target(assembly, name, settings) for name in config.upstreams}
     route.most_attempts, route.deadline = settings.attempts, settings.deadline
     own = _own_pool(assembly, settings)
+    route.handler = _answerer(assembly, settings)
+    if route.handler is not None:
+        return route, settings.plugins
     route.defaults = own or tuple(Endpoint(name) for name in config.upstreams_of(settings))
     if config.kind_of(settings) == "model":
         route.models = ModelTable.for_route(config, settings, assembly.pools, own)
@@ -204,6 +208,22 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
 
 
 def _own_pool(assembly: Assembly, settings: RouteConfig) -> Pool | None:
+def _answerer(assembly: Assembly, settings: RouteConfig) -> Handler | None:
+    """Return the handler of a plugin that answers this route itself, if the route lists one that is meant to."""
+    for ref in settings.plugins:
+        answerer = assembly.registered.answerers.get(ref.name)
+        if answerer is None:
+            continue
+        plugin = next(each for each in assembly.table.plugins if each.name == ref.name)
+        if answerer.answers(_options(plugin, ref, settings.name)):
+            if settings.models is not None or assembly.config.upstreams_of(settings):
+                raise StartError(
+                    f"route {settings.name!r}: plugin {ref.name!r} answers it, so it leads to nothing else"
+                )
+            return answerer.handler
+    return None
+
+
     """Return the pool that a route leads to by itself: one that it names, or the one that its targets are."""
     if settings.pool is not None:
         return assembly.pools[settings.pool]

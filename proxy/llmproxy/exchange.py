@@ -205,6 +205,8 @@ class Exchange:
     pinned: Pinned | None = None
     #: Whether the caller asked for a WebSocket.
     upgraded: bool = False
+    #: How many exchanges have been made on its behalf.
+    children: int = 0
     members: Mapping[str, Member] = NOTHING
     upload: bytes | Body | None = None
     #: The caller's connection, where interim replies go; None where nobody takes any.

@@ -196,8 +196,8 @@ class Generation:
         Raises:
             GatewayError: no route is the request's.
         """
-        asked = _asked(request, "http" if parent is None else parent.request.scheme)
-        return _child(asked, self.match(asked), parent, self.process.clock.now(), request.body)
+        asked = _asked(request, parent)
+        return _child(request, asked, self.match(asked), parent, self.process.clock.now())
 
     async def run(self, exchange: Exchange) -> Reply:
         """Run a child exchange through the pipeline to its reply."""
@@ -256,23 +256,30 @@ class Generation:
             _log.error("generation_stop_failed", exc_info=fault)
 
 
-def _asked(request: ChildRequest, scheme: str) -> ClientRequest:
+def _asked(request: ChildRequest, parent: Exchange | None) -> ClientRequest:
     host = request.headers.get("host") or ""
-    return ClientRequest(request.method, request.target, request.headers, scheme, host, listener="child")
+    scheme, client = ("http", "") if parent is None else (parent.request.scheme, parent.request.client)
+    return ClientRequest(
+        request.method, request.target, request.headers, scheme, host, client, listener="child"
+    )
 
 
 def _child(
-    asked: ClientRequest, match: Match[Route], parent: Exchange | None, started: float, body: bytes
+    request: ChildRequest, asked: ClientRequest, match: Match[Route], parent: Exchange | None, started: float
 ) -> Exchange:
-    name = f"{parent.id}.{len(parent.attempts)}" if parent else "child"
+    name = "child"
+    if parent is not None:
+        name = f"{parent.id}.{parent.children}"
+        parent.children += 1
     exchange = Exchange(asked, match.route, name, started)
     exchange.params = dict(match.params)
     exchange.client_face = match.route.face_of(asked)
-    exchange.upload = body
+    exchange.upload = request.body
     exchange.parent = parent
     if parent is not None:
+    exchange.deadline = request.deadline
         exchange.caller = parent.caller
-        exchange.deadline = parent.deadline
+        exchange.deadline = min(filter(None, (parent.deadline, request.deadline)), default=0.0)
         exchange.trace = parent.trace
     return exchange
 

@@ -230,6 +230,8 @@ async def _listing(route: Route, exchange: Exchange) -> Reply | None:
 
 def _resolve(route: Route, exchange: Exchange) -> None:
     """Find the endpoints that may answer: by the model's name where there is one, else the route's own."""
+    if route.deadline is not None and not exchange.deadline:
+        exchange.deadline = exchange.started + route.deadline
     if route.handler is not None:
         return
     endpoints: Sequence[Endpoint] | None = route.defaults
@@ -247,8 +249,6 @@ def _resolve(route: Route, exchange: Exchange) -> None:
         raise BadRequest("no_upstream", "Nothing on this route can answer this request.", status=404)
     exchange.endpoints = endpoints
     exchange.endpoint = endpoints[0]
-    if route.deadline is not None and not exchange.deadline:
-        exchange.deadline = exchange.started + route.deadline
 
 
 def shape(exchange: Exchange, error: GatewayError) -> Reply:

@@ -127,6 +127,14 @@ class PublicRoute:
 
 @dataclass(frozen=True, slots=True)
 class StrategyKind:
+@dataclass(frozen=True, slots=True)
+class Answerer:
+    """What answers routes in place of any upstream; `answers` tells by a route's options whether it is meant to."""
+
+    handler: Handler
+    answers: Callable[[Any], bool]
+
+
     """A strategy that pools may name: what makes it, and the struct that its options decode into."""
 
     make: MakeStrategy
@@ -146,6 +154,7 @@ class Registrations:
     public_routes: list[PublicRoute] = field(default_factory=list)
 
 
+    answerers: dict[str, Answerer] = field(default_factory=dict)
 class Registry:
     """What a plugin registers with; each method refuses a name that is taken."""
 
@@ -193,6 +202,13 @@ class Registry:
 
     def _put(self, table: dict[str, Any], kind: str, name: str, value: object) -> None:
         if name in table:
+    def answer_routes(self, handler: Handler, *, when: Callable[[Any], bool] = lambda options: True) -> None:
+        """Answer the routes that list this plugin in place of any upstream, below all plugins that they list.
+
+        `when` is given the plugin's `RouteConfig` there. Such a route names no upstream, pool, targets or models.
+        """
+        self._into.answerers[self._plugin] = Answerer(handler, when)
+
             raise StartError(f"plugin {self._plugin!r}: {kind} {name!r} is registered already")
         table[name] = value
 

@@ -53,12 +53,16 @@ class Clock:
 
 @dataclass(frozen=True, slots=True)
 class ChildRequest:
-    """A request that the gateway makes of itself, matched and served like a caller's."""
+    """A request that the gateway makes of itself, matched and served like a caller's.
+
+    `deadline` is a time on the gateway's clock, at which its attempts end; its parent's where that is earlier.
+    """
 
     method: str
     target: str
     headers: Headers = field(default_factory=Headers)
     body: bytes = field(default=b"", repr=False)
+    deadline: float = 0.0
 
 
 class _Shared(Generic[T]):
