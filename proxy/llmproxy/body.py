@@ -13,6 +13,8 @@ while too much is held for a first sink that has not come.
     FAILED     ignored         ignored           ignored
 
 A body that is abandoned before any sink came gives what it holds to its observers, so that they learn of its end too.
+Once a body is `shown`, the observers that it has by then see each piece as it comes, and its end, while it is held
+still: so it can be known how a reply begins before any of it leaves.
 """
 
 from __future__ import annotations
@@ -22,7 +24,20 @@ import contextlib
 from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from typing import Protocol
 
+from llmproxy.consumers import BodyTooLarge, Collector, Reader
 from llmproxy.tasks import spawn
+
+__all__ = [
+    "ENDED",
+    "FAILED",
+    "HOLD_LIMIT",
+    "OPEN",
+    "Body",
+    "BodyTooLarge",
+    "HasOutput",
+    "Recording",
+    "Sink",
+]
 
 #: Bytes held for a sink that has not attached yet, before the source is paused.
 HOLD_LIMIT = 64 * 1024
@@ -49,10 +64,6 @@ class HasOutput(Protocol):
     first_output: bool
 
 
-class BodyTooLarge(Exception):
-    """A body grew past the bound its reader gave."""
-
-
 class Body:
     """Bytes that are still coming, from one source to any number of sinks.
 
@@ -62,6 +73,7 @@ class Body:
     __slots__ = (
         "_abandon",
         "_all",
+        "_early",
         "_held",
         "_held_size",
         "_observers",
@@ -70,6 +82,7 @@ class Body:
         "_resume",
         "_sinks",
         "error",
+        "hold_limit",
         "size",
         "state",
         "tap",
@@ -84,12 +97,15 @@ class Body:
         self._pause = pause
         self._resume = resume
         self._abandon = abandon
+        #: The observers that see what is held.
+        self._early: tuple[Sink, ...] = ()
         self._observers: tuple[Sink, ...] = ()
         self._sinks: tuple[Sink, ...] = ()
         self._all: tuple[Sink, ...] = ()
         self._held: list[bytes] | None = []
         self._held_size = 0
         self._paused: set[int] = set()
+        self.hold_limit = HOLD_LIMIT
         self.state = OPEN
         self.error: BaseException | None = None
         self.size = 0
@@ -110,7 +126,9 @@ class Body:
         if self._held is not None:
             self._held.append(data)
             self._held_size += len(data)
-            if self._held_size > HOLD_LIMIT:
+            for early in self._early:
+                early.feed(data)
+            if self._held_size > self.hold_limit and self._held is not None:
                 self.pause(self)
             return
         for sink in self._all:
@@ -135,9 +153,8 @@ class Body:
         self.error = error
 
     def _conclude(self) -> None:
-        if self._held is None:
-            for sink in self._all:
-                self._tell_end(sink)
+        for sink in self._all if self._held is None else self._early:
+            self._tell_end(sink)
 
     def _tell_end(self, sink: Sink) -> None:
         if self.state == FAILED:
@@ -154,28 +171,43 @@ class Body:
         if self._held is None:
             raise RuntimeError("the body's pieces have begun to leave")
         self._observers += (sink,)
-        self._all = self._observers + self._sinks
+        self._all += (sink,)
+
+    def show(self) -> None:
+        """Let the observers that are here see what is held, and from now on each piece as it comes."""
+        if self._held is None:
+            return
+        new, self._observers = self._observers, ()
+        self._early += new
+        for data in tuple(self._held):
+            for each in new:
+                each.feed(data)
+        if self.state != OPEN:
+            for each in new:
+                self._tell_end(each)
 
     def attach(self, sink: Sink) -> None:
         """Add a sink; the first one gets what was held, a later one what comes from now on."""
         self._sinks += (sink,)
-        self._all = self._observers + self._sinks
+        self._all += (sink,)
         if self._held is not None:
             self._release(self._held)
         elif self.state != OPEN:
             self._tell_end(sink)
 
     def _release(self, held: list[bytes]) -> None:
-        """Let go of what was held for a first sink."""
+        """Let go of what was held for a first sink, in one piece."""
         self._held = None
         ended = self.state != OPEN
-        for data in held:
-            for each in self._all:
+        if held:
+            data = held[0] if len(held) == 1 else b"".join(held)
+            for each in self._observers + self._sinks:
                 each.feed(data)
         self.resume(self)
         # A sink that leaves meanwhile may make the source fail, which has told everybody already.
         if ended:
-            self._conclude()
+            for each in self._observers + self._sinks:
+                self._tell_end(each)
 
     def detach(self, sink: Sink) -> None:
         """Remove a sink; when the last one leaves, the source is told that nobody wants the rest."""
@@ -183,7 +215,7 @@ class Body:
         if len(left) == len(self._sinks):
             return
         self._sinks = left
-        self._all = self._observers + left
+        self._all = self._early + self._observers + left
         self.resume(sink)
         if not left:
             self.abandon()
@@ -220,7 +252,7 @@ class Body:
             BodyTooLarge: more than `limit` bytes came; the source is abandoned.
             Exception: what the source failed with.
         """
-        collector = _Collector(self, limit)
+        collector = Collector(self, limit)
         self.attach(collector)
         try:
             return await collector.done
@@ -229,7 +261,7 @@ class Body:
 
     async def pieces(self) -> AsyncGenerator[bytes, None]:
         """Iterate over the pieces as they come, with back-pressure."""
-        reader = _Reader(self)
+        reader = Reader(self)
         self.attach(reader)
         try:
             while (piece := await reader.next()) is not None:
@@ -277,76 +309,6 @@ class Recording:
     def whole(self) -> bytes | None:
         """Return the bytes of a complete body, else None."""
         return b"".join(self._pieces) if self.complete and self._pieces is not None else None
-
-
-class _Collector:
-    """Gather a whole body for `Body.read`."""
-
-    __slots__ = ("_body", "_limit", "_pieces", "_size", "done")
-
-    def __init__(self, body: Body, limit: int) -> None:
-        self._body = body
-        self._limit = limit
-        self._pieces: list[bytes] = []
-        self._size = 0
-        self.done: asyncio.Future[bytes] = asyncio.get_running_loop().create_future()
-
-    def feed(self, data: bytes) -> None:
-        self._size += len(data)
-        if self._size <= self._limit:
-            self._pieces.append(data)
-        elif not self.done.done():
-            self.done.set_exception(BodyTooLarge(f"the body is larger than {self._limit} bytes"))
-
-    def end(self) -> None:
-        if not self.done.done():
-            self.done.set_result(b"".join(self._pieces))
-
-    def fail(self, error: BaseException) -> None:
-        if not self.done.done():
-            self.done.set_exception(error)
-
-
-class _Reader:
-    """Hand pieces to an async consumer, pausing the source while it is behind."""
-
-    __slots__ = ("_body", "_ended", "_error", "_pieces", "_waiter")
-
-    def __init__(self, body: Body) -> None:
-        self._body = body
-        self._pieces: list[bytes] = []
-        self._ended = False
-        self._error: BaseException | None = None
-        self._waiter: asyncio.Future[None] | None = None
-
-    def feed(self, data: bytes) -> None:
-        self._pieces.append(data)
-        self._body.pause(self)
-        self._wake()
-
-    def end(self) -> None:
-        self._ended = True
-        self._wake()
-
-    def fail(self, error: BaseException) -> None:
-        self._error = error
-        self._wake()
-
-    def _wake(self) -> None:
-        if self._waiter is not None and not self._waiter.done():
-            self._waiter.set_result(None)
-
-    async def next(self) -> bytes | None:
-        while not self._pieces:
-            if self._error is not None:
-                raise self._error
-            if self._ended:
-                return None
-            self._waiter = asyncio.get_running_loop().create_future()
-            self._body.resume(self)
-            await self._waiter
-        pieces, self._pieces = self._pieces, []
-        return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
 class _Pump:

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, precondition, rule
 
-from llmproxy.body import ENDED, FAILED, HOLD_LIMIT, OPEN, Body, BodyTooLarge, Recording
+from llmproxy.body import ENDED, FAILED, HOLD_LIMIT, OPEN, Body, Recording
 
 BROKEN = ConnectionError("cut")
 
@@ -53,7 +53,7 @@ def test_what_came_before_the_first_sink_is_handed_to_it():
     body.feed(b"d")
     body.end()
 
-    assert sink.pieces == [b"ab", b"c", b"d"]
+    assert sink.pieces == [b"abc", b"d"]
     assert sink.ends == [None]
     assert body.size == 4
 
@@ -126,6 +126,64 @@ def test_an_observer_that_would_miss_pieces_is_refused():
 
     with pytest.raises(RuntimeError, match="have begun to leave"):
         body.observe(Heard())
+
+
+def test_observers_of_a_shown_body_see_what_is_held_and_its_end_before_any_sink():
+    body, early, late, sink = Body(), Heard(), Heard(), Heard()
+    body.observe(early)
+    body.feed(b"ab")
+    body.show()
+    body.observe(late)
+    body.feed(b"c")
+
+    assert (early.pieces, late.pieces) == ([b"ab", b"c"], [])
+
+    body.end()
+
+    assert (early.ends, late.ends) == ([None], [])
+
+    body.attach(sink)
+
+    assert (early.pieces, late.pieces, sink.pieces) == ([b"ab", b"c"], [b"abc"], [b"abc"])
+    assert early.ends == late.ends == sink.ends == [None]
+
+
+def test_observers_of_a_shown_body_see_the_rest_like_all_others():
+    body, early, sink = Body(), Heard(), Heard()
+    body.observe(early)
+    body.show()
+    body.feed(b"a")
+    body.attach(sink)
+    body.show()
+    body.feed(b"b")
+    body.fail(BROKEN)
+
+    assert early.pieces == sink.pieces == [b"a", b"b"]
+    assert early.ends == sink.ends == [BROKEN]
+
+
+def test_a_body_that_is_over_is_shown_with_its_end_and_may_be_spoilt_by_who_sees_it():
+    class Judge(Heard):
+        def end(self):
+            super().end()
+            body.spoil(BROKEN)
+
+    body, judge, sink = Body(), Judge(), Heard()
+    body.feed(b"a")
+    body.end()
+    body.observe(judge)
+    body.show()
+    body.attach(sink)
+
+    assert (judge.ends, sink.ends) == ([None], [BROKEN])
+
+
+def test_a_source_may_be_let_hold_more():
+    source = Switches()
+    source.body.hold_limit = 2 * HOLD_LIMIT
+    source.body.feed(b"x" * 2 * HOLD_LIMIT)
+
+    assert source.said == []
 
 
 def test_too_much_held_pauses_the_source_until_a_sink_comes():
@@ -255,6 +313,8 @@ class Interleavings(RuleBasedStateMachine):
         self.body = Body(self.shut, self.open, self.give_up)
         self.observer = Heard()
         self.body.observe(self.observer)
+        self.early = Heard()
+        self.shown = False
 
     def shut(self):
         assert not self.paused
@@ -276,6 +336,13 @@ class Interleavings(RuleBasedStateMachine):
     @rule(big=st.just(b"x" * (HOLD_LIMIT + 1)))
     def flood(self, big):
         self.feed(big)
+
+    @precondition(lambda self: not self.began and not self.shown)
+    @rule()
+    def show(self):
+        self.shown = True
+        self.body.observe(self.early)
+        self.body.show()
 
     @rule()
     def attach(self):
@@ -318,13 +385,15 @@ class Interleavings(RuleBasedStateMachine):
     def each_sink_saw_a_contiguous_piece(self):
         assert all(sink.data == self.sent[start:] for sink, start in self.here)
         assert all(sink.data == self.sent[start:stop] for sink, start, stop in self.gone)
-        assert self.observer.data == (self.sent if self.began else b"")
+        assert self.observer.data == (self.sent if self.began or self.shown else b"")
+        assert self.early.data == (self.sent if self.shown else b"")
 
     @invariant()
     def each_sink_heard_of_the_end_once(self):
         over = self.body.state != OPEN
         assert all(len(sink.ends) == over for sink, _ in self.here)
-        assert len(self.observer.ends) == (over and self.began)
+        assert len(self.observer.ends) == (over and (self.began or self.shown))
+        assert len(self.early.ends) == (over and self.shown)
 
     @invariant()
     def the_source_rests_exactly_while_somebody_waits(self):
@@ -334,78 +403,6 @@ class Interleavings(RuleBasedStateMachine):
 
 
 test_any_interleaving_keeps_the_order_of_bytes = Interleavings.TestCase
-
-
-async def test_read_returns_the_whole_body():
-    body = Body()
-    body.feed(b"a")
-    asyncio.get_running_loop().call_soon(lambda: (body.feed(b"b"), body.end()))
-
-    assert await body.read(2) == b"ab"
-
-
-async def test_read_gives_up_on_a_body_larger_than_its_bound():
-    source = Switches()
-    source.body.feed(b"ab")
-    source.body.feed(b"cd")
-
-    with pytest.raises(BodyTooLarge, match="larger than 3 bytes"):
-        await source.body.read(3)
-    assert source.said == ["abandon"]
-
-
-async def test_read_raises_what_the_source_failed_with():
-    body = Body()
-    body.fail(BROKEN)
-
-    with pytest.raises(ConnectionError) as caught:
-        await body.read(3)
-    assert caught.value is BROKEN
-
-
-async def test_a_reader_that_is_cancelled_abandons_the_source():
-    source = Switches()
-
-    with pytest.raises(TimeoutError):
-        async with asyncio.timeout(0):
-            await source.body.read(10)
-    assert source.said == ["abandon"]
-
-
-async def test_pieces_hold_the_source_back_while_the_reader_is_behind():
-    source = Switches()
-    source.body.feed(b"a")
-    pieces = source.body.pieces()
-    first = await anext(pieces)
-    source.body.feed(b"b")
-    source.body.feed(b"c")
-
-    assert source.said == ["pause"]
-    assert (first, await anext(pieces)) == (b"a", b"bc")
-
-    following = asyncio.ensure_future(anext(pieces))
-    await asyncio.sleep(0)
-
-    assert source.said == ["pause", "resume"]
-
-    source.body.feed(b"d")
-
-    assert await following == b"d"
-
-    await pieces.aclose()
-
-    assert source.said == ["pause", "resume", "pause", "resume", "abandon"]
-
-
-async def test_pieces_that_came_before_a_failure_are_read_first():
-    body = Body()
-    body.feed(b"a")
-    body.fail(BROKEN)
-    pieces = body.pieces()
-
-    assert await anext(pieces) == b"a"
-    with pytest.raises(ConnectionError):
-        await anext(pieces)
 
 
 class Pieces:
