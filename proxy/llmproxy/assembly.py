@@ -180,6 +180,7 @@ def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str
         plugins = _plugins_of(assembly, _with_walker(assembly, route, refs), route.name)
         route.options = {p.name: _options(p, ref, route.name) for p, ref in plugins}
         instances = [plugin for plugin, _ in plugins]
+        route.answers_preflights = any(plugin.answers_preflights for plugin in instances)
         route.pipeline = Pipeline(
             route, assembly.table, instances, assembly.policies, process.metrics, process.clock
         )

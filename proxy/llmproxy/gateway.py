@@ -16,8 +16,8 @@ from llmproxy.body import OPEN, Body
 from llmproxy.errors import GatewayError, StartError
 from llmproxy.exchange import Exchange
 from llmproxy.keypaths import join_key
-from llmproxy.matching import find_route
 from llmproxy.messages import ClientRequest, Headers, Reply
+from llmproxy.preflights import route_of
 from llmproxy.problems import problem
 from llmproxy.routing import Match, Router
 from llmproxy.runtime import ChildRequest, Process, Runtime, Services
@@ -173,8 +173,9 @@ class Generation:
         known = self._known.get(asked)
         if known is not None:
             return known
-        found = find_route(self.router, request)
-        short = len(request.host) + len(request.target) <= _LONGEST
+        found = route_of(self.router, request)
+        # An OPTIONS may be a preflight, whose route its fields decide.
+        short = len(request.host) + len(request.target) <= _LONGEST and request.method != "OPTIONS"
         if short and self.router.unconditional and not found.params and len(self._known) < _REMEMBERED:
             found = self._known[asked] = Match(
                 found.route, found.params, found.route.pinned_face(request.path)

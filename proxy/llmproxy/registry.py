@@ -53,6 +53,7 @@ class Plugin(Generic[C], _Interface):
         wants_reply: whether `post_response` gets the whole bounded reply in `exchange.outcome.reply`.
         after: names of plugins that must stand above this one in a route's list; checked, never reordered.
         single: whether a route takes one instance of this plugin only.
+        answers_preflights: whether its `pre_route` answers every CORS preflight; they reach it by their request's route.
         walks_pools: whether it chooses between the places of a pool; one is added to routes with pools that list none.
     """
 
@@ -63,6 +64,7 @@ class Plugin(Generic[C], _Interface):
     after: ClassVar[tuple[str, ...]] = ()
     single: ClassVar[bool] = False
     walks_pools: ClassVar[bool] = False
+    answers_preflights: ClassVar[bool] = False
 
     def __init__(self, name: str, config: C) -> None:
         self.name = name

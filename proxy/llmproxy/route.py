@@ -61,6 +61,8 @@ class Route:
     idle_timeout: float = 60.0
     meter_usage: bool = True
     lossy: str = "warn"
+    #: Whether a plugin answers the preflights of what the route takes.
+    answers_preflights: bool = False
     #: What may be fetched for a caller whose provider takes no URLs.
     fetching: FetchingConfig = field(default_factory=FetchingConfig)
     #: Whether the route serves the models that it lists and no others, so that a request without one says nothing.
