@@ -69,6 +69,14 @@ from llmproxy.exchange import (
     StateKey,
     Usage,
 )
+from llmproxy.failures import (
+    KINDS,
+    Failure,
+    failure_of,
+    failure_of_attempt,
+    read_failure,
+    retry_delay,
+)
 from llmproxy.fetching import Fetched, UnreachableUrl, fetch_public
 from llmproxy.fetchpolicy import FetchingConfig, FetchPolicy
 from llmproxy.hooks import CallNext, EventTransform, hookimpl
@@ -128,6 +136,7 @@ __all__ = [
     "ANONYMOUS",
     "DEFAULT_SECONDS",
     "FATE",
+    "KINDS",
     "STATUS_OF_KIND",
     "AdminRequest",
     "Attempt",
@@ -172,6 +181,7 @@ __all__ = [
     "EventTooLarge",
     "EventTransform",
     "Exchange",
+    "Failure",
     "Fate",
     "FetchPolicy",
     "Fetched",
@@ -270,6 +280,8 @@ __all__ = [
     "entry_slots",
     "error_of",
     "event_data",
+    "failure_of",
+    "failure_of_attempt",
     "fetch_public",
     "field_name",
     "field_tags",
@@ -294,8 +306,10 @@ __all__ = [
     "patch",
     "profile_table",
     "read_error",
+    "read_failure",
     "read_order",
     "replay",
+    "retry_delay",
     "retry_fields",
     "scan",
     "scan_members",
