@@ -122,6 +122,7 @@ from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
 from llmproxy.registry import AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
 from llmproxy.runtime import ChildRequest, Clock, Runtime
+from llmproxy.sections import Section
 from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, EventTooLarge, Framer, parse
 from llmproxy.storedheaders import StoredHeaders, wire_fields
@@ -238,6 +239,7 @@ __all__ = [
     "Runtime",
     "Scope",
     "Secret",
+    "Section",
     "SharedServer",
     "Sink",
     "Size",
