@@ -16,6 +16,7 @@ from llmproxy.errors import ConfigError, ConfigErrors, StartError
 from llmproxy.exchange import Endpoint
 from llmproxy.faces import Faces
 from llmproxy.http_api import HttpApi
+from llmproxy.keypaths import join_key, join_paths
 from llmproxy.listing import Listing
 from llmproxy.pipeline import Pipeline
 from llmproxy.pools import Pool, Strategy, compile_pools
@@ -170,6 +171,7 @@ def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str
             # Answers of models are read as they pass, so they should come plain.
             fixed.append((b"Accept-Encoding", b"identity"))
         assembly.upstreams[name] = Upstream(name, upstream, fixed, environ)
+    _check_targets(assembly)
     assembly.pools = compile_pools(config.pools, partial(_strategy, assembly, {}))
     routes = [_configured(assembly, route) for route in config.routes]
     for public in assembly.registered.public_routes:
@@ -206,6 +208,23 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
         route.listed = settings.models is not None
         _set_faces(assembly, route, settings)
     return route, settings.plugins
+
+
+def _check_targets(assembly: Assembly) -> None:
+    """Have plugins look at all targets of pools and routes."""
+    config, errors = assembly.config, list[ConfigError]()
+    owners = [(join_key("pools", name), pool.targets) for name, pool in config.pools.items()]
+    owners += [(join_key("routes", route.name), route.targets) for route in config.routes]
+    for path, targets in owners:
+        for index, target in enumerate(targets):
+            for check in assembly.registered.target_checks:
+                try:
+                    check(target)
+                except ConfigError as fault:
+                    key = join_paths(f"{path}.targets[{index}]", fault.path)
+                    errors.append(ConfigError(key, fault.message, fault.suggestion))
+    if errors:
+        raise ConfigErrors(errors)
 
 
 def _own_pool(assembly: Assembly, settings: RouteConfig) -> Pool | None:

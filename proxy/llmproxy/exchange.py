@@ -263,6 +263,11 @@ class Exchange:
         """Whether the whole body is at hand."""
         return self._body is not None
 
+    @property
+    def body_at_hand(self) -> bytes | None:
+        """The whole body, after edits, where it is at hand; None where it has to be awaited."""
+        return self._body
+
     async def body(self) -> bytes:
         """Return the caller's whole body, after edits; on a model route its model name is known from then on.
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from llmproxy.arms import ARM, Arm
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.deriving import Derived, Forms
@@ -117,6 +118,7 @@ from llmproxy.metrics import (
 )
 from llmproxy.ndjson import LineFramer, encode_line
 from llmproxy.pools import Place, Pool, Strategy, Vitals
+from llmproxy.poolsettings import Capabilities, TargetConfig
 from llmproxy.quirks import Quirks
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
@@ -135,11 +137,13 @@ from llmproxy.units import Duration, Size, format_duration, parse_duration
 
 __all__ = [
     "ANONYMOUS",
+    "ARM",
     "DEFAULT_SECONDS",
     "FATE",
     "KINDS",
     "STATUS_OF_KIND",
     "AdminRequest",
+    "Arm",
     "Attempt",
     "BadEntry",
     "BadField",
@@ -159,6 +163,7 @@ __all__ = [
     "CachingSettings",
     "CallNext",
     "Caller",
+    "Capabilities",
     "ChildRequest",
     "Claim",
     "ClientFace",
@@ -257,6 +262,7 @@ __all__ = [
     "StreamDecoder",
     "StreamEncoder",
     "Tap",
+    "TargetConfig",
     "Tariff",
     "Terms",
     "TooComplex",

@@ -16,13 +16,46 @@ DEEPEST: Final = 8
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
 
+class Capabilities(Section, frozen=True):
+    """What a place's model can do, as far as it is known; a request that needs what it cannot is not sent there.
+
+    `json` is any JSON as the answer, `schema` JSON by a schema. `window` is how many tokens a prompt and its answer may
+    have together, `output` how many an answer.
+    """
+
+    tools: bool | None = None
+    vision: bool | None = None
+    audio: bool | None = None
+    video: bool | None = None
+    documents: bool | None = None
+    json: bool | None = None
+    schema: bool | None = None
+    thinking: bool | None = None
+    embeddings: bool | None = None
+    streaming: bool | None = None
+    window: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    output: Annotated[int, msgspec.Meta(ge=1)] | None = None
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`[tools, vision]` is all that it can but for `embeddings` and `streaming`, which a list leaves open."""
+        if not isinstance(tree, list) or not all(isinstance(name, str) for name in tree):
+            return tree
+        return {**dict.fromkeys(LISTED, False), **dict.fromkeys(tree, True)}
+
+
+#: What a list of capabilities that leaves them out says that a model cannot.
+LISTED: Final = ("tools", "vision", "audio", "video", "documents", "json", "schema", "thinking")
+
+
 class TargetConfig(Section, frozen=True):
     """One place of a pool: an upstream, which sees `model` or the name that was asked for, or another pool.
 
     `weight` is its share where the strategy counts shares; 0 leaves it for when nothing else is left. `when` is a
     condition in CEL that a request must meet. `after` names the kinds of failures after which alone this place is
     tried. `members` names the discovery plugin whose members stand in the upstream's place. `limit` bounds the
-    requests in flight there, for each worker. `name` is what explanations and metrics call it.
+    requests in flight there, for each worker. `capabilities` say what its model can and cannot. `name` is what
+    explanations and metrics call it.
     """
 
     upstream: str | None = None
@@ -34,6 +67,7 @@ class TargetConfig(Section, frozen=True):
     after: tuple[str, ...] = ()
     members: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
+    capabilities: Capabilities | None = None
 
     def __post_init__(self) -> None:
         if (self.upstream is None) == (self.pool is None):

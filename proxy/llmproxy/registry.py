@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llmproxy.exchange import Exchange
     from llmproxy.messages import ClientRequest, Reply
     from llmproxy.pools import Pool, Strategy
+    from llmproxy.poolsettings import TargetConfig
     from llmproxy.stores import StoreScheme
 
 #: The entry-point groups that third parties use.
@@ -151,6 +152,7 @@ class Registrations:
     upstream_faces: dict[str, UpstreamFace] = field(default_factory=dict)
     store_schemes: dict[str, StoreScheme] = field(default_factory=dict)
     strategies: dict[str, StrategyKind] = field(default_factory=dict)
+    target_checks: list[Callable[[TargetConfig], None]] = field(default_factory=list)
     embedders: dict[str, Embedder] = field(default_factory=dict)
     admin_routes: list[AdminRoute] = field(default_factory=list)
     public_routes: list[PublicRoute] = field(default_factory=list)
@@ -180,6 +182,10 @@ class Registry:
     def strategy(self, name: str, make: MakeStrategy, options: type[msgspec.Struct] = NoConfig) -> None:
         """Offer a strategy that pools may name; `make(pool, options)` is called once a pool and generation."""
         self._put(self._into.strategies, "strategy", name, StrategyKind(make, options))
+
+    def check_targets(self, check: Callable[[TargetConfig], None]) -> None:
+        """Look at each target of a pool or a route before any request; `check` raises `ConfigError` with the key."""
+        self._into.target_checks.append(check)
 
     def embedder(self, name: str, embedder: Embedder) -> None:
         """Offer an embedder; other plugins get it by `runtime.embedder(name)`."""

@@ -8,8 +8,9 @@ from typing import TYPE_CHECKING
 from llmproxy.runtime import Clock
 
 if TYPE_CHECKING:
+    from llmproxy.canonical import GenerateRequest
     from llmproxy.exchange import Endpoint, Usage
-    from llmproxy.providers.models import Catalogue
+    from llmproxy.providers.models import Catalogue, Model
 
 
 class Tariff:
@@ -31,16 +32,39 @@ class Tariff:
 
             self._catalogue = await load()
 
+    def load_now(self) -> None:
+        """Read it here and now, which takes a sixth of a second: not for where others wait."""
+        if self._providers and self._catalogue is None:
+            from llmproxy.providers.models import load_now  # noqa: PLC0415  # likewise
+
+            self._catalogue = load_now()
+
     def price(self, endpoint: Endpoint, usage: Usage, asked: str | None = None) -> int | None:
         """Return what a call cost, in microdollars; None where that is not known.
 
         `asked` is the model's name in the caller's body, for an endpoint that leaves it as it is.
         """
-        provider, name = self._providers.get(endpoint.upstream), endpoint.model or asked
-        if self._catalogue is None or provider is None or not name:
+        model = self._model(endpoint, asked)
+        tiers = () if model is None else model.tiers(self._clock.wall())
+        if not tiers:
             return None
         from llmproxy.providers.prices import price  # noqa: PLC0415  # likewise
 
-        model = self._catalogue.find(provider, name)
-        tiers = () if model is None else model.tiers(self._clock.wall())
-        return price(usage, tiers) if tiers else None
+        return price(usage, tiers)
+
+    def window(self, endpoint: Endpoint, asked: str | None = None) -> int | None:
+        """Return how many tokens the model there reads at most; None where that is not known."""
+        model = self._model(endpoint, asked)
+        return None if model is None else model.window
+
+    def prompt_tokens(self, request: GenerateRequest) -> int:
+        """Return about how many tokens a prompt has: quickly, from what its texts are made of."""
+        from llmproxy.tokens import estimate_request  # noqa: PLC0415  # few gateways ask
+
+        return estimate_request(request)
+
+    def _model(self, endpoint: Endpoint, asked: str | None) -> Model | None:
+        provider, name = self._providers.get(endpoint.upstream), endpoint.model or asked
+        if self._catalogue is None or provider is None or not name:
+            return None
+        return self._catalogue.find(provider, name)

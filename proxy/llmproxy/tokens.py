@@ -81,13 +81,22 @@ class _Prompt:
 
 def count_request(request: GenerateRequest, model: str) -> CountAnswer:
     """Count a whole prompt as the provider of `model` would see it."""
-    prompt = _Reader(_measure(), model).read(request)
+    return CountAnswer(tokens=_counted(request, model, _measure()), estimated=True)
+
+
+def estimate_request(request: GenerateRequest) -> int:
+    """Estimate a whole prompt from what its texts are made of, without a tokenizer."""
+    return _counted(request, request.model, estimate)
+
+
+def _counted(request: GenerateRequest, model: str, measure: Measure) -> int:
+    prompt = _Reader(measure, model).read(request)
     row = rendering_of(model)
     tokens = row.request + row.text * prompt.text + row.message * prompt.messages + prompt.media
     tokens += row.system * bool(request.system) + row.call * prompt.calls + row.signature * prompt.signatures
     tokens += row.words * prompt.words + row.field * prompt.fields + row.tool * prompt.tools
     tokens += row.tools * bool(request.tools) + row.format * bool(request.format and request.format.schema)
-    return CountAnswer(tokens=ceil(tokens), estimated=True)
+    return ceil(tokens)
 
 
 def count_text(text: str, model: str) -> int:

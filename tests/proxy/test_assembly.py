@@ -4,7 +4,7 @@ import pytest
 
 from llmproxy.assembly import Assembly, build_routes
 from llmproxy.config import decode
-from llmproxy.errors import ConfigErrors, StartError
+from llmproxy.errors import ConfigError, ConfigErrors, StartError
 from llmproxy.messages import ClientRequest, Headers
 from llmproxy.plugin import Endpoint, Plugin, Pool, StoreName, hookimpl
 from llmproxy.registry import DIALECT_GROUP, available
@@ -170,6 +170,32 @@ async def test_a_strategy_is_named_by_the_route():
     assert pool.strategy.size == 3
     with pytest.raises(ConfigErrors, match="'best' is not known"):
         routes({**tree, "routes": [{**route, "strategy": "best"}]})
+
+
+async def test_a_plugin_may_look_at_every_target_of_pools_and_routes():
+    class Checking(Plugin):
+        @hookimpl
+        def register(self, registry):
+            registry.check_targets(self.check)
+
+        def check(self, target):
+            if target.when == "never":
+                raise ConfigError("when", "is nonsense")
+
+    tree = {
+        "upstreams": {"api": API},
+        "plugins": {"checking": {"use": Checking}},
+        "pools": {"p": ["api", {"upstream": "api", "model": "m", "when": "never"}]},
+        "routes": [{"name": "r", "targets": [{"upstream": "api", "when": "never"}]}],
+    }
+
+    with pytest.raises(ConfigErrors) as told:
+        routes(tree)
+
+    assert [str(error) for error in told.value.errors] == [
+        "pools.p.targets[1].when: is nonsense",
+        "routes.r.targets[0].when: is nonsense",
+    ]
 
 
 async def test_a_plugins_own_route_passes_the_common_pipeline():

@@ -65,3 +65,15 @@ def test_a_loop_is_too_deep_and_followed_no_further():
 
     assert depth_of("a", pools) > DEEPEST
     assert set(upstreams_of("a", pools)) == {"one"}
+
+
+def test_a_list_of_capabilities_is_all_that_a_model_can():
+    told = pool([{"upstream": "a", "capabilities": ["tools", "streaming"]}]).targets[0].capabilities
+
+    assert (told.tools, told.vision, told.schema) == (True, False, False)
+    assert (told.streaming, told.embeddings, told.window) == (True, None, None)
+
+
+def test_a_capability_that_does_not_exist_is_refused():
+    with pytest.raises(ConfigErrors, match="telepathy"):
+        pool([{"upstream": "a", "capabilities": ["telepathy"]}])

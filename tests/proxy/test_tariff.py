@@ -1,3 +1,4 @@
+from llmproxy.canonical import GenerateRequest, Message, Text
 from llmproxy.exchange import Endpoint, Usage
 from llmproxy.runtime import Clock
 from llmproxy.tariff import Tariff
@@ -29,3 +30,20 @@ async def test_without_known_providers_the_catalogue_is_not_read() -> None:
     await tariff.load()
 
     assert tariff.price(Endpoint("main", "gpt-4o-mini"), Usage(input=1)) is None
+
+
+def test_the_catalogue_may_be_read_at_once_and_tells_windows() -> None:
+    tariff = Tariff({"main": "openai"}, Clock())
+
+    assert tariff.window(Endpoint("main", "gpt-4o-mini")) is None
+    tariff.load_now()
+    assert tariff.window(Endpoint("main", "gpt-4o-mini")) == 128_000
+    assert tariff.window(Endpoint("main"), "gpt-4o-mini") == 128_000
+    assert tariff.window(Endpoint("other", "gpt-4o-mini")) is None
+
+
+def test_a_prompt_is_estimated_without_a_tokenizer() -> None:
+    prompt = Message(role="user", content=(Text(text="one two three " * 100),))
+    tokens = Tariff({}, Clock()).prompt_tokens(GenerateRequest(model="any", messages=(prompt,)))
+
+    assert 250 <= tokens <= 350
