@@ -11,6 +11,7 @@ import msgspec
 
 from llmproxy.caching.deriving import Forms
 from llmproxy.config import Config, PluginConfig, decode_struct, merge_fragment
+from llmproxy.credentials import credentials_of
 from llmproxy.dialects import LocalUpstream
 from llmproxy.errors import ConfigError, ConfigErrors, StartError
 from llmproxy.exchange import Endpoint
@@ -165,12 +166,8 @@ def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str
     """Compile every route, the plugins' own ones included."""
     config = assembly.config
     for name, upstream in config.upstreams.items():
-        face = assembly.face_of(name)
-        fixed = face.credentials(upstream.api_key.reveal()) if upstream.api_key else []
-        if face.wire != HttpApi.wire:
-            # Answers of models are read as they pass, so they should come plain.
-            fixed.append((b"Accept-Encoding", b"identity"))
-        assembly.upstreams[name] = Upstream(name, upstream, fixed, environ)
+        known = credentials_of(name, upstream, assembly.face_of(name), process)
+        assembly.upstreams[name] = Upstream(name, upstream, known.fixed, environ, known.keyed, known.keys)
     _check_targets(assembly)
     assembly.pools = compile_pools(config.pools, partial(_strategy, assembly, {}))
     routes = [_configured(assembly, route) for route in config.routes]

@@ -48,6 +48,9 @@ class Attempts:
         attempt = Attempt(len(exchange.attempts) + 1, endpoint, self._clock.now())
         if attempt.number > 1 or exchange.deadline:
             _allow(exchange, attempt)
+        keys = target.upstream.keys
+        if keys is not None:
+            attempt.keys, attempt.key = keys, keys.take(attempt.started)
         exchange.attempts.append(attempt)
         reply: Reply | None = None
         try:
@@ -83,6 +86,7 @@ class Attempts:
         else:
             body = exchange._body  # a coroutine less where it is at hand, which is nearly always
             request = face.encode(exchange, attempt.endpoint, await exchange.body() if body is None else body)
+        request.key = attempt.key
         for step in self._transform:
             try:
                 await step.call(exchange, request)
@@ -122,6 +126,8 @@ class Attempts:
     def _received(self, exchange: Exchange, target: Target, attempt: Attempt, reply: Reply) -> None:
         attempt.status = reply.status
         attempt.headers_at = self._clock.now()
+        if attempt.keys is not None:
+            attempt.keys.heard(attempt, reply, attempt.headers_at)
         body = reply.body
         tap = target.face.tap(exchange, reply)
         coding = reply.headers.index.get(b"content-encoding")
@@ -177,6 +183,8 @@ class Attempts:
         attempt.ended = self._clock.now()
         if fault is not None:
             attempt.error = fault
+            if attempt.keys is not None:
+                attempt.keys.heard(attempt, fault, attempt.ended)
         attempt.complete = attempt.error is None
         if attempt.usage is not None:
             exchange.usage = attempt.usage

@@ -203,6 +203,8 @@ def _first_of_each(errors: list[ConfigError]) -> list[ConfigError]:
     kept: list[ConfigError] = []
     for error in errors:
         inside = (f"{error.path}.", f"{error.path}[")
-        if not any(known.path == error.path or known.path.startswith(inside) for known in kept):
+        # Where a list may be written as its only item, that was called by the list's own path until it was decoded.
+        same = (error.path, error.path.removesuffix("[0]"))
+        if not any(known.path in same or known.path.startswith(inside) for known in kept):
             kept.append(error)
     return kept

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from llmproxy.caching.fate import Pinned
     from llmproxy.canonical import Loss
     from llmproxy.dialects import ClientFace
+    from llmproxy.keyring import Keyring
     from llmproxy.registry import Plugin
     from llmproxy.route import Route
     from llmproxy.server import ClientConnection
@@ -117,6 +118,9 @@ class Attempt:
     translated: bool = False
     #: The reply's body while it comes, so that it is given up with the exchange if nobody took it.
     body: Body | None = field(default=None, repr=False)
+    #: The upstream's keys where it has several, and which of them this attempt uses: a number, counted from 0.
+    keys: Keyring | None = field(default=None, repr=False)
+    key: int = 0
 
     def __init__(self, number: int, endpoint: Endpoint, started: float, **known: Any) -> None:
         self.number = number

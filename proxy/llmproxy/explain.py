@@ -289,8 +289,9 @@ def _references(target: Target) -> dict[str, str]:
     shown = {
         name.lower(): value.reference for name, value in config.headers.items() if isinstance(value, Resolved)
     }
-    if config.api_key is not None:
-        for name, value in target.face.credentials(config.api_key.reference):
+    if config.api_key:
+        references = ", or ".join(key.reference for key in config.api_key)
+        for name, value in target.face.credentials(references):
             shown[name.decode("latin-1").lower()] = value.decode("latin-1")
     return shown
 

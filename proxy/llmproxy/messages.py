@@ -197,15 +197,19 @@ class ClientRequest:
 
 
 class UpstreamRequest:
-    """The wire request of one attempt; `transform_request` may change it."""
+    """The wire request of one attempt; `transform_request` may change it.
 
-    __slots__ = ("body", "headers", "method", "target")
+    `key` says which of the upstream's keys it is sent with: a number, counted from 0.
+    """
+
+    __slots__ = ("body", "headers", "key", "method", "target")
 
     def __init__(self, method: str, target: str, headers: Headers, body: bytes | Body = b"") -> None:
         self.method = method
         self.target = target
         self.headers = headers
         self.body = body
+        self.key = 0
 
 
 class Reply:

@@ -95,6 +95,7 @@ from llmproxy.jsonscan import (
     patch,
     scan,
 )
+from llmproxy.keyring import another_key
 from llmproxy.keyrules import Ground, KeyedClient, KeyRules, Reading, Turns, key_rules_of
 from llmproxy.log import LogSink
 from llmproxy.messages import (
@@ -281,6 +282,7 @@ __all__ = [
     "UsageReader",
     "Vitals",
     "WholeTap",
+    "another_key",
     "carried_headers",
     "differences",
     "elements",

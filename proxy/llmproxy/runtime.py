@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any, Generic, Protocol, TypeVar, cast
 from llmproxy.caching.spaces import Spaces
 from llmproxy.chores import Chore
 from llmproxy.errors import StartError
+from llmproxy.keyring import KeyStates
 from llmproxy.log import LogSink
 from llmproxy.messages import Headers
 from llmproxy.tasks import spawn
@@ -179,6 +180,7 @@ class Process:
     clock: Clock = field(default_factory=Clock)
     shared: SharedPool = field(default_factory=SharedPool)
     spaces: Spaces = field(default_factory=Spaces)
+    keys: KeyStates = field(default_factory=KeyStates)
     reload: Callable[[], Awaitable[object]] | None = None
 
 

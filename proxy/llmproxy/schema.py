@@ -69,8 +69,10 @@ def _add_shorthands(top: Schema, definitions: dict[str, Schema]) -> None:
     """Describe what `from_shorthand` of the sections accepts."""
     text: Schema = {"type": "string"}
     definitions["Listener"] = {"anyOf": [text, definitions["Listener"]]}
-    keys = definitions["StoreConfig"]["properties"]["encryption_key"]
-    definitions["StoreConfig"]["properties"]["encryption_key"] = {"anyOf": [keys["items"], keys]}
+    for section, name in (("StoreConfig", "encryption_key"), ("UpstreamConfig", "api_key")):
+        keys = definitions[section]["properties"][name]
+        none: list[Schema] = [{"type": "null"}] if name == "api_key" else []
+        definitions[section]["properties"][name] = {"anyOf": [keys["items"], keys, *none]}
     definitions["StoreConfig"] = {"anyOf": [text, definitions["StoreConfig"]]}
     definitions["ModelConfig"] = {"anyOf": [text, definitions["ModelConfig"]]}
     definitions["UpstreamConfig"] = _upstream_schema(definitions["UpstreamConfig"])

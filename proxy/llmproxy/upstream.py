@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -18,6 +18,7 @@ from llmproxy.pool import Pool
 if TYPE_CHECKING:
     from llmproxy.config import Timeouts, UpstreamConfig
     from llmproxy.connection import UpstreamConnection
+    from llmproxy.keyring import Keyring
     from llmproxy.replyreader import Hearer
 
 #: Methods that may be sent again when a kept-alive connection turned out to be dead (RFC 9110 §9.2.2).
@@ -28,38 +29,49 @@ BODILESS = frozenset({"GET", "HEAD", "OPTIONS", "DELETE", "TRACE"})
 
 
 class Upstream:
-    """An API that requests are sent to; `fixed` are the headers of every request, credentials included."""
+    """An API that requests are sent to.
+
+    Args:
+        name: what the configuration calls it.
+        config: its section.
+        credentials: header fields of every request, besides those that are configured.
+        environ: where proxies are looked up.
+        keyed: the credentials of each key, where there are several: a request is sent with one of them.
+        keys: whose turn it is among them.
+    """
 
     def __init__(
         self,
         name: str,
         config: UpstreamConfig,
-        credentials: list[RawHeader] | None = None,
+        credentials: Sequence[RawHeader] | None = None,
         environ: Mapping[str, str] = os.environ,
+        keyed: Sequence[Sequence[RawHeader]] = (),
+        keys: Keyring | None = None,
     ) -> None:
         self.name = name
         self.config = config
+        self.keys = keys
         url = urlsplit(config.base_url)
         self._origin = f"{url.scheme}://{url.netloc}"
         # Documents and environments write base URLs with and without slashes where they are joined.
         self.base_path = re.sub("//+", "/", url.path).rstrip("/")
         self.dialer = Dialer(config, environ)
         self.pool = Pool(self.dialer.open, config.pool)
-        fixed = [(b"Host", url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"))]
-        fixed += credentials or []
-        fixed += Headers.of(config.headers).raw
+        host = (b"Host", url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"))
+        fixed = [*(credentials or ()), *Headers.of(config.headers).raw]
         prefix = self.base_path
         if self.dialer.absolute_form:
             prefix = f"{self._origin}{self.base_path}"
             authorization = self.dialer.proxy_authorization()
             if authorization:
                 fixed.append((b"Proxy-Authorization", authorization))
-        #: The header fields of every request, credentials included.
-        self.fixed = tuple(fixed)
+        #: The header fields of every request, credentials included, for each key.
+        self.fixed = tuple((host, *own, *fixed) for own in keyed or [()])
         self._prefix = prefix
-        self._fixed = b"".join(b"%b: %b\r\n" % pair for pair in fixed)
+        self._fixed = tuple(b"".join(b"%b: %b\r\n" % pair for pair in each) for each in self.fixed)
         #: Names that the fixed headers own: a caller's field of that name is left out.
-        self.owned = frozenset(name.lower() for name, _ in fixed)
+        self.owned = frozenset(name.lower() for each in self.fixed for name, _ in each)
         self._passes = Spellings(self.owned)
 
     def __repr__(self) -> str:
@@ -78,7 +90,7 @@ class Upstream:
         else:
             framing = b"\r\n" if length < 0 else b"Content-Length: %d\r\n\r\n" % length
         target = f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n".encode("latin-1")
-        return b"".join([target, self._fixed, *fields, framing])
+        return b"".join([target, self._fixed[request.key], *fields, framing])
 
     async def send(
         self, request: UpstreamRequest, timeouts: Timeouts, expires: float, hearer: Hearer | None = None

@@ -99,13 +99,16 @@ class UpstreamTls(Section, frozen=True):
 
 
 class UpstreamConfig(Section, frozen=True):
-    """An API to send requests to; with a `provider`, what is left out comes from the table of providers."""
+    """An API to send requests to; with a `provider`, what is left out comes from the table of providers.
+
+    Of several keys each request takes another one; a key that the provider refuses rests.
+    """
 
     base_url: str
     provider: str | None = None
     dialect: str = "openai"
     quirks: Quirks = Quirks()
-    api_key: Secret | None = None
+    api_key: tuple[Secret, ...] = ()
     headers: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
     pool: PoolSettings = PoolSettings()
@@ -117,6 +120,8 @@ class UpstreamConfig(Section, frozen=True):
         _check_url("base_url", self.base_url, userinfo=False)
         if self.proxy is not None and self.proxy != "env":
             _check_url("proxy", self.proxy, userinfo=True)
+        if len(set(self.api_key)) < len(self.api_key):
+            raise ConfigError("api_key", "holds a key twice")
         for name, value in self.headers.items():
             if not _HEADER_NAME.fullmatch(name):
                 raise ConfigError("headers", f"{quoted(name)} is not a header name")
@@ -124,3 +129,10 @@ class UpstreamConfig(Section, frozen=True):
                 raise ConfigError(
                     join_key("headers", name), "holds a line break or another control character"
                 )
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`api_key: ${env:KEY}` is the only one."""
+        if isinstance(tree, dict) and "api_key" in tree and not isinstance(keys := tree["api_key"], list):
+            return tree | {"api_key": [] if keys is None else [keys]}
+        return tree

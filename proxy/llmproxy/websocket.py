@@ -127,7 +127,7 @@ def _handshake(upstream: Upstream, request: UpstreamRequest) -> list[tuple[str, 
     own = [pair for pair in request.headers.raw if passes[pair[0]]]
     return [
         (name.decode("latin-1"), value.decode("latin-1"))
-        for name, value in (*own, *upstream.fixed)
+        for name, value in (*own, *upstream.fixed[request.key])
         if name.lower() not in _HANDSHAKE
     ]
 

@@ -172,14 +172,14 @@ async def test_a_browser_may_read_with_the_token_as_its_password_and_change_noth
 async def test_the_configuration_shows_references_only(ask):
     upstream = UpstreamConfig(
         base_url="https://api.example.com/v1",
-        api_key=Secret("the-key-itself", "${env:KEY}"),
+        api_key=(Secret("the-key-itself", "${env:KEY}"),),
         headers={"Authorization": "Bearer written-out"},
     )
     ask.serve(upstreams={"main": upstream})
     reply = await ask("GET", "/config", headers=BEARER)
     shown = (await reply.json())["upstreams"]["main"]
 
-    assert shown["api_key"] == "${env:KEY}"
+    assert shown["api_key"] == ["${env:KEY}"]
     assert b"the-key-itself" not in reply.body
     assert b"written-out" not in reply.body
     assert TOKEN.encode() not in reply.body

@@ -62,7 +62,7 @@ def test_a_configuration_is_read_with_its_references() -> None:
     main = config.upstreams["main"]
     assert config.listeners[0].address == "127.0.0.1:1"
     assert main.base_url == "https://h/v1"
-    assert main.api_key == Secret("k-value")
+    assert main.api_key == (Secret("k-value"),)
     assert main.headers == {"x-team": "team none"}
     assert config.plugins["cache"].config == {"ttl": "5m", "salt": "s-value"}
     assert config.plugins["small"].config == {"note": "costs ${5}"}
@@ -117,7 +117,7 @@ def test_the_effective_configuration_shows_every_default_and_no_secret() -> None
     assert tree["listen"][0]["address"] == "${env:LISTEN}"
     assert tree["server"]["max_body"] == "64MiB"
     assert tree["server"]["body_timeout"] == "1m"
-    assert tree["upstreams"]["main"]["api_key"] == "${file:/run/secrets/key}"
+    assert tree["upstreams"]["main"]["api_key"] == ["${file:/run/secrets/key}"]
     assert tree["upstreams"]["main"]["headers"] == {"x-team": "team ${env:TEAM:-none}"}
     assert tree["plugins"]["cache"] == {"use": "cache", "ttl": "5m", "salt": "${env:SALT}"}
     assert tree["pipeline"] == ["small"]
@@ -155,9 +155,9 @@ def test_a_provider_is_one_line() -> None:
 
     assert config.upstreams["fast"].base_url == "https://api.groq.com/openai/v1"
     assert config.upstreams["deep"].base_url == "https://api.deepseek.com/anthropic/v1"
-    assert config.upstreams["groq"].api_key == Secret("q-value")
+    assert config.upstreams["groq"].api_key == (Secret("q-value"),)
     assert tree["upstreams"]["azure"]["base_url"] == "${env:AZURE_OPENAI_ENDPOINT}/openai/v1"
-    assert tree["upstreams"]["azure"]["api_key"] == "${env:AZURE_API_KEY}"
+    assert tree["upstreams"]["azure"]["api_key"] == ["${env:AZURE_API_KEY}"]
     assert b"-value" not in orjson.dumps(tree)
     assert decode(tree, environ=environ, read_file=read_file) == config
 
@@ -191,7 +191,7 @@ def test_a_provider_is_served_when_its_key_is_set(environ: dict[str, str], there
 
     assert ("openai" in upstreams) is there
     if there:
-        assert upstreams["openai"].api_key.reveal() == "sk-1"
+        assert upstreams["openai"].api_key[0].reveal() == "sk-1"
 
 
 def test_every_key_that_is_set_brings_its_provider() -> None:
@@ -210,7 +210,7 @@ def test_every_key_that_is_set_brings_its_provider() -> None:
 def test_the_built_in_configuration_reads_no_file() -> None:
     config = default_config({"OPENAI_API_KEY": "${file:/etc/passwd}"})
 
-    assert config.upstreams["openai"].api_key == Secret("${file:/etc/passwd}")
+    assert config.upstreams["openai"].api_key == (Secret("${file:/etc/passwd}"),)
 
 
 def test_a_fragment_is_added_behind_what_is_there() -> None:
@@ -223,7 +223,7 @@ def test_a_fragment_is_added_behind_what_is_there() -> None:
     merged = merge_fragment(read(EXAMPLE, **ENVIRON), fragment, environ={"KEY": "sk"})
 
     assert set(merged.upstreams) == {"main", "more"}
-    assert merged.upstreams["more"].api_key == Secret("sk")
+    assert merged.upstreams["more"].api_key == (Secret("sk"),)
     assert set(merged.models) == {"gpt-4.1", "m"}
     assert [route.name for route in merged.routes] == ["chat", "late"]
 

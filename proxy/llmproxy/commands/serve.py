@@ -70,7 +70,7 @@ def announcement(listeners: Iterable[Listener], config: Config, *, show_request:
     lines = [f"llmproxy listens on {', '.join(urls)}"]
     if admin:
         lines[0] += f"; admin on {_url(admin[0], None)}"
-    if show_request and (keyed := [name for name, up in config.upstreams.items() if up.api_key is not None]):
+    if show_request and (keyed := [name for name, up in config.upstreams.items() if up.api_key]):
         lines.append(f"Keys found for {', '.join(keyed)}: models are asked for as {keyed[0]}/MODEL")
     if show_request and data:
         lines += ["Try it:", f"  {_curl(data[0], urls[0])}"]

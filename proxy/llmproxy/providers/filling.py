@@ -98,8 +98,9 @@ def _of_provider(
     elif "base_url" not in section:
         why = f"dialect {quoted(dialect)} of {row.title}" if row.base_url else f"an account of {row.title}"
         interpolation.errors.append(ConfigError(f"{path}.base_url", f"missing; {why} has no known address"))
-    if (variable := row.key_variable(environ)) is not None or row.key == "needed":
-        given["api_key"] = f"${{env:{variable or row.keys[0]}}}"
+    if (variables := row.key_variables(environ)) or row.key == "needed":
+        keys = [f"${{env:{variable}}}" for variable in variables or row.keys[:1]]
+        given["api_key"] = keys if len(keys) > 1 else keys[0]
     given = {key: value for key, value in given.items() if key not in section}
     quirks = section.get("quirks", {})
     if isinstance(quirks, dict) and row.dialect == "openai" and dialect in _WITH_QUIRKS:

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Final, Literal
 
@@ -62,6 +63,16 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     def key_variable(self, environ: Mapping[str, str]) -> str | None:
         """Return the variable that holds the key, or None if none is set."""
         return next((name for name in self.keys if environ.get(name, "").strip()), None)
+
+    def key_variables(self, environ: Mapping[str, str]) -> list[str]:
+        """Return the variable that holds the key, and those of further keys: NAME_2, NAME_3, as far as they are set."""
+        first = self.key_variable(environ)
+        if first is None:
+            return []
+        further = takewhile(
+            lambda name: environ.get(name, "").strip(), (f"{first}_{n}" for n in range(2, 100))
+        )
+        return [first, *further]
 
     def is_complete(self, environ: Mapping[str, str]) -> bool:
         """Whether the environment has all that an upstream of it needs."""

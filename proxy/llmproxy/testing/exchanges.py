@@ -208,7 +208,10 @@ async def running_route(
     tree = {
         **more,
         "plugins": {**more.get("plugins", {}), **tables},
-        "upstreams": {"upstream": {"base_url": url, "dialect": dialect, "proxy": None}},
+        "upstreams": {
+            **more.get("upstreams", {}),
+            "upstream": {"base_url": url, "dialect": dialect, "proxy": None},
+        },
         "routes": more.get("routes") or [{"name": "test", "upstream": "upstream", "plugins": refs}],
     }
     decoded = decode(with_names(tree), environ=environ or {}, read_file=str)

@@ -38,6 +38,13 @@ def test_a_provider_is_named_in_five_ways(name: str, section: object) -> None:
     assert upstream["quirks"]["max_tokens"] == "max_completion_tokens"
 
 
+def test_further_keys_are_taken_as_far_as_they_are_numbered_through() -> None:
+    upstream, mistakes = filled("groq", GROQ_API_KEY_2="sk-2", GROQ_API_KEY_3="sk-3", GROQ_API_KEY_5="sk-5")
+
+    assert mistakes == []
+    assert upstream["api_key"] == ["sk", "sk-2", "sk-3"]
+
+
 def test_what_is_written_stays() -> None:
     written = {"provider": "mistral", "base_url": "http://h", "api_key": "k", "quirks": {"tool_ids": "any"}}
 
