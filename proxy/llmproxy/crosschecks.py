@@ -90,10 +90,18 @@ def _check_targets(path: str, targets: Sequence[TargetConfig], config: Config) -
             yield unknown_name(f"{here}.pool", "pool", target.pool, config.pools)
         if target.members is not None and target.members not in config.plugins:
             yield unknown_name(f"{here}.members", "plugin", target.members, config.plugins)
+        upstream = target.upstream or ""
+        if target.members is not None and _has_own_proxy(config.upstreams.get(upstream)):
+            message = f"members are reached directly, and upstream {quoted(upstream)} has a proxy"
+            yield ConfigError(f"{here}.members", message)
         place = (target.upstream, target.model, target.pool, target.members)
         if place in seen:
             yield ConfigError(here, f"the same place as targets[{seen[place]}]")
         seen.setdefault(place, index)
+
+
+def _has_own_proxy(upstream: object) -> bool:
+    return isinstance(upstream, UpstreamConfig) and upstream.proxy not in {None, "env"}
 
 
 def _serves_plain_http(route: RouteConfig, config: Config) -> bool:

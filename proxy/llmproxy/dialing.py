@@ -8,6 +8,7 @@ import re
 import socket
 import ssl
 from collections.abc import Callable, Mapping
+from copy import copy
 from functools import cache
 from typing import TYPE_CHECKING, TypeVar, cast
 from urllib.parse import SplitResult, unquote, urlsplit
@@ -175,6 +176,13 @@ class Dialer:
             return None
         pair = f"{unquote(self._proxy.username)}:{unquote(self._proxy.password or '')}"
         return b"Basic " + base64.b64encode(pair.encode())
+
+    def towards(self, host: str, port: int) -> Dialer:
+        """Return one that goes to another address, directly, and there expects and shows what this one does."""
+        other = copy(self)
+        other.host, other.port = _ascii(host), port
+        other._proxy = other.proxy_url = None
+        return other
 
     async def open(self, make: Callable[[], P]) -> P:
         """Connect and return the protocol, ready for a request; when cancelled, the peer sees the close at once.

@@ -16,6 +16,7 @@ from llmproxy.body import OPEN, Body
 from llmproxy.errors import GatewayError, StartError
 from llmproxy.exchange import Exchange
 from llmproxy.keypaths import join_key
+from llmproxy.membership import Membership
 from llmproxy.messages import ClientRequest, Headers, Reply
 from llmproxy.preflights import route_of
 from llmproxy.problems import problem
@@ -55,6 +56,8 @@ class Generation:
         self.process = process
         self.assembly = Assembly(config)
         self.listeners = tuple(listeners) or tuple(each.address for each in config.listeners)
+        #: What discovery plugins list, and where it stands.
+        self.members = Membership(process, self.assembly.table.plugins)
         self.active = 0
         self.router: Router[Route] = Router(())
         self._known: dict[tuple[str, str, str], Match[Route]] = {}
@@ -122,6 +125,8 @@ class Generation:
         routes = build_routes(self.assembly, self.process, environ)
         for upstream in self.assembly.upstreams.values():
             self._stack.callback(upstream.close)
+        self._stack.callback(self.members.close)
+        self.members.settle(self.assembly.upstreams, self.assembly.pools.values(), routes)
         self.router = Router(routes)
         for route in routes:
             route.open_memory = self.open_memory
@@ -277,8 +282,8 @@ def _child(
     exchange.client_face = match.route.face_of(asked)
     exchange.upload = request.body
     exchange.parent = parent
-    if parent is not None:
     exchange.deadline = request.deadline
+    if parent is not None:
         exchange.caller = parent.caller
         exchange.deadline = min(filter(None, (parent.deadline, request.deadline)), default=0.0)
         exchange.trace = parent.trace

@@ -66,6 +66,7 @@ class Pool:
         self._waiting: deque[asyncio.Future[UpstreamConnection | None]] = deque()
         self._sweeper: asyncio.TimerHandle | None = None
         self._closed = False
+        self._emptied: Callable[[], None] | None = None
 
     def __repr__(self) -> str:
         return f"<Pool {len(self._all)} open, {len(self._idle)} idle, {len(self._waiting)} waiting>"
@@ -150,6 +151,7 @@ class Pool:
             self._all.discard(connection)
             self._idle.pop(connection, None)
             self._admit()
+            self._tell_if_empty()
             return
         if self._closed:
             connection.abort()
@@ -164,6 +166,12 @@ class Pool:
     def _leave_place(self) -> None:
         self._opening -= 1
         self._admit()
+        self._tell_if_empty()
+
+    def _tell_if_empty(self) -> None:
+        if self._emptied is not None and not self._all and not self._opening:
+            emptied, self._emptied = self._emptied, None
+            emptied()
 
     def _admit(self) -> None:
         """Give each place that is free to the first waiter, to open a connection of its own."""
@@ -186,8 +194,15 @@ class Pool:
         count = len(self._all)
         self._sweeper = self._loop.call_later(SWEEP + count / SWEPT, self._sweep) if count else None
 
-    def close(self) -> None:
-        """Close what is idle now and the rest as it comes back."""
+    def close(self, emptied: Callable[[], None] | None = None) -> None:
+        """Close what is idle now and the rest as it comes back; `emptied` is called when nothing is left."""
         self._closed = True
         for connection in list(self._idle):
             connection.abort()
+        self._emptied = emptied
+        self._tell_if_empty()
+
+    def reopen(self) -> None:
+        """Keep connections again."""
+        self._closed = False
+        self._emptied = None

@@ -36,14 +36,19 @@ class Vitals:
 
 
 class Place:
-    """One place of a pool: an endpoint, or another pool; `settings` is how the configuration wrote it down."""
+    """One place of a pool: an endpoint, or another pool; `settings` is how the configuration wrote it down.
 
-    __slots__ = ("endpoint", "name", "pool", "settings", "vitals", "weight")
+    `label` is its name in metrics, which is one of the configuration's; discovered members share that of their target.
+    `labels` are what the registry says of a member.
+    """
+
+    __slots__ = ("endpoint", "label", "labels", "name", "pool", "settings", "vitals", "weight")
 
     def __init__(
         self, name: str, settings: TargetConfig, endpoint: Endpoint | None = None, pool: Pool | None = None
     ) -> None:
-        self.name = name
+        self.name = self.label = name
+        self.labels: tuple[tuple[str, str], ...] = ()
         self.settings = settings
         self.endpoint = endpoint
         self.pool = pool
@@ -134,4 +139,5 @@ def place_of(target: TargetConfig) -> Place:
     """Return the place that an upstream's target is."""
     upstream = target.upstream or ""
     name = target.name or (upstream if target.model is None else f"{upstream}/{target.model}")
-    return Place(name, target, endpoint=Endpoint(upstream, target.model))
+    member = None if target.members is None else ""
+    return Place(name, target, endpoint=Endpoint(upstream, target.model, member))

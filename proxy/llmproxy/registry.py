@@ -55,6 +55,7 @@ class Plugin(Generic[C], _Interface):
         after: names of plugins that must stand above this one in a route's list; checked, never reordered.
         single: whether a route takes one instance of this plugin only.
         answers_preflights: whether its `pre_route` answers every CORS preflight; they reach it by their request's route.
+        lists_members: whether it keeps `runtime.members`, so that targets may name it as their `members`.
         walks_pools: whether it chooses between the places of a pool; one is added to routes with pools that list none.
     """
 
@@ -65,6 +66,7 @@ class Plugin(Generic[C], _Interface):
     after: ClassVar[tuple[str, ...]] = ()
     single: ClassVar[bool] = False
     walks_pools: ClassVar[bool] = False
+    lists_members: ClassVar[bool] = False
     answers_preflights: ClassVar[bool] = False
 
     def __init__(self, name: str, config: C) -> None:
@@ -129,8 +131,6 @@ class PublicRoute:
 
 
 @dataclass(frozen=True, slots=True)
-class StrategyKind:
-@dataclass(frozen=True, slots=True)
 class Answerer:
     """What answers routes in place of any upstream; `answers` tells by a route's options whether it is meant to."""
 
@@ -138,6 +138,8 @@ class Answerer:
     answers: Callable[[Any], bool]
 
 
+@dataclass(frozen=True, slots=True)
+class StrategyKind:
     """A strategy that pools may name: what makes it, and the struct that its options decode into."""
 
     make: MakeStrategy
@@ -156,9 +158,9 @@ class Registrations:
     embedders: dict[str, Embedder] = field(default_factory=dict)
     admin_routes: list[AdminRoute] = field(default_factory=list)
     public_routes: list[PublicRoute] = field(default_factory=list)
-
-
     answerers: dict[str, Answerer] = field(default_factory=dict)
+
+
 class Registry:
     """What a plugin registers with; each method refuses a name that is taken."""
 
@@ -208,8 +210,6 @@ class Registry:
                 )
         self._into.public_routes.append(PublicRoute(tuple(methods), path, handler, self._plugin))
 
-    def _put(self, table: dict[str, Any], kind: str, name: str, value: object) -> None:
-        if name in table:
     def answer_routes(self, handler: Handler, *, when: Callable[[Any], bool] = lambda options: True) -> None:
         """Answer the routes that list this plugin in place of any upstream, below all plugins that they list.
 
@@ -217,6 +217,8 @@ class Registry:
         """
         self._into.answerers[self._plugin] = Answerer(handler, when)
 
+    def _put(self, table: dict[str, Any], kind: str, name: str, value: object) -> None:
+        if name in table:
             raise StartError(f"plugin {self._plugin!r}: {kind} {name!r} is registered already")
         table[name] = value
 

@@ -52,6 +52,8 @@ class Route:
     models: ModelTable | None = None
     listing: Listing | None = None
     targets: Mapping[str, Target] = field(default_factory=dict)
+    #: The targets of discovered members, by their full names; replaced as a whole when one comes or leaves.
+    members: Mapping[str, Target] = field(default_factory=dict)
     defaults: tuple[Endpoint, ...] = ()
     #: How many attempts an exchange may make, and the seconds they have together; None leaves it to the first target.
     most_attempts: int = 3

@@ -349,6 +349,12 @@ class Config(Section, frozen=True, rename={"listeners": "listen"}):
         name = "" if own is not None else route.pool
         return () if name is None else tuple(dict.fromkeys(upstreams_of(name, pools)))
 
+    def listed_upstreams(self) -> frozenset[str]:
+        """Return the names of the upstreams in whose place discovered members stand."""
+        pools = [pool.targets for pool in self.pools.values()] + [route.targets for route in self.routes]
+        targets = [target for each in pools for target in each]
+        return frozenset(target.upstream for target in targets if target.members and target.upstream)
+
     def kind_of(self, route: RouteConfig) -> Literal["http", "model"]:
         """Say whether a route serves a plain HTTP API or language models."""
         found = (self.upstreams.get(name) for name in self.upstreams_of(route))
