@@ -165,8 +165,11 @@ def _register(plugin: Plugin[Any], hook: Callable[..., Any], into: Registrations
 def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str]) -> list[Route]:
     """Compile every route, the plugins' own ones included."""
     config = assembly.config
+    listed = config.listed_upstreams()
     for name, upstream in config.upstreams.items():
         known = credentials_of(name, upstream, assembly.face_of(name), process)
+        if upstream.proxy == "env" and name in listed:
+            upstream = msgspec.structs.replace(upstream, proxy=None)  # noqa: PLW2901  # members are reached directly
         assembly.upstreams[name] = Upstream(name, upstream, known.fixed, environ, known.keyed, known.keys)
     _check_targets(assembly)
     assembly.pools = compile_pools(config.pools, partial(_strategy, assembly, {}))
@@ -224,7 +227,6 @@ def _check_targets(assembly: Assembly) -> None:
         raise ConfigErrors(errors)
 
 
-def _own_pool(assembly: Assembly, settings: RouteConfig) -> Pool | None:
 def _answerer(assembly: Assembly, settings: RouteConfig) -> Handler | None:
     """Return the handler of a plugin that answers this route itself, if the route lists one that is meant to."""
     for ref in settings.plugins:
@@ -241,6 +243,7 @@ def _answerer(assembly: Assembly, settings: RouteConfig) -> Handler | None:
     return None
 
 
+def _own_pool(assembly: Assembly, settings: RouteConfig) -> Pool | None:
     """Return the pool that a route leads to by itself: one that it names, or the one that its targets are."""
     if settings.pool is not None:
         return assembly.pools[settings.pool]

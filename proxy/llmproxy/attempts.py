@@ -11,6 +11,7 @@ from llmproxy.dialects import Tap
 from llmproxy.errors import GatewayError, UpstreamError
 from llmproxy.exchange import Attempt, Exchange
 from llmproxy.inflate import Inflated
+from llmproxy.members import reach
 from llmproxy.messages import Reply, UpstreamRequest
 
 if TYPE_CHECKING:
@@ -44,7 +45,10 @@ class Attempts:
         endpoint = exchange.endpoint
         if endpoint is None:
             raise GatewayError(502, "no_endpoint", "No upstream was chosen for this request.")
-        target = route.targets[endpoint.upstream]
+        if endpoint.member is None:
+            target = route.targets[endpoint.upstream]
+        else:
+            endpoint, target = reach(exchange, endpoint)
         attempt = Attempt(len(exchange.attempts) + 1, endpoint, self._clock.now())
         if attempt.number > 1 or exchange.deadline:
             _allow(exchange, attempt)

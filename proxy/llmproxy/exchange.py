@@ -93,10 +93,15 @@ ANONYMOUS = Caller("default")
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """Where one attempt goes: an upstream's name and the model name sent to it (None leaves the body's own)."""
+    """Where one attempt goes: an upstream's name and the model name sent to it (None leaves the body's own).
+
+    `member` is the full name (`backend@10.0.0.1:8080`) of a discovered member of the upstream; "" where the members are
+    discovered and none has been chosen yet; None where there are none to choose from.
+    """
 
     upstream: str
     model: str | None = None
+    member: str | None = None
 
 
 @dataclass(init=False)

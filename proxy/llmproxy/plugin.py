@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from llmproxy.arms import ARM, Arm
+from llmproxy.apiclient import ApiClient, Refused
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.deriving import Derived, Forms
@@ -42,6 +43,7 @@ from llmproxy.dialects import (
     UpstreamFace,
     no_translation,
 )
+from llmproxy.discovery import BadRegistry, DiscoverySettings, Listed, RegistryAway, discovering
 from llmproxy.errors import (
     BadField,
     BadRequest,
@@ -98,6 +100,7 @@ from llmproxy.jsonscan import (
 from llmproxy.keyring import another_key
 from llmproxy.keyrules import Ground, KeyedClient, KeyRules, Reading, Turns, key_rules_of
 from llmproxy.log import LogSink
+from llmproxy.members import MemberList, PoolMember
 from llmproxy.messages import (
     ClientRequest,
     Headers,
@@ -134,6 +137,7 @@ from llmproxy.stores import key as store_key
 from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data
 from llmproxy.tariff import Tariff
+from llmproxy.upstreamsettings import UpstreamTls
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 
 __all__ = [
@@ -144,11 +148,13 @@ __all__ = [
     "KINDS",
     "STATUS_OF_KIND",
     "AdminRequest",
+    "ApiClient",
     "Arm",
     "Attempt",
     "BadEntry",
     "BadField",
     "BadPace",
+    "BadRegistry",
     "BadRequest",
     "Body",
     "BodyReader",
@@ -175,6 +181,7 @@ __all__ = [
     "CounterChild",
     "Derived",
     "Difference",
+    "DiscoverySettings",
     "DuplicateKey",
     "Duration",
     "Edit",
@@ -212,11 +219,13 @@ __all__ = [
     "KeyedClient",
     "Landed",
     "LineFramer",
+    "Listed",
     "LocalUpstream",
     "LogSink",
     "MakeStrategy",
     "Mark",
     "Member",
+    "MemberList",
     "Memory",
     "MessageEdit",
     "Metrics",
@@ -230,6 +239,7 @@ __all__ = [
     "Place",
     "Plugin",
     "Pool",
+    "PoolMember",
     "ProviderError",
     "Purge",
     "PurgeOrder",
@@ -239,7 +249,9 @@ __all__ = [
     "Reading",
     "Recents",
     "Recording",
+    "Refused",
     "Registry",
+    "RegistryAway",
     "Reply",
     "Retells",
     "Runtime",
@@ -278,6 +290,7 @@ __all__ = [
     "UpstreamFace",
     "UpstreamRequest",
     "UpstreamTimeout",
+    "UpstreamTls",
     "Usage",
     "UsageReader",
     "Vitals",
@@ -285,6 +298,7 @@ __all__ = [
     "another_key",
     "carried_headers",
     "differences",
+    "discovering",
     "elements",
     "encode_line",
     "entry_slots",

@@ -27,6 +27,8 @@ if TYPE_CHECKING:
     from llmproxy.caching.spaces import PurgeOutcome
     from llmproxy.exchange import Exchange
     from llmproxy.messages import ClientRequest, Reply
+    from llmproxy.members import MemberList, PoolMember
+    from llmproxy.membership import Membership
     from llmproxy.metrics import Metrics
     from llmproxy.registry import Embedder
     from llmproxy.route import Route
@@ -168,6 +170,10 @@ class Gate(Protocol):
     def tariff(self) -> Tariff:
         """What calls to the configured upstreams cost."""
 
+    @property
+    def members(self) -> Membership:
+        """What discovery plugins list."""
+
 
 @dataclass(slots=True)
 class Process:
@@ -181,6 +187,8 @@ class Process:
     shared: SharedPool = field(default_factory=SharedPool)
     spaces: Spaces = field(default_factory=Spaces)
     keys: KeyStates = field(default_factory=KeyStates)
+    #: The last list of each discovery plugin, and the settings that it is for.
+    last_members: dict[str, tuple[object, tuple[PoolMember, ...]]] = field(default_factory=dict)
     reload: Callable[[], Awaitable[object]] | None = None
 
 
@@ -239,6 +247,16 @@ class Runtime:
     def tariff(self) -> Tariff:
         """What calls to the configured upstreams cost; await its `load` before the first price is asked for."""
         return self._gate.tariff
+
+    @property
+    def members(self) -> MemberList:
+        """The addresses that this plugin lists, if it says that it does (`lists_members`)."""
+        return self._gate.members.of(self.name)
+
+    @property
+    def starting(self) -> bool:
+        """Whether the gateway starts, rather than reloads."""
+        return self._process.reload is None
 
     @property
     def forms(self) -> Forms:

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import os
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
+from copy import copy
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -76,6 +77,14 @@ class Upstream:
 
     def __repr__(self) -> str:
         return f"<Upstream {self.name!r} {self.pool!r}>"
+
+    def member(self, name: str, host: str, port: int) -> Upstream:
+        """Return this upstream at another address: all the same but its connections."""
+        other = copy(self)
+        other.name = name
+        other.dialer = self.dialer.towards(host, port)
+        other.pool = Pool(other.dialer.open, self.config.pool)
+        return other
 
     def url_of(self, request: UpstreamRequest) -> str:
         """Return the whole URL that a request goes to."""
@@ -156,6 +165,10 @@ class Upstream:
             connection.give_up(waiter)
             raise
 
-    def close(self) -> None:
-        """Close idle connections; busy ones close as they finish."""
-        self.pool.close()
+    def close(self, emptied: Callable[[], None] | None = None) -> None:
+        """Close idle connections; busy ones close as they finish, then `emptied` is called."""
+        self.pool.close(emptied)
+
+    def reopen(self) -> None:
+        """Take back `close`: connections are kept again."""
+        self.pool.reopen()
