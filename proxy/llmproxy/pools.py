@@ -42,10 +42,23 @@ class Place:
     `labels` are what the registry says of a member.
     """
 
-    __slots__ = ("endpoint", "label", "labels", "name", "pool", "settings", "vitals", "weight")
+    __slots__ = (
+        "endpoint",
+        "label",
+        "labels",
+        "name",
+        "pool",
+        "settings",
+        "vitals",
+        "weight",
+    )
 
     def __init__(
-        self, name: str, settings: TargetConfig, endpoint: Endpoint | None = None, pool: Pool | None = None
+        self,
+        name: str,
+        settings: TargetConfig,
+        endpoint: Endpoint | None = None,
+        pool: Pool | None = None,
     ) -> None:
         self.name = self.label = name
         self.labels: tuple[tuple[str, str], ...] = ()
@@ -81,25 +94,33 @@ StrategyMaker = Callable[["Pool", "StrategyRef"], Strategy]
 class Pool(tuple[Endpoint, ...]):
     """The endpoints that a configuration wrote down, nested ones included, as one sequence.
 
-    `places` are the places to choose from now: they change where places are discovered, the sequence does not.
+    `places` are the places to choose from now: they change where places are discovered, the sequence does not. `mirrors`
+    are places that answer nobody and get copies of requests.
     """
 
     name: str
     places: tuple[Place, ...]
+    mirrors: tuple[Place, ...]
     strategy: Strategy
 
     @classmethod
     def of(cls, name: str, places: Iterable[Place]) -> Pool:
         """Make a pool of places that stand; its strategy is the written order until it gets another."""
-        found = tuple(places)
+        given = tuple(places)
+        found = tuple(place for place in given if place.settings.mirror is None)
         pool = cls(
             endpoint
             for place in found
-            for endpoint in (place.pool if place.pool is not None else (place.endpoint,))
+            for endpoint in (
+                place.pool if place.pool is not None else (place.endpoint,)
+            )
             if endpoint is not None
         )
         pool.name = name
         pool.places = found
+        pool.mirrors = tuple(
+            place for place in given if place.settings.mirror is not None
+        )
         pool.strategy = Written()
         return pool
 
@@ -108,7 +129,9 @@ class Pool(tuple[Endpoint, ...]):
 
 
 def compile_pools(
-    configs: Mapping[str, PoolConfig], make_strategy: StrategyMaker, made: dict[str, Pool] | None = None
+    configs: Mapping[str, PoolConfig],
+    make_strategy: StrategyMaker,
+    made: dict[str, Pool] | None = None,
 ) -> dict[str, Pool]:
     """Compile all pools but those that are `made`; in what is configured, names are known and none leads to itself."""
     made = {} if made is None else made
@@ -118,7 +141,10 @@ def compile_pools(
 
 
 def _compile(
-    name: str, configs: Mapping[str, PoolConfig], make_strategy: StrategyMaker, made: dict[str, Pool]
+    name: str,
+    configs: Mapping[str, PoolConfig],
+    make_strategy: StrategyMaker,
+    made: dict[str, Pool],
 ) -> Pool:
     if name not in made:
         config = configs[name]
@@ -138,6 +164,8 @@ def _compile(
 def place_of(target: TargetConfig) -> Place:
     """Return the place that an upstream's target is."""
     upstream = target.upstream or ""
-    name = target.name or (upstream if target.model is None else f"{upstream}/{target.model}")
+    name = target.name or (
+        upstream if target.model is None else f"{upstream}/{target.model}"
+    )
     member = None if target.members is None else ""
     return Place(name, target, endpoint=Endpoint(upstream, target.model, member))

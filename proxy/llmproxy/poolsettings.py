@@ -39,13 +39,24 @@ class Capabilities(Section, frozen=True):
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
         """`[tools, vision]` is all that it can but for `embeddings` and `streaming`, which a list leaves open."""
-        if not isinstance(tree, list) or not all(isinstance(name, str) for name in tree):
+        if not isinstance(tree, list) or not all(
+            isinstance(name, str) for name in tree
+        ):
             return tree
         return {**dict.fromkeys(LISTED, False), **dict.fromkeys(tree, True)}
 
 
 #: What a list of capabilities that leaves them out says that a model cannot.
-LISTED: Final = ("tools", "vision", "audio", "video", "documents", "json", "schema", "thinking")
+LISTED: Final = (
+    "tools",
+    "vision",
+    "audio",
+    "video",
+    "documents",
+    "json",
+    "schema",
+    "thinking",
+)
 
 
 class TargetConfig(Section, frozen=True):
@@ -54,8 +65,9 @@ class TargetConfig(Section, frozen=True):
     `weight` is its share where the strategy counts shares; 0 leaves it for when nothing else is left. `when` is a
     condition in CEL that a request must meet. `after` names the kinds of failures after which alone this place is
     tried. `members` names the discovery plugin whose members stand in the upstream's place. `limit` bounds the
-    requests in flight there, for each worker. `capabilities` say what its model can and cannot. `name` is what
-    explanations and metrics call it.
+    requests in flight there, for each worker. `capabilities` say what its model can and cannot. `mirror` makes it no
+    place to answer, but one that gets copies of that share of the requests. `name` is what explanations and metrics
+    call it.
     """
 
     upstream: str | None = None
@@ -68,16 +80,24 @@ class TargetConfig(Section, frozen=True):
     members: str | None = None
     limit: Annotated[int, msgspec.Meta(ge=1)] | None = None
     capabilities: Capabilities | None = None
+    mirror: Annotated[float, msgspec.Meta(gt=0, le=1)] | None = None
 
     def __post_init__(self) -> None:
         if (self.upstream is None) == (self.pool is None):
-            raise ConfigError("upstream", "a target is an upstream or a pool; write one of them")
+            raise ConfigError(
+                "upstream", "a target is an upstream or a pool; write one of them"
+            )
         if self.pool is not None:
-            for key in ("model", "members", "limit"):
+            for key in ("model", "members", "limit", "mirror"):
                 if getattr(self, key) is not None:
-                    raise ConfigError(key, "stands beside pool; the targets of that pool have their own")
+                    raise ConfigError(
+                        key,
+                        "stands beside pool; the targets of that pool have their own",
+                    )
         if self.model is not None and "*" in self.model:
-            raise ConfigError("model", 'holds a "*", which stands for nothing in a pool')
+            raise ConfigError(
+                "model", 'holds a "*", which stands for nothing in a pool'
+            )
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
@@ -85,7 +105,9 @@ class TargetConfig(Section, frozen=True):
         if not isinstance(tree, str):
             return tree
         upstream, slash, model = tree.partition("/")
-        return {"upstream": upstream, "model": model} if slash else {"upstream": upstream}
+        return (
+            {"upstream": upstream, "model": model} if slash else {"upstream": upstream}
+        )
 
 
 class StrategyRef(Section, frozen=True):
@@ -112,8 +134,13 @@ class PoolConfig(Section, frozen=True):
     strategy: StrategyRef | None = None
 
     def __post_init__(self) -> None:
-        if not self.targets:
-            raise ConfigError("targets", "empty; a pool leads somewhere")
+        if not any(
+            isinstance(target, TargetConfig) and target.mirror is None
+            for target in self.targets
+        ):
+            raise ConfigError(
+                "targets", "holds nothing that answers; a pool leads somewhere"
+            )
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
@@ -121,7 +148,9 @@ class PoolConfig(Section, frozen=True):
         return {"targets": tree} if isinstance(tree, list) else tree
 
 
-def upstreams_of(name: str, pools: Mapping[str, PoolConfig], depth: int = 0) -> Iterator[str]:
+def upstreams_of(
+    name: str, pools: Mapping[str, PoolConfig], depth: int = 0
+) -> Iterator[str]:
     """Yield the names of all upstreams that a pool leads to; what is unknown, broken or a loop is passed over."""
     config = pools.get(name)
     if not isinstance(config, PoolConfig) or depth == DEEPEST:
@@ -139,5 +168,9 @@ def depth_of(name: str, pools: Mapping[str, PoolConfig], depth: int = 1) -> int:
     config = pools.get(name)
     if not isinstance(config, PoolConfig) or depth > DEEPEST:
         return depth
-    inner = [target.pool for target in config.targets if isinstance(target, TargetConfig) and target.pool]
+    inner = [
+        target.pool
+        for target in config.targets
+        if isinstance(target, TargetConfig) and target.pool
+    ]
     return max((depth_of(each, pools, depth + 1) for each in inner), default=depth)

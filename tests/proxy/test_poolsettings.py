@@ -4,7 +4,14 @@ import pytest
 
 from llmproxy.decode import decode_struct
 from llmproxy.errors import ConfigErrors
-from llmproxy.poolsettings import DEEPEST, PoolConfig, StrategyRef, TargetConfig, depth_of, upstreams_of
+from llmproxy.poolsettings import (
+    DEEPEST,
+    PoolConfig,
+    StrategyRef,
+    TargetConfig,
+    depth_of,
+    upstreams_of,
+)
 
 
 def pool(tree):
@@ -12,7 +19,9 @@ def pool(tree):
 
 
 def test_a_list_is_that_of_the_targets_and_a_text_an_upstream_with_its_model():
-    assert pool(["openai/gpt-4o-mini", "groq", {"pool": "spare", "weight": 2}]) == PoolConfig(
+    assert pool(
+        ["openai/gpt-4o-mini", "groq", {"pool": "spare", "weight": 2}]
+    ) == PoolConfig(
         targets=(
             TargetConfig(upstream="openai", model="gpt-4o-mini"),
             TargetConfig(upstream="groq"),
@@ -22,28 +31,50 @@ def test_a_list_is_that_of_the_targets_and_a_text_an_upstream_with_its_model():
 
 
 def test_a_models_name_may_hold_slashes():
-    assert pool(["fireworks/accounts/x/models/y"]).targets[0].model == "accounts/x/models/y"
+    assert (
+        pool(["fireworks/accounts/x/models/y"]).targets[0].model
+        == "accounts/x/models/y"
+    )
 
 
 def test_a_strategy_is_a_name_or_a_name_with_its_options():
-    assert pool({"targets": ["a"], "strategy": "weighted"}).strategy == StrategyRef(name="weighted")
-    assert pool({"targets": ["a"], "strategy": {"weighted": {"sticky": True}}}).strategy == StrategyRef(
-        name="weighted", options={"sticky": True}
+    assert pool({"targets": ["a"], "strategy": "weighted"}).strategy == StrategyRef(
+        name="weighted"
     )
-    assert pool({"targets": ["a"], "strategy": {"weighted": None}}).strategy == StrategyRef(name="weighted")
+    assert pool(
+        {"targets": ["a"], "strategy": {"weighted": {"sticky": True}}}
+    ).strategy == StrategyRef(name="weighted", options={"sticky": True})
+    assert pool(
+        {"targets": ["a"], "strategy": {"weighted": None}}
+    ).strategy == StrategyRef(name="weighted")
 
 
 @pytest.mark.parametrize(
     ("tree", "told"),
     [
-        ({"targets": []}, "pools.p.targets: empty"),
-        ([{"model": "m"}], "pools.p.targets[0].upstream: a target is an upstream or a pool"),
-        ([{"upstream": "a", "pool": "b"}], "pools.p.targets[0].upstream: a target is an upstream or a pool"),
+        ({"targets": []}, "pools.p.targets: holds nothing that answers"),
+        (
+            {"targets": [{"upstream": "a", "mirror": 0.1}]},
+            "pools.p.targets: holds nothing that answers",
+        ),
+        ([{"pool": "b", "mirror": 1}], "pools.p.targets[0].mirror: stands beside pool"),
+        (["a", {"upstream": "b", "mirror": 0}], "pools.p.targets[1].mirror"),
+        (
+            [{"model": "m"}],
+            "pools.p.targets[0].upstream: a target is an upstream or a pool",
+        ),
+        (
+            [{"upstream": "a", "pool": "b"}],
+            "pools.p.targets[0].upstream: a target is an upstream or a pool",
+        ),
         ([{"pool": "b", "model": "m"}], "pools.p.targets[0].model: stands beside pool"),
         ([{"pool": "b", "limit": 3}], "pools.p.targets[0].limit: stands beside pool"),
         (["a/*"], 'pools.p.targets[0].model: holds a "*"'),
         ([{"upstream": "a", "weight": -1}], "pools.p.targets[0].weight"),
-        ({"targets": ["a"], "strategy": {"a": {}, "b": {}}}, "pools.p.strategy: expected a strategy's name"),
+        (
+            {"targets": ["a"], "strategy": {"a": {}, "b": {}}},
+            "pools.p.strategy: expected a strategy's name",
+        ),
     ],
 )
 def test_what_cannot_be_meant_is_refused_at_its_key(tree, told):
@@ -68,7 +99,11 @@ def test_a_loop_is_too_deep_and_followed_no_further():
 
 
 def test_a_list_of_capabilities_is_all_that_a_model_can():
-    told = pool([{"upstream": "a", "capabilities": ["tools", "streaming"]}]).targets[0].capabilities
+    told = (
+        pool([{"upstream": "a", "capabilities": ["tools", "streaming"]}])
+        .targets[0]
+        .capabilities
+    )
 
     assert (told.tools, told.vision, told.schema) == (True, False, False)
     assert (told.streaming, told.embeddings, told.window) == (True, None, None)
