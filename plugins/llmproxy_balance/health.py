@@ -1,0 +1,338 @@
+"""The health of one endpoint: a state machine. Pure: time and chance are handed in.
+
+    closed     all is well                                       share of the traffic: 1
+    open       it rests: nothing is sent there                                         0
+    half open  its rest is over: a few trials at a time decide                         0, but for the trials
+    climbing   a trial was answered                                                    rises to 1
+
+    closed, climbing --failures in a row, or a share of them, or an outlier--> open, longer each time
+    any              --it said when to come back, its key is of no use--> open (parked), until then; told again, longer
+    open             --its time is over--> half open
+    half open        --a trial is answered--> climbing --in time--> closed
+    half open        --a trial fails--> open
+    closed           --another worker says that it fails--> half open (doubted): the own answers decide, not the rumour
+
+What an attempt says that began before the last opening is no news, and is passed over.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from enum import IntEnum
+from typing import TYPE_CHECKING, Final
+
+if TYPE_CHECKING:
+    from llmproxy_balance.healthsettings import HealthSettings
+
+
+class State(IntEnum):
+    """Where a machine stands; the greater, the worse."""
+
+    CLOSED = 0
+    CLIMBING = 1
+    HALF_OPEN = 2
+    OPEN = 3
+
+    @property
+    def word(self) -> str:
+        """Its name as people and metrics read it."""
+        return self.name.lower()
+
+
+#: The share that a place begins to climb with.
+FIRST_SHARE: Final = 0.1
+#: Part of a rest that chance takes off, so that not all come back at one moment.
+JITTER: Final = 0.2
+#: Seconds after which a trial that is on its way has probably been answered.
+TRIAL: Final = 1.0
+#: Seconds that it is left alone at least.
+SHORTEST: Final = 0.05
+_STEPS: Final = 10
+
+#: Told of each change: the machine, where it stood, and why it moved.
+Changed = Callable[["Health", State, str], None]
+
+
+class Recent:
+    """Good and bad outcomes of the last `window` seconds, forgotten in ten steps."""
+
+    __slots__ = ("_bads", "_goods", "_slot", "_step", "bad", "good")
+
+    def __init__(self, window: float) -> None:
+        self._step = window / _STEPS
+        self._slot = 0
+        self._goods = [0] * _STEPS
+        self._bads = [0] * _STEPS
+        self.good = self.bad = 0
+
+    def count_good(self, now: float) -> None:
+        """Count what went well."""
+        slot = int(now / self._step)
+        if slot > self._slot:
+            self._turn(slot)
+        self._goods[self._slot % _STEPS] += 1
+        self.good += 1
+
+    def count_bad(self, now: float) -> None:
+        """Count what did not."""
+        self.forget(now)
+        self._bads[self._slot % _STEPS] += 1
+        self.bad += 1
+
+    def forget(self, now: float) -> None:
+        """Forget what is too long ago."""
+        slot = int(now / self._step)
+        if slot > self._slot:
+            self._turn(slot)
+
+    def clear(self) -> None:
+        """Forget everything."""
+        self._goods = [0] * _STEPS
+        self._bads = [0] * _STEPS
+        self.good = self.bad = 0
+
+    def _turn(self, slot: int) -> None:
+        for gone in range(max(self._slot, slot - _STEPS) + 1, slot + 1):
+            place = gone % _STEPS
+            self.good -= self._goods[place]
+            self.bad -= self._bads[place]
+            self._goods[place] = self._bads[place] = 0
+        self._slot = slot
+
+    @property
+    def total(self) -> int:
+        """All outcomes."""
+        return self.good + self.bad
+
+
+class Health:
+    """One endpoint's machine. `now` and `started` are seconds on one clock; `random` gives numbers from 0 to 1.
+
+    `since` is when it came to where it stands, `cause` why; `until` is when its rest is over.
+    """
+
+    __slots__ = (
+        "_openings",
+        "_random",
+        "_row",
+        "_settings",
+        "_steady",
+        "_trials",
+        "cause",
+        "changed",
+        "doubted",
+        "opened",
+        "parked",
+        "recent",
+        "since",
+        "state",
+        "until",
+    )
+
+    def __init__(
+        self,
+        settings: HealthSettings,
+        random: Callable[[], float],
+        now: float = 0.0,
+        changed: Changed | None = None,
+    ) -> None:
+        self._settings = settings
+        self._random = random
+        self.changed = changed
+        self.state = State.CLOSED
+        self.since = now
+        self.cause = ""
+        self.until = 0.0
+        self.opened = -math.inf
+        self.parked = self.doubted = False
+        self.recent = Recent(settings.window)
+        self._row = 0
+        self._openings = 0
+        self._steady = -math.inf
+        self._trials: list[float] = []
+
+    def __repr__(self) -> str:
+        return f"<Health {self.state.word}>"
+
+    def obey(self, settings: HealthSettings) -> None:
+        """Take other settings from now on; what it knows stays, but for outcomes counted over another window."""
+        if settings.window != self._settings.window:
+            self.recent = Recent(settings.window)
+        self._settings = settings
+
+    # What attempts say.
+
+    def succeeded(self, now: float, started: float | None = None) -> None:
+        """Hear of a good answer; `started` is when its attempt began, if that is known."""
+        if self.state is not State.CLOSED:
+            self.advance(now)
+            if self._is_old(started) or self.state is State.OPEN:
+                return
+            if self.state is State.HALF_OPEN:
+                self._enter(State.CLOSED if self.doubted else State.CLIMBING, now, "answered")
+                return
+        self._row = 0
+        self.recent.count_good(now)
+
+    def failed(self, now: float, started: float | None = None) -> None:
+        """Hear of a failure that speaks against the endpoint."""
+        self.advance(now)
+        if self._is_old(started) or self.state is State.OPEN:
+            return
+        if self.state is State.HALF_OPEN:
+            self._rest(now, "trial")
+            return
+        self._row += 1
+        recent, settings = self.recent, self._settings
+        recent.count_bad(now)
+        if self._row >= settings.failures:
+            self._rest(now, "failures")
+        elif recent.total >= settings.volume and recent.bad >= settings.ratio * recent.total:
+            self._rest(now, "ratio")
+
+    def ended(self, now: float, started: float | None = None) -> None:
+        """Hear of an attempt that says nothing, as its caller left: its place among the trials is free."""
+        self.advance(now)
+        if self._trials and (started is None or started >= self.since):
+            self._trials.pop(0)
+
+    def park(self, now: float, seconds: float, cause: str) -> None:
+        """Leave it alone for so many seconds, as it asked; told again, it is longer, never shorter."""
+        self.advance(now)
+        until = now + min(max(seconds, SHORTEST), self._settings.longest_park)
+        if self.state is not State.OPEN or until > self.until:
+            self.until = until
+            self._stop(now, cause)
+            self.parked = True
+
+    def limit(self, now: float) -> None:
+        """Leave it alone as it has too much to do, and did not say for how long."""
+        self._shut(now, "rate_limit", self._settings.rest, self._settings.longest_rest)
+
+    def shut(self, now: float, cause: str) -> None:
+        """Leave it alone for long, as it will not answer before somebody mends something."""
+        self._shut(now, cause, self._settings.park, self._settings.longest_park)
+
+    def _shut(self, now: float, cause: str, rest: float, longest: float) -> None:
+        self.advance(now)
+        if self.state is State.OPEN and self.parked:
+            # Others that were on their way say the same: that is no reason to double it.
+            self.until = max(self.until, now + rest)
+        else:
+            self._open(now, cause, rest, longest)
+            self.parked = True
+
+    def eject(self, now: float) -> None:
+        """Open it, as others do better; it rests as after failures."""
+        self.advance(now)
+        if self.state in (State.CLOSED, State.CLIMBING):
+            self._rest(now, "outlier")
+
+    # What others say.
+
+    def doubt(self, now: float) -> None:
+        """Hear that others see it fail: trials decide, and where nothing else is left, all go there as before."""
+        self.advance(now)
+        if self.state is State.CLOSED:
+            self._enter(State.HALF_OPEN, now, "rumour")
+            self.doubted = True
+
+    def relieve(self, now: float) -> None:
+        """Hear that others see it well: a trial may go there at once, unless it said itself when to come back."""
+        self.advance(now)
+        if self.state is State.OPEN and not self.parked:
+            self.until = now
+            self.advance(now)
+
+    # What may be sent.
+
+    def admits(self, now: float, random: Callable[[], float]) -> bool:
+        """Whether one more request may choose it; chance decides while its share climbs."""
+        self.advance(now)
+        state = self.state
+        if state is State.CLIMBING:
+            return random() < self.share(now)
+        return state is State.CLOSED or (state is State.HALF_OPEN and self._has_room(now))
+
+    def usable(self, now: float) -> bool:
+        """Whether a request may be sent there that has no better place."""
+        self.advance(now)
+        return self.state < State.HALF_OPEN or (
+            self.state is State.HALF_OPEN and (self.doubted or self._has_room(now))
+        )
+
+    def claim(self, now: float) -> bool:
+        """Take a trial's place where one is needed; whether the request may be sent."""
+        if not self.usable(now):
+            return False
+        if self.state is State.HALF_OPEN:
+            self._trials.append(now)
+        return True
+
+    def share(self, now: float) -> float:
+        """Return the share of its traffic that it gets, trials not counted."""
+        if self.state is not State.CLIMBING:
+            return 1.0 if self.state is State.CLOSED else 0.0
+        climb = self._settings.climb
+        done = (now - self.since) / climb if climb else 1.0
+        return min(1.0, FIRST_SHARE + (1 - FIRST_SHARE) * max(0.0, done))
+
+    def wait(self, now: float) -> float:
+        """Return the seconds until it may be tried, 0 if it may be now."""
+        self.advance(now)
+        if self.usable(now):
+            return 0.0
+        if self.state is State.OPEN:
+            return self.until - now
+        return min(TRIAL, self._trials[0] + self._settings.trial_timeout - now)
+
+    def advance(self, now: float) -> None:
+        """Do what time alone does."""
+        if self.state is State.OPEN:
+            if now >= self.until:
+                self._enter(State.HALF_OPEN, self.until, "rested")
+        elif self.state is State.CLIMBING and now >= self.since + self._settings.climb:
+            self._enter(State.CLOSED, self.since + self._settings.climb, "climbed")
+            self._steady = self.since
+
+    def _has_room(self, now: float) -> bool:
+        """Whether a trial may begin; one of which nothing is heard for long does not count any more."""
+        oldest = now - self._settings.trial_timeout
+        while self._trials and self._trials[0] <= oldest:
+            self._trials.pop(0)
+        return len(self._trials) < self._settings.trials
+
+    def _is_old(self, started: float | None) -> bool:
+        return started is not None and started <= self.opened
+
+    def _rest(self, now: float, cause: str) -> None:
+        self._open(now, cause, self._settings.rest, self._settings.longest_rest)
+
+    def _open(self, now: float, cause: str, rest: float, longest: float) -> None:
+        was_well = self.state is State.CLOSED or self.doubted
+        if was_well and now - self._steady >= self._settings.steady:
+            self._openings = 0
+        seconds = min(longest, rest * 2.0 ** min(self._openings, 32)) * (1 - JITTER * self._random())
+        self._openings += 1
+        self.until = max(now + seconds, self.until) if self.state is State.OPEN else now + seconds
+        self._stop(now, cause)
+
+    def _stop(self, now: float, cause: str) -> None:
+        """Stand open from now on."""
+        if self.state is not State.OPEN:
+            self.opened = now
+            self._enter(State.OPEN, now, cause)
+        else:
+            self.cause = cause
+
+    def _enter(self, state: State, now: float, cause: str) -> None:
+        before = self.state
+        self.state, self.since, self.cause = state, now, cause
+        self.parked = self.doubted = False
+        self._row = 0
+        self._trials.clear()
+        if state in (State.OPEN, State.CLIMBING):
+            self.recent.clear()
+        if self.changed is not None:
+            self.changed(self, before, cause)
