@@ -99,6 +99,8 @@ class Pool(tuple[Endpoint, ...]):
     """
 
     name: str
+    #: The names of the upstreams that it leads to.
+    upstreams: frozenset[str]
     places: tuple[Place, ...]
     mirrors: tuple[Place, ...]
     strategy: Strategy
@@ -117,6 +119,7 @@ class Pool(tuple[Endpoint, ...]):
             if endpoint is not None
         )
         pool.name = name
+        pool.upstreams = frozenset(endpoint.upstream for endpoint in pool)
         pool.places = found
         pool.mirrors = tuple(
             place for place in given if place.settings.mirror is not None

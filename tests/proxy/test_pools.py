@@ -22,6 +22,7 @@ def test_a_pool_is_the_sequence_of_the_endpoints_that_were_written_down():
     pools, _ = compiled(outer=["a/m", {"pool": "inner"}], inner=["b", "c/n"])
 
     assert pools["outer"] == (Endpoint("a", "m"), Endpoint("b"), Endpoint("c", "n"))
+    assert pools["outer"].upstreams == {"a", "b", "c"}
 
 
 def test_a_place_is_an_endpoint_or_another_pool_under_a_name_of_its_own():
