@@ -1,0 +1,96 @@
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmproxy_aggregate.references import Missing, Omitted
+from llmproxy_aggregate.templates import Shape, Text, plain
+
+VALUES = {
+    "user": {"name": "Ada", "age": 36, "ok": True, "tags": ["a", "b"]},
+    "gone": Omitted("gone"),
+    "nil": None,
+}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("plain", "plain"),
+        ("", ""),
+        ("{{user}}", "{user}"),
+        ("{user/name} is {user/age}, {user/ok}", "Ada is 36, true"),
+        ("{user/tags}", "a,b"),
+        ("{user/email|nobody}", "nobody"),
+        ("{gone/x|-}", "-"),
+    ],
+)
+def test_a_text_is_filled(text, expected):
+    assert Text(text).fill(VALUES, plain) == expected
+
+
+@pytest.mark.parametrize("text", ["{user/email}", "{user}", "{nil}", "{nobody}", "{gone}"])
+def test_a_text_lacks_what_is_no_text(text):
+    with pytest.raises(Missing):
+        Text(text).fill(VALUES, plain)
+
+
+@pytest.mark.parametrize("text", ["{", "}", "{user", "user}", "{}", "{user{a}}", "{ user }"])
+def test_braces_that_mean_nothing_are_told(text):
+    with pytest.raises(ValueError, match=r"stands alone|is no reference"):
+        Text(text)
+
+
+@pytest.mark.parametrize(
+    ("template", "expected"),
+    [
+        ({"n": "{user/age}", "who": "{user/name}!"}, {"n": 36, "who": "Ada!"}),
+        ({"a": "{user/email}", "b": "x{user/email}"}, {"a": None, "b": None}),
+        ({"a": "{gone}", "b": "x{gone}", "c": 1}, {"c": 1}),
+        (["{gone}", "{user/ok}", 2, None], [True, 2, None]),
+        ({"$merge": ["{user}", "{gone}", {"age": 37}, "{nil}"]}, {**VALUES["user"], "age": 37}),
+        ({"$concat": ["{user/tags}", ["c"], "{nil}", "{gone}"]}, ["a", "b", "c"]),
+        ({"$merge": ["{user}"], "x": 1}, {"$merge": [VALUES["user"]], "x": 1}),
+        ("{user}", VALUES["user"]),
+        (3.5, 3.5),
+    ],
+)
+def test_a_value_is_built(template, expected):
+    assert Shape(template).fill(VALUES) == expected
+
+
+def test_a_strict_value_lacks_nothing():
+    with pytest.raises(Missing):
+        Shape({"a": ["{user/email}"]}, strict=True).fill(VALUES)
+
+
+def test_its_references_are_known():
+    shape = Shape({"a": ["{user/x} and {b/y|2}", {"c": "{d}"}]})
+
+    assert [each.source for each in shape.references()] == ["user", "b", "d"]
+
+
+def test_a_template_is_not_endlessly_deep():
+    template: object = "x"
+    for _ in range(40):
+        template = [template]
+
+    with pytest.raises(ValueError, match="more than 32"):
+        Shape(template)
+
+
+@given(
+    st.recursive(
+        st.none() | st.integers() | st.text(), lambda each: st.lists(each) | st.dictionaries(st.text(), each)
+    )
+)
+def test_what_holds_no_braces_stays_as_it_is(value):
+    def bare(item):
+        if isinstance(item, str):
+            return item.replace("{", "").replace("}", "").replace("$", "")
+        if isinstance(item, list):
+            return [bare(each) for each in item]
+        return {bare(name): bare(each) for name, each in item.items()} if isinstance(item, dict) else item
+
+    assert Shape(bare(value)).fill({}) == bare(value)
