@@ -88,6 +88,8 @@ class Membership:
         }
         self._bases: Mapping[str, Upstream] = {}
         self._routes: Sequence[Route] = ()
+        #: All pools of this generation, those that routes have of their own too.
+        self.pools: Mapping[str, Pool] = {}
         self._pools: list[PoolStand] = []
         self._current: dict[str, Upstream] = {}
         self._leaving: dict[str, Upstream] = {}
@@ -105,6 +107,12 @@ class Membership:
             raise RuntimeError(f"plugin {plugin!r} does not say that it lists members")
         return self._lists[plugin]
 
+    def upstream(self, endpoint: Endpoint) -> Upstream | None:
+        """Return the connections to an endpoint, None where it is not there (any more)."""
+        if endpoint.member is None:
+            return self._bases.get(endpoint.upstream)
+        return self._current.get(endpoint.member)
+
     def settle(self, bases: Mapping[str, Upstream], pools: Iterable[Pool], routes: Sequence[Route]) -> None:
         """Put the members where pools want them, now and whenever a list changes.
 
@@ -113,6 +121,7 @@ class Membership:
         """
         own = [route.defaults for route in routes if isinstance(route.defaults, Pool)]
         each = {id(pool): pool for pool in (*pools, *own)}
+        self.pools = {pool.name: pool for pool in each.values()}
         self._bases, self._routes = bases, [route for route in routes if route.handler is None]
         stands = [
             PoolStand(pool, [self._part(pool, place) for place in pool.places]) for pool in each.values()

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Sequence
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass, field
 from functools import partial
@@ -25,11 +25,12 @@ if TYPE_CHECKING:
     from llmproxy.caching.purges import Purge
     from llmproxy.caching.space import CacheSpace
     from llmproxy.caching.spaces import PurgeOutcome
-    from llmproxy.exchange import Exchange
+    from llmproxy.exchange import Endpoint, Exchange
     from llmproxy.messages import ClientRequest, Reply
     from llmproxy.members import MemberList, PoolMember
     from llmproxy.membership import Membership
     from llmproxy.metrics import Metrics
+    from llmproxy.pools import Pool
     from llmproxy.registry import Embedder
     from llmproxy.route import Route
     from llmproxy.routing import Match
@@ -252,6 +253,25 @@ class Runtime:
     def members(self) -> MemberList:
         """The addresses that this plugin lists, if it says that it does (`lists_members`)."""
         return self._gate.members.of(self.name)
+
+    @property
+    def pools(self) -> Mapping[str, Pool]:
+        """All pools of this generation by name; none before its routes are built, which is after `lifespan`."""
+        return self._gate.members.pools
+
+    async def probe(self, endpoint: Endpoint, path: str, *, within: float) -> int:
+        """GET `path` behind an endpoint's base URL on a connection of its own; return the answer's status.
+
+        Raises:
+            UpstreamError: no answer came within so many seconds.
+            LookupError: it is no endpoint of this generation, or has left.
+        """
+        from llmproxy.probe import probe  # noqa: PLC0415  # few gateways ask of their own accord
+
+        upstream = self._gate.members.upstream(endpoint)
+        if upstream is None:
+            raise LookupError(f"{endpoint} is not there")
+        return await probe(upstream, path, within)
 
     @property
     def starting(self) -> bool:
