@@ -26,9 +26,9 @@ if TYPE_CHECKING:
     from llmproxy.caching.space import CacheSpace
     from llmproxy.caching.spaces import PurgeOutcome
     from llmproxy.exchange import Endpoint, Exchange
-    from llmproxy.messages import ClientRequest, Reply
     from llmproxy.members import MemberList, PoolMember
     from llmproxy.membership import Membership
+    from llmproxy.messages import ClientRequest, Reply
     from llmproxy.metrics import Metrics
     from llmproxy.pools import Pool
     from llmproxy.registry import Embedder
