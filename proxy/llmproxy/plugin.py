@@ -121,6 +121,7 @@ from llmproxy.metrics import (
     Metrics,
 )
 from llmproxy.ndjson import LineFramer, encode_line
+from llmproxy.patterns import has_dot_segment, normalise_path
 from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, TargetConfig
 from llmproxy.quirks import Quirks
@@ -310,6 +311,7 @@ __all__ = [
     "field_name",
     "field_tags",
     "format_duration",
+    "has_dot_segment",
     "hookimpl",
     "in_order",
     "insert_member",
@@ -323,6 +325,7 @@ __all__ = [
     "message_edits",
     "nearest",
     "no_translation",
+    "normalise_path",
     "parse",
     "parse_duration",
     "part_of",
