@@ -43,7 +43,7 @@ from llmproxy.dialects import (
     UpstreamFace,
     no_translation,
 )
-from llmproxy.discovery import BadRegistry, DiscoverySettings, Listed, RegistryAway, discovering
+from llmproxy.discovery import BadRegistry, DiscoverySettings, Listed, MemberSource, RegistryAway, discovering
 from llmproxy.errors import (
     BadField,
     BadRequest,
@@ -82,6 +82,7 @@ from llmproxy.failures import (
 )
 from llmproxy.fetching import Fetched, UnreachableUrl, fetch_public
 from llmproxy.fetchpolicy import FetchingConfig, FetchPolicy
+from llmproxy.filewatch import WatchedFile
 from llmproxy.hooks import CallNext, EventTransform, hookimpl
 from llmproxy.jsonscan import (
     BrokenJson,
@@ -227,6 +228,7 @@ __all__ = [
     "Mark",
     "Member",
     "MemberList",
+    "MemberSource",
     "Memory",
     "MessageEdit",
     "Metrics",
@@ -295,6 +297,7 @@ __all__ = [
     "Usage",
     "UsageReader",
     "Vitals",
+    "WatchedFile",
     "WholeTap",
     "another_key",
     "carried_headers",

@@ -1,0 +1,5 @@
+"""Members of pools from a file that somebody else writes."""
+
+from llmproxy_discovery_file.plugin import FileDiscoveryPlugin
+
+__all__ = ["FileDiscoveryPlugin"]
