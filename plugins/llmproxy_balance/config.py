@@ -1,0 +1,53 @@
+"""The plugin's configuration, and what a route may say otherwise."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import msgspec
+
+from llmproxy.plugin import ConfigError, Duration, Section
+from llmproxy_balance.healthsettings import HealthSettings
+from llmproxy_balance.retrybudget import RetryBudgetSettings
+
+Tries = Annotated[int, msgspec.Meta(ge=0, le=10)]
+
+
+class BackoffSettings(Section, frozen=True):
+    """How long the same place is left alone before it is tried again: `first`, doubled each time, `most` at most."""
+
+    first: Duration = 0.1
+    most: Duration = 2.0
+
+    def __post_init__(self) -> None:
+        if self.most < self.first:
+            raise ConfigError("most", "shorter than first")
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`100ms` is the first wait."""
+        return tree if isinstance(tree, dict) else {"first": tree}
+
+
+class BalanceConfig(Section, frozen=True):
+    """What follows from a failed attempt.
+
+    `retries` is how often a place is tried again before the next one is. `max_wait` is the longest that a caller waits
+    for a place that asks for patience; one that asks for more is left for the next. `tell_attempts` lets callers ask
+    which places were tried. With `seed`, what chance decides is the same in every run.
+    """
+
+    retries: Tries = 0
+    backoff: BackoffSettings = BackoffSettings()
+    max_wait: Duration = 5.0
+    retry_budget: RetryBudgetSettings = RetryBudgetSettings()
+    tell_attempts: bool = True
+    health: HealthSettings | None = HealthSettings()
+    seed: int | None = None
+
+
+class BalanceRoute(Section, frozen=True):
+    """What a route has otherwise; what it leaves out is as the plugin's configuration says."""
+
+    retries: Tries | None = None
+    max_wait: Duration | None = None

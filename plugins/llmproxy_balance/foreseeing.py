@@ -1,0 +1,34 @@
+"""What `llmproxy explain` says of a pool: who would be tried, in which order, and who would not."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from llmproxy.plugin import Exchange, Place, Pool
+from llmproxy_balance.lineup import LineUp, Skipped
+
+
+def foreseen(line_up: LineUp, exchange: Exchange, pool: Pool) -> Iterator[tuple[str, str]]:
+    """Yield names and texts; no place is asked, and nothing is known of anybody's health."""
+    skipped: list[Skipped] = []
+    order = list(line_up.order(exchange, pool, skipped))
+    yield f"pool {pool.name}", ", then ".join(map(_told, order)) or "no place can answer such a request"
+    for each in dict.fromkeys(skipped):
+        yield f"not {each.place.name}", each.reason
+    for kind in sorted({kind for place in _all(pool) for kind in place.settings.after}):
+        meant = list(line_up.after(kind, exchange, pool, []))
+        yield f"after {kind}", ", then ".join(map(_told, meant)) or "no place"
+
+
+def _told(place: Place) -> str:
+    endpoint = place.endpoint
+    if endpoint is None or endpoint.model is None or place.name == f"{endpoint.upstream}/{endpoint.model}":
+        return place.name
+    return f"{place.name} ({endpoint.upstream}/{endpoint.model})"
+
+
+def _all(pool: Pool) -> Iterator[Place]:
+    for place in pool.places:
+        yield place
+        if place.pool is not None:
+            yield from _all(place.pool)

@@ -1,0 +1,151 @@
+"""Which places may answer a request, in which order, and why others may not. Pure.
+
+order = line_up.order(exchange, pool, trail)
+place = next(order)      # one upstream's; the next is looked for when this one failed
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from typing import NamedTuple, Protocol
+
+from llmproxy.plugin import Exchange, Place, Pool
+
+#: Returns "" to admit a request to a place, else the reason in a few words, none of them the request's.
+Gate = Callable[[Exchange, Place], str]
+
+
+class Gatekeeper(NamedTuple):
+    """A gate, and which places it matters to; `passing` where what it refuses now it may admit a moment later."""
+
+    gate: Gate
+    concerns: Callable[[Place], bool]
+    passing: bool = False
+
+
+class Health(Protocol):
+    """Tells who of a pool is well enough to be tried."""
+
+    def eligible(self, pool: Pool) -> Sequence[Place]:
+        """Return those places."""
+
+    def spare(self, pool: Pool) -> Sequence[Place]:
+        """Return those that may be tried where the eligible ones have failed."""
+
+    def until(self, pool: Pool) -> float | None:
+        """Return the seconds until another place is well, or None if nobody knows."""
+
+
+class AllWell:
+    """Health that nobody watches."""
+
+    def eligible(self, pool: Pool) -> Sequence[Place]:
+        """Return all places."""
+        return pool.places
+
+    spare = eligible
+
+    def until(self, pool: Pool) -> float | None:
+        """Nobody knows."""
+        return None
+
+
+#: Tells which place a request goes back to, before any strategy is asked.
+Preference = Callable[[Exchange, Pool, Sequence[Place]], Place | None]
+
+
+class Skipped(NamedTuple):
+    """A place that was not tried, and why not."""
+
+    place: Place
+    reason: str
+    passing: bool
+
+
+class _Plan(NamedTuple):
+    """What has to be asked before these places of a pool are tried; `plain` where nothing has."""
+
+    pool: Pool
+    places: Sequence[Place]
+    gates: tuple[Gatekeeper, ...]
+    plain: bool
+
+
+class LineUp:
+    """Orders the places of pools, nested ones included, as far as they are asked for."""
+
+    def __init__(self, health: Health, gates: Sequence[Gatekeeper] = ()) -> None:
+        self.health = health
+        self._gates = tuple(gates)
+        self._plans: dict[int, _Plan] = {}
+        #: Who goes back where; None where nobody does.
+        self.prefer: Preference | None = None
+        #: How many tokens a place's model reads at most, where that is known.
+        self.window: Callable[[Exchange, Place], int | None] = _unknown
+
+    def order(
+        self, exchange: Exchange, pool: Pool, skipped: list[Skipped], *, spare: bool = False
+    ) -> Iterator[Place]:
+        """Yield the places of upstreams, best first; what is passed over is told to `skipped`.
+
+        With `spare` they are those that serve where all others have failed.
+        """
+        plan = self._plans.get(id(pool))
+        if plan is None or plan.places is not pool.places:
+            plan = self._planned(pool)
+        places = self.health.spare(pool) if spare else self.health.eligible(pool)
+        ordered = pool.strategy.order(exchange, places)
+        if self.prefer is not None and (preferred := self.prefer(exchange, pool, places)) is not None:
+            ordered = _before(preferred, ordered)
+        for place in ordered:
+            if plan.plain or (not place.settings.after and self._admits(plan, exchange, place, skipped)):
+                if place.pool is None:
+                    yield place
+                else:
+                    yield from self.order(exchange, place.pool, skipped, spare=spare)
+
+    def after(self, kind: str, exchange: Exchange, pool: Pool, skipped: list[Skipped]) -> Iterator[Place]:
+        """Yield the places that are meant for a request that failed so elsewhere, as they are written down."""
+        plan = self._plans.get(id(pool)) or self._planned(pool)
+        for place in self.health.eligible(pool):
+            meant = kind in place.settings.after
+            if not meant and (place.settings.after or place.pool is None):
+                continue
+            if not self._admits(plan, exchange, place, skipped):
+                continue
+            if place.pool is None:
+                yield place
+            elif meant:
+                yield from self.order(exchange, place.pool, skipped)
+            else:
+                yield from self.after(kind, exchange, place.pool, skipped)
+
+    def is_larger(self, exchange: Exchange, place: Place, than: Place) -> bool:
+        """Whether the model of a place is known to read more than another's."""
+        one, other = self.window(exchange, place), self.window(exchange, than)
+        return one is not None and other is not None and one > other
+
+    def _planned(self, pool: Pool) -> _Plan:
+        places = pool.places
+        gates = tuple(each for each in self._gates if any(map(each.concerns, places)))
+        plain = not gates and not any(place.settings.after for place in places)
+        plan = self._plans[id(pool)] = _Plan(pool, places, gates, plain)
+        return plan
+
+    def _admits(self, plan: _Plan, exchange: Exchange, place: Place, skipped: list[Skipped]) -> bool:
+        for each in plan.gates:
+            if each.concerns(place) and (reason := each.gate(exchange, place)):
+                skipped.append(Skipped(place, reason, each.passing))
+                return False
+        return True
+
+
+def _unknown(exchange: Exchange, place: Place) -> int | None:
+    return None
+
+
+def _before(first: Place, ordered: Iterable[Place]) -> Iterator[Place]:
+    yield first
+    for place in ordered:
+        if place is not first:
+            yield place

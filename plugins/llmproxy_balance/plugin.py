@@ -1,0 +1,130 @@
+"""Walks the pools of routes: chooses places, retries, falls back."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
+from random import Random
+
+from llmproxy.plugin import (
+    Attempt,
+    CallNext,
+    Exchange,
+    Place,
+    Plugin,
+    Pool,
+    Registry,
+    Reply,
+    Runtime,
+    hookimpl,
+)
+from llmproxy_balance import strategies
+from llmproxy_balance.capabilities import CapabilityGate
+from llmproxy_balance.conditions import Conditions
+from llmproxy_balance.config import BalanceConfig, BalanceRoute
+from llmproxy_balance.facts import Facts
+from llmproxy_balance.foreseeing import foreseen
+from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
+from llmproxy_balance.metering import Meters
+from llmproxy_balance.retrybudget import RetryBudget
+from llmproxy_balance.retrying import Backoff
+from llmproxy_balance.singles import Singles
+from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants_attempts
+from llmproxy_balance.walking import TRAIL, Walker
+from llmproxy_balance.watching import Unwatched, Watcher
+from llmproxy_balance.wellbeing import Wellbeing
+
+
+class BalancePlugin(Plugin[BalanceConfig]):
+    """Chooses between the places of a pool, and goes on where one fails."""
+
+    Config = BalanceConfig
+    RouteConfig = BalanceRoute
+    single = True
+    walks_pools = True
+
+    _walker: Walker
+    #: Walks where there is no pool, and nobody watches.
+    _plain: Walker
+
+    def __init__(self, name: str, config: BalanceConfig) -> None:
+        super().__init__(name, config)
+        self._rng = Random(config.seed)  # noqa: S311  # what it decides needs no secrecy
+        self._facts = Facts()
+        self._conditions = Conditions(self._facts)
+        capable = CapabilityGate(self._facts)
+        gates = (
+            Gatekeeper(self._conditions, lambda place: place.settings.when is not None),
+            Gatekeeper(capable, lambda place: True),
+        )
+        self._line_up = LineUp(AllWell(), gates)
+        self._line_up.window = self._window
+        self._singles = Singles()
+
+    @hookimpl
+    def register(self, registry: Registry) -> None:
+        """Offer the strategies, and look at what targets say."""
+        strategies.register(registry, self._rng, self._facts)
+        registry.check_targets(self._conditions.check)
+
+    @hookimpl
+    @asynccontextmanager
+    async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
+        """Begin to watch the places' health."""
+        self._facts.open(runtime)
+        settings = self.config.health
+        watcher: Watcher = Unwatched()
+        if settings is not None:
+            watcher = Wellbeing(settings, runtime.clock, self._rng.random)
+        self._line_up.health = watcher
+        budget = RetryBudget(self.config.retry_budget)
+        backoff = Backoff(self.config.backoff, self._rng)
+        count = Meters(runtime.metrics).count
+        self._clock = runtime.clock
+        self._walker = Walker(self._line_up, watcher, budget, backoff, runtime.clock, count)
+        plain = LineUp(AllWell())
+        self._plain = Walker(plain, Unwatched(), budget, backoff, runtime.clock, count)
+        yield
+
+    @hookimpl
+    async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
+        """Walk the pool, or the endpoints that stand in its place."""
+        pool = exchange.endpoints
+        if isinstance(pool, Pool):
+            walker = self._walker
+        elif pool and exchange.pinned is None:
+            pool, walker = self._singles.pool_of(pool), self._plain
+        else:
+            return await call_next(exchange)
+        if TIMEOUT in exchange.request.headers.index:
+            lower_deadline(exchange, pool, self._clock.now())
+        config, route = self.config, exchange.options(self)
+        retries = config.retries if route.retries is None else route.retries
+        max_wait = config.max_wait if route.max_wait is None else route.max_wait
+        return await walker.walk(exchange, pool, call_next, retries, max_wait)
+
+    @hookimpl
+    def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Account for an attempt that the walk made."""
+        trail = exchange.state.get(TRAIL)
+        if trail is not None:
+            trail.walker.done(exchange, trail, attempt)
+
+    @hookimpl
+    async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
+        """Tell which places were tried, where the caller asks."""
+        if EXPLAIN in exchange.request.headers.index and self.config.tell_attempts:
+            trail = exchange.state.get(TRAIL)
+            if trail is not None and wants_attempts(exchange):
+                tell_attempts(exchange, trail, reply, self._clock.now())
+
+    def _window(self, exchange: Exchange, place: Place) -> int | None:
+        told = place.settings.capabilities
+        if told is not None and told.window is not None:
+            return told.window
+        return None if place.endpoint is None else self._facts.window(exchange, place.endpoint)
+
+    def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
+        """Tell the line-up of the pool."""
+        pool = exchange.endpoints
+        return list(foreseen(self._line_up, exchange, pool)) if isinstance(pool, Pool) else ()

@@ -1,0 +1,66 @@
+"""What a caller may ask for with a header, and what he is told: the time that he has, the places that were tried."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import BadRequest, Exchange, Pool, Reply, parse_duration
+
+if TYPE_CHECKING:
+    from llmproxy_balance.walking import Trail
+
+#: The fields of a request, and of its reply.
+TIMEOUT: Final = b"x-llmproxy-timeout"
+EXPLAIN: Final = b"x-llmproxy-explain"
+ATTEMPTS: Final = "x-llmproxy-attempts"
+
+
+def lower_deadline(exchange: Exchange, pool: Pool, now: float) -> None:
+    """Give the exchange the time that its caller asks for, and never more than it would have anyway.
+
+    Raises:
+        BadRequest: what he asks for is no duration.
+    """
+    text = exchange.request.headers.get(TIMEOUT.decode()) or ""
+    try:
+        seconds = parse_duration(text)
+    except ValueError:
+        message = "The header x-llmproxy-timeout is no duration; write it as in 20s."
+        raise BadRequest("bad_timeout", message) from None
+    if not exchange.deadline:
+        # Where the route sets none, the first upstream's total timeout would be it.
+        upstream = exchange.route.targets.get(pool[0].upstream) if pool else None
+        seconds = seconds if upstream is None else min(seconds, upstream.timeouts.total)
+        exchange.deadline = exchange.started + seconds
+    else:
+        exchange.deadline = min(exchange.deadline, exchange.started + seconds)
+
+
+def wants_attempts(exchange: Exchange) -> bool:
+    """Whether the caller asks which places were tried."""
+    asked = exchange.request.headers.index.get(EXPLAIN, b"")
+    return b"attempts" in (word.strip().lower() for word in asked.split(b","))
+
+
+def tell_attempts(exchange: Exchange, trail: Trail, reply: Reply, now: float) -> None:
+    """Say what was tried, as a list of structured fields (RFC 9651): `"a";failure=server;status=500;ms=12`."""
+    told = []
+    for attempt in exchange.attempts:
+        if attempt.number not in trail.taken:
+            continue
+        place = trail.taken[attempt.number][0]
+        item = [_quoted(place.name)]
+        if (failure := trail.failures.get(attempt.number)) is not None:
+            item.append(f"failure={failure.kind}")
+        if attempt.status is not None:
+            item.append(f"status={attempt.status}")
+        until = attempt.first_output_at or attempt.headers_at or attempt.ended or now
+        item.append(f"ms={max(0, round((until - attempt.started) * 1000))}")
+        told.append(";".join(item))
+    if told:
+        reply.headers.set(ATTEMPTS, ", ".join(told))
+
+
+def _quoted(name: str) -> str:
+    text = "".join(sign if " " <= sign <= "~" else "?" for sign in name)
+    return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))

@@ -1,0 +1,191 @@
+"""The walk through a pool: one place after the other, until one answers or there is nothing more to try.
+
+Theory of operation. The first attempt is the usual case and is kept short. Only when it failed does a `Detour` begin,
+which knows what was tried. All attempts draw on the exchange's one budget and one deadline; the core refuses what goes
+beyond them, and the detour ends before. Whatever it ends with, the caller gets the most useful answer that there was.
+
+An attempt counts in its place's `in_flight` from here until `attempt_done`, which comes when its last byte has come.
+Health hears of it once: here, unless its reply was an error whose body says more, which the detour reads.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import (
+    Attempt,
+    BadRequest,
+    Body,
+    CallNext,
+    Clock,
+    Endpoint,
+    Exchange,
+    Failure,
+    GatewayError,
+    Place,
+    Pool,
+    Reply,
+    StateKey,
+    Vitals,
+    another_key,
+    failure_of,
+)
+from llmproxy_balance.detour import Detour
+from llmproxy_balance.lineup import LineUp, Skipped
+from llmproxy_balance.retrying import PASSING, Backoff, is_answer
+
+if TYPE_CHECKING:
+    from llmproxy_balance.retrybudget import RetryBudget
+    from llmproxy_balance.watching import Watcher
+
+#: Endpoints whose last attempt failed, remembered at most.
+_MOST_FAILING: Final = 4096
+
+
+class Trail:
+    """What became of one exchange's attempts: their places by number, and what each failed with."""
+
+    __slots__ = ("failures", "pool", "skipped", "taken", "walker")
+
+    def __init__(self, walker: Walker, pool: Pool) -> None:
+        self.walker = walker
+        self.pool = pool
+        self.taken: dict[int, tuple[Place, Vitals, bool]] = {}
+        self.failures: dict[int, Failure] = {}
+        self.skipped: list[Skipped] = []
+
+
+TRAIL: Final[StateKey[Trail]] = StateKey("balance.trail")
+
+#: Counts an attempt: the pool's name, the place, how it ended.
+Count = Callable[[str, Place, str], None]
+
+
+class Walker:
+    """Sends exchanges to the places of their pools."""
+
+    def __init__(
+        self,
+        line_up: LineUp,
+        watcher: Watcher,
+        budget: RetryBudget,
+        backoff: Backoff,
+        clock: Clock,
+        count: Count,
+    ) -> None:
+        self.line_up = line_up
+        self.watcher = watcher
+        self.budget = budget
+        self.backoff = backoff
+        self.clock = clock
+        self._count = count
+        self._failing: set[Endpoint] = set()
+
+    async def walk(
+        self, exchange: Exchange, pool: Pool, call_next: CallNext, retries: int, max_wait: float
+    ) -> Reply:
+        """Return the reply of the first place that answers, or the most useful one of those that failed.
+
+        Raises:
+            GatewayError: what the most useful of them failed with; 503 where none can be tried, 400 where none ever
+                can answer such a request.
+        """
+        trail = exchange.state[TRAIL] = Trail(self, pool)
+        uploaded = isinstance(exchange.upload, Body)
+        order = self.line_up.order(exchange, pool, trail.skipped)
+        place = self.next_of(order)
+        if place is None:
+            raise self._nowhere(pool, trail.skipped)
+        outcome: Reply | GatewayError
+        try:
+            outcome = await self.attempt(exchange, place, call_next, trail)
+        except GatewayError as fault:
+            outcome = fault
+        else:
+            if outcome.status < 400 or is_answer(exchange, outcome.status):
+                return outcome
+        detour = Detour(self, exchange, trail, order, retries=retries, max_wait=max_wait, uploaded=uploaded)
+        return await detour.go(place, outcome, call_next)
+
+    def next_of(self, order: Iterator[Place]) -> Place | None:
+        """Return the next place that an attempt may be made at, or None."""
+        claim = self.watcher.claim
+        for place in order:
+            if place.endpoint is not None and claim(place.endpoint):
+                return place
+        return None
+
+    async def attempt(
+        self, exchange: Exchange, place: Place, call_next: CallNext, trail: Trail, *, retry: bool = False
+    ) -> Reply:
+        """Make one attempt; with `retry` it has taken its part of the retry budget, which it gives back."""
+        attempts, vitals = exchange.attempts, place.vitals
+        number = len(attempts) + 1
+        trail.taken[number] = (place, vitals, retry)
+        exchange.endpoint = place.endpoint
+        vitals.in_flight += 1
+        self.budget.active += 1
+        try:
+            return await call_next(exchange)
+        finally:
+            if len(attempts) < number:  # answered or refused before an attempt was made
+                self._release(trail, number)
+
+    def done(self, exchange: Exchange, trail: Trail, attempt: Attempt) -> None:
+        """Account for an attempt that has ended; to be called from `attempt_done`."""
+        if attempt.number not in trail.taken:
+            return  # made by a plugin listed below
+        place = self._release(trail, attempt.number)
+        status, error = attempt.status, attempt.error
+        if status is not None and status >= 400 and not is_answer(exchange, status):
+            return  # `judged` comes
+        if error is None:
+            if self._failing:
+                self._failing.discard(attempt.endpoint)
+            self._count(trail.pool.name, place, "ok")
+            self.watcher.settle(exchange, attempt, None)
+            return
+        failure = failure_of(error) if isinstance(error, Exception) else None
+        self._count(trail.pool.name, place, "gone" if failure is None else failure.kind)
+        self._fell(exchange, attempt, failure)
+
+    def judged(
+        self, exchange: Exchange, trail: Trail, place: Place, attempt: Attempt, failure: Failure
+    ) -> None:
+        """Hear what an error reply says, which `done` could not know."""
+        if attempt.status is not None and attempt.status >= 400:
+            self._count(trail.pool.name, place, failure.kind)
+            self._fell(exchange, attempt, failure)
+
+    def _fell(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
+        if failure is not None and failure.kind in PASSING:
+            if len(self._failing) >= _MOST_FAILING:
+                self._failing.clear()
+            self._failing.add(attempt.endpoint)
+        elif failure is not None and another_key(attempt, failure, self.clock.now()):
+            failure = Failure("permission", failure.status)  # the key's fault, not the place's
+        self.watcher.settle(exchange, attempt, failure)
+
+    def is_failing(self, place: Place) -> bool:
+        """Whether the last attempt at a place failed in a way that passes."""
+        return place.endpoint in self._failing
+
+    def _release(self, trail: Trail, number: int) -> Place:
+        place, vitals, retry = trail.taken[number]
+        vitals.in_flight -= 1
+        self.budget.active -= 1
+        if retry:
+            self.budget.give_back()
+        return place
+
+    def _nowhere(self, pool: Pool, skipped: list[Skipped]) -> GatewayError:
+        told = "; ".join(f"{each.place.name}: {each.reason}" for each in skipped[:16])
+        name = pool.name
+        if skipped and not any(each.passing for each in skipped) and self.line_up.health.eligible(pool):
+            message = f"No place of the pool {name!r} can answer such a request ({told})."
+            return BadRequest("no_place_fits", message)
+        told = told or "all are left alone after failures"
+        message = f"No place of the pool {name!r} can be tried now ({told})."
+        wait = self.line_up.health.until(pool)
+        return GatewayError(503, "no_place", message, retry_after=1.0 if wait is None else wait)

@@ -1,0 +1,29 @@
+"""What a walk needs of whoever watches the places' health."""
+
+from __future__ import annotations
+
+from typing import Protocol
+
+from llmproxy.plugin import Attempt, Endpoint, Exchange, Failure
+from llmproxy_balance.lineup import AllWell, Health
+
+
+class Watcher(Health, Protocol):
+    """Health that hears how attempts end."""
+
+    def claim(self, endpoint: Endpoint) -> bool:
+        """Whether an attempt may be made there now; `settle` comes when it is over."""
+
+    def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
+        """Hear how an attempt ended; None if no place is to blame."""
+
+
+class Unwatched(AllWell):
+    """Places whose health nobody watches."""
+
+    def claim(self, endpoint: Endpoint) -> bool:
+        """Any attempt may be made."""
+        return True
+
+    def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
+        """Nobody listens."""
