@@ -8,6 +8,7 @@ import msgspec
 
 from llmproxy.plugin import ConfigError, Duration, Section
 from llmproxy_balance.healthsettings import HealthSettings
+from llmproxy_balance.limitsettings import QueueSettings
 from llmproxy_balance.retrybudget import RetryBudgetSettings
 
 Tries = Annotated[int, msgspec.Meta(ge=0, le=10)]
@@ -42,6 +43,7 @@ class BalanceConfig(Section, frozen=True):
     max_wait: Duration = 5.0
     retry_budget: RetryBudgetSettings = RetryBudgetSettings()
     tell_attempts: bool = True
+    queue: QueueSettings = QueueSettings()
     health: HealthSettings | None = HealthSettings()
     seed: int | None = None
 

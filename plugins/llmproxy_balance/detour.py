@@ -122,7 +122,9 @@ class Detour:
             return None
         if not may_repeat(exchange, failure, uploaded=self._uploaded):
             return None
-        if another_key(exchange.attempts[-1], failure, walker.clock.now()):
+        if another_key(exchange.attempts[-1], failure, walker.clock.now()) and walker.takes(
+            exchange, self._trail, place
+        ):
             return place, False
         if failure.kind == "invalid_request" and failure.phase != "encode":
             return None
@@ -199,7 +201,7 @@ class Detour:
         retry = again or walker.is_failing(place)
         if retry and not walker.budget.take():
             return None
-        if walker.watcher.claim(endpoint):
+        if walker.takes(self._exchange, self._trail, place):
             return place, retry
         if retry:
             walker.budget.give_back()

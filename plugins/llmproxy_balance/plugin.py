@@ -24,6 +24,7 @@ from llmproxy_balance.conditions import Conditions
 from llmproxy_balance.config import BalanceConfig, BalanceRoute
 from llmproxy_balance.facts import Facts
 from llmproxy_balance.foreseeing import foreseen
+from llmproxy_balance.limits import Limits
 from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.metering import Meters
 from llmproxy_balance.retrybudget import RetryBudget
@@ -56,10 +57,13 @@ class BalancePlugin(Plugin[BalanceConfig]):
         gates = (
             Gatekeeper(self._conditions, lambda place: place.settings.when is not None),
             Gatekeeper(capable, lambda place: True),
+            Gatekeeper(self._is_full, lambda place: place.settings.limit is not None, passing=True),
         )
         self._line_up = LineUp(AllWell(), gates)
         self._line_up.window = self._window
         self._singles = Singles()
+        #: None until the gateway runs.
+        self._limits: Limits | None = None
 
     @hookimpl
     def register(self, registry: Registry) -> None:
@@ -77,13 +81,14 @@ class BalancePlugin(Plugin[BalanceConfig]):
         if settings is not None:
             watcher = Wellbeing(settings, runtime.clock, self._rng.random)
         self._line_up.health = watcher
+        self._limits = Limits(self.config.queue, runtime.clock, metrics=runtime.metrics)
         budget = RetryBudget(self.config.retry_budget)
         backoff = Backoff(self.config.backoff, self._rng)
         count = Meters(runtime.metrics).count
         self._clock = runtime.clock
-        self._walker = Walker(self._line_up, watcher, budget, backoff, runtime.clock, count)
+        self._walker = Walker(self._line_up, watcher, self._limits, budget, backoff, runtime.clock, count)
         plain = LineUp(AllWell())
-        self._plain = Walker(plain, Unwatched(), budget, backoff, runtime.clock, count)
+        self._plain = Walker(plain, Unwatched(), self._limits, budget, backoff, runtime.clock, count)
         yield
 
     @hookimpl
@@ -117,6 +122,9 @@ class BalancePlugin(Plugin[BalanceConfig]):
             trail = exchange.state.get(TRAIL)
             if trail is not None and wants_attempts(exchange):
                 tell_attempts(exchange, trail, reply, self._clock.now())
+
+    def _is_full(self, exchange: Exchange, place: Place) -> str:
+        return "" if self._limits is None else self._limits.gate(exchange, place)
 
     def _window(self, exchange: Exchange, place: Place) -> int | None:
         told = place.settings.capabilities

@@ -10,7 +10,7 @@ Health hears of it once: here, unless its reply was an error whose body says mor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
@@ -36,6 +36,7 @@ from llmproxy_balance.lineup import LineUp, Skipped
 from llmproxy_balance.retrying import PASSING, Backoff, is_answer
 
 if TYPE_CHECKING:
+    from llmproxy_balance.limits import Lease, Limits
     from llmproxy_balance.retrybudget import RetryBudget
     from llmproxy_balance.watching import Watcher
 
@@ -46,12 +47,14 @@ _MOST_FAILING: Final = 4096
 class Trail:
     """What became of one exchange's attempts: their places by number, and what each failed with."""
 
-    __slots__ = ("failures", "pool", "skipped", "taken", "walker")
+    __slots__ = ("failures", "lease", "pool", "skipped", "taken", "walker")
 
     def __init__(self, walker: Walker, pool: Pool) -> None:
         self.walker = walker
         self.pool = pool
-        self.taken: dict[int, tuple[Place, Vitals, bool]] = {}
+        self.taken: dict[int, tuple[Place, Vitals, bool, Lease | None]] = {}
+        #: The slot that was taken for the next attempt, where the place has a limit.
+        self.lease: Lease | None = None
         self.failures: dict[int, Failure] = {}
         self.skipped: list[Skipped] = []
 
@@ -69,6 +72,7 @@ class Walker:
         self,
         line_up: LineUp,
         watcher: Watcher,
+        limits: Limits,
         budget: RetryBudget,
         backoff: Backoff,
         clock: Clock,
@@ -76,6 +80,7 @@ class Walker:
     ) -> None:
         self.line_up = line_up
         self.watcher = watcher
+        self.limits = limits
         self.budget = budget
         self.backoff = backoff
         self.clock = clock
@@ -94,9 +99,11 @@ class Walker:
         trail = exchange.state[TRAIL] = Trail(self, pool)
         uploaded = isinstance(exchange.upload, Body)
         order = self.line_up.order(exchange, pool, trail.skipped)
-        place = self.next_of(order)
-        if place is None:
-            raise self._nowhere(pool, trail.skipped)
+        for place in order:
+            if self.takes(exchange, trail, place):
+                break
+        else:
+            place = await self._room(exchange, trail)
         outcome: Reply | GatewayError
         try:
             outcome = await self.attempt(exchange, place, call_next, trail)
@@ -108,13 +115,29 @@ class Walker:
         detour = Detour(self, exchange, trail, order, retries=retries, max_wait=max_wait, uploaded=uploaded)
         return await detour.go(place, outcome, call_next)
 
-    def next_of(self, order: Iterator[Place]) -> Place | None:
-        """Return the next place that an attempt may be made at, or None."""
-        claim = self.watcher.claim
-        for place in order:
-            if place.endpoint is not None and claim(place.endpoint):
-                return place
-        return None
+    def takes(self, exchange: Exchange, trail: Trail, place: Place) -> bool:
+        """Take a place for the next attempt, if it may be made there now."""
+        endpoint, lease = place.endpoint, None
+        if endpoint is None:
+            return False
+        if place.settings.limit is not None:
+            lease = self.limits.take(exchange, place)
+            if lease is None:
+                return False
+        if not self.watcher.claim(endpoint):
+            if lease is not None:
+                lease.release()
+            return False
+        trail.lease = lease
+        return True
+
+    async def _room(self, exchange: Exchange, trail: Trail) -> Place:
+        """Wait for a place where all that could answer are full."""
+        places = [each.place for each in trail.skipped if each.passing and self.limits.concerns(each.place)]
+        if not places:
+            raise self._nowhere(trail.pool, trail.skipped)
+        trail.lease = lease = await self.limits.room(exchange, places, exchange.deadline)
+        return lease.place
 
     async def attempt(
         self, exchange: Exchange, place: Place, call_next: CallNext, trail: Trail, *, retry: bool = False
@@ -122,7 +145,8 @@ class Walker:
         """Make one attempt; with `retry` it has taken its part of the retry budget, which it gives back."""
         attempts, vitals = exchange.attempts, place.vitals
         number = len(attempts) + 1
-        trail.taken[number] = (place, vitals, retry)
+        trail.taken[number] = (place, vitals, retry, trail.lease)
+        trail.lease = None
         exchange.endpoint = place.endpoint
         vitals.in_flight += 1
         self.budget.active += 1
@@ -172,11 +196,13 @@ class Walker:
         return place.endpoint in self._failing
 
     def _release(self, trail: Trail, number: int) -> Place:
-        place, vitals, retry = trail.taken[number]
+        place, vitals, retry, lease = trail.taken[number]
         vitals.in_flight -= 1
         self.budget.active -= 1
         if retry:
             self.budget.give_back()
+        if lease is not None:
+            lease.release()
         return place
 
     def _nowhere(self, pool: Pool, skipped: list[Skipped]) -> GatewayError:
