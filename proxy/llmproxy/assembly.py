@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, cast
 import msgspec
 
 from llmproxy.caching.deriving import Forms
+from llmproxy.commit import terms_of
 from llmproxy.config import Config, PluginConfig, decode_struct, merge_fragment
 from llmproxy.credentials import credentials_of
 from llmproxy.dialects import LocalUpstream
@@ -207,6 +208,8 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
         route.listing = Listing(route.models, assembly.providers)
         route.listed = settings.models is not None
         _set_faces(assembly, route, settings)
+        route.commit = terms_of(settings.commit, settings.keepalive)
+        route.keepalive = settings.keepalive
     return route, settings.plugins
 
 

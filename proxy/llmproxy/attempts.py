@@ -6,13 +6,16 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from llmproxy.body import Body
+from llmproxy.body import HOLD_LIMIT, Body
+from llmproxy.commit import begin, no_answer
 from llmproxy.dialects import Tap
 from llmproxy.errors import GatewayError, UpstreamError
 from llmproxy.exchange import Attempt, Exchange
 from llmproxy.inflate import Inflated
 from llmproxy.members import reach
 from llmproxy.messages import Reply, UpstreamRequest
+from llmproxy.taps import WholeTap
+from llmproxy.watch import Translated, Watch, judge
 
 if TYPE_CHECKING:
     from llmproxy.dialects import LocalUpstream
@@ -21,6 +24,9 @@ if TYPE_CHECKING:
     from llmproxy.runtime import Clock
 
 Fault = Callable[["Step", str, BaseException], None]
+
+#: Bytes of a translation that are held while its source is; that is what is bounded.
+MOST_TRANSLATED = 8 * 1024 * 1024
 
 
 class Attempts:
@@ -59,18 +65,33 @@ class Attempts:
         reply: Reply | None = None
         try:
             reply = await self._send(exchange, target, attempt)
-            self._received(exchange, target, attempt, reply)
-            if attempt.translated:
-                from llmproxy.translation import incoming  # noqa: PLC0415  # few gateways translate
-
-                reply = await incoming(exchange, target.face, attempt, reply)
-                self._close_translated(exchange, attempt, reply)
+            watch = self._received(exchange, target, attempt, reply)
+            if attempt.translated or attempt.error is not None or (watch is not None and watch.waits):
+                return await self._begun(exchange, target, attempt, reply, watch)
+            attempt.committed = True
             return reply
         except BaseException as fault:
-            self._close(exchange, attempt, fault)
+            self.settle(exchange, attempt, fault)
             if reply is not None and isinstance(reply.body, Body):
-                reply.body.abandon_unless_wanted()
+                reply.body.abandon()
             raise
+
+    async def _begun(
+        self, exchange: Exchange, target: Target, attempt: Attempt, reply: Reply, watch: Watch | None
+    ) -> Reply:
+        """Return the reply in the caller's dialect once it has begun, or raise what its beginning failed with."""
+        if attempt.translated:
+            from llmproxy.translation import incoming  # noqa: PLC0415  # few gateways translate
+
+            reply = await incoming(exchange, target.face, attempt, reply)
+            self._close_translated(exchange, attempt, reply)
+        if watch is not None and watch.waits:
+            await begin(exchange, attempt, watch, target.timeouts)
+        fault = attempt.error
+        if fault is not None and not attempt.committed and (watch is None or watch.waits):
+            raise fault
+        attempt.committed = True
+        return reply
 
     async def _send(self, exchange: Exchange, target: Target, attempt: Attempt) -> Reply:
         face = target.face
@@ -127,60 +148,88 @@ class Attempts:
             message = f"The upstream exceeded its total timeout of {target.timeouts.total:g} s."
             raise UpstreamError("upstream_timeout", message, phase="total", sent=True, status=504) from None
 
-    def _received(self, exchange: Exchange, target: Target, attempt: Attempt, reply: Reply) -> None:
+    def _received(self, exchange: Exchange, target: Target, attempt: Attempt, reply: Reply) -> Watch | None:
+        """Have a reply read; return who watches it if it is to be held until it begins."""
         attempt.status = reply.status
         attempt.headers_at = self._clock.now()
         if attempt.keys is not None:
             attempt.keys.heard(attempt, reply, attempt.headers_at)
         body = reply.body
         tap = target.face.tap(exchange, reply)
+        if tap is None or self._route.commit is None or reply.status >= 400:
+            attempt.committed = True  # nobody knows how it begins, or nobody wants to
+            if tap is None and self._route.models is not None and (page := no_answer(exchange, reply)):
+                raise page
         coding = reply.headers.index.get(b"content-encoding")
         if coding is None and not isinstance(body, Body):
-            self._read_whole(exchange, attempt, tap, body)
-        else:
-            self._observe(exchange, attempt, reply, tap)
+            self._read_whole(exchange, attempt, tap, reply)
+            return None
+        return self._observe(exchange, attempt, reply, tap)
 
-    def _read_whole(self, exchange: Exchange, attempt: Attempt, tap: Tap | None, body: bytes) -> None:
+    def _read_whole(self, exchange: Exchange, attempt: Attempt, tap: Tap | None, reply: Reply) -> None:
         """Read a reply that came in one piece, and settle its attempt."""
         if tap is not None:
-            if body:
-                tap.feed(body)
+            if reply.body:
+                tap.feed(reply.body)  # type: ignore[arg-type]  # bytes, as the caller knows
             tap.end()
             attempt.usage = tap.usage
-            if getattr(tap, "cut", False) and not attempt.translated:
-                raise cut_short()  # nothing of it has left yet
             if tap.first_output:
                 attempt.first_output_at = attempt.headers_at
+            if not attempt.translated and (fault := judge(exchange, attempt, tap, reply)) is not None:
+                if not tap.first_output or isinstance(tap, WholeTap):
+                    raise fault
+                self._break(exchange, attempt, reply, fault)
         if not attempt.translated:
-            self._close(exchange, attempt, None)
+            self.settle(exchange, attempt, None)
+
+    def _break(self, exchange: Exchange, attempt: Attempt, reply: Reply, fault: BaseException) -> None:
+        """Have a stream that was cut after its first output end so, though all of it came in one piece."""
+        data, reply.body = reply.body, (body := Body())
+        reply.headers.remove("content-length")
+        body.feed(data)  # type: ignore[arg-type]  # bytes, as the caller knows
+        body.fail(fault)
+        attempt.committed = True
+        self.settle(exchange, attempt, fault)
 
     def _close_translated(self, exchange: Exchange, attempt: Attempt, reply: Reply) -> None:
         """Settle an attempt when its translation is whole: that may fail where the bytes came well."""
         if isinstance(reply.body, Body):
-            reply.body.observe(_Translated(self, exchange, attempt))
+            reply.body.observe(Translated(self, exchange, attempt))
+            if self._route.commit is not None:
+                reply.body.hold_limit = MOST_TRANSLATED
+                reply.body.show()
         else:
-            self._close(exchange, attempt, None)
+            self.settle(exchange, attempt, None)
 
-    def _observe(self, exchange: Exchange, attempt: Attempt, reply: Reply, tap: Tap | None) -> None:
+    def _observe(self, exchange: Exchange, attempt: Attempt, reply: Reply, tap: Tap | None) -> Watch | None:
         """Read a reply as it passes, or one that came compressed though nobody asked for it."""
-        body = reply.body
-        watch = Watch(self, exchange, attempt, tap, body if isinstance(body, Body) else None)
+        body, terms = reply.body, self._route.commit
+        watch = Watch(self, exchange, attempt, tap, reply, terms)
         coding = reply.headers.index.get(b"content-encoding", b"identity")
         reader = watch if tap is None or coding == b"identity" else Inflated(watch, coding)
         if isinstance(body, Body):
             attempt.body = body
             body.tap = tap
             body.observe(reader)
+            if terms is not None and not attempt.committed:
+                body.hold_limit = terms.bytes + HOLD_LIMIT
+                body.show()
+                return watch
         else:
             if body:
                 reader.feed(body)
             reader.end()
+        return None
+
+    def now(self) -> float:
+        """Return the time."""
+        return self._clock.now()
 
     def first_output(self, attempt: Attempt) -> None:
         """Stamp the first piece of real output."""
         attempt.first_output_at = self._clock.now()
 
-    def _close(self, exchange: Exchange, attempt: Attempt, fault: BaseException | None) -> None:
+    def settle(self, exchange: Exchange, attempt: Attempt, fault: BaseException | None) -> None:
         """Settle one attempt, once."""
         if attempt.ended is not None:
             return
@@ -207,76 +256,7 @@ class Attempts:
             if fault is None and attempt.first_output_at is None and tap.first_output:
                 self.first_output(attempt)
         if fault is not None or not attempt.translated:
-            self._close(exchange, attempt, fault)
-
-
-class Watch:
-    """The observer of one reply: feeds the tap, stamps the first output, settles the attempt at the end."""
-
-    __slots__ = ("_attempt", "_attempts", "_body", "_exchange", "_tap", "feed")
-
-    def __init__(
-        self,
-        attempts: Attempts,
-        exchange: Exchange,
-        attempt: Attempt,
-        tap: Tap | None,
-        body: Body | None = None,
-    ) -> None:
-        self._attempts = attempts
-        self._body = body
-        self._exchange = exchange
-        self._attempt = attempt
-        self._tap = tap
-        self.feed: Callable[[bytes], None] = _ignore if tap is None else self._until_output
-
-    def _until_output(self, data: bytes) -> None:
-        tap = self._tap
-        if tap is None:
-            return
-        tap.feed(data)
-        if tap.first_output:
-            self._attempts.first_output(self._attempt)
-            # From here on the tap is fed without this detour.
-            self.feed = tap.feed
-
-    def end(self) -> None:
-        """The reply is complete, as far as its framing tells: a stream without its own end is cut all the same."""
-        tap, fault = self._tap, None
-        if tap is not None:
-            tap.end()
-            if getattr(tap, "cut", False) and self._body is not None and not self._attempt.translated:
-                fault = cut_short()
-                self._body.spoil(fault)
-        self._attempts.conclude(self._exchange, self._attempt, tap, fault)
-
-    def fail(self, error: BaseException) -> None:
-        """The reply broke off."""
-        if self._tap is not None:
-            self._tap.fail(error)
-        self._attempts.conclude(self._exchange, self._attempt, self._tap, error)
-
-
-class _Translated:
-    """The observer of a translated stream: settles its attempt at the end."""
-
-    __slots__ = ("_attempt", "_attempts", "_exchange")
-
-    def __init__(self, attempts: Attempts, exchange: Exchange, attempt: Attempt) -> None:
-        self._attempts = attempts
-        self._exchange = exchange
-        self._attempt = attempt
-
-    def feed(self, data: bytes) -> None:
-        """Nothing is read here."""
-
-    def end(self) -> None:
-        """The translation is whole, or ended with the provider's own error, which the attempt knows."""
-        self._attempts._close(self._exchange, self._attempt, None)  # the class is half of Attempts
-
-    def fail(self, error: BaseException) -> None:
-        """It broke off."""
-        self._attempts._close(self._exchange, self._attempt, error)
+            self.settle(exchange, attempt, fault)
 
 
 def _allow(exchange: Exchange, attempt: Attempt) -> None:
@@ -286,13 +266,3 @@ def _allow(exchange: Exchange, attempt: Attempt) -> None:
     if exchange.deadline and attempt.started >= exchange.deadline:
         message = "The request's time was over before another attempt could be made."
         raise UpstreamError("deadline_exceeded", message, phase="total", sent=False, status=504)
-
-
-def _ignore(data: bytes) -> None:
-    return None
-
-
-def cut_short() -> UpstreamError:
-    """Return what becomes of a stream that its provider ended in the middle, however cleanly."""
-    message = "The provider's stream ended before its answer was whole."
-    return UpstreamError("upstream_cut", message, phase="body", sent=True)

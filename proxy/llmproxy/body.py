@@ -173,6 +173,10 @@ class Body:
         self._observers += (sink,)
         self._all += (sink,)
 
+    def peek(self) -> bytes:
+        """Return what is held for a first sink."""
+        return b"".join(self._held or ())
+
     def show(self) -> None:
         """Let the observers that are here see what is held, and from now on each piece as it comes."""
         if self._held is None:

@@ -119,6 +119,8 @@ class Attempt:
     error: BaseException | None = None
     usage: Usage | None = None
     complete: bool = False
+    #: Whether its reply may leave: it has begun. What fails from then on is told, and never tried again.
+    committed: bool = False
     #: Whether the caller's dialect had to be put into the upstream's.
     translated: bool = False
     #: The reply's body while it comes, so that it is given up with the exchange if nobody took it.

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 from llmproxy.fetchpolicy import FetchingConfig
 
 if TYPE_CHECKING:
+    from llmproxy.commit import Terms
     from llmproxy.config import Match, Timeouts
     from llmproxy.dialects import ClientFace, LocalUpstream, UpstreamFace
     from llmproxy.exchange import Endpoint
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from llmproxy.listing import Listing
     from llmproxy.messages import ClientRequest
     from llmproxy.pipeline import Pipeline
-    from llmproxy.registry import Handler
+    from llmproxy.registry import Choose, Handler
     from llmproxy.routing import ModelTable
     from llmproxy.stores import Store
     from llmproxy.upstream import Upstream
@@ -58,6 +59,11 @@ class Route:
     #: How many attempts an exchange may make, and the seconds they have together; None leaves it to the first target.
     most_attempts: int = 3
     deadline: float | None = None
+    #: Within which bounds an answer is held until it begins, None if it is not; seconds between keep-alives meanwhile.
+    commit: Terms | None = None
+    keepalive: float | None = None
+    #: What has a say in where requests lead.
+    choose: Choose | None = None
     handler: Handler | None = None
     max_body: int = 32 * 1024 * 1024
     idle_timeout: float = 60.0

@@ -7,6 +7,7 @@ from ipaddress import ip_network
 from typing import Any, Final, Literal
 
 from llmproxy.addresses import Address, parse_address
+from llmproxy.commitsettings import CommitConfig
 from llmproxy.errors import ConfigError
 from llmproxy.fetchpolicy import FetchingConfig
 from llmproxy.patterns import compile_path
@@ -25,6 +26,7 @@ from llmproxy.upstreamsettings import (
 
 __all__ = [
     "Admin",
+    "CommitConfig",
     "Config",
     "Fragment",
     "Listener",
@@ -49,6 +51,9 @@ __all__ = [
 ]
 
 OnError = Literal["open", "closed"]
+
+#: Seconds between keep-alives, at least.
+SHORTEST_KEEPALIVE: Final = 1.0
 
 KiB: Final = 2**10
 MiB: Final = 2**20
@@ -276,6 +281,8 @@ class RouteConfig(Section, frozen=True):
 
     `attempts` bounds the attempts at one request, whatever they are for: retries, other keys, fallback, hedging.
     `deadline` bounds the time they have together; without one it is the first target's total timeout.
+    `commit` bounds how long an answer's head waits for the first output. With a `keepalive`, a caller who waits for an
+    event stream gets its head and a comment when so much time has passed, and further ones, while attempts go on.
     """
 
     name: str
@@ -287,6 +294,8 @@ class RouteConfig(Section, frozen=True):
     strategy: StrategyRef | None = None
     attempts: Positive = 3
     deadline: Duration | None = None
+    commit: CommitConfig = CommitConfig()
+    keepalive: Duration | None = None
     models: dict[str, ModelConfig] | None = None
     timeouts: TimeoutOverrides | None = None
     max_body: Size | None = None
@@ -301,6 +310,8 @@ class RouteConfig(Section, frozen=True):
             raise ConfigError("strategy", "orders targets, and there are none; a pool has its own")
         if self.deadline == 0:
             raise ConfigError("deadline", "a deadline of 0s would fail every request")
+        if self.keepalive is not None and self.keepalive < SHORTEST_KEEPALIVE:
+            raise ConfigError("keepalive", "less than a second: that would be a flood, not a sign of life")
 
 
 class LogConfig(Section, frozen=True):

@@ -17,6 +17,8 @@ LONG_TAIL: Final = 1024 * 1024
 _TWO_TAILS: Final = 2 * LONG_TAIL
 #: The longest usage object that is read out of a text around it.
 _MAX_OBJECT: Final = 16 * 1024
+#: What the decoder calls a text that ends too early.
+_TRUNCATED: Final = "Input data was truncated"
 
 
 class UsageReader:
@@ -38,11 +40,15 @@ class UsageReader:
 
     def of_body(self, body: bytes) -> Usage | None:
         """Read the usage of a whole JSON answer: its own member, none of what stands inside others."""
+        return self.whole(body)[0]
+
+    def whole(self, body: bytes) -> tuple[Usage | None, bool]:
+        """Return the usage likewise, and whether the text ends in the middle of an object or list."""
         try:
             told = self._decoder.decode(body).usage
-        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-            return None
-        return None if told is None else self._read(told)
+        except (msgspec.DecodeError, UnicodeDecodeError, RecursionError) as fault:
+            return None, bool(body) and str(fault) == _TRUNCATED
+        return (None if told is None else self._read(told)), False
 
     def last(self, data: bytes) -> Usage | None:
         """Read the last usage in a piece of JSON text, or of a stream of it, that may be cut anywhere."""
@@ -85,7 +91,10 @@ class UsageReader:
 class WholeTap:
     """Reads a whole JSON answer: any byte of it is output, its end is the end, and there it tells usage."""
 
-    __slots__ = ("_pieces", "_reader", "_size", "first_output", "terminal", "usage")
+    __slots__ = ("_pieces", "_reader", "_size", "cut", "first_output", "terminal", "usage")
+
+    #: An error is not looked for in a whole answer.
+    failed = False
 
     def __init__(self, reader: UsageReader) -> None:
         self._reader = reader
@@ -93,6 +102,7 @@ class WholeTap:
         self._size = 0
         self.first_output = False
         self.terminal = False
+        self.cut = False
         self.usage: Usage | None = None
 
     def feed(self, data: bytes) -> None:
@@ -110,7 +120,7 @@ class WholeTap:
         body = b"".join(self._pieces)  # of one piece, that very piece
         self._pieces = []
         if self._size <= LONG_TAIL:
-            self.usage = self._reader.of_body(body)
+            self.usage, self.cut = self._reader.whole(body)
         else:
             self.usage = self._reader.last(body[-LONG_TAIL:])
 

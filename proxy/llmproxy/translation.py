@@ -277,7 +277,10 @@ def _stream(
     def ended(answer: Answer | None, failed: GatewayError | None) -> None:
         if failed is not None:
             attempt.error = failed
-            exchange.outcome.result, exchange.outcome.error = "upstream_error", failed.code
+            if attempt.committed or attempt.first_output_at is not None:
+                # Else it is raised, and another place may answer.
+                attempt.committed = True
+                exchange.outcome.result, exchange.outcome.error = "upstream_error", failed.code
         elif answer is not None:
             _ = spawn(remember(exchange, client, answer), name="remember")
 
