@@ -10,7 +10,10 @@
     open             --its time is over--> half open
     half open        --a trial is answered--> climbing --in time--> closed
     half open        --a trial fails--> open
-    closed           --another worker says that it fails--> half open (doubted): the own answers decide, not the rumour
+    closed           --another worker says that it fails--> half open: one answer denies it, one failure confirms it
+    not open         --probes fail--> open, while they do
+
+The last two are soft: nobody is sent there who has another place, but nobody is refused for their sake.
 
 What an attempt says that began before the last opening is no news, and is passed over.
 """
@@ -21,6 +24,8 @@ import math
 from collections.abc import Callable
 from enum import IntEnum
 from typing import TYPE_CHECKING, Final
+
+from llmproxy_balance.recent import Recent
 
 if TYPE_CHECKING:
     from llmproxy_balance.healthsettings import HealthSettings
@@ -48,109 +53,80 @@ JITTER: Final = 0.2
 TRIAL: Final = 1.0
 #: Seconds that it is left alone at least.
 SHORTEST: Final = 0.05
-_STEPS: Final = 10
 
 #: Told of each change: the machine, where it stood, and why it moved.
 Changed = Callable[["Health", State, str], None]
 
 
-class Recent:
-    """Good and bad outcomes of the last `window` seconds, forgotten in ten steps."""
+class Trials:
+    """The trials that are on their way, by when they began."""
 
-    __slots__ = ("_bads", "_goods", "_slot", "_step", "bad", "good")
+    def __init__(self) -> None:
+        self._begun: list[float] = []
 
-    def __init__(self, window: float) -> None:
-        self._step = window / _STEPS
-        self._slot = 0
-        self._goods = [0] * _STEPS
-        self._bads = [0] * _STEPS
-        self.good = self.bad = 0
+    def have_room(self, now: float, settings: HealthSettings) -> bool:
+        """Whether another one may begin; one of which nothing is heard for long does not count any more."""
+        while self._begun and self._begun[0] <= now - settings.trial_timeout:
+            self._begun.pop(0)
+        return len(self._begun) < settings.trials
 
-    def count_good(self, now: float) -> None:
-        """Count what went well."""
-        slot = int(now / self._step)
-        if slot > self._slot:
-            self._turn(slot)
-        self._goods[self._slot % _STEPS] += 1
-        self.good += 1
+    def begin(self, now: float) -> None:
+        """Count one that begins."""
+        self._begun.append(now)
 
-    def count_bad(self, now: float) -> None:
-        """Count what did not."""
-        self.forget(now)
-        self._bads[self._slot % _STEPS] += 1
-        self.bad += 1
-
-    def forget(self, now: float) -> None:
-        """Forget what is too long ago."""
-        slot = int(now / self._step)
-        if slot > self._slot:
-            self._turn(slot)
+    def end_one(self) -> None:
+        """One is over, and says nothing."""
+        if self._begun:
+            self._begun.pop(0)
 
     def clear(self) -> None:
-        """Forget everything."""
-        self._goods = [0] * _STEPS
-        self._bads = [0] * _STEPS
-        self.good = self.bad = 0
+        """None of them matters any more."""
+        self._begun.clear()
 
-    def _turn(self, slot: int) -> None:
-        for gone in range(max(self._slot, slot - _STEPS) + 1, slot + 1):
-            place = gone % _STEPS
-            self.good -= self._goods[place]
-            self.bad -= self._bads[place]
-            self._goods[place] = self._bads[place] = 0
-        self._slot = slot
+    def wait(self, now: float, settings: HealthSettings) -> float:
+        """Return the seconds until there is room again, as far as that can be known."""
+        return min(TRIAL, self._begun[0] + settings.trial_timeout - now) if self._begun else 0.0
 
-    @property
-    def total(self) -> int:
-        """All outcomes."""
-        return self.good + self.bad
+
+class Rests:
+    """How long the next rest is: longer each time, until health has lasted."""
+
+    def __init__(self) -> None:
+        self._openings = 0
+        self._closed = -math.inf
+
+    def closed(self, now: float) -> None:
+        """It is well again, from now on."""
+        self._closed = now
+
+    def begin(self, now: float, rest: float, longest: float, lasting: float | None) -> float:
+        """Return the seconds of another rest; it is the first again where health has lasted for `lasting` seconds."""
+        if lasting is not None and now - self._closed >= lasting:
+            self._openings = 0
+        self._openings += 1
+        return min(longest, rest * 2.0 ** min(self._openings - 1, 32))
 
 
 class Health:
     """One endpoint's machine. `now` and `started` are seconds on one clock; `random` gives numbers from 0 to 1.
 
-    `since` is when it came to where it stands, `cause` why; `until` is when its rest is over.
+    `since` is when it came to where it stands, `cause` why; `until` is when its rest is over. `parked` says that it
+    asked for that rest itself or its key is of no use, `soft` that it serves where nothing else is left.
     """
 
-    __slots__ = (
-        "_openings",
-        "_random",
-        "_row",
-        "_settings",
-        "_steady",
-        "_trials",
-        "cause",
-        "changed",
-        "doubted",
-        "opened",
-        "parked",
-        "recent",
-        "since",
-        "state",
-        "until",
-    )
-
-    def __init__(
-        self,
-        settings: HealthSettings,
-        random: Callable[[], float],
-        now: float = 0.0,
-        changed: Changed | None = None,
-    ) -> None:
+    def __init__(self, settings: HealthSettings, random: Callable[[], float], now: float = 0.0) -> None:
         self._settings = settings
         self._random = random
-        self.changed = changed
+        self.changed: Changed | None = None
         self.state = State.CLOSED
         self.since = now
         self.cause = ""
         self.until = 0.0
         self.opened = -math.inf
-        self.parked = self.doubted = False
+        self.parked = self.soft = False
         self.recent = Recent(settings.window)
-        self._row = 0
-        self._openings = 0
-        self._steady = -math.inf
-        self._trials: list[float] = []
+        self._rests = Rests()
+        self._trials = Trials()
 
     def __repr__(self) -> str:
         return f"<Health {self.state.word}>"
@@ -170,9 +146,8 @@ class Health:
             if self._is_old(started) or self.state is State.OPEN:
                 return
             if self.state is State.HALF_OPEN:
-                self._enter(State.CLOSED if self.doubted else State.CLIMBING, now, "answered")
+                self._enter(State.CLOSED if self.soft else State.CLIMBING, now, "answered")
                 return
-        self._row = 0
         self.recent.count_good(now)
 
     def failed(self, now: float, started: float | None = None) -> None:
@@ -183,19 +158,15 @@ class Health:
         if self.state is State.HALF_OPEN:
             self._rest(now, "trial")
             return
-        self._row += 1
-        recent, settings = self.recent, self._settings
-        recent.count_bad(now)
-        if self._row >= settings.failures:
-            self._rest(now, "failures")
-        elif recent.total >= settings.volume and recent.bad >= settings.ratio * recent.total:
-            self._rest(now, "ratio")
+        self.recent.count_bad(now)
+        if cause := self.recent.speaks_against(self._settings):
+            self._rest(now, cause)
 
     def ended(self, now: float, started: float | None = None) -> None:
         """Hear of an attempt that says nothing, as its caller left: its place among the trials is free."""
         self.advance(now)
-        if self._trials and (started is None or started >= self.since):
-            self._trials.pop(0)
+        if started is None or started >= self.since:
+            self._trials.end_one()
 
     def park(self, now: float, seconds: float, cause: str) -> None:
         """Leave it alone for so many seconds, as it asked; told again, it is longer, never shorter."""
@@ -236,7 +207,20 @@ class Health:
         self.advance(now)
         if self.state is State.CLOSED:
             self._enter(State.HALF_OPEN, now, "rumour")
-            self.doubted = True
+            self.soft = True
+
+    def hold(self, now: float, seconds: float) -> None:
+        """Hear that probes see it fail: it is held back for so long, but serves where nothing else is left.
+
+        What failures have opened rests no longer by that: a probe may be as wrong as a rumour.
+        """
+        self.advance(now)
+        if self.state is not State.OPEN:
+            self.until = now + seconds
+            self._stop(now, "probe")
+            self.soft = True
+        elif self.soft:
+            self.until = max(self.until, now + seconds)
 
     def relieve(self, now: float) -> None:
         """Hear that others see it well: a trial may go there at once, unless it said itself when to come back."""
@@ -253,13 +237,17 @@ class Health:
         state = self.state
         if state is State.CLIMBING:
             return random() < self.share(now)
-        return state is State.CLOSED or (state is State.HALF_OPEN and self._has_room(now))
+        return state is State.CLOSED or (
+            state is State.HALF_OPEN and self._trials.have_room(now, self._settings)
+        )
 
     def usable(self, now: float) -> bool:
         """Whether a request may be sent there that has no better place."""
         self.advance(now)
-        return self.state < State.HALF_OPEN or (
-            self.state is State.HALF_OPEN and (self.doubted or self._has_room(now))
+        return (
+            self.state < State.HALF_OPEN
+            or self.soft
+            or (self.state is State.HALF_OPEN and self._trials.have_room(now, self._settings))
         )
 
     def claim(self, now: float) -> bool:
@@ -267,7 +255,7 @@ class Health:
         if not self.usable(now):
             return False
         if self.state is State.HALF_OPEN:
-            self._trials.append(now)
+            self._trials.begin(now)
         return True
 
     def share(self, now: float) -> float:
@@ -285,7 +273,7 @@ class Health:
             return 0.0
         if self.state is State.OPEN:
             return self.until - now
-        return min(TRIAL, self._trials[0] + self._settings.trial_timeout - now)
+        return self._trials.wait(now, self._settings)
 
     def advance(self, now: float) -> None:
         """Do what time alone does."""
@@ -294,14 +282,7 @@ class Health:
                 self._enter(State.HALF_OPEN, self.until, "rested")
         elif self.state is State.CLIMBING and now >= self.since + self._settings.climb:
             self._enter(State.CLOSED, self.since + self._settings.climb, "climbed")
-            self._steady = self.since
-
-    def _has_room(self, now: float) -> bool:
-        """Whether a trial may begin; one of which nothing is heard for long does not count any more."""
-        oldest = now - self._settings.trial_timeout
-        while self._trials and self._trials[0] <= oldest:
-            self._trials.pop(0)
-        return len(self._trials) < self._settings.trials
+            self._rests.closed(self.since)
 
     def _is_old(self, started: float | None) -> bool:
         return started is not None and started <= self.opened
@@ -310,11 +291,9 @@ class Health:
         self._open(now, cause, self._settings.rest, self._settings.longest_rest)
 
     def _open(self, now: float, cause: str, rest: float, longest: float) -> None:
-        was_well = self.state is State.CLOSED or self.doubted
-        if was_well and now - self._steady >= self._settings.steady:
-            self._openings = 0
-        seconds = min(longest, rest * 2.0 ** min(self._openings, 32)) * (1 - JITTER * self._random())
-        self._openings += 1
+        was_well = self.state is State.CLOSED or (self.state is State.HALF_OPEN and self.soft)
+        lasting = self._settings.steady if was_well else None
+        seconds = self._rests.begin(now, rest, longest, lasting) * (1 - JITTER * self._random())
         self.until = max(now + seconds, self.until) if self.state is State.OPEN else now + seconds
         self._stop(now, cause)
 
@@ -329,8 +308,7 @@ class Health:
     def _enter(self, state: State, now: float, cause: str) -> None:
         before = self.state
         self.state, self.since, self.cause = state, now, cause
-        self.parked = self.doubted = False
-        self._row = 0
+        self.parked = self.soft = False
         self._trials.clear()
         if state in (State.OPEN, State.CLIMBING):
             self.recent.clear()

@@ -7,8 +7,8 @@ from statistics import median
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
-    from llmproxy_balance.health import Recent
     from llmproxy_balance.healthsettings import OutlierSettings
+    from llmproxy_balance.recent import Recent
 
 
 def stands_out(own: Recent, others: Iterable[Recent], settings: OutlierSettings) -> bool:

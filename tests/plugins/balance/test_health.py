@@ -9,7 +9,7 @@ import pytest
 from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, initialize, invariant, precondition, rule
 
-from llmproxy_balance.health import FIRST_SHARE, JITTER, TRIAL, Health, Recent, State
+from llmproxy_balance.health import FIRST_SHARE, JITTER, TRIAL, Health, State
 from llmproxy_balance.healthsettings import HealthSettings
 
 CLOSED, CLIMBING, HALF_OPEN, OPEN = State
@@ -311,6 +311,46 @@ def test_others_who_see_it_well_end_its_rest_but_not_what_it_asked_for_itself() 
     assert (parked.state, parked.until) == (OPEN, 10.0)
 
 
+def test_probes_that_fail_hold_it_back_from_all_who_have_another_place() -> None:
+    health = machine()
+    health.hold(1.0, 20.0)
+
+    assert (health.state, health.cause, health.until) == (OPEN, "probe", 21.0)
+    assert not health.admits(2.0, no_jitter)
+    assert health.usable(2.0)
+    assert health.wait(2.0) == 0.0
+    health.hold(11.0, 20.0)
+    health.succeeded(12.0)
+    assert (health.state, health.until) == (OPEN, 31.0)
+
+
+def test_probes_that_go_well_again_let_a_trial_through() -> None:
+    health = machine()
+    health.hold(1.0, 20.0)
+    health.relieve(5.0)
+
+    assert health.claim(5.0)
+    assert not health.claim(5.0)
+    health.succeeded(5.1, started=5.0)
+    assert health.state is CLIMBING
+
+
+def test_nobody_is_held_back_when_the_probes_end() -> None:
+    health = machine()
+    health.hold(1.0, 20.0)
+
+    assert health.admits(21.0, no_jitter)
+
+
+def test_probes_that_fail_make_no_rest_longer_that_failures_began() -> None:
+    health = opened()
+    health.hold(1.0, 20.0)
+    assert (health.until, health.cause) == (5.0, "failures")
+    health.hold(6.0, 20.0)
+
+    assert (health.until, health.cause) == (26.0, "probe")
+
+
 def test_an_outlier_rests() -> None:
     health = machine()
     health.eject(1.0)
@@ -354,19 +394,6 @@ def test_another_window_counts_anew() -> None:
     health.obey(HealthSettings(window=5.0))
 
     assert health.recent.total == 0
-
-
-def test_outcomes_are_forgotten_step_by_step() -> None:
-    recent = Recent(10.0)
-    for now in range(10):
-        recent.count_good(float(now))
-    recent.count_bad(9.0)
-
-    assert (recent.good, recent.bad, recent.total) == (10, 1, 11)
-    recent.forget(12.0)
-    assert (recent.good, recent.bad) == (7, 1)
-    recent.forget(1e9)
-    assert recent.total == 0
 
 
 class Machine(RuleBasedStateMachine):
@@ -418,6 +445,10 @@ class Machine(RuleBasedStateMachine):
             self.both(lambda health: health.limit(self.now))
         assert self.health.until >= before
 
+    @rule(seconds=st.sampled_from([1.0, 25.0]))
+    def a_probe_fails(self, seconds: float) -> None:
+        self.both(lambda health: health.hold(self.now, seconds))
+
     @rule(what=st.sampled_from(["doubt", "relieve", "eject"]))
     def others_speak(self, what: str) -> None:
         self.both(lambda health: getattr(health, what)(self.now))
@@ -438,7 +469,7 @@ class Machine(RuleBasedStateMachine):
 
     @invariant()
     def no_more_trials_than_allowed_fly(self) -> None:
-        if self.health.state is HALF_OPEN and not self.health.doubted:
+        if self.health.state is HALF_OPEN and not self.health.soft:
             oldest = self.now - self.settings.trial_timeout
             trials = [at for at, changes in self.flying if changes == self.changes and at > oldest]
             assert len(trials) <= self.settings.trials

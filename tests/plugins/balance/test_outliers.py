@@ -2,9 +2,9 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy_balance.health import Recent
 from llmproxy_balance.healthsettings import OutlierSettings
 from llmproxy_balance.outliers import may_leave, stands_out
+from llmproxy_balance.recent import Recent
 
 SETTINGS = OutlierSettings()
 

@@ -12,7 +12,9 @@ from llmproxy.pools import place_of
 from llmproxy.poolsettings import TargetConfig
 from llmproxy_balance.health import State
 from llmproxy_balance.healthsettings import HealthSettings, OutlierSettings
-from llmproxy_balance.wellbeing import AGAINST, ANSWERED, Record, Wellbeing
+from llmproxy_balance.roll import Record
+from llmproxy_balance.verdicts import AGAINST, ANSWERED
+from llmproxy_balance.wellbeing import Wellbeing
 
 REFUSED = Failure("connect", None, None, sent=False, phase="connect")
 
@@ -34,7 +36,7 @@ class Ward:
         self.wellbeing = Wellbeing(settings or HealthSettings(), self.clock, Random(1).random, self.changed)
 
     def changed(self, record: Record, before: State, cause: str) -> None:
-        self.changes.append((record.upstream, before.word, record.health.state.word, cause))
+        self.changes.append((record.endpoint.upstream, before.word, record.health.state.word, cause))
 
     def fail(self, name: str, failure: Failure = REFUSED, times: int = 5) -> None:
         for _ in range(times):
@@ -112,7 +114,7 @@ def test_its_share_climbs_after_a_good_trial() -> None:
     assert shares[0] < 0.2 < shares[1] < 0.5 < shares[2] < 0.75 < shares[3] < 1
     ward.clock.time += 1.0
     assert ward.wellbeing.eligible(pool) is pool.places
-    assert not ward.wellbeing.ailing
+    assert not ward.wellbeing.roll.ailing
 
 
 def test_a_place_that_climbs_serves_all_where_there_is_no_other() -> None:
@@ -198,7 +200,7 @@ def test_who_refuses_a_request_is_well_enough_to_end_a_trial() -> None:
     ward.wellbeing.claim(Endpoint("a"))
     ward.fail("a", Failure("invalid_request", 400), times=1)
 
-    assert ward.wellbeing.records[Endpoint("a")].health.state is State.CLIMBING
+    assert ward.wellbeing.roll.records[Endpoint("a")].health.state is State.CLIMBING
 
 
 def test_an_attempt_that_says_nothing_frees_its_trial() -> None:
@@ -221,7 +223,7 @@ def test_the_first_output_of_a_long_stream_ends_its_trial() -> None:
     ward.wellbeing.claim(Endpoint("a"))
     ward.wellbeing.began(Endpoint("a"), 105.0, 105.0)
 
-    assert ward.wellbeing.records[Endpoint("a")].health.state is State.CLIMBING
+    assert ward.wellbeing.roll.records[Endpoint("a")].health.state is State.CLIMBING
 
 
 @pytest.mark.parametrize(
@@ -242,7 +244,7 @@ def test_one_refusal_of_the_key_or_of_the_rate_parks_it(failure: Failure, until:
     ward.fail("a", failure, times=1)
 
     assert ward.names(pool) == "b"
-    assert ward.wellbeing.records[Endpoint("a")].health.wait(100.0) == until
+    assert ward.wellbeing.roll.records[Endpoint("a")].health.wait(100.0) == until
 
 
 def test_latency_is_an_average_that_moves() -> None:
@@ -296,7 +298,7 @@ def test_a_member_that_left_is_remembered_for_when_it_comes_back() -> None:
 
     pool.places = (b,)
     assert ward.wellbeing.eligible(pool) is pool.places
-    assert (list(ward.wellbeing.records), ward.wellbeing.ailing) == ([Endpoint("b")], {})
+    assert (list(ward.wellbeing.roll.records), ward.wellbeing.roll.ailing) == ([Endpoint("b")], {})
     pool.places = (a, b)
     assert ward.names(pool) == "b"
 
@@ -307,8 +309,8 @@ def test_those_that_left_are_forgotten_in_the_end() -> None:
         pool.places = (place_of(TargetConfig(upstream=str(number))),)
         ward.names(pool)
 
-    assert len(ward.wellbeing.records) == 1
-    assert len(ward.wellbeing._gone) == 256
+    assert len(ward.wellbeing.roll.records) == 1
+    assert len(ward.wellbeing.roll.gone) == 256
 
 
 def test_pools_that_a_reload_left_out_are_forgotten() -> None:
@@ -316,10 +318,10 @@ def test_pools_that_a_reload_left_out_are_forgotten() -> None:
     ward.names(first)
     ward.names(second)
 
-    ward.wellbeing.keep(["second"])
+    ward.wellbeing.roll.keep(["second"])
 
-    assert {endpoint.upstream for endpoint in ward.wellbeing.records} == {"a", "c"}
-    assert [name for name, _ in ward.wellbeing.pools] == ["second"]
+    assert {endpoint.upstream for endpoint in ward.wellbeing.roll.records} == {"a", "c"}
+    assert list(ward.wellbeing.roll.pools) == ["second"]
 
 
 def test_a_reloaded_pool_of_the_same_name_keeps_what_is_known() -> None:
@@ -338,7 +340,7 @@ def test_nothing_is_kept_of_endpoints_that_are_in_no_pool() -> None:
     ward = Ward()
     ward.fail("somebody")
 
-    assert not ward.wellbeing.records
+    assert not ward.wellbeing.roll.records
 
 
 def test_changes_are_told_with_the_name_that_the_configuration_has() -> None:

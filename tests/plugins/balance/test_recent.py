@@ -1,0 +1,34 @@
+from __future__ import annotations
+
+from llmproxy_balance.recent import Recent
+
+
+def test_outcomes_are_forgotten_step_by_step() -> None:
+    recent = Recent(10.0)
+    for now in range(10):
+        recent.count_good(float(now))
+    recent.count_bad(9.0)
+
+    assert (recent.good, recent.bad, recent.total) == (10, 1, 11)
+    recent.forget(12.0)
+    assert (recent.good, recent.bad) == (7, 1)
+    recent.forget(1e9)
+    assert recent.total == 0
+
+
+def test_a_clock_that_was_read_earlier_does_no_harm() -> None:
+    recent = Recent(10.0)
+    recent.count_good(20.0)
+    recent.count_bad(19.0)
+    recent.count_good(1.0)
+
+    assert (recent.good, recent.bad) == (2, 1)
+
+
+def test_all_is_forgotten_at_once() -> None:
+    recent = Recent(10.0)
+    recent.count_bad(1.0)
+    recent.clear()
+    recent.count_good(1.0)
+
+    assert (recent.good, recent.bad) == (1, 0)
