@@ -34,7 +34,7 @@ from llmproxy.upstream import Upstream
 if TYPE_CHECKING:
     from llmproxy.config import StoreConfig
     from llmproxy.dialects import UpstreamFace
-    from llmproxy.registry import Handler
+    from llmproxy.registry import Choose, Handler
     from llmproxy.runtime import Process
 
 
@@ -182,6 +182,7 @@ def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str
     for route, refs in routes:
         plugins = _plugins_of(assembly, _with_walker(assembly, route, refs), route.name)
         route.options = {p.name: _options(p, ref, route.name) for p, ref in plugins}
+        route.choose = _choice(assembly, route)
         instances = [plugin for plugin, _ in plugins]
         route.answers_preflights = any(plugin.answers_preflights for plugin in instances)
         route.pipeline = Pipeline(
@@ -211,6 +212,24 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
         route.commit = terms_of(settings.commit, settings.keepalive)
         route.keepalive = settings.keepalive
     return route, settings.plugins
+
+
+def _choice(assembly: Assembly, route: Route) -> Choose | None:
+    """Return what has a say in where a route's requests lead: the first plugin there that wants one."""
+    pools = dict(assembly.pools)
+    if isinstance(route.defaults, Pool):
+        pools.setdefault(route.defaults.name, route.defaults)
+    for name, make in assembly.registered.choices.items():
+        path = f"routes.{route.name}.plugins.{name}"
+        if name not in route.options:
+            continue
+        try:
+            choose = make(route.options[name], pools, partial(_made, assembly))
+        except (ConfigError, ConfigErrors) as fault:
+            raise _below(path, fault) from None
+        if choose is not None:
+            return choose
+    return None
 
 
 def _check_targets(assembly: Assembly) -> None:
@@ -259,13 +278,28 @@ def _own_pool(assembly: Assembly, settings: RouteConfig) -> Pool | None:
 
 
 def _strategy(assembly: Assembly, paths: Mapping[str, str], pool: Pool, ref: StrategyRef) -> Strategy:
-    path = paths.get(pool.name) or f"pools.{pool.name}.strategy"
+    path = paths.get(pool.name) or join_key("pools", pool.name) + ".strategy"
+    try:
+        return _made(assembly, pool, ref)
+    except (ConfigError, ConfigErrors) as fault:
+        raise _below(path, fault) from None
+
+
+def _below(path: str, fault: ConfigError | ConfigErrors) -> ConfigErrors:
+    """Return mistakes with their paths made whole."""
+    errors = fault.errors if isinstance(fault, ConfigErrors) else (fault,)
+    return ConfigErrors(
+        [ConfigError(join_paths(path, each.path), each.message, each.suggestion) for each in errors]
+    )
+
+
+def _made(assembly: Assembly, pool: Pool, ref: StrategyRef) -> Strategy:
     known = assembly.registered.strategies
     if ref.name not in known:
         names = ", ".join(sorted(known)) or "none"
-        raise ConfigErrors([ConfigError(path, f"{ref.name!r} is not known (known: {names})")])
+        raise ConfigError("", f"{ref.name!r} is not known (known: {names})")
     kind = known[ref.name]
-    return kind.make(pool, decode_struct(kind.options, ref.options, path))
+    return kind.make(pool, decode_struct(kind.options, ref.options, ""))
 
 
 def _target(assembly: Assembly, name: str, settings: RouteConfig) -> Target:

@@ -200,6 +200,8 @@ def _endpoints(exchange: Exchange) -> Sequence[Endpoint]:
             raise GatewayError(404, "model_not_found", message)
     if not endpoints:
         raise GatewayError(404, "no_upstream", "Nothing on this route can answer this request.")
+    if route.choose is not None:
+        endpoints = route.choose(exchange, endpoints)
     exchange.endpoints = endpoints
     return endpoints
 

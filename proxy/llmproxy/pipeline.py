@@ -247,6 +247,8 @@ def _resolve(route: Route, exchange: Exchange) -> None:
         raise BadRequest("model_required", "The request must name a model.")
     if not endpoints:
         raise BadRequest("no_upstream", "Nothing on this route can answer this request.", status=404)
+    if route.choose is not None:
+        endpoints = route.choose(exchange, endpoints)
     exchange.endpoints = endpoints
     exchange.endpoint = endpoints[0]
 

@@ -48,6 +48,7 @@ from llmproxy.errors import (
     BadField,
     BadRequest,
     ConfigError,
+    ConfigErrors,
     GatewayError,
     ProviderError,
     StartError,
@@ -124,7 +125,7 @@ from llmproxy.metrics import (
 from llmproxy.ndjson import LineFramer, encode_line
 from llmproxy.patterns import has_dot_segment, normalise_path
 from llmproxy.pools import Place, Pool, Strategy, Vitals
-from llmproxy.poolsettings import Capabilities, TargetConfig
+from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
 from llmproxy.quirks import Quirks
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
@@ -179,6 +180,7 @@ __all__ = [
     "ClientRequest",
     "Clock",
     "ConfigError",
+    "ConfigErrors",
     "Counter",
     "CounterChild",
     "Derived",
@@ -275,6 +277,7 @@ __all__ = [
     "StoredHeaders",
     "StoredReply",
     "Strategy",
+    "StrategyRef",
     "StreamDecoder",
     "StreamEncoder",
     "Tap",

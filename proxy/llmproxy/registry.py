@@ -19,10 +19,10 @@ from llmproxy.hooks import ASYNC_HOOKS, HOOKS, PROJECT, Hooks
 if TYPE_CHECKING:
     from llmproxy.caching.insight import Insight
     from llmproxy.dialects import ClientFace, UpstreamFace
-    from llmproxy.exchange import Exchange
+    from llmproxy.exchange import Endpoint, Exchange
     from llmproxy.messages import ClientRequest, Reply
     from llmproxy.pools import Pool, Strategy
-    from llmproxy.poolsettings import TargetConfig
+    from llmproxy.poolsettings import StrategyRef, TargetConfig
     from llmproxy.stores import StoreScheme
 
 #: The entry-point groups that third parties use.
@@ -95,6 +95,10 @@ Handler = Callable[["Exchange"], Awaitable["Reply"]]
 AdminHandler = Callable[["AdminRequest"], Awaitable["Reply"]]
 #: Makes a pool's strategy from its options.
 MakeStrategy = Callable[["Pool", Any], "Strategy"]
+#: Says where a request leads, given where it would.
+Choose = Callable[["Exchange", "Sequence[Endpoint]"], "Sequence[Endpoint]"]
+#: Makes what chooses on a route from its options there, the pools by name, and what makes a pool's strategy.
+MakeChoice = Callable[[Any, "Mapping[str, Pool]", "Callable[[Pool, StrategyRef], Strategy]"], Choose | None]
 #: Turns texts into vectors of equal length.
 Embedder = Callable[[Sequence[str]], Awaitable[Sequence[Sequence[float]]]]
 
@@ -154,6 +158,7 @@ class Registrations:
     upstream_faces: dict[str, UpstreamFace] = field(default_factory=dict)
     store_schemes: dict[str, StoreScheme] = field(default_factory=dict)
     strategies: dict[str, StrategyKind] = field(default_factory=dict)
+    choices: dict[str, MakeChoice] = field(default_factory=dict)
     target_checks: list[Callable[[TargetConfig], None]] = field(default_factory=list)
     embedders: dict[str, Embedder] = field(default_factory=dict)
     admin_routes: list[AdminRoute] = field(default_factory=list)
@@ -184,6 +189,14 @@ class Registry:
     def strategy(self, name: str, make: MakeStrategy, options: type[msgspec.Struct] = NoConfig) -> None:
         """Offer a strategy that pools may name; `make(pool, options)` is called once a pool and generation."""
         self._put(self._into.strategies, "strategy", name, StrategyKind(make, options))
+
+    def choose_endpoints(self, make: MakeChoice) -> None:
+        """Have a say in where requests lead on routes that list this plugin, once a request's model is resolved.
+
+        `make` is called for each of these routes; it returns what is asked for every request, or None for no say, and
+        raises `ConfigError` with the option that is wrong.
+        """
+        self._into.choices[self._plugin] = make
 
     def check_targets(self, check: Callable[[TargetConfig], None]) -> None:
         """Look at each target of a pool or a route before any request; `check` raises `ConfigError` with the key."""

@@ -174,6 +174,8 @@ async def test_a_strategy_is_named_by_the_route():
 
 async def test_a_plugin_may_look_at_every_target_of_pools_and_routes():
     class Checking(Plugin):
+        walks_pools = True
+
         @hookimpl
         def register(self, registry):
             registry.check_targets(self.check)
@@ -196,6 +198,34 @@ async def test_a_plugin_may_look_at_every_target_of_pools_and_routes():
         "pools.p.targets[1].when: is nonsense",
         "routes.r.targets[0].when: is nonsense",
     ]
+
+
+async def test_a_plugin_may_have_a_say_in_where_a_routes_requests_lead():
+    class Picking(Plugin):
+        RouteConfig = Sized
+        walks_pools = True
+
+        @hookimpl
+        def register(self, registry):
+            registry.choose_endpoints(self.choice)
+
+        def choice(self, options, pools, make):
+            if options.size == 13:
+                raise ConfigError("size", "brings bad luck")
+            return (lambda exchange, endpoints: pools["p"]) if options.size else None
+
+    def tree(size):
+        return {
+            "upstreams": {"api": API},
+            "plugins": {"picking": {"use": Picking}},
+            "pools": {"p": ["api"]},
+            "routes": [{"name": "r", "upstream": "api", "plugins": [{"picking": {"size": size}}]}],
+        }
+
+    assert routes(tree(0))["r"].choose is None
+    assert routes(tree(1))["r"].choose(None, ()) == (Endpoint("api"),)
+    with pytest.raises(ConfigErrors, match="picking.size: brings bad luck"):
+        routes(tree(13))
 
 
 async def test_a_plugins_own_route_passes_the_common_pipeline():
