@@ -28,7 +28,7 @@ from llmproxy.plugin import (
 from llmproxy_balance.retrying import PASSING, goes_elsewhere, is_answer, may_repeat
 
 if TYPE_CHECKING:
-    from llmproxy_balance.walking import Trail, Walker
+    from llmproxy_balance.walking import Terms, Trail, Walker
 
 #: Seconds for an error's body, which says more than its status.
 _READ_WITHIN: Final = 1.0
@@ -55,16 +55,14 @@ class Detour:
         exchange: Exchange,
         trail: Trail,
         order: Iterator[Place],
+        terms: Terms,
         *,
-        retries: int,
-        max_wait: float,
         uploaded: bool,
     ) -> None:
         self._walker = walker
         self._exchange = exchange
         self._trail = trail
-        self._retries = retries
-        self._max_wait = max_wait
+        self._terms = terms
         self._uploaded = uploaded
         #: What the strategy named and was not tried yet; and what is meant for the failures that there were.
         self._rest = order
@@ -144,13 +142,13 @@ class Detour:
         tries = self._tries[place.endpoint] = self._tries.get(place.endpoint, 0) + 1
         if failure.kind in PASSING:
             wait = self._walker.backoff.wait(tries, failure)
-            if wait <= self._max_wait:
+            if wait <= self._terms.max_wait:
                 due = self._walker.clock.now() + wait
                 heapq.heappush(self._again, (due, len(self._exchange.attempts), place))
 
     async def _same(self, place: Place) -> tuple[Place, bool] | None:
         """Wait for the place that just failed, if it may be tried again before the next one is."""
-        if place.endpoint is None or self._tries[place.endpoint] > self._retries:
+        if place.endpoint is None or self._tries[place.endpoint] > self._terms.retries:
             return None
         found = next((each for each in self._again if each[2] is place), None)
         if found is None:

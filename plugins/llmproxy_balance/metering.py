@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmproxy.plugin import Metrics, Place
+from llmproxy.plugin import Metrics
 
 
 class Meters:
@@ -15,6 +15,6 @@ class Meters:
             ("pool", "place", "outcome"),
         )
 
-    def count(self, pool: str, place: Place, outcome: str) -> None:
+    def count(self, pool: str, place: str, outcome: str) -> None:
         """Count one attempt."""
-        self._attempts.labels(pool, place.label, outcome).value += 1
+        self._attempts.labels(pool, place, outcome).value += 1

@@ -31,7 +31,7 @@ from llmproxy_balance.retrybudget import RetryBudget
 from llmproxy_balance.retrying import Backoff
 from llmproxy_balance.singles import Singles
 from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants_attempts
-from llmproxy_balance.walking import TRAIL, Walker
+from llmproxy_balance.walking import TRAIL, Terms, Walker
 from llmproxy_balance.watching import Unwatched, Watcher
 from llmproxy_balance.wellbeing import Wellbeing
 
@@ -86,9 +86,13 @@ class BalancePlugin(Plugin[BalanceConfig]):
         backoff = Backoff(self.config.backoff, self._rng)
         count = Meters(runtime.metrics).count
         self._clock = runtime.clock
-        self._walker = Walker(self._line_up, watcher, self._limits, budget, backoff, runtime.clock, count)
+        self._walker = Walker(
+            self._line_up, watcher, self._limits, budget, backoff, runtime.clock, count, self._terms_of
+        )
         plain = LineUp(AllWell())
-        self._plain = Walker(plain, Unwatched(), self._limits, budget, backoff, runtime.clock, count)
+        self._plain = Walker(
+            plain, Unwatched(), self._limits, budget, backoff, runtime.clock, count, self._terms_of
+        )
         yield
 
     @hookimpl
@@ -103,10 +107,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
             return await call_next(exchange)
         if TIMEOUT in exchange.request.headers.index:
             lower_deadline(exchange, pool, self._clock.now())
-        config, route = self.config, exchange.options(self)
-        retries = config.retries if route.retries is None else route.retries
-        max_wait = config.max_wait if route.max_wait is None else route.max_wait
-        return await walker.walk(exchange, pool, call_next, retries, max_wait)
+        return await walker.walk(exchange, pool, call_next)
 
     @hookimpl
     def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:
@@ -122,6 +123,13 @@ class BalancePlugin(Plugin[BalanceConfig]):
             trail = exchange.state.get(TRAIL)
             if trail is not None and wants_attempts(exchange):
                 tell_attempts(exchange, trail, reply, self._clock.now())
+
+    def _terms_of(self, exchange: Exchange) -> Terms:
+        config, route = self.config, exchange.options(self)
+        return Terms(
+            config.retries if route.retries is None else route.retries,
+            config.max_wait if route.max_wait is None else route.max_wait,
+        )
 
     def _is_full(self, exchange: Exchange, place: Place) -> str:
         return "" if self._limits is None else self._limits.gate(exchange, place)

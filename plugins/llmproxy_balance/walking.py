@@ -11,7 +11,7 @@ Health hears of it once: here, unless its reply was an error whose body says mor
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmproxy.plugin import (
     Attempt,
@@ -44,6 +44,22 @@ if TYPE_CHECKING:
 _MOST_FAILING: Final = 4096
 
 
+class Terms(NamedTuple):
+    """What a route says of failed attempts: tries at the same place, and the longest wait for it."""
+
+    retries: int
+    max_wait: float
+
+
+class Taken(NamedTuple):
+    """An attempt's place, whether the retry budget bears it, and its slot where the place has a limit."""
+
+    place: Place
+    vitals: Vitals
+    retry: bool
+    lease: Lease | None
+
+
 class Trail:
     """What became of one exchange's attempts: their places by number, and what each failed with."""
 
@@ -52,7 +68,7 @@ class Trail:
     def __init__(self, walker: Walker, pool: Pool) -> None:
         self.walker = walker
         self.pool = pool
-        self.taken: dict[int, tuple[Place, Vitals, bool, Lease | None]] = {}
+        self.taken: dict[int, Taken] = {}
         #: The slot that was taken for the next attempt, where the place has a limit.
         self.lease: Lease | None = None
         self.failures: dict[int, Failure] = {}
@@ -61,8 +77,10 @@ class Trail:
 
 TRAIL: Final[StateKey[Trail]] = StateKey("balance.trail")
 
-#: Counts an attempt: the pool's name, the place, how it ended.
-Count = Callable[[str, Place, str], None]
+#: Counts an attempt: the pool's name, the place's, how it ended.
+Count = Callable[[str, str, str], None]
+#: Tells what holds on an exchange's route.
+TermsOf = Callable[[Exchange], Terms]
 
 
 class Walker:
@@ -77,6 +95,7 @@ class Walker:
         backoff: Backoff,
         clock: Clock,
         count: Count,
+        terms_of: TermsOf,
     ) -> None:
         self.line_up = line_up
         self.watcher = watcher
@@ -85,11 +104,10 @@ class Walker:
         self.backoff = backoff
         self.clock = clock
         self._count = count
+        self._terms_of = terms_of
         self._failing: set[Endpoint] = set()
 
-    async def walk(
-        self, exchange: Exchange, pool: Pool, call_next: CallNext, retries: int, max_wait: float
-    ) -> Reply:
+    async def walk(self, exchange: Exchange, pool: Pool, call_next: CallNext) -> Reply:
         """Return the reply of the first place that answers, or the most useful one of those that failed.
 
         Raises:
@@ -104,16 +122,22 @@ class Walker:
                 break
         else:
             place = await self._room(exchange, trail)
+        number = self._begin(exchange, trail, place, retry=False)
         outcome: Reply | GatewayError
         try:
-            outcome = await self.attempt(exchange, place, call_next, trail)
+            outcome = await call_next(exchange)
         except GatewayError as fault:
             outcome = fault
         else:
             if outcome.status < 400 or is_answer(exchange, outcome.status):
                 return outcome
-        detour = Detour(self, exchange, trail, order, retries=retries, max_wait=max_wait, uploaded=uploaded)
-        return await detour.go(place, outcome, call_next)
+        finally:
+            if len(exchange.attempts) < number:  # answered or refused before an attempt was made
+                self._release(trail.taken[number])
+        terms = self._terms_of(exchange)
+        return await Detour(self, exchange, trail, order, terms, uploaded=uploaded).go(
+            place, outcome, call_next
+        )
 
     def takes(self, exchange: Exchange, trail: Trail, place: Place) -> bool:
         """Take a place for the next attempt, if it may be made there now."""
@@ -140,38 +164,51 @@ class Walker:
         return lease.place
 
     async def attempt(
-        self, exchange: Exchange, place: Place, call_next: CallNext, trail: Trail, *, retry: bool = False
+        self, exchange: Exchange, place: Place, call_next: CallNext, trail: Trail, *, retry: bool
     ) -> Reply:
-        """Make one attempt; with `retry` it has taken its part of the retry budget, which it gives back."""
-        attempts, vitals = exchange.attempts, place.vitals
-        number = len(attempts) + 1
-        trail.taken[number] = (place, vitals, retry, trail.lease)
+        """Make one more attempt; with `retry` it has taken its part of the retry budget, which it gives back."""
+        number = self._begin(exchange, trail, place, retry=retry)
+        try:
+            return await call_next(exchange)
+        finally:
+            if len(exchange.attempts) < number:
+                self._release(trail.taken[number])
+
+    def _begin(self, exchange: Exchange, trail: Trail, place: Place, *, retry: bool) -> int:
+        number = len(exchange.attempts) + 1
+        vitals = place.vitals
+        trail.taken[number] = Taken(place, vitals, retry, trail.lease)
         trail.lease = None
         exchange.endpoint = place.endpoint
         vitals.in_flight += 1
         self.budget.active += 1
-        try:
-            return await call_next(exchange)
-        finally:
-            if len(attempts) < number:  # answered or refused before an attempt was made
-                self._release(trail, number)
+        return number
+
+    def _release(self, taken: Taken) -> None:
+        taken.vitals.in_flight -= 1
+        self.budget.active -= 1
+        if taken.retry:
+            self.budget.give_back()
+        if taken.lease is not None:
+            taken.lease.release()
 
     def done(self, exchange: Exchange, trail: Trail, attempt: Attempt) -> None:
         """Account for an attempt that has ended; to be called from `attempt_done`."""
-        if attempt.number not in trail.taken:
+        taken = trail.taken.get(attempt.number)
+        if taken is None:
             return  # made by a plugin listed below
-        place = self._release(trail, attempt.number)
+        self._release(taken)
         status, error = attempt.status, attempt.error
         if status is not None and status >= 400 and not is_answer(exchange, status):
             return  # `judged` comes
         if error is None:
             if self._failing:
                 self._failing.discard(attempt.endpoint)
-            self._count(trail.pool.name, place, "ok")
+            self._count(trail.pool.name, taken.place.label, "ok")
             self.watcher.settle(exchange, attempt, None)
             return
         failure = failure_of(error) if isinstance(error, Exception) else None
-        self._count(trail.pool.name, place, "gone" if failure is None else failure.kind)
+        self._count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
         self._fell(exchange, attempt, failure)
 
     def judged(
@@ -179,7 +216,7 @@ class Walker:
     ) -> None:
         """Hear what an error reply says, which `done` could not know."""
         if attempt.status is not None and attempt.status >= 400:
-            self._count(trail.pool.name, place, failure.kind)
+            self._count(trail.pool.name, place.label, failure.kind)
             self._fell(exchange, attempt, failure)
 
     def _fell(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
@@ -194,16 +231,6 @@ class Walker:
     def is_failing(self, place: Place) -> bool:
         """Whether the last attempt at a place failed in a way that passes."""
         return place.endpoint in self._failing
-
-    def _release(self, trail: Trail, number: int) -> Place:
-        place, vitals, retry, lease = trail.taken[number]
-        vitals.in_flight -= 1
-        self.budget.active -= 1
-        if retry:
-            self.budget.give_back()
-        if lease is not None:
-            lease.release()
-        return place
 
     def _nowhere(self, pool: Pool, skipped: list[Skipped]) -> GatewayError:
         told = "; ".join(f"{each.place.name}: {each.reason}" for each in skipped[:16])
