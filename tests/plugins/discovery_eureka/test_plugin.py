@@ -1,0 +1,27 @@
+"""The plugin in a gateway: what its registry lists is asked."""
+
+from __future__ import annotations
+
+from tests.plugins.discovering import asked_of, serving_members
+from tests.plugins.registries import FakeEureka
+
+from llmproxy.testing import FakeUpstream
+
+
+async def test_who_is_listed_is_asked_and_who_leaves_is_asked_no_more() -> None:
+    async with (
+        FakeEureka() as registry,
+        FakeUpstream().reply(body=b"first") as first,
+        FakeUpstream().reply(body=b"second") as second,
+    ):
+        registry.put([first.port])
+        async with serving_members(
+            "discovery_eureka",
+            {"application": "backend", "servers": [f"{registry.url}/eureka"], "interval": "100ms"},
+        ) as gateway:
+            before = await asked_of(gateway)
+            registry.put([second.port])
+            await gateway.logged("members_changed", 2)
+
+            assert before == b"first"
+            assert await asked_of(gateway) == b"second"
