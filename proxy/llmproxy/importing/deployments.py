@@ -42,10 +42,13 @@ class Deployment(NamedTuple):
     model: str
 
 
-def read_deployment(params: Walk, refs: KeyRefs, total: str | None) -> Deployment | None:
+def read_deployment(
+    params: Walk, refs: KeyRefs, total: str | None, first_token: str | None = None
+) -> Deployment | None:
     """Read `litellm_params`; None, with a note, where nothing here can serve it.
 
-    `total` is the time that a request may take unless the deployment says another.
+    `total` is the time that a request may take, and `first_token` that a stream's first output may, unless the
+    deployment says another.
     """
     told = params.take("model")
     provider = params.take("custom_llm_provider") or ""
@@ -61,7 +64,9 @@ def read_deployment(params: Walk, refs: KeyRefs, total: str | None) -> Deploymen
         return None
     _add_key(params, named, section, refs)
     _add_headers(params, section, refs)
-    _add_manner(params, section, total)
+    _add_times(params, section, {"total": total, "first_token": first_token})
+    if str(params.take("ssl_verify")).lower() == "false":
+        section["tls"] = {"verify": False}
     if params.take("api_version") is not None and named.prefix in _KEYS:
         params.tell("api_version", "not needed: Azure's v1 API is called, which has no dated versions")
     params.tell_rest(why)
@@ -145,15 +150,15 @@ def _is_secret(name: str, value: object) -> bool:
     return is_sensitive(name) or redact_text(str(value)) != str(value)
 
 
-def _add_manner(params: Walk, section: dict[str, Any], total: str | None) -> None:
-    given = params.take("timeout")
-    own = seconds(given)
-    if given is not None and own is None:
-        params.tell("timeout", "not a number of seconds")
-    if own or total:
-        section["timeouts"] = {"total": own or total}
-    if str(params.take("ssl_verify")).lower() == "false":
-        section["tls"] = {"verify": False}
+def _add_times(params: Walk, section: dict[str, Any], times: dict[str, str | None]) -> None:
+    for key, name in (("timeout", "total"), ("stream_timeout", "first_token")):
+        given = params.take(key)
+        own = seconds(given)
+        if given is not None and own is None:
+            params.tell(key, "not a number of seconds")
+        times[name] = own or times[name]
+    if any(times.values()):
+        section["timeouts"] = {name: time for name, time in times.items() if time}
 
 
 def seconds(value: object) -> str | None:

@@ -1,7 +1,8 @@
-"""A LiteLLM proxy's configuration in this gateway's words: models and keys first.
+"""A LiteLLM proxy's configuration in this gateway's words.
 
-Carried are `model_list` (with `credential_list`), aliases of model groups, the master key by reference, timeouts,
-what happens to parameters that a provider lacks, and the log's manner. Everything else is told, by its path and why.
+Carried are `model_list` (with `credential_list`; several deployments of a name are a pool), aliases of model groups,
+fallbacks, retries and cooldowns, the master key by reference, timeouts, what happens to parameters that a provider
+lacks, and the log's manner. Everything else is told, by its path and why.
 """
 
 from __future__ import annotations
@@ -9,10 +10,14 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
-from llmproxy.importing.deployments import read_deployment
+from llmproxy.importing.deployments import Deployment, read_deployment
+from llmproxy.importing.fallbacks import Fallbacks
+from llmproxy.importing.groups import Member, read_share
 from llmproxy.importing.keyrefs import KeyRefs
+from llmproxy.importing.lines import Lines
 from llmproxy.importing.manner import Manner, is_true, read_manner
 from llmproxy.importing.reasons import why, why_of_a_model
+from llmproxy.importing.reliability import Reliability, read_reliability
 from llmproxy.importing.walking import Note, Walk
 
 #: Where LiteLLM listens unless its command line says otherwise; here on loopback, until somebody decides.
@@ -45,24 +50,47 @@ class _Import:
         self._file = file
         self._refs = refs
         self._upstreams: dict[str, dict[str, Any]] = {}
-        self._models: dict[str, Any] = {}
+        self._groups: dict[str, list[Member]] = {}
         self._manner = Manner()
 
     def run(self) -> Imported:
         """Read everything, in the order in which one thing needs another."""
         library, router = self._file.section("litellm_settings"), self._file.section("router_settings")
         self._manner = read_manner(library, router)
+        reliability, fallbacks = read_reliability(library, router), Fallbacks(router, library)
         credentials = self._credentials()
         for entry in self._file.sections("model_list"):
             self._entry(entry, credentials)
-        self._aliases(router)
+        aliases = self._aliases(router)
         access = self._access(self._file.section("general_settings"))
         self._environment()
         for section in (library, router, self._file):
             section.tell_rest(why)
-        if not self._models:
+        if not self._groups:
             raise NothingCarried(self._file.notes)
-        return Imported(self._written(access), self._file.notes)
+        lines = Lines(
+            self._groups, aliases, reliability.strategy, pooled=bool(reliability.settings.get("retries"))
+        )
+        models = self._models(lines, fallbacks)
+        return Imported(self._written(access, {**models, **aliases}, lines, reliability), self._file.notes)
+
+    def _models(self, lines: Lines, fallbacks: Fallbacks) -> dict[str, Any]:
+        """Return where each name leads, those included that only a wildcard serves and that fall back to others."""
+        models: dict[str, Any] = {}
+        for name in [*self._groups, *(name for name in fallbacks.lists if name not in self._groups)]:
+            known = fallbacks.lists.get(name, [])
+            line = fallbacks.of(name) if "*" not in name else []
+            if "*" in name and known:
+                self._tell(known[0].path, "what stands for many names falls back to nothing here")
+            model = lines.model(name, line, self._tell)
+            if model is None:
+                self._tell(known[0].path if known else name, f"{name!r} is no model that was carried")
+            elif name in self._groups or "pool" in model:
+                models[name] = model
+        return models
+
+    def _tell(self, path: str, text: str) -> None:
+        self._file.notes.append(Note(path, text))
 
     def _credentials(self) -> dict[str, Any]:
         found: dict[str, Any] = {}
@@ -80,14 +108,12 @@ class _Import:
         if not isinstance(name, str) or not name or name.count("*") > 1:
             entry.tell("model_name", "no name that a model can have here, so the deployment was left out")
             return
-        if name in self._models:
-            entry.tell("", f"another deployment of {name!r}; several for one name come with routing")
-            return
         credential = params.take("litellm_credential_name")
         if credential is not None and str(credential) not in credentials:
             params.tell("litellm_credential_name", "no credential of this name is in credential_list")
         params.under(credentials.get(str(credential), {}))
-        deployment = read_deployment(params, self._refs, self._manner.total)
+        share = read_share(params)
+        deployment = read_deployment(params, self._refs, self._manner.total, self._manner.first_token)
         if deployment is None:
             return
         if "*" in deployment.model and "*" not in name:
@@ -95,12 +121,19 @@ class _Import:
                 "model", f"a wildcard cannot stand for {name!r} alone, so the deployment was left out"
             )
             return
-        upstream = self._upstream(deployment.name, deployment.section)
-        self._models[name] = {"upstream": upstream, "model": deployment.model}
-        if deployment.model == name:
-            del self._models[name]["model"]
+        if not self._joins(name, deployment):
+            entry.tell("", f"another deployment of {name!r}, and a wildcard leads to one place")
+            return
+        model = None if "*" in name and deployment.model == name else deployment.model
+        member = Member(self._upstream(deployment.name, deployment.section), model, *share)
+        self._groups.setdefault(name, []).append(member)
         info.tell_rest(why_of_a_model)
         entry.tell_rest(why)
+
+    def _joins(self, name: str, deployment: Deployment) -> bool:
+        """Whether a deployment can stand beside others: in a pool nothing stands for a wildcard's text but the name."""
+        group = self._groups.get(name, [])
+        return "*" not in name or not group or (deployment.model == name and group[0].model is None)
 
     def _upstream(self, wish: str, section: dict[str, Any]) -> str:
         """Return the name of the upstream of this section, adding it if there is none yet."""
@@ -110,7 +143,8 @@ class _Import:
             name = f"{wish}-{number}"
         return name
 
-    def _aliases(self, router: Walk) -> None:
+    def _aliases(self, router: Walk) -> dict[str, str]:
+        found: dict[str, str] = {}
         aliases = router.section("model_group_alias")
         for alias in aliases:
             leads = aliases.take(alias)
@@ -118,17 +152,18 @@ class _Import:
                 if is_true(leads.get("hidden")):
                     aliases.tell(alias, "carried, and listed with the other models")
                 leads = leads.get("model")
-            if alias in self._models:
+            if alias in self._groups:
                 aliases.tell(alias, "a model of model_list has this name already")
-            elif isinstance(leads, str) and self._is_served(leads):
-                self._models[alias] = leads
+            elif isinstance(leads, str) and (self._is_served(leads) or leads in found):
+                found[alias] = leads
             else:
                 aliases.tell(alias, "leads to no model that was carried")
+        return found
 
     def _is_served(self, name: str) -> bool:
-        ends = [known.partition("*") for known in self._models if "*" in known]
+        ends = [known.partition("*") for known in self._groups if "*" in known]
         fits = any(name.startswith(before) and name.endswith(after) for before, _, after in ends)
-        return fits or name in self._models
+        return fits or name in self._groups
 
     def _access(self, settings: Walk) -> dict[str, Any]:
         path, master = settings.first("master_key")
@@ -154,7 +189,9 @@ class _Import:
             lambda key: f"a configuration sets no variables: set {key} where the gateway is started"
         )
 
-    def _written(self, access: dict[str, Any]) -> dict[str, Any]:
+    def _written(
+        self, access: dict[str, Any], models: dict[str, Any], lines: Lines, reliability: Reliability
+    ) -> dict[str, Any]:
         self._file.notes.append(
             Note(
                 "listen", f"{_LISTEN}; LiteLLM's own address is on its command line, 0.0.0.0:4000 unless said"
@@ -163,16 +200,24 @@ class _Import:
         plugins: dict[str, Any] = (
             {"metrics": {}, "access": access} if self._manner.metrics else {"access": access}
         )
+        common = list(plugins)
+        pools = lines.pools.tree
+        if pools and reliability.settings:
+            plugins["balance"] = reliability.settings
         route: dict[str, Any] = {"name": "models", "match": {"path": "/*"}}
+        attempts = reliability.attempts(lines.longest())
+        if pools and attempts is not None:
+            route["attempts"] = attempts
         if self._manner.lossy is not None:
             route["lossy"] = self._manner.lossy
         tree = {
             "listen": _LISTEN,
             "log": self._manner.log,
             "upstreams": self._upstreams,
+            "pools": pools,
             "plugins": plugins,
-            "pipeline": list(plugins),
-            "routes": [{**route, "models": self._models}],
+            "pipeline": common,
+            "routes": [{**route, "models": models}],
         }
         return {key: value for key, value in tree.items() if value}
 

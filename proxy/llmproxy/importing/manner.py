@@ -19,12 +19,14 @@ class Manner:
     metrics: bool = False
     lossy: str | None = None
     total: str | None = None
+    first_token: str | None = None
 
 
 def read_manner(library: Walk, router: Walk) -> Manner:
     """Read `litellm_settings` and what `router_settings` says of times."""
-    manner = Manner(total=_time(library, "request_timeout"))
-    manner.total = _time(router, "timeout") or manner.total
+    manner = Manner(total=time_of(library, "request_timeout"))
+    manner.total = time_of(router, "timeout") or manner.total
+    manner.first_token = time_of(router, "stream_timeout") or time_of(library, "stream_timeout")
     drops = library.take("drop_params")
     if drops is not None:
         manner.lossy = "warn" if is_true(drops) else "refuse"
@@ -41,10 +43,11 @@ def read_manner(library: Walk, router: Walk) -> Manner:
     return manner
 
 
-def _time(settings: Walk, key: str) -> str | None:
+def time_of(settings: Walk, key: str) -> str | None:
+    """Take a time, which may be 0 for none."""
     given = settings.take(key)
     told = seconds(given)
-    if given is not None and told is None:
+    if given not in (None, 0) and told is None:
         settings.tell(key, "not a number of seconds")
     return told
 

@@ -6,7 +6,17 @@ from typing import Final
 
 UNKNOWN: Final = "this importer does not know it"
 
-_ROUTING: Final = "comes with routing: so far a model leads to one place, and each request is tried once"
+_POLICIES: Final = "one number holds for all kinds of failures, and one strategy for all pools of this file"
+_ONCE: Final = "one routing holds for all models, and what router_settings says of it counts before all else"
+_TAGS: Final = "write a condition (when) on the targets of a pool instead"
+_CHECKS: Final = (
+    "a place that cannot take a request, its window included, is passed over without being asked to"
+)
+_SHARING: Final = (
+    "write a Redis store, and name it as health.share of the plugin balance, so that hosts tell each other"
+)
+_PROBES: Final = "write health.probes of the plugin balance, which name what is asked for"
+_AFFINITY: Final = "write affinity of the plugin balance"
 _LIMITS: Final = "comes with limits"
 _CACHE: Final = "comes with the cache"
 _BUDGETS: Final = "comes with budgets; prices are in the table of models (llmproxy models)"
@@ -23,16 +33,22 @@ _AZURE: Final = "tokens of Entra ID are not fetched; use a key"
 _NEEDLESS: Final = "not needed here"
 
 _SUBJECTS: Final = {
-    _ROUTING: """
-        fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks num_retries
-        max_retries retry_policy model_group_retry_policy retry_after allowed_fails allowed_fails_policy
-        cooldown_time disable_cooldowns routing_strategy routing_strategy_args routing_groups weight order
-        tags enable_tag_filtering tag_filtering_match_any enable_pre_call_checks redis_host redis_port
-        redis_password redis_url redis_db polling_interval default_priority optional_pre_call_checks
-        provider_budget_config assistants_config max_fallbacks enable_weighted_failover
-        deployment_affinity_ttl_seconds background_health_checks health_check_interval health_check_details
-        enable_health_check_routing stream_timeout
+    _POLICIES: "model_group_retry_policy allowed_fails_policy routing_strategy_args routing_groups default_priority",
+    _ONCE: """
+        fallbacks default_fallbacks context_window_fallbacks content_policy_fallbacks num_retries allowed_fails
+        cooldown_time retry_policy retry_after disable_cooldowns routing_strategy max_fallbacks
         """,
+    _TAGS: "tags enable_tag_filtering tag_filtering_match_any",
+    _CHECKS: "enable_pre_call_checks optional_pre_call_checks",
+    _SHARING: "redis_host redis_port redis_password redis_url redis_db polling_interval",
+    _PROBES: """
+        background_health_checks health_check_interval health_check_details enable_health_check_routing
+        """,
+    _AFFINITY: "deployment_affinity_ttl_seconds",
+    "an attempt is made once; see num_retries": "max_retries",
+    "another place of the pool is tried by itself": "enable_weighted_failover",
+    "a provider's spending comes with budgets": "provider_budget_config",
+    "assistants go to the upstream that a route names": "assistants_config",
     _LIMITS: """
         rpm tpm max_parallel_requests global_max_parallel_requests default_max_parallel_requests
         """,

@@ -13,6 +13,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.commands.check import check
+from llmproxy.config import decode
+from llmproxy.errors import ConfigErrors
 from llmproxy.importing.litellm import NothingCarried, import_litellm
 
 CONFIGS: dict[str, str] = {
@@ -161,6 +163,50 @@ model_list:
 guardrails: [{guardrail_name: g}]
 mcp_servers: {m: {url: "http://x"}}
 """,
+    "weights and orders": """
+model_list:
+  - model_name: chat
+    litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY_A, weight: 9, order: 1, max_parallel_requests: 50}
+  - model_name: chat
+    litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY_B, weight: 1, order: 1}
+  - model_name: chat
+    litellm_params: {model: groq/llama-3.3-70b-versatile, api_key: os.environ/KEY_C, order: 2, stream_timeout: 3}
+router_settings:
+  routing_strategy: latency-based-routing
+  allowed_fails: 3
+  cooldown_time: 90
+  retry_after: 3
+  enable_pre_call_checks: true
+  retry_policy: {RateLimitErrorRetries: 2, BadRequestErrorRetries: 0}
+""",
+    "fallbacks of every kind": """
+model_list:
+  - model_name: small
+    litellm_params: {model: openai/gpt-4o-mini, api_key: os.environ/OPENAI_API_KEY}
+  - model_name: large
+    litellm_params: {model: openai/gpt-4.1, api_key: os.environ/OPENAI_API_KEY}
+  - model_name: large
+    litellm_params: {model: azure/gpt-4.1, api_base: "https://a.test", api_key: os.environ/AZURE_API_KEY}
+  - model_name: claude
+    litellm_params: {model: anthropic/claude-sonnet-4-20250514, api_key: os.environ/ANTHROPIC_API_KEY}
+  - model_name: "groq/*"
+    litellm_params: {model: "groq/*", api_key: os.environ/GROQ_API_KEY}
+router_settings:
+  num_retries: 0
+  disable_cooldowns: true
+  model_group_alias: {cheap: small}
+  fallbacks:
+    - small: [large, cheap, "groq/llama-3.1-8b-instant", gone]
+    - "groq/llama-3.3-70b-versatile": [claude]
+    - claude: [{model: large, temperature: 0}]
+    - "groq/*": [small]
+    - absent: [small]
+  context_window_fallbacks: [{small: [large]}, {large: [claude]}]
+litellm_settings:
+  content_policy_fallbacks: [{small: [claude]}]
+  default_fallbacks: [large]
+  num_retries: 7
+""",
 }
 
 
@@ -217,12 +263,23 @@ def test_secrets_written_out_become_variables_to_be_set() -> None:
     assert key == {"name": "master", "tenant": "default", "key": "${env:LITELLM_MASTER_KEY}"}
 
 
-def test_of_several_deployments_the_first_that_can_be_served_comes_over() -> None:
+def test_several_deployments_of_a_name_are_a_pool() -> None:
     balanced, notes, _ = carried(CONFIGS["load balancing on azure"])
     clouds, told, _ = carried(CONFIGS["other clouds"])
 
-    assert models(balanced) == {"gpt-4o": {"upstream": "azure", "model": "gpt-4o-eu"}, "gpt-4": "gpt-4o"}
-    assert "come with routing" in notes["model_list[1]"]
+    assert models(balanced) == {"gpt-4o": {"pool": "gpt-4o"}, "gpt-4": "gpt-4o"}
+    assert balanced["pools"] == {
+        "gpt-4o": {
+            "strategy": "weighted",
+            "targets": [
+                {"upstream": "azure", "model": "gpt-4o-eu"},
+                {"upstream": "azure-2", "model": "gpt-4o-ca"},
+            ],
+        }
+    }
+    assert balanced["plugins"]["balance"] == {"retries": 1}
+    assert balanced["routes"][0]["attempts"] == 4
+    assert "as a weight" in notes["model_list[1].litellm_params.rpm"]
     assert balanced["upstreams"]["azure"]["timeouts"] == {"total": "30s"}
     assert models(clouds) == {"claude": {"upstream": "anthropic", "model": "claude-3-5-haiku-latest"}}
     assert {"model_list[0].litellm_params.model", "model_list[2].litellm_params.model"} <= told.keys()
@@ -279,7 +336,7 @@ def test_what_was_not_carried_is_told_by_path_and_why() -> None:
         "litellm_settings.cache_params",
         "litellm_settings.success_callback",
         "litellm_settings.max_budget",
-        "litellm_settings.fallbacks",
+        "litellm_settings.fallbacks[0].fast[0]",
         "general_settings.database_url",
         "general_settings.alerting",
         "environment_variables.LANGFUSE_SECRET_KEY",
@@ -332,6 +389,21 @@ KEYS = st.sampled_from(
         "credential_name",
         "credential_values",
         "litellm_credential_name",
+        "fallbacks",
+        "context_window_fallbacks",
+        "default_fallbacks",
+        "max_fallbacks",
+        "routing_strategy",
+        "num_retries",
+        "retry_policy",
+        "retry_after",
+        "allowed_fails",
+        "cooldown_time",
+        "weight",
+        "order",
+        "rpm",
+        "max_parallel_requests",
+        "stream_timeout",
     ]
 )
 TREES = st.recursive(
@@ -348,6 +420,17 @@ TREES = st.recursive(
 )
 
 
+def mistakes(tree: dict[str, Any]) -> list[str]:
+    """Return what is wrong with a configuration, but for keys and addresses that this test does not have."""
+    try:
+        decode(tree, environ={}, read_file=str)
+    except ConfigErrors as fault:
+        return [
+            str(error) for error in fault.errors if not error.path.startswith(("upstreams", "plugins.access"))
+        ]
+    return []
+
+
 @given(st.dictionaries(KEYS, TREES, max_size=6))
 def test_no_tree_is_too_odd(tree: dict[str, Any]) -> None:
     entry = {"model_name": "m", "litellm_params": {"model": "groq/x", **tree}, **tree}
@@ -355,3 +438,67 @@ def test_no_tree_is_too_odd(tree: dict[str, Any]) -> None:
         imported = import_litellm({**tree, "model_list": [entry, tree]})
 
         assert imported.tree["routes"][0]["models"]
+        assert mistakes(imported.tree) == []
+
+
+def test_weights_orders_and_cooldowns_come_over() -> None:
+    tree, notes, _ = carried(CONFIGS["weights and orders"])
+
+    assert models(tree) == {"chat": {"pool": "chat"}}
+    assert tree["pools"] == {
+        "chat-1": {
+            "strategy": "p2c",
+            "targets": [
+                {"upstream": "openai", "model": "gpt-4o", "limit": 50, "weight": 9},
+                {"upstream": "openai-2", "model": "gpt-4o", "weight": 1},
+            ],
+        },
+        "chat": {"targets": [{"pool": "chat-1"}, {"upstream": "groq", "model": "llama-3.3-70b-versatile"}]},
+    }
+    assert tree["plugins"]["balance"] == {
+        "retries": 1,
+        "backoff": {"first": "3s", "most": "3s"},
+        "health": {"failures": 4, "rest": "90s", "longest_rest": "90s"},
+    }
+    assert tree["routes"][0]["attempts"] == 6
+    assert tree["upstreams"]["groq"]["timeouts"] == {"first_token": "3s"}
+    assert {
+        "router_settings.routing_strategy",
+        "router_settings.allowed_fails",
+        "router_settings.enable_pre_call_checks",
+        "router_settings.retry_policy",
+        "model_list[0].litellm_params.max_parallel_requests",
+    } <= notes.keys()
+
+
+def test_fallbacks_come_over_with_the_failures_that_they_are_for() -> None:
+    tree, notes, _ = carried(CONFIGS["fallbacks of every kind"])
+    small = {"upstream": "openai", "model": "gpt-4o-mini"}
+    claude = {"upstream": "anthropic", "model": "claude-sonnet-4-20250514"}
+
+    assert models(tree) == {
+        "small": {"pool": "small-fallbacks"},
+        "large": {"pool": "large-fallbacks"},
+        "claude": {"pool": "claude-fallbacks"},
+        "groq/*": {"upstream": "groq", "model": "*"},
+        "groq/llama-3.3-70b-versatile": {"pool": "groq-llama-3.3-70b-versatile-fallbacks"},
+        "cheap": "small",
+    }
+    assert tree["pools"]["small-fallbacks"]["targets"] == [
+        small,
+        {"pool": "large"},
+        {"upstream": "groq", "model": "llama-3.1-8b-instant"},
+        {"pool": "small-fallbacks-again", "after": ["window"]},
+        {**claude, "after": ["policy"]},
+    ]
+    assert tree["pools"]["small-fallbacks-again"] == {"targets": [{"pool": "large"}]}
+    assert tree["pools"]["large-fallbacks"]["targets"] == [{"pool": "large"}, {**claude, "after": ["window"]}]
+    assert tree["pools"]["claude-fallbacks"]["targets"] == [claude, {"pool": "large"}]
+    assert tree["plugins"]["balance"] == {"health": None}
+    assert {
+        "router_settings.fallbacks[0].small[3]",
+        "router_settings.fallbacks[2].claude[0]",
+        "router_settings.fallbacks[3].groq/*[0]",
+        "router_settings.fallbacks[4].absent[0]",
+        "litellm_settings.num_retries",
+    } <= notes.keys()

@@ -7,6 +7,8 @@ from llmproxy.importing.reasons import UNKNOWN, why, why_of_a_model
     ("key", "word"),
     [
         ("fallbacks", "routing"),
+        ("tags", "condition"),
+        ("redis_host", "hosts"),
         ("rpm", "limits"),
         ("cache_params", "cache"),
         ("input_cost_per_second", "budgets"),
