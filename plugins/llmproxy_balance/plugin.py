@@ -20,6 +20,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_balance import strategies
 from llmproxy_balance.capabilities import CapabilityGate
+from llmproxy_balance.choices import choices_of, tell_choice
 from llmproxy_balance.conditions import Conditions
 from llmproxy_balance.config import BalanceConfig, BalanceRoute
 from llmproxy_balance.facts import Facts
@@ -30,7 +31,7 @@ from llmproxy_balance.metering import Meters
 from llmproxy_balance.retrybudget import RetryBudget
 from llmproxy_balance.retrying import Backoff
 from llmproxy_balance.singles import Singles
-from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants_attempts
+from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants, wants_attempts
 from llmproxy_balance.walking import TRAIL, Terms, Walker
 from llmproxy_balance.watching import Unwatched, Watcher
 from llmproxy_balance.wellbeing import Wellbeing
@@ -123,6 +124,8 @@ class BalancePlugin(Plugin[BalanceConfig]):
             trail = exchange.state.get(TRAIL)
             if trail is not None and wants_attempts(exchange):
                 tell_attempts(exchange, trail, reply, self._clock.now())
+            if wants(exchange, b"choice"):
+                tell_choice(exchange, reply)
 
     def _terms_of(self, exchange: Exchange) -> Terms:
         config, route = self.config, exchange.options(self)
@@ -143,4 +146,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
     def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
         """Tell the line-up of the pool."""
         pool = exchange.endpoints
-        return list(foreseen(self._line_up, exchange, pool)) if isinstance(pool, Pool) else ()
+        if not isinstance(pool, Pool):
+            return list(choices_of(exchange))
+        line_up = list(foreseen(self._line_up, exchange, pool))
+        return [*choices_of(exchange), *line_up]

@@ -81,7 +81,7 @@ class Policies:
             ConfigError: a pool that does not exist, a header that cannot be one.
             ConfigErrors: a strategy that can be made for none of the pools.
         """
-        if not policies or not _HEADER.fullmatch(header):
+        if not _HEADER.fullmatch(header):
             raise ConfigError("policy_header", f"{header!r} is not a header's name")
         self._header = header
         self._field = header.lower().encode("latin-1")

@@ -38,8 +38,13 @@ def lower_deadline(exchange: Exchange, pool: Pool, now: float) -> None:
 
 def wants_attempts(exchange: Exchange) -> bool:
     """Whether the caller asks which places were tried."""
+    return wants(exchange, b"attempts")
+
+
+def wants(exchange: Exchange, what: bytes) -> bool:
+    """Whether the caller asks for something to be explained."""
     asked = exchange.request.headers.index.get(EXPLAIN, b"")
-    return b"attempts" in (word.strip().lower() for word in asked.split(b","))
+    return what in (word.strip().lower() for word in asked.split(b","))
 
 
 def tell_attempts(exchange: Exchange, trail: Trail, reply: Reply, now: float) -> None:
@@ -49,7 +54,7 @@ def tell_attempts(exchange: Exchange, trail: Trail, reply: Reply, now: float) ->
         if attempt.number not in trail.taken:
             continue
         place = trail.taken[attempt.number][0]
-        item = [_quoted(place.name)]
+        item = [quoted(place.name)]
         if (failure := trail.failures.get(attempt.number)) is not None:
             item.append(f"failure={failure.kind}")
         if attempt.status is not None:
@@ -61,6 +66,7 @@ def tell_attempts(exchange: Exchange, trail: Trail, reply: Reply, now: float) ->
         reply.headers.set(ATTEMPTS, ", ".join(told))
 
 
-def _quoted(name: str) -> str:
+def quoted(name: str) -> str:
+    """Return a name as a string of structured fields."""
     text = "".join(sign if " " <= sign <= "~" else "?" for sign in name)
     return '"{}"'.format(text.replace("\\", "\\\\").replace('"', '\\"'))
