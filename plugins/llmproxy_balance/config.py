@@ -9,6 +9,7 @@ import msgspec
 from llmproxy.plugin import ConfigError, Duration, Section
 from llmproxy_balance.healthsettings import HealthSettings
 from llmproxy_balance.limitsettings import QueueSettings
+from llmproxy_balance.policies import PolicySettings
 from llmproxy_balance.retrybudget import RetryBudgetSettings
 
 Tries = Annotated[int, msgspec.Meta(ge=0, le=10)]
@@ -49,7 +50,12 @@ class BalanceConfig(Section, frozen=True):
 
 
 class BalanceRoute(Section, frozen=True):
-    """What a route has otherwise; what it leaves out is as the plugin's configuration says."""
+    """What a route has otherwise; what it leaves out is as the plugin's configuration says.
+
+    `policies` are other pools or strategies, by the names that callers pick them by in the header `policy_header`.
+    """
 
     retries: Tries | None = None
     max_wait: Duration | None = None
+    policies: dict[str, PolicySettings] = msgspec.field(default_factory=dict)
+    policy_header: str = "x-llmproxy-policy"

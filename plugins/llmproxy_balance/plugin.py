@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import asynccontextmanager
 from random import Random
 
 from llmproxy.plugin import (
     Attempt,
     CallNext,
+    Endpoint,
     Exchange,
     Place,
     Plugin,
@@ -28,6 +29,7 @@ from llmproxy_balance.foreseeing import foreseen
 from llmproxy_balance.limits import Limits
 from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.metering import Meters
+from llmproxy_balance.policies import MakeStrategy, Policies
 from llmproxy_balance.retrybudget import RetryBudget
 from llmproxy_balance.retrying import Backoff
 from llmproxy_balance.singles import Singles
@@ -35,6 +37,9 @@ from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_atte
 from llmproxy_balance.walking import TRAIL, Terms, Walker
 from llmproxy_balance.watching import Unwatched, Watcher
 from llmproxy_balance.wellbeing import Wellbeing
+
+#: Says where a request leads, given where it would.
+Choose = Callable[[Exchange, Sequence[Endpoint]], Sequence[Endpoint]]
 
 
 class BalancePlugin(Plugin[BalanceConfig]):
@@ -71,6 +76,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
         """Offer the strategies, and look at what targets say."""
         strategies.register(registry, self._rng, self._facts)
         registry.check_targets(self._conditions.check)
+        registry.choose_endpoints(_choice)
 
     @hookimpl
     @asynccontextmanager
@@ -150,3 +156,10 @@ class BalancePlugin(Plugin[BalanceConfig]):
             return list(choices_of(exchange))
         line_up = list(foreseen(self._line_up, exchange, pool))
         return [*choices_of(exchange), *line_up]
+
+
+def _choice(options: BalanceRoute, pools: Mapping[str, Pool], make: MakeStrategy) -> Choose | None:
+    """Return what obeys the policies that callers of a route pick, if it has any."""
+    if not options.policies:
+        return None
+    return Policies(options.policies, options.policy_header, pools, make).choose

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import time
 from collections.abc import AsyncIterator, Mapping, Sequence
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -361,3 +362,37 @@ async def test_attempts_are_counted() -> None:
 
     assert 'llmproxy_attempts_total{pool="fast",place="a",outcome="server"} 1' in text
     assert 'llmproxy_attempts_total{pool="fast",place="b",outcome="ok"} 1' in text
+
+
+async def test_a_caller_picks_another_pool_where_the_route_lets_him() -> None:
+    policies = {"cheap": "small", "spread": {"strategy": "round_robin"}}
+    route = {"plugins": [{"balance": {"policies": policies}}]}
+    async with served({"a": good(), "b": good()}, ["a"], pools={"small": ["b"]}, route=route) as caller:
+        plain = await caller.ask()
+        cheap = await caller.ask({"x-llmproxy-policy": "cheap"})
+        unknown = await caller.ask({"x-llmproxy-policy": "dear"})
+
+    assert (plain.tried, cheap.tried) == ('"a";status=200', '"b";status=200')
+    assert (unknown.status, unknown.error()["code"]) == (400, "unknown_policy")
+
+
+async def test_a_place_whose_condition_is_not_met_is_passed_over() -> None:
+    targets = [{"upstream": "a", "when": "tenant == 'gold'"}, "b"]
+    async with served({"a": good(), "b": good()}, targets) as caller:
+        asked = await caller.ask()
+    async with served({"a": good()}, targets[:1]) as caller:
+        alone = await caller.ask()
+
+    assert asked.tried == '"b";status=200'
+    assert (alone.status, alone.error()["code"]) == (400, "no_place_fits")
+
+
+async def test_a_full_place_is_waited_for() -> None:
+    slow = FakeUpstream().stream([b"data: 1\n\n", b"data: 2\n\n"], delay=0.1)
+    async with served({"a": slow}, [{"upstream": "a", "limit": 1}], dialect="http") as caller:
+        async with asyncio.TaskGroup() as group:
+            asking = [group.create_task(caller.send("GET", "/")) for _ in range(3)]
+        statuses = [task.result().status for task in asking]
+
+    assert statuses == [200, 200, 200]
+    assert slow.connections == 1
