@@ -12,6 +12,11 @@ from llmproxy.body import Sink
 DECODE_LIMIT = 64 * 1024 * 1024
 _STEP = 256 * 1024
 
+#: How many times larger than its bytes an answer may grow, once it is this large: text grows some 20 times at most, and
+#: to look through the 1,000 times that a bomb may grow would hold everybody else up.
+MOST_GROWTH = 100
+_SMALL = 1024 * 1024
+
 #: zlib's window bits for the codings of RFC 9110 §8.4.1.
 _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
 
@@ -19,11 +24,12 @@ _WINDOWS = {b"gzip": 31, b"x-gzip": 31, b"deflate": 47}
 class _Decoder:
     """Decodes in bounded steps, one gzip member after the other (RFC 1952 §2.2)."""
 
-    __slots__ = ("_window", "_zlib")
+    __slots__ = ("_grown", "_taken", "_window", "_zlib")
 
     def __init__(self, window: int) -> None:
         self._window = window
         self._zlib: Any = zlib.decompressobj(window)
+        self._taken = self._grown = 0
 
     @classmethod
     def of(cls, coding: bytes) -> _Decoder | None:
@@ -35,8 +41,12 @@ class _Decoder:
         return bool(self._zlib.eof)
 
     def steps(self, data: bytes) -> Iterator[bytes]:
+        self._taken += len(data)
         while True:
             plain = self._zlib.decompress(data, _STEP)
+            self._grown += len(plain)
+            if self._grown > _SMALL and self._grown > MOST_GROWTH * self._taken:
+                raise zlib.error("the answer grows out of all proportion")
             if plain:
                 yield plain
             if self._zlib.eof:

@@ -142,3 +142,21 @@ def test_a_failure_is_passed_on():
     Inflated(kept, b"gzip").fail(error)
 
     assert kept.ends == [error]
+
+
+def test_what_grows_out_of_all_proportion_is_read_no_further():
+    bomb = gzip.compress(b"\0" * 50_000_000, 9)
+    kept = Kept()
+    Inflated(kept, b"gzip").feed(bomb)
+
+    assert len(kept.data) <= 2 * 1024 * 1024
+    with pytest.raises(ValueError, match="is broken"):
+        Inflate(b"gzip").feed(bomb)
+
+
+def test_long_text_that_repeats_itself_is_read_to_its_end():
+    text = b"".join(b'data: {"n":%d,"choices":[{"delta":{"content":"word"}}]}\n\n' % n for n in range(60_000))
+    kept = Kept()
+    Inflated(kept, b"gzip").feed(gzip.compress(text, 9))
+
+    assert kept.data == text
