@@ -196,7 +196,7 @@ class ByComplexity:
         self._facts = facts
         self._least = _least(pool, options.thresholds)
         #: From the smallest to the biggest place.
-        self._rank = {place.name: rank for rank, place in enumerate(_rising(pool, self._least))}
+        self._rank = {place.label: rank for rank, place in enumerate(_rising(pool, self._least))}
 
     def order(self, exchange: Exchange, places: Sequence[Place]) -> Iterable[Place]:
         """Return the place for this score, then bigger ones, then smaller ones from the biggest down."""
@@ -204,16 +204,18 @@ class ByComplexity:
         if talk is None or not places:
             return places
         judged = exchange.state[JUDGED] = complexity_of(talk, self._words)
-        rising = sorted(places, key=lambda place: self._rank.get(place.name, 0))
-        fitting = [at for at, place in enumerate(rising) if self._least.get(place.name, 0.0) <= judged.score]
-        chosen = fitting[-1] if fitting else 0
-        self._facts.count("complexity", self._pool, rising[chosen].name)
+        # Who waits for failures has no score; the line-up leaves him out.
+        rising = sorted(places, key=lambda place: self._rank.get(place.label, len(self._rank)))
+        fitting = [at for at, place in enumerate(rising) if self._least.get(place.label, 2.0) <= judged.score]
+        own = rising[fitting[-1] if fitting else 0].label
+        chosen = next(at for at, place in enumerate(rising) if place.label == own)
+        self._facts.count("complexity", self._pool, own)
         return [*rising[chosen:], *rising[:chosen][::-1]]
 
 
 def _least(pool: Pool, thresholds: Sequence[float] | Mapping[str, float]) -> dict[str, float]:
     """Return the least score of each place, by its name."""
-    names = [place.name for place in pool.places]
+    names = [place.label for place in pool.places if not place.settings.after]
     if isinstance(thresholds, Mapping):
         unknown = next((name for name in thresholds if name not in names), None)
         if unknown is not None:
@@ -229,4 +231,6 @@ def _least(pool: Pool, thresholds: Sequence[float] | Mapping[str, float]) -> dic
 
 
 def _rising(pool: Pool, least: Mapping[str, float]) -> list[Place]:
-    return sorted(pool.places, key=lambda place: least[place.name])
+    return sorted(
+        (place for place in pool.places if place.label in least), key=lambda place: least[place.label]
+    )

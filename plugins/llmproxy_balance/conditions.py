@@ -126,7 +126,7 @@ class Conditions:
         if met:
             return ""
         if met is None:
-            self._facts.count("conditions", place.name)
+            self._facts.count("conditions", place.label)
             if source not in self._told:
                 self._told.add(source)
                 self._facts.warn("condition_failed", place=place.name, when=source)

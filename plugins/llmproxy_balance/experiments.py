@@ -1,6 +1,6 @@
 """A/B tests and canaries: who asks decides which place answers, the same one each time.
 
-Each place of the pool is an arm, its weight its share. Every subject (a session, a user, a key, a tenant) has a number
+Each target of the pool is an arm, its weight its share. Every subject (a session, a user, a key, a tenant) has a number
 for each arm, made of the experiment's salt and both names; the best one for its weight wins, as in weighted rendezvous
 hashing. So shares need no table, all workers and instances agree without talking, and where a weight grows only those
 change their arm who come to the one that grew.
@@ -8,7 +8,7 @@ change their arm who come to the one that grew.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from hashlib import blake2b
 from math import log
 from random import Random
@@ -77,6 +77,8 @@ class Experiment:
         self._fallback = options.fallback
         self._rng = rng
         self._facts = facts
+        #: The places that arms were last made of, and these.
+        self._drawn: tuple[Sequence[Place], dict[str, float]] = ((), {})
 
     def order(self, exchange: Exchange, places: Sequence[Place]) -> Iterable[Place]:
         """Return the arms, the subject's own one first, and put that one down in `exchange.state[ARM]`.
@@ -84,33 +86,41 @@ class Experiment:
         Its own arm is drawn from all places of the pool: one that is away for a while keeps its subjects, and `fallback`
         decides whether others answer them meanwhile.
         """
-        arms = self._pool.places
+        arms = self._arms()
         if not arms:
             return places
         subject = self._subject(exchange)
         numbers = self._numbers(subject, arms)
         own = min(arms, key=numbers.__getitem__)
-        exchange.state[ARM] = Arm(self._pool.name, own.name, subject is not None)
-        self._facts.count("arms", self._pool.name, own.name)
+        exchange.state[ARM] = Arm(self._pool.name, own, subject is not None)
+        self._facts.count("arms", self._pool.name, own)
         if not self._fallback:
-            return [own] if own in places else ()
-        return sorted(places, key=lambda place: numbers.get(place, _LAST))
+            return [place for place in places if place.label == own]
+        return sorted(places, key=lambda place: numbers.get(place.label, _LAST))
+
+    def _arms(self) -> dict[str, float]:
+        """Return the arms' weights: members of one target are one arm, and who waits for failures is none."""
+        places = self._pool.places
+        if self._drawn[0] is not places:
+            weights = {place.label: place.settings.weight for place in places if not place.settings.after}
+            self._drawn = (places, weights)
+        return self._drawn[1]
 
     def _subject(self, exchange: Exchange) -> str | None:
         return next((subject for read in self._by if (subject := read(exchange))), None)
 
-    def _numbers(self, subject: str | None, arms: Sequence[Place]) -> dict[Place, float]:
+    def _numbers(self, subject: str | None, arms: Mapping[str, float]) -> dict[str, float]:
         """Return each arm's number, of which the least wins: exponentially distributed, faster by its weight."""
         if subject is None:
-            return {arm: _number(1.0 - self._rng.random(), arm.weight) for arm in arms}
+            return {arm: _number(1.0 - self._rng.random(), weight) for arm, weight in arms.items()}
         start = blake2b(f"{self._salt}\0{subject}\0".encode("utf-8", "surrogatepass"), digest_size=8)
         numbers = {}
-        for arm in arms:
+        for arm, weight in arms.items():
             drawn = start.copy()
-            drawn.update(arm.name.encode())
+            drawn.update(arm.encode())
             # Never 0, of which there is no logarithm.
             share = (int.from_bytes(drawn.digest(), "little") + 1) / (_WHOLE + 1)
-            numbers[arm] = _number(share, arm.weight)
+            numbers[arm] = _number(share, weight)
         return numbers
 
 

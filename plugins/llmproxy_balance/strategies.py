@@ -132,7 +132,8 @@ class RoundRobin:
             self._turns = turns = {place: turns.get(place, 0.0) for place in places}
         best, most, whole = places[0], -1e300, 0.0
         for place in places:
-            weight = place.weight
+            # Who waits for failures takes no turns.
+            weight = 0.0 if place.settings.after else place.weight
             whole += weight
             turns[place] = turn = turns.get(place, 0.0) + weight
             if turn > most and weight:

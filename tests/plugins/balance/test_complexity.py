@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from llmproxy.canonical import GenerateRequest, Message, Text, Thinking, Tool, ToolCall
 from llmproxy.decode import decode_struct
 from llmproxy.errors import ConfigError, ConfigErrors
+from llmproxy.pools import Pool, place_of
 from llmproxy.testing import make_exchange
 from llmproxy_balance.complexity import (
     JUDGED,
@@ -17,7 +18,7 @@ from llmproxy_balance.complexity import (
 )
 from llmproxy_balance.facts import Facts
 
-from .places import asking, names, pool_of
+from .places import asking, names, pool_of, target
 
 CODE = "```python\ndef f(x):\n    return {x};\n```\nTraceback (most recent call last)\n"
 HARD = (
@@ -123,6 +124,19 @@ def test_a_place_that_is_away_is_stood_in_for_by_the_next_smaller_or_bigger_one(
 
     assert names(ordering.order(asking(HARD), pool.places[:2])) == ["b", "a"]
     assert names(ordering.order(asking("Hi."), pool.places[1:])) == ["b", "c"]
+
+
+def test_members_of_a_target_have_its_score_and_who_waits_for_failures_has_none():
+    small, large, spare = pool_of(1, 1, 1).places
+    spare.settings = target(name="c", after=["window"])
+    members = [place_of(target(name=f"b@{number}")) for number in range(3)]
+    for member in members:
+        member.label = "b"
+    ordering = strategy(Pool.of("pool", [small, large, spare]), thresholds=[0.2])
+    now = (small, *members, spare)
+
+    assert names(ordering.order(asking("Hi."), now))[0] == "a"
+    assert names(ordering.order(asking(HARD), now)) == ["b@0", "b@1", "b@2", "c", "a"]
 
 
 def test_what_cannot_be_read_is_ordered_as_written():

@@ -11,11 +11,12 @@ from llmproxy.arms import ARM
 from llmproxy.decode import decode_struct
 from llmproxy.errors import ConfigErrors
 from llmproxy.exchange import Caller
+from llmproxy.pools import Pool, place_of
 from llmproxy.testing import make_exchange
 from llmproxy_balance.experiments import Experiment, ExperimentOptions
 from llmproxy_balance.facts import Facts
 
-from .places import asking, names, pool_of
+from .places import asking, names, pool_of, target
 
 
 def experiment(pool, seed=1, **options):
@@ -65,6 +66,21 @@ def test_where_a_weight_grows_nobody_changes_but_to_the_arm_that_grew(weights, m
     )
 
     assert all(new in (old, grown) for old, new in list(moves))
+
+
+def test_members_of_one_target_are_one_arm_and_who_waits_for_failures_is_none():
+    first, _, spare = pool_of(1, 1, 1).places
+    spare.settings = target(name="c", after=["server"])
+    members = [place_of(target(name=f"b@{number}", weight=1)) for number in range(8)]
+    for member in members:
+        member.label = "b"
+    pool = Pool.of("pool", [first, *members, spare])
+    strategy = experiment(pool)
+    counted = Counter(arms(strategy, pool, (of_session(f"s{number}") for number in range(1000))))
+
+    assert set(counted) == {"a", "b"}
+    assert 430 < counted["a"] < 570
+    assert set(strategy.order(of_session("me"), pool.places)) == set(pool.places)
 
 
 def test_an_arm_of_no_weight_gets_nobody():

@@ -143,6 +143,13 @@ def test_round_robin_goes_on_with_those_who_are_left_and_forgets_members_that_le
     assert strategy.order(EXCHANGE, ()) == ()
 
 
+def test_who_waits_for_failures_takes_no_turns():
+    places = pool_of(1, 1, 1).places
+    places[2].settings = target(name="c", after=["server"])
+
+    assert firsts(RoundRobin(), places, 10) == {"a": 5, "b": 5}
+
+
 def test_a_rule_comes_before_what_is_for_all():
     pool = pool_of(target(name="rest"), target(model="x", name="gold", when="tenant == 'gold'"))
 
