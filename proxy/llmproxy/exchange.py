@@ -12,7 +12,7 @@ import msgspec
 from llmproxy.body import Body, BodyTooLarge
 from llmproxy.errors import BadRequest
 from llmproxy.jsonscan import Member, patch
-from llmproxy.messages import ClientRequest, RawHeader, StoredReply
+from llmproxy.messages import ClientRequest, RawHeader, Reply, StoredReply
 
 if TYPE_CHECKING:
     from llmproxy.caching.fate import Pinned
@@ -220,6 +220,8 @@ class Exchange:
     children: int = 0
     members: Mapping[str, Member] = NOTHING
     upload: bytes | Body | None = None
+    #: What is done to the reply when every plugin and stream transform has had it: its content coding. It may not fail.
+    finish: Callable[[Reply], None] | None = None
     #: The caller's connection, where interim replies go; None where nobody takes any.
     connection: ClientConnection | None = None
     #: What interim replies have taken of their room.

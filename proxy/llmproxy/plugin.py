@@ -101,6 +101,7 @@ from llmproxy.jsonscan import (
 )
 from llmproxy.keyring import another_key
 from llmproxy.keyrules import Ground, KeyedClient, KeyRules, Reading, Turns, key_rules_of
+from llmproxy.lanes import Lane
 from llmproxy.log import LogSink
 from llmproxy.members import MemberList, PoolMember
 from llmproxy.messages import (
@@ -222,6 +223,7 @@ __all__ = [
     "KeyRules",
     "KeyedClient",
     "Landed",
+    "Lane",
     "LineFramer",
     "Listed",
     "LocalUpstream",

@@ -79,6 +79,8 @@ class Replies:
                 self._lane(exchange, reply, below)
             elif exchange.upgraded and reply.status == 101:
                 reply.transform = self._transforms(exchange, reply, below)
+        if exchange.finish is not None:
+            exchange.finish(reply)
         return reply
 
     async def respond_to_error(self, exchange: Exchange, reply: Reply) -> Reply:
@@ -88,6 +90,8 @@ class Replies:
                 await step.call(exchange, reply)
             except Exception as fault:
                 self._fault(step, "transform_response", fault)
+        if exchange.finish is not None:
+            exchange.finish(reply)
         return reply
 
     def _lane(self, exchange: Exchange, reply: Reply, below: int) -> None:
