@@ -8,7 +8,7 @@ bytes cut anywhere and gives bytes, so that they compose and are tested alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmproxy.body import OPEN, Body
 from llmproxy.sse import Event, Framer, parse
@@ -16,6 +16,9 @@ from llmproxy.sse import Event, Framer, parse
 if TYPE_CHECKING:
     from llmproxy.dialects import ByteFilter
     from llmproxy.hooks import EventTransform
+
+#: What ends an event in nearly all streams; others are taken in one piece.
+_BLANK: Final = b"\n\n"
 
 
 class Framed:
@@ -111,3 +114,14 @@ def run_whole(machines: Sequence[ByteFilter], data: bytes) -> bytes:
     for machine in machines:
         data = machine.feed(data) + machine.close()
     return data
+
+
+def as_far_as_it_goes(machines: Sequence[ByteFilter], data: bytes) -> Body:
+    """Return what a chain makes of a stream that breaks off, up to there, though all of the stream is here."""
+    source = Body()
+    lane = Lane(source, machines)
+    *blocks, rest = data.split(_BLANK)
+    for piece in (*(block + _BLANK for block in blocks), rest):
+        source.feed(piece)
+    source.end()
+    return lane

@@ -8,7 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Mapping
 from functools import partial
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
@@ -27,7 +27,7 @@ from llmproxy.canonical import (
 from llmproxy.errors import BadRequest, GatewayError, UpstreamError
 from llmproxy.exchange import StateKey
 from llmproxy.inflate import Inflate
-from llmproxy.lanes import Lane, run_whole
+from llmproxy.lanes import Lane, as_far_as_it_goes, run_whole
 from llmproxy.links import Fetches, with_bytes
 from llmproxy.memory import StoreMemory
 from llmproxy.messages import Headers, Reply, UpstreamRequest
@@ -155,11 +155,9 @@ async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, rep
     if (asked := exchange.state.get(_ASKED)) is not None:
         keep_own(exchange, face, reply, asked.request)
     names = exchange.state.get(_NAMES)
-    decoder = face.stream_decoder(exchange, reply)
-    if decoder is not None and names:
-        decoder = NamingBack(decoder, names)
+    decoder = _decoder(exchange, face, reply)
     if decoder is not None and exchange.streamed:
-        return _stream(exchange, client, decoder, attempt, reply)
+        return _stream(exchange, client, face, decoder, attempt, reply)
     body = await _whole(reply)
     try:
         answer = face.decode_answer(exchange, reply, body) if decoder is None else _collected(decoder, body)
@@ -271,8 +269,19 @@ def _as_stream(exchange: Exchange, client: ClientFace, answer: Answer) -> Reply:
     return Reply(200, headers, b"".join([*pieces, *encoder.close()]))
 
 
+def _decoder(exchange: Exchange, face: UpstreamFace, reply: Reply) -> StreamDecoder | None:
+    names = exchange.state.get(_NAMES)
+    decoder = face.stream_decoder(exchange, reply)
+    return NamingBack(decoder, names) if decoder is not None and names else decoder
+
+
 def _stream(
-    exchange: Exchange, client: ClientFace, decoder: StreamDecoder, attempt: Attempt, reply: Reply
+    exchange: Exchange,
+    client: ClientFace,
+    face: UpstreamFace,
+    decoder: StreamDecoder,
+    attempt: Attempt,
+    reply: Reply,
 ) -> Reply:
     def ended(answer: Answer | None, failed: GatewayError | None) -> None:
         if failed is not None:
@@ -284,21 +293,24 @@ def _stream(
         elif answer is not None:
             _ = spawn(remember(exchange, client, answer), name="remember")
 
-    machines: list[ByteFilter] = [Canonical(decoder, client.stream_encoder(exchange), ended)]
-    coding = reply.headers.index.get(b"content-encoding", b"identity")
-    if coding != b"identity":
-        machines.insert(0, Inflate(coding))
+    def machines(decoder: StreamDecoder) -> list[ByteFilter]:
+        chain: list[ByteFilter] = [Canonical(decoder, client.stream_encoder(exchange), ended)]
+        coding = reply.headers.index.get(b"content-encoding", b"identity")
+        return chain if coding == b"identity" else [Inflate(coding), *chain]
+
     translated = Reply(reply.status, Headers([(b"Content-Type", client.stream_type(exchange))]))
     translated = _finished(exchange, translated, reply)
     if isinstance(reply.body, Body):
-        translated.body = Lane(reply.body, machines)
+        translated.body = Lane(reply.body, machines(decoder))
         return translated
     try:
-        translated.body = run_whole(machines, reply.body)
-    except GatewayError:
-        raise
-    except Exception as fault:  # nothing of it has left yet, so it need not begin
-        raise _unreadable() from fault
+        translated.body = run_whole(machines(decoder), reply.body)
+    except Exception as fault:
+        if attempt.first_output_at is None:  # so it need not begin
+            raise fault if isinstance(fault, GatewayError) else _unreadable() from fault
+        again = cast("StreamDecoder", _decoder(exchange, face, reply))
+        translated.body = as_far_as_it_goes(machines(again), reply.body)
+        attempt.committed = True
     return translated
 
 

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.body import ENDED, FAILED, HOLD_LIMIT, Body
-from llmproxy.lanes import Framed, Lane, flush, run_whole
+from llmproxy.lanes import Framed, Lane, as_far_as_it_goes, flush, run_whole
 from llmproxy.sse import Event
 
 PARTS = [b"\n", b"\r", b"\r\n", b"\n\n", b"data: a", b"data", b": c", b"x", b"\xef\xbb\xbf", b"id:7"]
@@ -259,3 +259,32 @@ def test_a_lane_that_is_given_up_does_not_stop_the_sources_other_sinks():
     assert source.said == []
     assert other.data == b"a"
     assert source.body.state == ENDED
+
+
+def test_a_stream_that_breaks_off_gives_what_it_says_until_then():
+    class Shouting:
+        def feed(self, data):
+            if b"bad" in data:
+                raise ValueError
+            return data.upper()
+
+        def close(self):
+            return b""
+
+    class Heard:
+        said, error = b"", None
+
+        def feed(self, data):
+            self.said += data
+
+        def end(self):
+            raise AssertionError
+
+        def fail(self, error):
+            self.error = error
+
+    heard = Heard()
+    as_far_as_it_goes([Shouting()], b"one\n\ntwo\n\nbad\n\nthree\n\n").attach(heard)
+
+    assert heard.said == b"ONE\n\nTWO\n\n"
+    assert isinstance(heard.error, ValueError)
