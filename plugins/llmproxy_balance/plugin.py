@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 from random import Random
 
 from llmproxy.plugin import (
+    AdminRequest,
     Attempt,
     CallNext,
     Endpoint,
@@ -21,6 +22,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_balance import strategies
 from llmproxy_balance.capabilities import CapabilityGate
+from llmproxy_balance.caring import Care, caring
 from llmproxy_balance.choices import choices_of, tell_choice
 from llmproxy_balance.conditions import Conditions
 from llmproxy_balance.config import BalanceConfig, BalanceRoute
@@ -36,7 +38,6 @@ from llmproxy_balance.singles import Singles
 from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants, wants_attempts
 from llmproxy_balance.walking import TRAIL, Terms, Walker
 from llmproxy_balance.watching import Unwatched, Watcher
-from llmproxy_balance.wellbeing import Wellbeing
 
 #: Says where a request leads, given where it would.
 Choose = Callable[[Exchange, Sequence[Endpoint]], Sequence[Endpoint]]
@@ -50,6 +51,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
     single = True
     walks_pools = True
 
+    _care: Care
     _walker: Walker
     #: Walks where there is no pool, and nobody watches.
     _plain: Walker
@@ -76,17 +78,24 @@ class BalancePlugin(Plugin[BalanceConfig]):
         """Offer the strategies, and look at what targets say."""
         strategies.register(registry, self._rng, self._facts)
         registry.check_targets(self._conditions.check)
+        if self.config.health is not None:
+            registry.admin_route("GET", "/balance", self._overview, permission="read")
         registry.choose_endpoints(_choice)
 
     @hookimpl
     @asynccontextmanager
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
-        """Begin to watch the places' health."""
+        """Watch the places' health, as long as the gateway runs."""
         self._facts.open(runtime)
-        settings = self.config.health
-        watcher: Watcher = Unwatched()
-        if settings is not None:
-            watcher = Wellbeing(settings, runtime.clock, self._rng.random)
+        if self.config.health is None:
+            self._open(runtime, Unwatched())
+            yield
+            return
+        async with caring(runtime, self.config.health, self._rng.random) as self._care:
+            self._open(runtime, self._care.wellbeing)
+            yield
+
+    def _open(self, runtime: Runtime, watcher: Watcher) -> None:
         self._line_up.health = watcher
         self._limits = Limits(self.config.queue, runtime.clock, metrics=runtime.metrics)
         budget = RetryBudget(self.config.retry_budget)
@@ -100,7 +109,6 @@ class BalancePlugin(Plugin[BalanceConfig]):
         self._plain = Walker(
             plain, Unwatched(), self._limits, budget, backoff, runtime.clock, count, self._terms_of
         )
-        yield
 
     @hookimpl
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
@@ -132,6 +140,9 @@ class BalancePlugin(Plugin[BalanceConfig]):
                 tell_attempts(exchange, trail, reply, self._clock.now())
             if wants(exchange, b"choice"):
                 tell_choice(exchange, reply)
+
+    async def _overview(self, request: AdminRequest) -> Reply:
+        return await self._care.overview.answer(request)
 
     def _terms_of(self, exchange: Exchange) -> Terms:
         config, route = self.config, exchange.options(self)

@@ -108,6 +108,18 @@ class Wellbeing:
         health = self._ailing.get(place.endpoint) if place.endpoint is not None else None
         return health is None or health.usable(now)
 
+    # What others say.
+
+    def doubt(self, endpoint: Endpoint) -> None:
+        """Hear that others see an endpoint fail."""
+        if (record := self._records.get(endpoint)) is not None:
+            record.health.doubt(self._clock.now())
+
+    def relieve(self, endpoint: Endpoint) -> None:
+        """Hear that others see it well."""
+        if (record := self._records.get(endpoint)) is not None:
+            record.health.relieve(self._clock.now())
+
     # What attempts say.
 
     def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:

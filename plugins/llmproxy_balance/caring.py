@@ -1,0 +1,139 @@
+"""Health in service: kept across reloads, told to metrics, to the log, to other workers; asked for by probes."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable, Iterable
+from contextlib import asynccontextmanager
+from typing import NamedTuple
+
+from llmproxy.plugin import Endpoint, Runtime, SharedServer, StartError, shared_server
+from llmproxy_balance.health import State
+from llmproxy_balance.healthsettings import HealthSettings
+from llmproxy_balance.overview import Overview
+from llmproxy_balance.probing import Probes, keep_probing
+from llmproxy_balance.roll import Record
+from llmproxy_balance.sharing import Sharing
+from llmproxy_balance.wellbeing import Wellbeing
+
+
+class Kept:
+    """What outlives a generation, and the pools of each generation that uses it."""
+
+    def __init__(self, wellbeing: Wellbeing) -> None:
+        self.wellbeing = wellbeing
+        self._pools: list[Callable[[], Iterable[str]]] = []
+
+    def enter(self, pools: Callable[[], Iterable[str]]) -> None:
+        """A generation with these pools uses it."""
+        self._pools.append(pools)
+
+    def leave(self, pools: Callable[[], Iterable[str]]) -> None:
+        """It does no more: what no other generation has is forgotten."""
+        self._pools.remove(pools)
+        if self._pools:
+            self.wellbeing.roll.keep(name for each in self._pools for name in each())
+
+
+class Told:
+    """Tells of changes: counters, gauges, log lines, rumours."""
+
+    def __init__(self, runtime: Runtime, wellbeing: Wellbeing, sharing: Sharing) -> None:
+        self._runtime = runtime
+        self._roll = wellbeing.roll
+        self._sharing = sharing
+        labels = ("upstream", "model")
+        self._states = runtime.metrics.gauge(
+            "llmproxy_health_state",
+            "Health of an upstream's model: 0 closed, 1 climbing, 2 half open, 3 open; the worst of all workers.",
+            labels,
+            mode="max",
+        )
+        self._changes = runtime.metrics.counter(
+            "llmproxy_health_changes_total",
+            "Changes of health, by what it became and why.",
+            (*labels, "to", "cause"),
+        )
+
+    def change(self, record: Record, before: State, cause: str) -> None:
+        """Tell of one."""
+        endpoint, health = record.endpoint, record.health
+        self._changes.labels(*_labels(endpoint), health.state.word, cause).inc()
+        if health.state is State.OPEN:
+            seconds = round(health.until - health.since, 1)
+            name = endpoint.member or endpoint.upstream
+            self._runtime.log.warning(
+                "place_opened", upstream=name, model=endpoint.model, cause=cause, seconds=seconds
+            )
+            self._sharing.tell(endpoint, well=False)
+        elif health.state is State.CLIMBING:
+            self._sharing.tell(endpoint, well=True)
+
+    def collect(self) -> None:
+        """Bring the gauges up to date; members of one upstream share one, which tells the worst of them."""
+        worst: dict[tuple[str, str], State] = {}
+        now = self._runtime.clock.now()
+        for endpoint, record in self._roll.records.items():
+            record.health.advance(now)
+            labels = _labels(endpoint)
+            worst[labels] = max(worst.get(labels, State.CLOSED), record.health.state)
+        for labels, state in worst.items():
+            self._states.labels(*labels).set(state)
+
+
+def _labels(endpoint: Endpoint) -> tuple[str, str]:
+    return endpoint.upstream, endpoint.model or ""
+
+
+class Care(NamedTuple):
+    """The health of one generation's places, in service."""
+
+    wellbeing: Wellbeing
+    overview: Overview
+
+
+@asynccontextmanager
+async def caring(
+    runtime: Runtime, settings: HealthSettings, random: Callable[[], float]
+) -> AsyncIterator[Care]:
+    """Watch over the places' health as long as the block lasts; what is known survives reloads.
+
+    Raises:
+        StartError: the store that is to share it is on no server.
+    """
+    server = None if settings.share is None else await _server(runtime, settings.share)
+
+    @asynccontextmanager
+    async def make() -> AsyncIterator[Kept]:
+        yield Kept(Wellbeing(settings, runtime.clock, random))
+
+    async with runtime.shared(("health", runtime.name), make) as kept:
+        wellbeing = kept.wellbeing
+        wellbeing.obey(settings)
+        sharing, overview = Sharing(runtime, wellbeing, server), Overview(runtime, wellbeing.roll)
+        told = Told(runtime, wellbeing, sharing)
+        wellbeing.roll.on_change = told.change
+        sharing.start()
+        ends = [overview.start(), runtime.metrics.collect(told.collect), sharing.stop]
+        if settings.probes:
+            work = keep_probing(Probes(settings.probes, runtime.clock, random), runtime, wellbeing.roll)
+            runtime.spawn(work, name="probes", once_per_host=True)
+
+        def pools() -> Iterable[str]:
+            return runtime.pools
+
+        kept.enter(pools)
+        try:
+            yield Care(wellbeing, overview)
+        finally:
+            kept.leave(pools)
+            for end in ends:
+                end()
+
+
+async def _server(runtime: Runtime, store: str) -> SharedServer:
+    server = shared_server(await runtime.store(store))
+    if server is None:
+        raise StartError(
+            f"plugin {runtime.name!r}: health.share names store {store!r}, which is not on a Redis or Valkey server"
+        )
+    return server
