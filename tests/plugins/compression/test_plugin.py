@@ -110,10 +110,10 @@ async def test_a_head_says_what_a_get_would() -> None:
 
 
 async def test_stream_transforms_read_it_plain_wherever_they_are_listed() -> None:
-    events = FakeUpstream().stream([b"data: one\n\n", b"data: two\n\n"])
+    events = FakeUpstream().stream([b"data: one\n\n"] * 200)
     served = await serve(events, "br", more={"upper": {"use": Upper}}, events=True)
 
-    assert unpacked(served.body, "br") == b"data: ONE\n\ndata: TWO\n\n"
+    assert unpacked(served.body, "br") == b"data: ONE\n\n" * 200
 
 
 async def test_an_event_can_be_read_when_it_was_sent() -> None:
@@ -128,7 +128,8 @@ async def test_an_event_can_be_read_when_it_was_sent() -> None:
         async with running_gateway(config) as gateway, RawClient(gateway.url) as client:
             await client.send(b"GET / HTTP/1.1\r\nHost: h\r\nAccept-Encoding: gzip\r\n\r\n")
             head = await client.read_until(b"\r\n\r\n")
-            decode, seen = opened("gzip"), []
+            decode = opened("gzip")
+            seen: list[bytes] = []
             while b"two" not in b"".join(seen):
                 size = int(await client.read_until(b"\r\n"), 16)
                 seen.append(decode(await client.read_exactly(size)))
