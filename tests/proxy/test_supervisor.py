@@ -7,6 +7,7 @@ import subprocess
 import sys
 from contextlib import suppress
 from pathlib import Path
+from tempfile import TemporaryDirectory
 
 import msgspec
 import pytest
@@ -20,6 +21,13 @@ ENVIRON = {
     "PYTHONPATH": str(Path(llmproxy.__file__).parents[1]),
     "PYTHONUNBUFFERED": "",
 }
+
+
+@pytest.fixture
+def tmp_path():
+    """A folder whose name is short: the names of sockets below it may have 107 bytes (unix(7))."""
+    with TemporaryDirectory(prefix="llmproxy") as folder:
+        yield Path(folder)
 
 
 class Gateway:
