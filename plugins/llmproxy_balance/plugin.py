@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
 from random import Random
 
 from llmproxy.plugin import (
@@ -28,14 +28,14 @@ from llmproxy_balance.conditions import Conditions
 from llmproxy_balance.config import BalanceConfig, BalanceRoute
 from llmproxy_balance.facts import Facts
 from llmproxy_balance.foreseeing import foreseen
-from llmproxy_balance.limits import Limits
+from llmproxy_balance.limits import Limits, Slots
 from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.metering import Meters
 from llmproxy_balance.policies import MakeStrategy, Policies
 from llmproxy_balance.retrybudget import RetryBudget
 from llmproxy_balance.retrying import Backoff
 from llmproxy_balance.singles import Singles
-from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants, wants_attempts
+from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants
 from llmproxy_balance.walking import TRAIL, Terms, Walker
 from llmproxy_balance.watching import Unwatched, Watcher
 
@@ -87,17 +87,19 @@ class BalancePlugin(Plugin[BalanceConfig]):
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
         """Watch the places' health, as long as the gateway runs."""
         self._facts.open(runtime)
-        if self.config.health is None:
-            self._open(runtime, Unwatched())
-            yield
-            return
-        async with caring(runtime, self.config.health, self._rng.random) as self._care:
-            self._open(runtime, self._care.wellbeing)
+        async with AsyncExitStack() as stack:
+            slots = await stack.enter_async_context(runtime.shared(("slots", runtime.name), _slots))
+            watcher: Watcher = Unwatched()
+            if self.config.health is not None:
+                care = caring(runtime, self.config.health, self._rng.random)
+                self._care = await stack.enter_async_context(care)
+                watcher = self._care.wellbeing
+            self._open(runtime, watcher, slots)
             yield
 
-    def _open(self, runtime: Runtime, watcher: Watcher) -> None:
+    def _open(self, runtime: Runtime, watcher: Watcher, slots: Slots) -> None:
         self._line_up.health = watcher
-        self._limits = Limits(self.config.queue, runtime.clock, metrics=runtime.metrics)
+        self._limits = Limits(self.config.queue, runtime.clock, slots, runtime.metrics)
         budget = RetryBudget(self.config.retry_budget)
         backoff = Backoff(self.config.backoff, self._rng)
         count = Meters(runtime.metrics).count
@@ -114,12 +116,12 @@ class BalancePlugin(Plugin[BalanceConfig]):
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
         """Walk the pool, or the endpoints that stand in its place."""
         pool = exchange.endpoints
+        if exchange.pinned is not None or not pool:
+            return await call_next(exchange)
         if isinstance(pool, Pool):
             walker = self._walker
-        elif pool and exchange.pinned is None:
-            pool, walker = self._singles.pool_of(pool), self._plain
         else:
-            return await call_next(exchange)
+            pool, walker = self._singles.pool_of(pool), self._plain
         if TIMEOUT in exchange.request.headers.index:
             lower_deadline(exchange, pool, self._clock.now())
         return await walker.walk(exchange, pool, call_next)
@@ -133,10 +135,10 @@ class BalancePlugin(Plugin[BalanceConfig]):
 
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
-        """Tell which places were tried, where the caller asks."""
+        """Tell which places were tried, and why those, where the caller asks."""
         if EXPLAIN in exchange.request.headers.index and self.config.tell_attempts:
             trail = exchange.state.get(TRAIL)
-            if trail is not None and wants_attempts(exchange):
+            if trail is not None and wants(exchange, b"attempts"):
                 tell_attempts(exchange, trail, reply, self._clock.now())
             if wants(exchange, b"choice"):
                 tell_choice(exchange, reply)
@@ -167,6 +169,11 @@ class BalancePlugin(Plugin[BalanceConfig]):
             return list(choices_of(exchange))
         line_up = list(foreseen(self._line_up, exchange, pool))
         return [*choices_of(exchange), *line_up]
+
+
+@asynccontextmanager
+async def _slots() -> AsyncIterator[Slots]:
+    yield Slots()
 
 
 def _choice(options: BalanceRoute, pools: Mapping[str, Pool], make: MakeStrategy) -> Choose | None:

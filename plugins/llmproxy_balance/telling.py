@@ -36,11 +36,6 @@ def lower_deadline(exchange: Exchange, pool: Pool, now: float) -> None:
         exchange.deadline = min(exchange.deadline, exchange.started + seconds)
 
 
-def wants_attempts(exchange: Exchange) -> bool:
-    """Whether the caller asks which places were tried."""
-    return wants(exchange, b"attempts")
-
-
 def wants(exchange: Exchange, what: bytes) -> bool:
     """Whether the caller asks for something to be explained."""
     asked = exchange.request.headers.index.get(EXPLAIN, b"")
