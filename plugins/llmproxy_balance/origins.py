@@ -60,6 +60,15 @@ _NEEDLES: Final = (
     b'"container_',
     b"/files/",
 )
+_ASKED_NEEDLES: Final = (
+    b"ignature",
+    b"_id",
+    b"ile_uri",
+    b"ileUri",
+    b"conversation",
+    b"container",
+    b"encrypted_content",
+)
 _IN_PATH: Final = re.compile(r"/((?:resp|conv|file|batch|msgbatch|cntr|container|vs)[-_][^/?#]{4,240})")
 
 
@@ -77,10 +86,18 @@ class Origin(NamedTuple):
     strict: bool
 
 
+def may_hold(answer: bytes) -> bool:
+    """Whether a look for items in (a part of) an answer is worth while; quick."""
+    return any(needle in answer for needle in _NEEDLES)
+
+
 def items_of(body: bytes, path: str = "") -> list[Item]:
     """Return the opaque items of a request, the last ones first."""
-    found = [Item(match["item"][:_TOLD], match["held"] is not None) for match in _ASKED.finditer(body)]
-    found += [Item(name.encode()[:_TOLD], held=True) for name in _IN_PATH.findall(path)]
+    found: list[Item] = []
+    if any(needle in body for needle in _ASKED_NEEDLES):
+        found += [Item(match["item"][:_TOLD], match["held"] is not None) for match in _ASKED.finditer(body)]
+    if "_" in path or "-" in path:
+        found += [Item(name.encode()[:_TOLD], held=True) for name in _IN_PATH.findall(path)]
     return found[: -MOST_EACH - 1 : -1]
 
 
@@ -98,10 +115,8 @@ class OriginReader:
         """Read one piece."""
         window = self._tail + data
         self._tail = window[-_TOLD - 64 :]
-        for needle in _NEEDLES:
-            if needle in window:
-                self._search(window)
-                return
+        if may_hold(window):
+            self._search(window)
 
     def end(self) -> None:
         """What was found is complete."""
