@@ -186,6 +186,6 @@ class Membership:
         self._leaving.pop(name, None)
 
     def close(self) -> None:
-        """Close all connections as they become idle."""
-        for upstream in self._current.values():
+        """Close all connections as they become idle, those of upstreams without members too."""
+        for upstream in (*self._bases.values(), *self._current.values()):
             upstream.close()
