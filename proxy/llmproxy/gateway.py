@@ -123,8 +123,6 @@ class Generation:
         for plugin, hook in self.assembly.table.methods("lifespan"):
             await _named(plugin.name, "lifespan", self._enter(hook, runtimes[plugin.name]))
         routes = build_routes(self.assembly, self.process, environ)
-        for upstream in self.assembly.upstreams.values():
-            self._stack.callback(upstream.close)
         self._stack.callback(self.members.close)
         self.members.settle(self.assembly.upstreams, self.assembly.pools.values(), routes)
         self.router = Router(routes)
