@@ -111,6 +111,7 @@ class Policies:
                 "unknown_policy", f"{self._header} names none of the policies here: {self._known}."
             )
         exchange.state[POLICY] = name
+        exchange.spent |= {self._field}
         return self._reordered[name].get(id(endpoints), endpoints) if pool is None else pool
 
 
