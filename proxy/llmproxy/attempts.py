@@ -9,13 +9,13 @@ from typing import TYPE_CHECKING
 from llmproxy.body import HOLD_LIMIT, Body
 from llmproxy.commit import begin, no_answer
 from llmproxy.dialects import Tap
-from llmproxy.errors import GatewayError, UpstreamError
+from llmproxy.errors import GatewayError, UpstreamError, UpstreamTimeout
 from llmproxy.exchange import Attempt, Exchange
 from llmproxy.inflate import Inflated
 from llmproxy.members import reach
 from llmproxy.messages import Reply, UpstreamRequest
 from llmproxy.taps import WholeTap
-from llmproxy.watch import Translated, Watch, judge
+from llmproxy.watch import Expiry, Translated, Watch, judge
 
 if TYPE_CHECKING:
     from llmproxy.dialects import LocalUpstream
@@ -143,10 +143,12 @@ class Attempts:
             request.body = await request.body.read(self._route.max_body)
         try:
             async with asyncio.timeout_at(exchange.deadline):
-                return await face.send(exchange, request)
+                reply = await face.send(exchange, request)
         except TimeoutError:
-            message = f"The upstream exceeded its total timeout of {target.timeouts.total:g} s."
-            raise UpstreamError("upstream_timeout", message, phase="total", sent=True, status=504) from None
+            raise UpstreamTimeout("total", target.timeouts.total, sent=True) from None
+        if isinstance(reply.body, Body):
+            reply.body.observe(Expiry(reply.body, exchange.deadline, target.timeouts.total))
+        return reply
 
     def _received(self, exchange: Exchange, target: Target, attempt: Attempt, reply: Reply) -> Watch | None:
         """Have a reply read; return who watches it if it is to be held until it begins."""

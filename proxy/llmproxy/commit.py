@@ -223,6 +223,6 @@ async def begin(exchange: Exchange, attempt: Attempt, watch: Watch, timeouts: Ti
     if told or attempt.ended is not None:
         return
     if until == exchange.deadline:
-        raise UpstreamTimeout("total", timeouts.total, sent=True)
+        raise UpstreamTimeout("total", exchange.deadline - attempt.started, sent=True)
     if until == first_token:
         raise UpstreamTimeout("first_token", timeouts.first_token, sent=True)

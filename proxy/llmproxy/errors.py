@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 
 class GatewayError(Exception):
     """A fault with a status and a stable code, to be shaped in the caller's dialect.
+
+    `members` are further members of a problem document (RFC 9457 §3.2), for callers who get one.
 
     Args:
         status: the HTTP status the caller gets.
@@ -26,6 +28,7 @@ class GatewayError(Exception):
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         super().__init__(message)
+        self.members: Mapping[str, object] = {}
         self.status = status
         self.code = code
         self.message = message
@@ -94,7 +97,7 @@ class UpstreamTimeout(UpstreamError):
     def __init__(self, phase: str, seconds: float, *, sent: bool) -> None:
         super().__init__(
             "upstream_timeout",
-            f"The upstream exceeded its {phase} timeout of {seconds:g} s.",
+            f"The upstream exceeded its {phase} timeout of {round(seconds, 3):g} s.",
             phase=phase,
             sent=sent,
             status=504,

@@ -123,6 +123,8 @@ class Upstream:
             reused = connection.reused
             connection.hearer = hearer
             waiter = connection.send(data, timeouts, expires, head_only=method == "HEAD")
+            if expires < self.pool.sweeps_at:
+                self.pool.watch(connection)
             try:
                 return await waiter
             except asyncio.CancelledError:
@@ -135,12 +137,15 @@ class Upstream:
                     raise
 
     async def _open(self, timeouts: Timeouts, expires: float) -> UpstreamConnection:
-        until = asyncio.get_running_loop().time() + timeouts.connect
+        now = asyncio.get_running_loop().time()
+        until = now + timeouts.connect
         try:
             async with asyncio.timeout_at(min(until, expires)):
                 return await self.pool.acquire()
         except TimeoutError:
-            phase, seconds = ("connect", timeouts.connect) if until < expires else ("total", timeouts.total)
+            phase, seconds = (
+                ("connect", timeouts.connect) if until < expires else ("total", max(0.0, expires - now))
+            )
             raise UpstreamTimeout(phase, seconds, sent=False) from None
 
     async def _send_streamed(
@@ -158,6 +163,8 @@ class Upstream:
         connection = self.pool.idle_connection() or await self._open(timeouts, expires)
         connection.hearer = hearer
         waiter = connection.send(head, timeouts, expires, head_only=request.method == "HEAD")
+        if expires < self.pool.sweeps_at:
+            self.pool.watch(connection)
         connection.upload(body, chunked=length is None)
         try:
             return await waiter

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
-from llmproxy.body import Body
+from llmproxy.body import OPEN, Body
 from llmproxy.commit import bad_start, broken_off, cut_short, failed_midway
+from llmproxy.errors import UpstreamTimeout
 from llmproxy.taps import WholeTap
 
 if TYPE_CHECKING:
@@ -145,6 +147,33 @@ class Translated:
         if not attempt.committed:
             error = broken_off(error, output=attempt.first_output_at is not None)
         self._attempts.settle(self._exchange, attempt, error)
+
+
+class Expiry:
+    """The observer that ends a body at a deadline, where no connection does: `at` is on the loop's clock."""
+
+    __slots__ = ("_body", "_seconds", "_timer")
+
+    def __init__(self, body: Body, at: float, seconds: float) -> None:
+        self._body = body
+        self._seconds = seconds
+        self._timer = asyncio.get_running_loop().call_at(at, self._expire)
+
+    def _expire(self) -> None:
+        if self._body.state == OPEN:
+            self._body.abandon()
+            self._body.fail(UpstreamTimeout("total", self._seconds, sent=True))
+
+    def feed(self, data: bytes) -> None:
+        """Nothing is read here."""
+
+    def end(self) -> None:
+        """It came in time."""
+        self._timer.cancel()
+
+    def fail(self, error: BaseException) -> None:
+        """It came to an end in time, if not to a good one."""
+        self._timer.cancel()
 
 
 def judge(
