@@ -12,10 +12,10 @@ away is lost; nothing depends on it.
 from __future__ import annotations
 
 import asyncio
-import os
 import socket
 from collections.abc import Callable
 from contextlib import suppress
+from secrets import token_hex
 from typing import Any, Final, Protocol
 
 import msgspec
@@ -68,7 +68,8 @@ class Sharing:
         self._server = server
         self._topic = f"{_TOPIC}:{runtime.name}"
         self._channel = b"" if server is None else server.prefix + self._topic.encode()
-        self._origin = f"{socket.gethostname()}:{runtime.bus.directory or os.getpid()}"
+        #: The same for all workers of this host, and no other's.
+        self._origin = f"{socket.gethostname()}:{runtime.bus.directory or token_hex(8)}"
         self._wanted = False
         self._leave: Callable[[], None] | None = None
 
