@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmproxy.body import HOLD_LIMIT, Body
-from llmproxy.commit import begin, no_answer
+from llmproxy.commit import GROWTH, begin, is_plain, no_answer
 from llmproxy.dialects import Tap
 from llmproxy.errors import GatewayError, UpstreamError, UpstreamTimeout
 from llmproxy.exchange import Attempt, Exchange
@@ -208,13 +208,13 @@ class Attempts:
         body, terms = reply.body, self._route.commit
         watch = Watch(self, exchange, attempt, tap, reply, terms)
         coding = reply.headers.index.get(b"content-encoding", b"identity")
-        reader = watch if tap is None or coding == b"identity" else Inflated(watch, coding)
+        reader = watch if tap is None or coding == b"identity" else Inflated(watch, coding, watch.lose_sight)
         if isinstance(body, Body):
             attempt.body = body
             body.tap = tap
             body.observe(reader)
             if terms is not None and not attempt.committed:
-                body.hold_limit = terms.bytes + HOLD_LIMIT
+                body.hold_limit = terms.bytes * (1 if is_plain(reply) else GROWTH) + HOLD_LIMIT
                 body.show()
                 return watch
         else:

@@ -37,6 +37,10 @@ if TYPE_CHECKING:
 _LONGEST_EVENT: Final = 256 * 1024
 
 
+#: How much more of a compressed answer is held: it is judged by what it grows to, and a bomb should be known for one.
+GROWTH: Final = 32
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """Within which bounds an answer is held: seconds since its head came, bytes, events without output."""
@@ -52,15 +56,21 @@ def terms_of(config: CommitConfig, keepalive: float | None) -> Terms | None:
     return Terms(wait, config.bytes, config.events) if wait else None
 
 
+def is_plain(reply: Reply) -> bool:
+    """Whether a reply came as it was asked for, in no coding."""
+    return b"content-encoding" not in reply.headers.index
+
+
 class Waiting:
     """The beginning of one answer while it is awaited; `fault` is the error that it told in place of output."""
 
-    __slots__ = ("_events", "_framer", "_headers", "_size", "_terms", "done", "fault")
+    __slots__ = ("_events", "_framer", "_headers", "_most", "_size", "_terms", "done", "fault")
 
     def __init__(self, terms: Terms, reply: Reply) -> None:
         self._terms = terms
         self._headers = reply.headers
-        plain = b"content-encoding" not in reply.headers.index
+        plain = is_plain(reply)
+        self._most = terms.bytes if plain else terms.bytes * GROWTH
         self._framer = Framer(max_event=_LONGEST_EVENT) if reply.is_event_stream and plain else None
         self._events = 0
         self._size = 0
@@ -76,7 +86,7 @@ class Waiting:
                     self._look(parse(block))
             except EventTooLarge:
                 self._framer = None
-        if self.fault or self._size >= self._terms.bytes or self._events >= self._terms.events:
+        if self.fault or self._size >= self._most or self._events >= self._terms.events:
             self.stop()
 
     def _look(self, event: Event) -> None:
@@ -148,8 +158,7 @@ def bad_start(reply: Reply, tap: Tap, data: bytes) -> GatewayError | None:
     if tap.terminal:
         return None
     if data.strip() and not any(event.data for event in events):
-        message = "The provider's answer could not be read as its dialect."
-        return UpstreamError("upstream_bad_answer", message, phase="first_token", sent=True)
+        return unreadable()
     return cut_short("first_token")
 
 
@@ -167,6 +176,12 @@ def cut_short(phase: str = "body") -> UpstreamError:
     """Return what becomes of a stream that its provider ended in the middle, however cleanly."""
     message = "The provider's stream ended before its answer was whole."
     return UpstreamError("upstream_cut", message, phase=phase, sent=True)
+
+
+def unreadable(phase: str = "first_token") -> UpstreamError:
+    """Return what becomes of an answer that is none of its dialect, or not even of its coding."""
+    message = "The provider's answer could not be read as its dialect."
+    return UpstreamError("upstream_bad_answer", message, phase=phase, sent=True)
 
 
 def failed_midway() -> ProviderError:
@@ -187,8 +202,7 @@ def broken_off(fault: BaseException, *, output: bool) -> GatewayError:
 
         if isinstance(fault, TruncatedStream):
             return cut_short(phase)
-        message = "The provider's answer could not be read as its dialect."
-        return UpstreamError("upstream_bad_answer", message, phase=phase, sent=True)
+        return unreadable(phase)
     message = "The upstream's stream broke off."
     return UpstreamError("upstream_reset", message, phase=phase, sent=True)
 

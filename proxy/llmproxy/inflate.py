@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any
 
 from llmproxy.body import Sink
@@ -45,7 +45,8 @@ class _Decoder:
         while True:
             plain = self._zlib.decompress(data, _STEP)
             self._grown += len(plain)
-            if self._grown > _SMALL and self._grown > MOST_GROWTH * self._taken:
+            left = len(self._zlib.unconsumed_tail) + len(self._zlib.unused_data)
+            if self._grown > _SMALL and self._grown > MOST_GROWTH * (self._taken - left):
                 raise zlib.error("the answer grows out of all proportion")
             if plain:
                 yield plain
@@ -93,14 +94,20 @@ class Inflate:
 
 
 class Inflated:
-    """A sink that decodes what it is fed into another; a coding that it does not know leaves that one unfed."""
+    """A sink that decodes what it is fed into another; a coding that it does not know leaves that one unfed.
 
-    __slots__ = ("_decoder", "_left", "_sink")
+    `blinded(broken)` is called when no more will be decoded; `broken` if nobody else could decode it either.
+    """
 
-    def __init__(self, sink: Sink, coding: bytes) -> None:
+    __slots__ = ("_blinded", "_decoder", "_left", "_sink")
+
+    def __init__(self, sink: Sink, coding: bytes, blinded: Callable[[bool], None] | None = None) -> None:
         self._decoder = _Decoder.of(coding)
         self._sink = sink
         self._left = DECODE_LIMIT
+        self._blinded = blinded
+        if self._decoder is None:
+            self._stop(broken=False)
 
     def feed(self, data: bytes) -> None:
         """Decode one piece in bounded steps; what cannot be decoded ends the copy there."""
@@ -111,10 +118,15 @@ class Inflated:
                 self._sink.feed(plain[: self._left])
                 self._left -= len(plain)
                 if self._left <= 0:
-                    self._decoder = None
+                    self._stop(broken=False)
                     return
         except zlib.error:
-            self._decoder = None
+            self._stop(broken=True)
+
+    def _stop(self, *, broken: bool) -> None:
+        self._decoder = None
+        if self._blinded is not None:
+            self._blinded(broken)
 
     def end(self) -> None:
         """Pass the end on."""

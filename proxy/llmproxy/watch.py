@@ -7,7 +7,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from llmproxy.body import OPEN, Body
-from llmproxy.commit import bad_start, broken_off, cut_short, failed_midway
+from llmproxy.commit import bad_start, broken_off, cut_short, failed_midway, unreadable
 from llmproxy.errors import UpstreamTimeout
 from llmproxy.taps import WholeTap
 
@@ -26,6 +26,7 @@ class Watch:
     __slots__ = (
         "_attempt",
         "_attempts",
+        "_blind",
         "_body",
         "_exchange",
         "_tap",
@@ -48,6 +49,8 @@ class Watch:
         self._attempts = attempts
         self._body = reply.body if isinstance(reply.body, Body) else None
         self._waiting: Waiting | None = None
+        #: What it is that nothing more can be read: None while it can, else the error that it is before output.
+        self._blind: tuple[GatewayError | None] | None = None
         #: Within which bounds the reply is held, None if it is not.
         self.terms = terms
         #: The upstream's reply, before anything was changed.
@@ -90,6 +93,18 @@ class Watch:
         held = b"" if self._body is None else self._body.peek()
         if held:
             waiting.feed(held)
+        if self._blind is not None:
+            self._give_up_waiting(*self._blind)
+
+    def lose_sight(self, broken: bool) -> None:
+        """Hear that what comes can be read no more: its coding is unknown, or `broken`, so that nobody can read it."""
+        self._blind = (unreadable() if broken else None,)
+        self._give_up_waiting(*self._blind)
+
+    def _give_up_waiting(self, fault: GatewayError | None) -> None:
+        if self._waiting is not None:
+            self._waiting.fault = self._waiting.fault or fault
+            self._waiting.stop()
 
     def _feed_whole(self, data: bytes) -> None:
         if self._tap is not None and self._waiting is not None:

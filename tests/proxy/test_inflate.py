@@ -149,7 +149,7 @@ def test_what_grows_out_of_all_proportion_is_read_no_further():
     kept = Kept()
     Inflated(kept, b"gzip").feed(bomb)
 
-    assert 1024 * 1024 < len(kept.data) <= 100 * len(bomb)
+    assert len(kept.data) <= 2 * 1024 * 1024
     with pytest.raises(ValueError, match="is broken"):
         Inflate(b"gzip").feed(bomb)
 
