@@ -221,7 +221,8 @@ def _tell_sight(told: Explanation, exchange: Exchange, endpoints: Sequence[Endpo
 
 
 def _place(endpoint: Endpoint) -> str:
-    return endpoint.upstream if endpoint.model is None else f"{endpoint.upstream} ({endpoint.model})"
+    upstream = endpoint.upstream if endpoint.member is None else f"the members of {endpoint.upstream}"
+    return upstream if endpoint.model is None else f"{upstream} ({endpoint.model})"
 
 
 async def _attempt(exchange: Exchange, endpoint: Endpoint, body: bytes) -> ExplainedAttempt:

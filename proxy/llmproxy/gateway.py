@@ -57,7 +57,7 @@ class Generation:
         self.assembly = Assembly(config)
         self.listeners = tuple(listeners) or tuple(each.address for each in config.listeners)
         #: What discovery plugins list, and where it stands.
-        self.members = Membership(process, self.assembly.table.plugins)
+        self.members = Membership(process, self.assembly)
         self.active = 0
         self.router: Router[Route] = Router(())
         self._known: dict[tuple[str, str, str], Match[Route]] = {}

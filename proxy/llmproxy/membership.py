@@ -13,15 +13,16 @@ from __future__ import annotations
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmproxy.errors import ConfigError, ConfigErrors
+from llmproxy.errors import ConfigError
 from llmproxy.exchange import Endpoint
 from llmproxy.members import MemberList, PoolMember
 from llmproxy.pools import Place, Pool
 
 if TYPE_CHECKING:
-    from llmproxy.registry import Plugin
+    from llmproxy.assembly import Assembly
+    from llmproxy.poolsettings import TargetConfig
     from llmproxy.route import Route
     from llmproxy.runtime import Process
     from llmproxy.upstream import Upstream
@@ -71,11 +72,12 @@ class PoolStand(NamedTuple):
 class Membership:
     """The members of one generation: their lists by plugin, their connections, their places."""
 
-    def __init__(self, process: Process, plugins: Iterable[Plugin[Any]]) -> None:
+    def __init__(self, process: Process, assembly: Assembly) -> None:
         import structlog  # noqa: PLC0415  # as for Runtime
 
         self._process = process
-        self._configs = {plugin.name: plugin.config for plugin in plugins if plugin.lists_members}
+        assembly.registered.target_checks.append(self._check)
+        self._configs = {each.name: each.config for each in assembly.table.plugins if each.lists_members}
         self._lists = {
             name: MemberList(
                 name,
@@ -114,29 +116,18 @@ class Membership:
         return self._current.get(endpoint.member)
 
     def settle(self, bases: Mapping[str, Upstream], pools: Iterable[Pool], routes: Sequence[Route]) -> None:
-        """Put the members where pools want them, now and whenever a list changes.
-
-        Raises:
-            ConfigErrors: a target names a plugin that lists none.
-        """
+        """Put the members where pools want them, now and whenever a list changes."""
         own = [route.defaults for route in routes if isinstance(route.defaults, Pool)]
         each = {id(pool): pool for pool in (*pools, *own)}
         self.pools = {pool.name: pool for pool in each.values()}
         self._bases, self._routes = bases, [route for route in routes if route.handler is None]
-        stands = [
-            PoolStand(pool, [self._part(pool, place) for place in pool.places]) for pool in each.values()
-        ]
+        stands = [PoolStand(pool, [_part(place) for place in pool.places]) for pool in each.values()]
         self._pools = [stand for stand in stands if any(isinstance(part, Stand) for part in stand.parts)]
         self._arrange()
 
-    def _part(self, pool: Pool, place: Place) -> Place | Stand:
-        plugin, upstream = place.settings.members, place.settings.upstream
-        if plugin is None or upstream is None:
-            return place
-        if plugin not in self._lists:
-            message = f"plugin {plugin!r} lists no members"
-            raise ConfigErrors([ConfigError(f"pools.{pool.name}.targets", message)])
-        return Stand(place, upstream, plugin)
+    def _check(self, target: TargetConfig) -> None:
+        if target.members is not None and target.members not in self._lists:
+            raise ConfigError("members", f"plugin {target.members!r} lists no members")
 
     def _changed(self, plugin: str, members: MemberList) -> None:
         self._process.last_members[plugin] = self._configs[plugin], members.members or ()
@@ -189,3 +180,8 @@ class Membership:
         """Close all connections as they become idle, those of upstreams without members too."""
         for upstream in (*self._bases.values(), *self._current.values()):
             upstream.close()
+
+
+def _part(place: Place) -> Place | Stand:
+    plugin, upstream = place.settings.members, place.settings.upstream
+    return place if plugin is None or upstream is None else Stand(place, upstream, plugin)

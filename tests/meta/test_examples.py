@@ -18,6 +18,7 @@ USES = {
     "bench",
     "bench-cache",
     "demo",
+    "discovery",
     "http-api",
     "httpcache",
     "kubernetes",

@@ -93,6 +93,13 @@ def test_a_sound_configuration_passes() -> None:
             {"pools": {"p": [{"upstream": "main", "members": "dns"}]}},
             'pools.p.targets[0].members: unknown plugin "dns"',
         ),
+        (
+            {
+                "upstreams": SOUND["upstreams"] | {"far": {"base_url": "https://h", "proxy": "http://p"}},
+                "pools": {"p": [{"upstream": "far", "members": "cache"}]},
+            },
+            'pools.p.targets[0].members: members are reached directly, and upstream "far" has a proxy',
+        ),
         ({"models": {"m": {"pool": "p"}}}, 'models.m.pool: unknown pool "p"'),
         ({"routes": [{"name": "a", "pool": "p"}]}, 'routes[0].pool: unknown pool "p"'),
         (

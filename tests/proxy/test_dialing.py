@@ -554,3 +554,13 @@ async def test_the_judge_sees_a_connection_closed_as_soon_as_its_owner_goes():
                 await judge.change()
 
         assert judge.totals.opened == 1
+
+
+async def test_one_that_goes_elsewhere_goes_through_no_proxy():
+    dialer = Dialer(UpstreamConfig(base_url="http://backend.test:81", proxy="http://u:p@127.0.0.1:9"), {})
+    other = dialer.towards("10.0.0.1", 82)
+
+    assert (other.host, other.port, other.server_name) == ("10.0.0.1", 82, "backend.test")
+    assert not other.absolute_form
+    assert other.proxy_authorization() is None
+    assert (dialer.host, dialer.port, dialer.absolute_form) == ("backend.test", 81, True)

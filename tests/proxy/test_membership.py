@@ -192,6 +192,6 @@ async def test_a_plugin_that_lists_no_members_cannot_be_named():
     class Other(Plugin[NoConfig]):
         pass
 
-    with pytest.raises(StartError, match=r"pools.p.targets: plugin 'listing' lists no members"):
+    with pytest.raises(StartError, match=r"pools.p.targets\[0\].members: plugin 'listing' lists no members"):
         async with served(plugins=[Other]):
             pass

@@ -407,3 +407,36 @@ async def test_a_slow_reader_is_no_silent_upstream(make_pool, upstream):
     await asyncio.sleep(0.2)
 
     assert len(await reply.body.read(size)) == size
+
+
+async def test_who_closes_a_pool_is_told_when_nothing_is_left(make_pool, upstream):
+    pool, _ = make_pool()
+    told = []
+    busy, idle = await pool.acquire(), await pool.acquire()
+    await exchange(idle)
+    pool.close(lambda: told.append(pool._all.copy()))
+    before = list(told)
+    await exchange(busy)
+
+    assert before == []
+    assert told == [set()]
+
+
+async def test_an_empty_pool_is_left_at_once(make_pool):
+    pool, _ = make_pool()
+    told = []
+    pool.close(lambda: told.append("empty"))
+
+    assert told == ["empty"]
+
+
+async def test_a_pool_that_is_opened_again_keeps_connections(make_pool, upstream):
+    pool, _ = make_pool()
+    told = []
+    busy = await pool.acquire()
+    pool.close(lambda: told.append("empty"))
+    pool.reopen()
+    await exchange(busy)
+
+    assert pool.idle_connection() is busy
+    assert told == []

@@ -425,3 +425,31 @@ async def test_a_closed_upstream_closes_its_idle_connections(make_upstream):
         upstream.close()
 
         await line.closed(1, within=AT_ONCE)
+
+
+async def test_a_member_is_the_upstream_at_another_address(make_upstream):
+    async with FakeUpstream().reply(body=b"here") as there:
+        upstream = make_upstream("http://backend.test:81/base", [(b"Authorization", b"Bearer k")])
+        member = upstream.member("main@there", "127.0.0.1", there.port)
+        reply = await member.send(make_request("GET", "/x", b""), Timeouts(), float("inf"))
+        member.close()
+
+    request = there.requests[0]
+    assert reply.body == b"here"
+    assert (request.target, request.header("host")) == ("/base/x", "backend.test:81")
+    assert request.header("authorization") == "Bearer k"
+    assert (upstream.name, member.name) == ("main", "main@there")
+
+
+async def test_members_are_judged_by_the_name_of_their_upstream(make_upstream, tls):
+    context, trust = tls
+    async with FakeUpstream(tls=context).reply(body=b"ok").reply(body=b"ok") as there:
+        right = make_upstream("https://127.0.0.1:9", tls=trust).member("a", "127.0.0.1", there.port)
+        wrong = make_upstream("https://backend.test", tls=trust).member("b", "127.0.0.1", there.port)
+        reply = await right.send(make_request("GET", "/", b""), Timeouts(), float("inf"))
+        with pytest.raises(UpstreamError) as refused:
+            await wrong.send(make_request("GET", "/", b""), Timeouts(), float("inf"))
+        right.close()
+
+    assert reply.body == b"ok"
+    assert refused.value.phase == "tls"
