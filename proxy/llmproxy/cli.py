@@ -176,12 +176,31 @@ def import_() -> None:
 def litellm(path: Path, output: Path | None) -> None:
     """Read the configuration of a LiteLLM proxy.
 
-    Models and keys are carried. What is not is told on standard error, by its path and why. Keys that are written
-    out in FILE are not copied: the configuration refers to variables, and the report names those to be set.
+    Models, keys, pools and fallbacks are carried. What is not is told on standard error, by its path and why. Keys
+    that are written out in FILE are not copied: the configuration refers to variables, and the report names those to
+    be set.
     """
     from llmproxy.commands.importing import litellm as run
 
-    text, report = run(path, output)
+    _report(*run(path, output))
+
+
+@import_.command()
+@click.argument("path", type=_FILE, metavar="FILE")
+@click.option("-o", "--output", type=_FILE, metavar="FILE", help="Write here instead of to standard output.")
+def portkey(path: Path, output: Path | None) -> None:
+    """Read a config of Portkey's gateway.
+
+    FILE is a JSON object with targets and a strategy; targets become pools. What is not carried is told on standard
+    error, by its path and why. Keys that are written out in FILE are not copied, and those that Portkey keeps are not
+    in it: the report names the variables to be set.
+    """
+    from llmproxy.commands.importing import portkey as run
+
+    _report(*run(path, output))
+
+
+def _report(text: str, report: list[str]) -> None:
     for line in report:
         click.echo(line, err=True)
     click.echo(text)

@@ -35,7 +35,7 @@ def test_it_has_the_agreed_commands() -> None:
     assert set(main.commands) == COMMANDS
 
 
-@pytest.mark.parametrize("name", [*sorted(COMMANDS), "import litellm"])
+@pytest.mark.parametrize("name", [*sorted(COMMANDS), "import litellm", "import portkey"])
 def test_every_command_and_option_is_explained(name: str) -> None:
     command: click.Command = main
     for word in name.split():

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import yaml
 
@@ -12,24 +12,40 @@ from llmproxy.commands.group import ExitCode, Refusal
 from llmproxy.config import format_of, parse
 from llmproxy.control import unreadable
 from llmproxy.errors import StartError
-from llmproxy.importing.litellm import NothingCarried, import_litellm
+from llmproxy.importing.litellm import Imported, NothingCarried, import_litellm
+from llmproxy.importing.portkey import import_portkey
 from llmproxy.importing.walking import Note
 
 _HEAD: Final = "# Imported from {name}. What it could not carry was told when this was written.\n"
 
 
 def litellm(path: Path, output: Path | None) -> tuple[str, list[str]]:
-    """Return what goes to standard output, and the report's lines; with `output`, write the configuration there.
+    """Import a LiteLLM proxy's file; return what goes to standard output, and the report's lines.
 
     Raises:
-        Refusal: the file cannot be read, holds nothing that can be carried, or the other cannot be written.
+        Refusal: the file cannot be read, holds nothing that can be carried, or `output` cannot be written.
     """
+    return _imported(path, output, import_litellm)
+
+
+def portkey(path: Path, output: Path | None) -> tuple[str, list[str]]:
+    """Import a Portkey config likewise.
+
+    Raises:
+        Refusal: see `litellm`.
+    """
+    return _imported(path, output, import_portkey)
+
+
+def _imported(
+    path: Path, output: Path | None, read: Callable[[Mapping[str, Any]], Imported]
+) -> tuple[str, list[str]]:
     try:
         tree = parse(path.read_bytes(), format_of(path.name), path.name)
     except OSError as fault:
         raise StartError(unreadable(fault)) from fault
     try:
-        imported = import_litellm(tree)
+        imported = read(tree)
     except NothingCarried as fault:
         raise Refusal("\n".join([*_lines(path, fault.notes), f"{path.name}: {fault}"])) from None
     body = yaml.safe_dump(imported.tree, sort_keys=False, allow_unicode=True, width=120)

@@ -17,6 +17,8 @@ _STAND_INS: Final = re.compile(
     re.IGNORECASE,
 )
 
+_COPIED: Final = "a secret is written out here and was not copied: set {name} to it"
+
 
 class KeyRefs:
     """Turns `os.environ/NAME` into references, and keys written out into references to variables yet to be set."""
@@ -32,8 +34,11 @@ class KeyRefs:
         found = _ENVIRON.fullmatch(text)
         return f"${{env:{found[1]}}}" if found else text.replace("${", "$${")
 
-    def secret(self, value: object, wish: str, path: str) -> str | None:
-        """Return a reference to a secret, by the variable named or one like `wish`; None where it is none."""
+    def secret(self, value: object, wish: str, path: str, told: str = _COPIED) -> str | None:
+        """Return a reference to a secret, by the variable named or one like `wish`; None where it is none.
+
+        `told` is the note of a secret that is not named by a variable; `{name}` in it is that which is to be set.
+        """
         text = str(value)
         if _ENVIRON.fullmatch(text):
             return self.text(text)
@@ -46,7 +51,7 @@ class KeyRefs:
         name = self._variables.get(text)
         if name is None:
             name = self._variables[text] = self._free(wish)
-        self._notes.append(Note(path, f"a secret is written out here and was not copied: set {name} to it"))
+        self._notes.append(Note(path, told.format(name=name)))
         return f"${{env:{name}}}"
 
     def _free(self, wish: str) -> str:

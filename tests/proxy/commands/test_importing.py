@@ -31,7 +31,7 @@ def test_the_configuration_goes_to_standard_output_and_the_report_beside_it(tmp_
 
     assert run.exit_code == 0, run.stderr
     assert tree["routes"][0]["models"] == {"fast": {"upstream": "groq", "model": "llama-3.1-8b-instant"}}
-    assert "model_list[0].litellm_params.rpm: comes with limits" in run.stderr.splitlines()
+    assert "model_list[0].litellm_params.rpm: counts as a weight" in run.stderr
     assert "canary" not in run.stdout + run.stderr
 
 
@@ -84,3 +84,17 @@ def test_names_in_the_file_cannot_write_to_the_terminal(tmp_path: Path) -> None:
 
     assert "\x1b" not in run.stderr
     assert "a?b" in run.stderr
+
+
+def test_a_config_of_portkeys_is_read_likewise(tmp_path: Path) -> None:
+    path, written = tmp_path / "config.json", tmp_path / "gateway.yaml"
+    path.write_text(
+        '{"strategy": {"mode": "fallback"}, "targets": [{"virtual_key": "groq-1"}, {"provider": "bedrock"}]}'
+    )
+    run = CliRunner().invoke(main, ["import", "portkey", str(path), "-o", str(written)])
+    checked = CliRunner().invoke(main, ["check", str(written)], env={"GROQ_API_KEY": "gsk_0123456789"})
+
+    assert run.exit_code == 0, run.stderr
+    assert "targets[0].virtual_key: Portkey keeps the key behind this name: set GROQ_API_KEY" in run.stderr
+    assert "targets[1]: bedrock: requests are not signed for AWS yet" in run.stderr
+    assert checked.stdout.startswith("ok: 1 route"), checked.stderr
