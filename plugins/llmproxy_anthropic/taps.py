@@ -29,12 +29,24 @@ _FAILED: Final = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
 class StreamTap:
     """Reads an event stream."""
 
-    __slots__ = ("_carry", "_pieces", "_size", "_started", "cut", "first_output", "terminal", "usage")
+    __slots__ = (
+        "_carry",
+        "_pieces",
+        "_size",
+        "_started",
+        "cut",
+        "failed",
+        "first_output",
+        "terminal",
+        "usage",
+    )
 
     def __init__(self) -> None:
         self.first_output = False
         self.terminal = False
         self.cut = False
+        #: Whether the provider ended it with an error.
+        self.failed = False
         self.usage: Usage | None = None
         self._started: dict[str, Any] | None = None
         self._pieces: list[bytes] = []
@@ -67,7 +79,8 @@ class StreamTap:
             self._started = USAGE.first_object(rest)
         tail = rest[-TAIL:]
         self.usage = read_usage(self._started, next(USAGE.objects(tail), None))
-        self.terminal = _END.search(tail) is not None or _FAILED.search(tail) is not None
+        self.failed = _FAILED.search(tail) is not None
+        self.terminal = self.failed or _END.search(tail) is not None
 
     def _await_output(self, data: bytes) -> None:
         window = self._carry + data

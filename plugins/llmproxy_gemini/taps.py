@@ -24,11 +24,14 @@ _BLANK_LINE: Final = re.compile(rb"\n\r?\n|\r\r")
 # Why an answer ended, why a prompt was not answered; an error in place of a chunk.
 _ENDS: Final = (b'"finishReason"', b'"blockReason"')
 _FAILED: Final = re.compile(rb'(?:data: ?|[\[,]\s*)\{\s*"error"')
+# Where output begins in an array.
+_PARTS: Final = re.compile(rb'"parts"\s*:\s*\[\s*\{')
+_PARTS_LONGEST: Final = 256
 _LONGEST_END: Final = max(map(len, _ENDS)) - 1
 
 
 class StreamTap:
-    """Reads a stream: events, or with `array` the elements of one JSON array, whose first bytes are output."""
+    """Reads a stream: events, or with `array` the elements of one JSON array."""
 
     __slots__ = (
         "_array",
@@ -39,6 +42,7 @@ class StreamTap:
         "_searched",
         "_size",
         "cut",
+        "failed",
         "first_output",
         "terminal",
         "usage",
@@ -48,6 +52,8 @@ class StreamTap:
         self.first_output = False
         self.terminal = False
         self.cut = False
+        #: Whether the provider ended it with an error.
+        self.failed = False
         self.usage: Usage | None = None
         self._array = array
         self._carry = b""
@@ -83,7 +89,8 @@ class StreamTap:
         tail = b"".join(self._pieces)
         self._pieces = []
         self.usage = USAGE.last(tail) or self._earlier
-        self.terminal = self.terminal or _FAILED.search(tail) is not None
+        self.failed = _FAILED.search(tail) is not None
+        self.terminal = self.terminal or self.failed
         return tail
 
     def _await_end(self, data: bytes) -> None:
@@ -93,10 +100,11 @@ class StreamTap:
 
     def _await_output(self, data: bytes) -> None:
         """Parse whole events until one holds output."""
-        if self._array:
-            self.first_output = True
-            return
         self._event = data = self._event + data if self._event else data
+        if self._array:
+            self.first_output = _PARTS.search(data) is not None or len(data) > _MAX_EVENT
+            self._event = b"" if self.first_output else data[-_PARTS_LONGEST:]
+            return
         start = 0
         while not self.first_output and (end := _BLANK_LINE.search(data, self._searched)):
             self.first_output = _holds_output(data[start : end.end()])

@@ -38,6 +38,8 @@ _FAILED = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
 _NOT_FINISHED = re.compile(rb'"choices".*"finish_reason" ?: ?null', re.DOTALL)
 # Servers that speak like OpenAI end a stream with an error object instead, and nothing after it.
 _TOLD_ERROR = re.compile(rb'data: ?\{ ?"error"')
+# OpenRouter says so in a chunk, beside the choices.
+_FAILED_WITH = re.compile(rb'data: ?\{ ?"error" ?: ?[{"]|"finish_reason" ?: ?"error"')
 
 
 class StreamTap:
@@ -55,6 +57,7 @@ class StreamTap:
         "_size",
         "_typed",
         "cut",
+        "failed",
         "first_output",
         "terminal",
         "usage",
@@ -64,6 +67,8 @@ class StreamTap:
         self.first_output = False
         self.terminal = False
         self.cut = False
+        #: Whether the provider ended it with an error.
+        self.failed = False
         self.usage: Usage | None = None
         #: Whether the stream is one of those whose end is known.
         self._ends = False
@@ -99,6 +104,7 @@ class StreamTap:
         tail = self._tail()
         self._pieces = []
         self.usage = USAGE.last(tail)
+        self.failed = self.failed or any(mark.search(tail) for mark in (_FAILED, _FAILED_WITH))
         self.terminal = self._final_at >= 0 or _says_done(tail) or _FAILED.search(tail) is not None
         return tail
 
@@ -137,7 +143,9 @@ class StreamTap:
 
     def _await_final(self, window: bytes) -> None:
         for maybe in _MAYBE_FINAL.finditer(window):
-            if _FINAL.search(window, max(0, maybe.end() - _FINAL_LONGEST), maybe.end()):
+            found = _FINAL.search(window, max(0, maybe.end() - _FINAL_LONGEST), maybe.end())
+            if found is not None:
+                self.failed = found[0].endswith(b".failed")
                 self._final_at = self._dropped + self._size - len(window) + maybe.start()
                 break
         self._carry = window[-_FINAL_LONGEST:]

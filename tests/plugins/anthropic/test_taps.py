@@ -157,3 +157,16 @@ def test_a_message_without_its_end_is_cut():
     half.end()
 
     assert (whole.cut, half.cut) == (False, True)
+
+
+@pytest.mark.parametrize(
+    ("last", "failed"),
+    [(b'{"type":"error","error":{"type":"overloaded_error"}}', True), (b'{"type":"message_stop"}', False)],
+)
+def test_an_error_that_ends_a_stream_is_told_from_its_end(last, failed):
+    tap = StreamTap()
+    tap.feed(b'data: {"type":"content_block_delta","index":0,"delta":{"type":"text_delta","text":"Hi"}}\n\n')
+    tap.feed(b"data: " + last + b"\n\n")
+    tap.end()
+
+    assert (tap.failed, tap.terminal) == (failed, True)

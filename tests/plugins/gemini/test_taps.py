@@ -141,3 +141,25 @@ def test_an_answer_without_a_reason_for_its_end_is_cut() -> None:
     assert tapped(StreamTap(), event("Half")).cut
     assert not tapped(StreamTap(), event("Half"), b'data: {"error": {"code": 503}}\r\n\r\n').cut
     assert not tapped(StreamTap(), STREAM).cut
+
+
+def test_an_error_that_ends_a_stream_is_told_from_its_end():
+    tap = StreamTap()
+    tap.feed(b'data: {"candidates":[{"content":{"parts":[{"text":"Hi"}]}}]}\n\n')
+    tap.feed(b'data: {"error":{"code":503}}\n\n')
+    tap.end()
+
+    assert (tap.failed, tap.terminal) == (True, True)
+
+
+def test_an_arrays_output_begins_with_its_first_part():
+    failing, saying = StreamTap(array=True), StreamTap(array=True)
+    failing.feed(b'[{"error": {"code": 503}}]')
+    failing.end()
+    saying.feed(b'[{"candidates": [{"content": {"par')
+
+    assert (failing.first_output, failing.failed, saying.first_output) == (False, True, False)
+
+    saying.feed(b'ts": [{"text": "Hi"}]}}]}')
+
+    assert saying.first_output

@@ -307,3 +307,27 @@ def test_a_stream_of_unknown_shape_may_end_as_it_likes() -> None:
     tap.end()
 
     assert not tap.cut
+
+
+@pytest.mark.parametrize(
+    ("last", "failed"),
+    [
+        (b'data: {"error": {"message": "Busy."}}\n\n', True),
+        (b'event: error\ndata: {"type":"error","message":"Busy."}\n\n', True),
+        (
+            b'data: {"choices":[{"index":0,"delta":{},"finish_reason":"error"}],"error":{"code":502}}\n\n',
+            True,
+        ),
+        (b'data: {"type":"response.failed","response":{}}\n\n', True),
+        (b'data: {"type":"response.incomplete","response":{}}\n\n', False),
+        (b'data: {"error":null,"choices":[{"index":0,"delta":{},"finish_reason":"stop"}]}\n\n', False),
+        (b"data: [DONE]\n\n", False),
+    ],
+)
+def test_an_error_that_ends_a_stream_is_told_from_its_end(last, failed):
+    tap = StreamTap()
+    tap.feed(b'data: {"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n')
+    tap.feed(last)
+    tap.end()
+
+    assert tap.failed == failed
