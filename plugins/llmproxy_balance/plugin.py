@@ -124,7 +124,9 @@ class BalancePlugin(Plugin[BalanceConfig]):
             pool, walker = self._singles.pool_of(pool), self._plain
         if TIMEOUT in exchange.request.headers.index:
             lower_deadline(exchange, pool, self._clock.now())
-        return await walker.walk(exchange, pool, call_next)
+        reply = await walker.walk(exchange, pool, call_next)
+        walker.watcher.began(exchange)
+        return reply
 
     @hookimpl
     def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:

@@ -14,6 +14,9 @@ class Watcher(Health, Protocol):
     def claim(self, endpoint: Endpoint) -> bool:
         """Whether an attempt may be made there now; `settle` comes when it is over."""
 
+    def began(self, exchange: Exchange) -> None:
+        """Hear that an exchange's last attempt has brought its first output."""
+
     def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
         """Hear how an attempt ended; None if no place is to blame."""
 
@@ -24,6 +27,9 @@ class Unwatched(AllWell):
     def claim(self, endpoint: Endpoint) -> bool:
         """Any attempt may be made."""
         return True
+
+    def began(self, exchange: Exchange) -> None:
+        """Nobody listens."""
 
     def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
         """Nobody listens."""

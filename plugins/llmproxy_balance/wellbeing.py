@@ -82,6 +82,8 @@ class Wellbeing:
 
     def claim(self, endpoint: Endpoint) -> bool:
         """Whether an attempt may be made now; it takes a trial's place, if one is needed, until it is settled."""
+        if not self._ailing:
+            return True
         health = self._ailing.get(endpoint)
         return health is None or health.claim(self._clock.now())
 
@@ -165,11 +167,14 @@ class Wellbeing:
             vitals.latency = latency if known is None else known + _NEWEST * (latency - known)
             health.succeeded(now, started)
 
-    def began(self, endpoint: Endpoint, now: float, started: float | None = None) -> None:
-        """Hear that an attempt has brought its first output: a trial need not wait for the end of a long stream."""
-        health = self._ailing.get(endpoint)
-        if health is not None and health.state is State.HALF_OPEN:
-            health.succeeded(now, started)
+    def began(self, exchange: Exchange) -> None:
+        """Hear that an exchange's last attempt has brought its first output: no trial waits for a long stream's end."""
+        if self._ailing and exchange.attempts:
+            attempt = exchange.attempts[-1]
+            health = self._ailing.get(attempt.endpoint)
+            good = attempt.ended is None and (attempt.status or 500) < 400
+            if health is not None and good and health.state is State.HALF_OPEN:
+                health.succeeded(self._clock.now(), attempt.started)
 
     def _compare(self, record: Record, now: float) -> None:
         """Take an endpoint out that does worse than the others of one of its pools."""

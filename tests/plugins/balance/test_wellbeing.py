@@ -7,9 +7,10 @@ from random import Random
 
 import pytest
 
-from llmproxy.plugin import Clock, Endpoint, Failure, Place, Pool
+from llmproxy.plugin import Attempt, Clock, Endpoint, Failure, Place, Pool
 from llmproxy.pools import place_of
 from llmproxy.poolsettings import TargetConfig
+from llmproxy.testing import make_exchange
 from llmproxy_balance.health import State
 from llmproxy_balance.healthsettings import HealthSettings, OutlierSettings
 from llmproxy_balance.roll import Record
@@ -215,13 +216,17 @@ def test_an_attempt_that_says_nothing_frees_its_trial() -> None:
 
 
 def test_the_first_output_of_a_long_stream_ends_its_trial() -> None:
-    ward, pool = Ward(), pool_of("a", "b")
+    ward, pool, exchange = Ward(), pool_of("a", "b"), make_exchange()
     ward.names(pool)
-    ward.wellbeing.began(Endpoint("a"), 100.0)
+    ward.wellbeing.began(exchange)
     ward.fail("a")
     ward.clock.time += 5.0
     ward.wellbeing.claim(Endpoint("a"))
-    ward.wellbeing.began(Endpoint("a"), 105.0, 105.0)
+    exchange.attempts.append(Attempt(1, Endpoint("a"), 105.0, status=500))
+    ward.wellbeing.began(exchange)
+    assert ward.wellbeing.roll.records[Endpoint("a")].health.state is State.HALF_OPEN
+    exchange.attempts.append(Attempt(2, Endpoint("a"), 105.0, status=200))
+    ward.wellbeing.began(exchange)
 
     assert ward.wellbeing.roll.records[Endpoint("a")].health.state is State.CLIMBING
 
