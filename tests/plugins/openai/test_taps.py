@@ -326,7 +326,10 @@ def test_a_stream_of_unknown_shape_may_end_as_it_likes() -> None:
 )
 def test_an_error_that_ends_a_stream_is_told_from_its_end(last, failed):
     tap = StreamTap()
-    tap.feed(b'data: {"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n')
+    if b"response." in last:
+        tap.feed(b'data: {"type":"response.output_text.delta","delta":"Hi"}\n\n')
+    else:
+        tap.feed(b'data: {"choices":[{"index":0,"delta":{"content":"Hi"},"finish_reason":null}]}\n\n')
     tap.feed(last)
     tap.end()
 
