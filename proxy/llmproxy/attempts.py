@@ -239,7 +239,7 @@ class Attempts:
         if fault is not None:
             attempt.error = fault
             if attempt.keys is not None:
-                attempt.keys.heard(attempt, fault, attempt.ended)
+                attempt.keys.judge(attempt, fault, attempt.ended)
         attempt.complete = attempt.error is None
         if attempt.usage is not None:
             exchange.usage = attempt.usage

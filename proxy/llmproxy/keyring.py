@@ -127,17 +127,20 @@ class Keyring:
         if state.strikes and started > state.since:
             state.strikes = 0
 
-    def heard(self, attempt: Attempt, found: Reply | BaseException, now: float) -> None:
-        """Learn from what an attempt came to: its reply's head, or what it broke with."""
-        if isinstance(found, BaseException) or found.status >= 400:
-            from llmproxy.failures import failure_of  # noqa: PLC0415  # it knows attempts, which know their keys
-
-            failure = failure_of(found)
-            if failure is None or failure.kind not in RESTS:
-                return
-            self.refused(attempt.key, failure, attempt.started, now)
-        else:
+    def heard(self, attempt: Attempt, reply: Reply, now: float) -> None:
+        """Learn from the head of an attempt's reply."""
+        if reply.status >= 400:
+            self.judge(attempt, reply, now)
+        elif self._states[attempt.key].strikes:
             self.served(attempt.key, attempt.started)
+
+    def judge(self, attempt: Attempt, found: Reply | BaseException, now: float) -> None:
+        """Let an attempt's key rest if what it failed with is about the key."""
+        from llmproxy.failures import failure_of  # noqa: PLC0415  # it knows attempts, which know their keys
+
+        failure = failure_of(found)
+        if failure is not None and failure.kind in RESTS:
+            self.refused(attempt.key, failure, attempt.started, now)
 
     def spare(self, number: int, now: float) -> bool:
         """Whether another key than this one would be worth a try."""

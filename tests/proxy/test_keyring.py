@@ -157,7 +157,7 @@ def test_one_key_has_no_other():
     ],
 )
 def test_a_key_rests_by_what_its_attempt_came_to(ring, rested, found, kind):
-    ring.heard(tried(ring, 1, 0.5), found, 1.0)
+    ring.judge(tried(ring, 1, 0.5), found, 1.0)
 
     assert [told[:2] for told in rested] == [(1, kind)]
 
@@ -166,7 +166,7 @@ def test_a_key_rests_by_what_its_attempt_came_to(ring, rested, found, kind):
     "found", [Reply(500), Reply(400), Reply(200), UpstreamTimeout("headers", 1.0, sent=True)]
 )
 def test_other_answers_put_no_key_aside(ring, rested, found):
-    ring.heard(tried(ring, 1, 0.5), found, 1.0)
+    ring.judge(tried(ring, 1, 0.5), found, 1.0)
 
     assert rested == []
 
@@ -175,6 +175,14 @@ def test_a_wait_is_read_from_the_reply(ring):
     ring.heard(tried(ring, 1, 0.5), Reply(429, Headers.of({"Retry-After": "7"})), 1.0)
 
     assert ring.resting(1.0) == [0.0, 7.0, 0.0]
+
+
+def test_a_good_reply_ends_a_rest_and_a_bad_one_begins_it(ring):
+    ring.heard(tried(ring, 1, 0.5), Reply(401), 1.0)
+    resting = ring.resting(1.0)
+    ring.heard(tried(ring, 1, 62.0), Reply(200), 62.5)
+
+    assert (resting, ring.resting(1.0)) == ([0.0, 60.0, 0.0], [0.0, 0.0, 0.0])
 
 
 def test_a_key_is_known_again_in_another_generation():
