@@ -6,7 +6,7 @@ place = next(order)      # one upstream's; the next is looked for when this one 
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple, Protocol
 
 from llmproxy.plugin import Exchange, Place, Pool
@@ -63,12 +63,11 @@ class Skipped(NamedTuple):
 
 
 class _Plan(NamedTuple):
-    """What has to be asked before these places of a pool are tried; `plain` where nothing has."""
+    """Who has to be asked before each of these places of a pool is tried."""
 
     pool: Pool
     places: Sequence[Place]
-    gates: tuple[Gatekeeper, ...]
-    plain: bool
+    gates: Mapping[Place, tuple[Gatekeeper, ...]]
 
 
 class LineUp:
@@ -90,28 +89,29 @@ class LineUp:
 
         With `spare` they are those that serve where all others have failed.
         """
-        plan = self._plans.get(id(pool))
-        if plan is None or plan.places is not pool.places:
-            plan = self._planned(pool)
+        plan = self._plan(pool)
         places = self.health.spare(pool) if spare else self.health.eligible(pool)
         ordered = pool.strategy.order(exchange, places)
         if self.prefer is not None and (preferred := self.prefer(exchange, pool, places)) is not None:
             ordered = _before(preferred, ordered)
         for place in ordered:
-            if plan.plain or (not place.settings.after and self._admits(plan, exchange, place, skipped)):
-                if place.pool is None:
-                    yield place
-                else:
-                    yield from self.order(exchange, place.pool, skipped, spare=spare)
+            if place.settings.after or not _admits(
+                plan.gates.get(place, self._gates), exchange, place, skipped
+            ):
+                continue
+            if place.pool is None:
+                yield place
+            else:
+                yield from self.order(exchange, place.pool, skipped, spare=spare)
 
     def after(self, kind: str, exchange: Exchange, pool: Pool, skipped: list[Skipped]) -> Iterator[Place]:
         """Yield the places that are meant for a request that failed so elsewhere, as they are written down."""
-        plan = self._plans.get(id(pool)) or self._planned(pool)
+        plan = self._plan(pool)
         for place in self.health.eligible(pool):
             meant = kind in place.settings.after
             if not meant and (place.settings.after or place.pool is None):
                 continue
-            if not self._admits(plan, exchange, place, skipped):
+            if not _admits(plan.gates.get(place, self._gates), exchange, place, skipped):
                 continue
             if place.pool is None:
                 yield place
@@ -125,19 +125,22 @@ class LineUp:
         one, other = self.window(exchange, place), self.window(exchange, than)
         return one is not None and other is not None and one > other
 
-    def _planned(self, pool: Pool) -> _Plan:
-        places = pool.places
-        gates = tuple(each for each in self._gates if any(map(each.concerns, places)))
-        plain = not gates and not any(place.settings.after for place in places)
-        plan = self._plans[id(pool)] = _Plan(pool, places, gates, plain)
+    def _plan(self, pool: Pool) -> _Plan:
+        plan = self._plans.get(id(pool))
+        if plan is None or plan.places is not pool.places:
+            gates = {
+                place: tuple(each for each in self._gates if each.concerns(place)) for place in pool.places
+            }
+            plan = self._plans[id(pool)] = _Plan(pool, pool.places, gates)
         return plan
 
-    def _admits(self, plan: _Plan, exchange: Exchange, place: Place, skipped: list[Skipped]) -> bool:
-        for each in plan.gates:
-            if each.concerns(place) and (reason := each.gate(exchange, place)):
-                skipped.append(Skipped(place, reason, each.passing))
-                return False
-        return True
+
+def _admits(gates: tuple[Gatekeeper, ...], exchange: Exchange, place: Place, skipped: list[Skipped]) -> bool:
+    for gate, _, passing in gates:
+        if reason := gate(exchange, place):
+            skipped.append(Skipped(place, reason, passing))
+            return False
+    return True
 
 
 def _unknown(exchange: Exchange, place: Place) -> int | None:

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from random import Random
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import Body, Exchange, Failure
-from llmproxy_balance.config import BackoffSettings
+
+if TYPE_CHECKING:
+    from llmproxy_balance.config import BackoffSettings
 
 #: Failures that pass: the same place may do better a moment later.
 PASSING: Final = frozenset(

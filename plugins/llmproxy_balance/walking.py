@@ -28,7 +28,6 @@ from llmproxy.plugin import (
     Reply,
     StateKey,
     Vitals,
-    another_key,
     failure_of,
 )
 from llmproxy_balance.detour import Detour
@@ -224,8 +223,6 @@ class Walker:
             if len(self._failing) >= _MOST_FAILING:
                 self._failing.clear()
             self._failing.add(attempt.endpoint)
-        elif failure is not None and another_key(attempt, failure, self.clock.now()):
-            failure = Failure("permission", failure.status)  # the key's fault, not the place's
         self.watcher.settle(exchange, attempt, failure)
 
     def is_failing(self, place: Place) -> bool:
