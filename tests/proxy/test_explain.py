@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import orjson
+import pytest
 
 from llmproxy.assembly import Assembly, build_routes
 from llmproxy.config import decode
@@ -140,6 +141,15 @@ async def test_it_shows_no_secret() -> None:
     assert ("x-team", "${env:TEAM}") in told.attempts[0].headers
     assert ("Accept-Encoding", "identity") in told.attempts[0].headers
     assert ("x-api-key", "[redacted]") in plain.attempts[0].headers
+
+
+async def test_of_several_keys_it_shows_the_references(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(CONFIG["upstreams"]["main"], "api_key", ["${env:KEY}", "${env:TEAM}"])
+    told = await explained("POST", "/v1/chat/completions", {"model": "fast"})
+
+    assert ("Authorization", "Bearer ${env:KEY}, or ${env:TEAM}") in told.attempts[0].headers
+    assert SECRET not in repr(told)
+    assert "secret-team" not in repr(told)
 
 
 async def test_it_tells_the_plan_of_an_http_route() -> None:

@@ -59,6 +59,8 @@ def test_what_the_gateway_prints_fits_its_schema() -> None:
                 "y": {"provider": "mistral", "quirks": {"format": "none"}},
             }
         },
+        {"upstreams": {"a": {"base_url": "https://h", "api_key": ["${env:A}", "${file:/b}"]}}},
+        {"upstreams": {"a": {"base_url": "https://h", "api_key": None}}},
         {"models": {"fast": "groq/m", "slow": {"alias": "fast"}, "m": {"upstream": "groq"}}},
     ],
 )
@@ -77,6 +79,7 @@ def test_what_can_be_decoded_fits(tree: dict[str, Any]) -> None:
         {"stores": {"a": {"url": "lmdb:/c", "compress": "gzip"}}},
         {"stores": {"a": {"url": "lmdb:/c", "encryption_key": "written out"}}},
         {"upstreams": {"a": {"base_url": "https://h", "api_key": "sk-literal"}}},
+        {"upstreams": {"a": {"base_url": "https://h", "api_key": ["${env:A}", "sk-literal"]}}},
         {"upstreams": {"a": "grok2"}},
         {"upstreams": {"a": {"provider": "mistrall"}}},
         {"plugins": {"cache": {"tll": "5m"}}},

@@ -91,6 +91,20 @@ async def test_a_request_arrives_as_it_was_prepared(make_upstream):
         ]
 
 
+async def test_a_request_carries_the_key_that_it_was_given():
+    config = UpstreamConfig(base_url="http://h", proxy=None)
+    keyed = [[(b"Authorization", b"Bearer a")], [(b"X-Key", b"b")]]
+    upstream = Upstream("main", config, [(b"Accept-Encoding", b"identity")], {}, keyed)
+    request = make_request(authorization="theirs", x_key="theirs", X_Own="1")
+    first = upstream.head(request, 2)
+    request.key = 1
+    second = upstream.head(request, 2)
+
+    start, end = b"POST /chat HTTP/1.1\r\nHost: h\r\n", b"Content-Length: 2\r\n\r\n"
+    assert first == start + b"Authorization: Bearer a\r\nAccept-Encoding: identity\r\nX-Own: 1\r\n" + end
+    assert second == start + b"X-Key: b\r\nAccept-Encoding: identity\r\nX-Own: 1\r\n" + end
+
+
 @pytest.mark.parametrize(
     ("method", "body", "length"),
     [("GET", b"", None), ("DELETE", b"", None), ("POST", b"", "0"), ("GET", b"x", "1"), ("PUT", b"", "0")],

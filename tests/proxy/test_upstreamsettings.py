@@ -77,3 +77,20 @@ def test_a_route_overrides_only_the_timeouts_it_names() -> None:
     own = decode_struct(TimeoutOverrides, {"total": "5m", "idle": "2s"})
 
     assert own.over(Timeouts(connect=1.0)) == Timeouts(connect=1.0, idle=2.0, total=300.0)
+
+
+def test_one_key_need_not_be_a_list() -> None:
+    one, two = Resolved("k", "${env:K}"), Resolved("l", "${env:L}")
+
+    def keys(written: object) -> list[str]:
+        settings = decode_struct(UpstreamConfig, {"base_url": "https://h", "api_key": written})
+        return [key.reveal() for key in settings.api_key]
+
+    assert (keys(one), keys([one, two]), keys([]), keys(None)) == (["k"], ["k", "l"], [], [])
+
+
+def test_a_key_stands_there_once() -> None:
+    keys = [Resolved("k", "${env:A}"), Resolved("k", "${env:B}")]
+    told = mistake(UpstreamConfig, {"base_url": "https://h", "api_key": keys})
+
+    assert told == "api_key: holds a key twice"
