@@ -86,7 +86,7 @@ def take(exchange: Exchange) -> Ended:
         outcome.error,
         exchange.caller,
         exchange.model and exchange.model[:_LONGEST_NAME],
-        tuple((attempt.endpoint.upstream, _ending(attempt)) for attempt in exchange.attempts),
+        tuple((_upstream(attempt), _ending(attempt)) for attempt in exchange.attempts),
         exchange.usage,
         outcome.bytes_in,
         outcome.bytes_out,
@@ -96,6 +96,11 @@ def take(exchange: Exchange) -> Ended:
         request.client,
         exchange.trace,
     )
+
+
+def _upstream(attempt: Attempt) -> str:
+    """Return where an attempt went, by the full name where that was a discovered member."""
+    return attempt.endpoint.member or attempt.endpoint.upstream
 
 
 def _ending(attempt: Attempt) -> str | int:

@@ -19,7 +19,7 @@ import orjson
 import pytest
 from tests.plugins.registries import FakeConsul, FakeDns, FakeEureka, FakeKubernetes
 
-from llmproxy.testing import Judge, RawClient
+from llmproxy.testing import Judge, RawClient, RawReply, RunningGateway, running_gateway
 
 from .load import chat, fault
 from .process import GatewayProcess
@@ -231,3 +231,100 @@ async def test_a_hundred_changes_and_no_request_fails(kind: str, tmp_path: Path)
 
     assert tally.failed == []
     assert tally.answered > fleet.served > 0
+
+
+def begin_to_end(judge: Judge) -> None:
+    """Have a server refuse new connections and end those that carry nothing, as one does that is told to stop."""
+    judge._server.close()
+    for protocol in list(judge._protocols):
+        if protocol._answering.current is None:
+            protocol.transport.close()
+
+
+async def test_a_member_that_stops_before_its_registry_tells_is_passed_over(tmp_path: Path) -> None:
+    async with file(tmp_path) as (registry, settings):
+        fleet = Fleet(registry)
+        for _ in range(3):
+            await fleet.start()
+        path = tmp_path / "gateway.json"
+        path.write_bytes(orjson.dumps(config("file", settings, attempts=3)))
+        try:
+            with GatewayProcess("-c", path) as gateway:
+                fleet.gateway = gateway
+                await fleet.heard()
+                async with load(gateway.url) as tally:
+                    for _ in range(2):
+                        await asyncio.sleep(0.3)
+                        stopping = next(iter(fleet.running))
+                        begin_to_end(stopping)
+                        await asyncio.sleep(0.5)
+                        await fleet.end(stopping)
+                        await fleet.start()
+                        await fleet.heard()
+        finally:
+            await fleet.close()
+
+    assert tally.failed == []
+    assert tally.answered > 0
+
+
+async def first_of(gateway: RunningGateway) -> RawReply:
+    async with RawClient(gateway.url) as client:
+        return await client.exchange(chat())
+
+
+async def until_answered(gateway: RunningGateway) -> RawReply:
+    async with asyncio.timeout(10):
+        while (reply := await first_of(gateway)).status != 200:
+            await asyncio.sleep(0.05)
+    return reply
+
+
+async def test_a_registry_that_is_away_at_the_start_is_told_to_callers_and_waited_for() -> None:
+    async with FakeConsul() as agent, Judge() as judge:
+        agent.put([judge.port])
+        agent.broken = 500
+        tree = config("consul", {"service": "backend", "address": agent.url, "wait": "50ms"})
+        async with running_gateway(tree) as gateway:
+            away = await first_of(gateway)
+            agent.broken = 0
+            back = await until_answered(gateway)
+
+    assert away.status == 503
+    assert away.header("retry-after") is not None
+    assert back.status == 200
+
+
+async def test_the_last_list_outlives_a_reload_while_the_registry_is_away() -> None:
+    async with FakeConsul() as agent, Judge() as judge:
+        agent.put([judge.port])
+        tree = config("consul", {"service": "backend", "address": agent.url, "wait": "50ms"})
+        async with running_gateway(tree) as gateway:
+            before = await until_answered(gateway)
+            agent.broken = 500
+            agent.wake()
+            result = await gateway.reload({**tree, "log": {"level": "warning", "format": "json"}})
+            after = await first_of(gateway)
+
+    assert result.ok
+    assert (before.status, after.status) == (200, 200)
+
+
+async def test_a_registry_that_answers_nonsense_or_nobody_changes_nothing() -> None:
+    async with FakeConsul() as agent, Judge() as judge:
+        agent.put([judge.port])
+        async with running_gateway(config("consul", {"service": "backend", "address": agent.url})) as gateway:
+            replies = [await until_answered(gateway)]
+            for nonsense in (b"<html>", b"[]", b'{"a": 1}'):
+                agent.nonsense = nonsense
+                agent.wake()
+                agent.index += 1
+                asked = len(agent.asked)
+                async with asyncio.timeout(10):
+                    while len(agent.asked) < asked + 2:
+                        await asyncio.sleep(0.02)
+                replies.append(await first_of(gateway))
+            kept = [orjson.loads(line)["reason"] for line in gateway.log if b"members_kept" in line]
+
+    assert [reply.status for reply in replies] == [200] * 4
+    assert kept == ["malformed", "empty", "malformed"]

@@ -126,3 +126,13 @@ def test_only_the_names_of_a_query_are_told(query, names):
 )
 def test_an_address_is_told_in_the_form_that_was_asked_for(address, form, told):
     assert client_address(address, form) == told
+
+
+def test_a_discovered_member_stands_there_by_its_full_name():
+    exchange = make_exchange()
+    exchange.attempts = [
+        Attempt(1, Endpoint("main", None, "main@10.0.0.1:80"), 100.0, status=200, complete=True)
+    ]
+
+    assert fields(exchange)["upstream"] == "main@10.0.0.1:80"
+    assert fields(exchange)["attempts"] == ["main@10.0.0.1:80:200"]
