@@ -9,23 +9,34 @@ from llmproxy.messages import HOP_BY_HOP, ClientRequest, Headers, RawHeader, Spe
 if TYPE_CHECKING:
     from llmproxy.exchange import Exchange
 
+#: What callers say to the gateway alone.
+SAID_HERE: Final = frozenset(b"x-llmproxy-timeout x-llmproxy-explain x-llmproxy-policy".split())
+
 # The caller's credentials, what holds for one connection, what the core writes itself, and what makes another method
 # of the one that was judged here.
-_STAY: Final = HOP_BY_HOP | frozenset(
-    b"""
+_STAY: Final = (
+    SAID_HERE
+    | HOP_BY_HOP
+    | frozenset(
+        b"""
     authorization x-api-key api-key x-goog-api-key cookie host content-length accept-encoding expect
     x-http-method-override x-http-method x-method-override
     """.split()
+    )
 )
 
 # The caller's credentials, what describes the caller's own bytes, program or page, what would make another request of
 # the one that was judged here, and what the core writes itself.
-_LEFT_OUT: Final = HOP_BY_HOP | frozenset(
-    b"""
+_LEFT_OUT: Final = (
+    SAID_HERE
+    | HOP_BY_HOP
+    | frozenset(
+        b"""
     authorization x-api-key api-key x-goog-api-key cookie accept accept-encoding user-agent host expect
     origin referer x-http-method-override x-http-method x-method-override
     digest want-digest range if-match if-none-match if-modified-since if-unmodified-since if-range x-app
     """.split()
+    )
 )
 
 # What belongs to the body as it came, or to one dialect, whose words mean nothing to another provider.

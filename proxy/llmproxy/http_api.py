@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from llmproxy.carried import SAID_HERE
 from llmproxy.client import connection_fields
 from llmproxy.dialects import Untranslated
 from llmproxy.messages import HOP_BY_HOP, Headers, Reply, Spellings, UpstreamRequest
@@ -14,7 +15,8 @@ if TYPE_CHECKING:
 
 # What the gateway writes itself, or must not pass on as the caller's word.
 _passes = Spellings(
-    HOP_BY_HOP
+    SAID_HERE
+    | HOP_BY_HOP
     | {
         b"host",
         b"content-length",

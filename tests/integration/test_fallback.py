@@ -146,6 +146,15 @@ async def test_nothing_is_told_unless_it_is_asked_for() -> None:
     assert "x-llmproxy-attempts" not in untold.headers
 
 
+@pytest.mark.parametrize("dialect", ["openai", "http"])
+async def test_what_is_said_to_the_gateway_alone_goes_no_further(dialect: str) -> None:
+    upstream = good()
+    async with served({"a": upstream}, dialect=dialect) as caller:
+        await caller.ask({"x-llmproxy-timeout": "5s", "x-llmproxy-policy": "cheap"})
+
+    assert not [name for name, _ in upstream.requests[0].headers if name.lower().startswith(b"x-llmproxy")]
+
+
 async def test_a_mistake_of_the_caller_is_told_by_the_first_place() -> None:
     async with served({"a": failing(400, type="invalid_request_error"), "b": good()}) as caller:
         asked = await caller.ask()
