@@ -133,3 +133,23 @@ async def test_the_example_answers_by_its_policies(status, expected) -> None:
         }
         assert orders.requests[0].target == "/orders?customer=3&most=10"
         assert all(request.header("authorization") is None for request in users.requests)
+
+
+async def test_the_examples_answer_is_made_once_for_all_callers_of_a_tenant() -> None:
+    key = "an-example-key-of-a-shop"
+    async with (
+        FakeUpstream()
+        .reply(json={"name": "Ada", "customer": 3}, path="/users/7")
+        .reply(json={"items": [{"id": 1}]}, path="/orders")
+        .reply(json=["a tip"], path="/tips/7") as api
+    ):
+        tree = yaml.safe_load(EXAMPLE.read_text())
+        for upstream in tree["upstreams"].values():
+            upstream |= {"base_url": api.url, "proxy": None}
+        tree |= {"listen": ["127.0.0.1:0"], "admin": {"listen": "127.0.0.1:0"}}
+        async with running_gateway(tree, environ={"SHOP_KEY": key}) as gateway:
+            replies = [await get(gateway, "/home/7", f"Authorization: Bearer {key}") for _ in range(3)]
+
+    assert orjson.loads(replies[0].body)["order_ids"] == [1]
+    assert {reply.body for reply in replies} == {replies[0].body}
+    assert len(api.requests) == 3

@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from llmproxy.importing.callers import read_access
 from llmproxy.importing.deployments import Deployment, read_deployment
 from llmproxy.importing.fallbacks import Fallbacks
 from llmproxy.importing.groups import Member, read_share
@@ -22,8 +23,6 @@ from llmproxy.importing.walking import Note, Walk
 
 #: Where LiteLLM listens unless its command line says otherwise; here on loopback, until somebody decides.
 _LISTEN: Final = "127.0.0.1:4000"
-_MASTER: Final = "LITELLM_MASTER_KEY"
-_SHORTEST_KEY: Final = 12
 
 
 class Imported(NamedTuple):
@@ -62,7 +61,7 @@ class _Import:
         for entry in self._file.sections("model_list"):
             self._entry(entry, credentials)
         aliases = self._aliases(router)
-        access = self._access(self._file.section("general_settings"))
+        access = read_access(self._file.section("general_settings"), self._refs)
         self._environment()
         for section in (library, router, self._file):
             section.tell_rest(why)
@@ -164,24 +163,6 @@ class _Import:
         ends = [known.partition("*") for known in self._groups if "*" in known]
         fits = any(name.startswith(before) and name.endswith(after) for before, _, after in ends)
         return fits or name in self._groups
-
-    def _access(self, settings: Walk) -> dict[str, Any]:
-        path, master = settings.first("master_key")
-        settings.tell_rest(why)
-        if master is None:
-            text = "not set, so everybody may use the gateway, which stays on this machine: write a key for others"
-            settings.tell("master_key", text)
-            return {"mode": "open"}
-        if not str(master).startswith("os.environ/") and len(str(master)) < _SHORTEST_KEY:
-            text = (
-                f"too short, it could be guessed: set {_MASTER} to another of {_SHORTEST_KEY} or more letters"
-            )
-            settings.tell("master_key", text)
-            key = None
-        else:
-            key = self._refs.secret(master, _MASTER, path)
-        settings.tell("master_key", "carried as a key for callers; the admin listener has a token of its own")
-        return {"keys": [{"name": "master", "tenant": "default", "key": key or f"${{env:{_MASTER}}}"}]}
 
     def _environment(self) -> None:
         variables = self._file.section("environment_variables")
