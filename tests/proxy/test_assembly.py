@@ -240,6 +240,38 @@ async def test_a_plugins_own_route_passes_the_common_pipeline():
     assert [plugin.name for plugin in made.pipeline.plugins] == ["upper"]
 
 
+class Answering(Plugin):
+    RouteConfig = Sized
+
+    @hookimpl
+    def register(self, registry):
+        registry.answer_routes(self.answer, when=lambda options: options.size > 0)
+
+    async def answer(self, exchange):
+        raise NotImplementedError
+
+
+async def test_a_plugin_answers_the_routes_that_want_it_to():
+    tree = {"plugins": {"answering": {"use": Answering}, "upper": {"use": Upper}}, "upstreams": {"api": API}}
+    own = {"name": "own", "match": {"path": "/own"}, "plugins": ["upper", {"answering": {"size": 1}}]}
+    passed = {"name": "passed", "upstream": "api", "plugins": ["answering"]}
+    made = routes({**tree, "routes": [own, passed]})
+
+    assert made["own"].handler.__func__ is Answering.answer
+    assert (made["own"].models, made["own"].face) == (None, None)
+    assert [plugin.name for plugin in made["own"].pipeline.plugins] == ["upper", "answering"]
+    assert made["passed"].handler is None
+
+
+@pytest.mark.parametrize("end", [{"upstream": "api"}, {"targets": ["api"]}, {"models": {}}])
+async def test_a_route_that_a_plugin_answers_leads_nowhere_else(end):
+    tree = {"plugins": {"answering": {"use": Answering}}, "upstreams": {"api": API}}
+    route = {"name": "r", "plugins": [{"answering": {"size": 1}}], **end}
+
+    with pytest.raises(StartError, match="route 'r': plugin 'answering' answers it"):
+        routes({**tree, "routes": [route]})
+
+
 async def test_a_register_that_fails_names_its_plugin():
     class Failing(Plugin):
         @hookimpl

@@ -240,6 +240,23 @@ async def test_a_child_asks_of_the_host_that_it_names():
     assert hosts[1] == ("http", "g")
 
 
+@pytest.mark.parametrize(
+    ("parents", "own", "expected"),
+    [(0.0, 0.0, 0.0), (9.0, 0.0, 9.0), (0.0, 7.0, 7.0), (9.0, 7.0, 7.0), (5.0, 7.0, 5.0)],
+)
+async def test_a_child_has_the_earlier_deadline_a_number_and_its_parents_address(parents, own, expected):
+    async with running_route([]) as serving:
+        parent = make_exchange("GET", "/parent", client="203.0.113.9")
+        parent.deadline = parents
+        children = [
+            serving.generation.child(ChildRequest("GET", "/c", deadline=own), parent) for _ in range(2)
+        ]
+
+    assert [child.deadline for child in children] == [expected, expected]
+    assert [child.id for child in children] == ["exchange-1.0", "exchange-1.1"]
+    assert children[0].request.client == "203.0.113.9"
+
+
 async def test_a_child_that_has_no_route_is_refused():
     config = {
         "routes": [
