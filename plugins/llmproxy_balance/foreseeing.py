@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from llmproxy.plugin import Exchange, Place, Pool
+from llmproxy.plugin import FORESEEN, Exchange, Place, Pool
 from llmproxy_balance.lineup import LineUp, Skipped
 
 
@@ -12,6 +12,7 @@ def foreseen(line_up: LineUp, exchange: Exchange, pool: Pool) -> Iterator[tuple[
     """Yield names and texts; no place is asked, and nothing is known of anybody's health."""
     skipped: list[Skipped] = []
     order = list(line_up.order(exchange, pool, skipped))
+    exchange.state[FORESEEN] = [place.endpoint for place in order if place.endpoint is not None]
     yield f"pool {pool.name}", ", then ".join(map(_told, order)) or "no place can answer such a request"
     for each in dict.fromkeys(skipped):
         yield f"not {each.place.name}", each.reason

@@ -20,6 +20,7 @@ from llmproxy.matching import find_route
 from llmproxy.messages import ClientRequest
 from llmproxy.redaction import REDACTED, is_sensitive, redact_config, redact_text
 from llmproxy.references import Resolved
+from llmproxy.registry import FORESEEN
 from llmproxy.routing import Router
 from llmproxy.units import format_duration
 
@@ -144,7 +145,8 @@ async def explain(
         _tell_sight(told, exchange, endpoints)
         for explained, plugin in zip(told.plugins, found.route.pipeline.plugins, strict=True):
             explained.says.extend(plugin.foresee(exchange, body))
-        for endpoint in endpoints:
+        foreseen = exchange.state.get(FORESEEN)
+        for endpoint in endpoints if foreseen is None else foreseen:
             exchange.endpoint = endpoint
             told.attempts.append(await _attempt(exchange, endpoint, body))
             _refuse_losses(exchange)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from llmproxy.arms import ARM, Arm
 from llmproxy.apiclient import ApiClient, Refused
+from llmproxy.arms import ARM, Arm
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.deriving import Derived, Forms
@@ -130,7 +130,7 @@ from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
 from llmproxy.quirks import Quirks
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
-from llmproxy.registry import AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
+from llmproxy.registry import FORESEEN, AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
 from llmproxy.runtime import ChildRequest, Clock, Runtime
 from llmproxy.sections import Section
 from llmproxy.settings import UpstreamConfig
@@ -141,14 +141,15 @@ from llmproxy.stores import key as store_key
 from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data
 from llmproxy.tariff import Tariff
-from llmproxy.upstreamsettings import UpstreamTls
 from llmproxy.units import Duration, Size, format_duration, parse_duration
+from llmproxy.upstreamsettings import UpstreamTls
 
 __all__ = [
     "ANONYMOUS",
     "ARM",
     "DEFAULT_SECONDS",
     "FATE",
+    "FORESEEN",
     "KINDS",
     "STATUS_OF_KIND",
     "AdminRequest",

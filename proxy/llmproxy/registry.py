@@ -8,12 +8,13 @@ import inspect
 from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
-from typing import TYPE_CHECKING, Any, ClassVar, Generic, Literal, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar
 
 import msgspec
 import pluggy
 
 from llmproxy.errors import ConfigError, StartError
+from llmproxy.exchange import StateKey
 from llmproxy.hooks import ASYNC_HOOKS, HOOKS, PROJECT, Hooks
 
 if TYPE_CHECKING:
@@ -30,6 +31,9 @@ PLUGIN_GROUP = "llmproxy.plugins"
 #: Plugins that bring a client face and are there for callers without being listed; their names in PLUGIN_GROUP.
 DIALECT_GROUP = "llmproxy.dialects"
 COMMAND_GROUP = "llmproxy.commands"
+
+#: The endpoints that would be tried, in their order, where a plugin foresees that.
+FORESEEN: Final[StateKey[Sequence[Endpoint]]] = StateKey("foreseen")
 
 C = TypeVar("C", bound=msgspec.Struct)
 
@@ -76,7 +80,8 @@ class Plugin(Generic[C], _Interface):
     def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
         """Return what `llmproxy explain` shall say of a request, as names and texts; nothing was started.
 
-        The exchange's model and endpoints are known, `body` is the caller's. No text of the request belongs here.
+        The exchange's model and endpoints are known, `body` is the caller's. No text of the request belongs here. Who
+        orders endpoints puts those that would be tried into `exchange.state[FORESEEN]`.
         """
         return ()
 

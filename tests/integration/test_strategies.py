@@ -271,6 +271,7 @@ async def test_explain_says_who_would_answer_and_why_others_would_not() -> None:
     assert says["pool main"] == "able (b/m)"
     assert says["not plain"] == "it cannot tools"
     assert says["not gold"] == "its condition is not met"
+    assert [(attempt.upstream, attempt.model) for attempt in told.attempts] == [("b", "m")]
 
 
 async def test_explain_tells_policy_and_complexity() -> None:
@@ -288,7 +289,7 @@ async def test_explain_tells_policy_and_complexity() -> None:
     assert says["policy"] == '"cheap"'
     assert says["complexity"].startswith("0.")
     assert says["pool small"] == "b, then a"
-    assert [attempt.upstream for attempt in told.attempts] == ["a", "b"]
+    assert [attempt.upstream for attempt in told.attempts] == ["b", "a"]
 
 
 @pytest.mark.parametrize(

@@ -100,8 +100,6 @@ def _lines(told: Explanation) -> Iterator[str]:
         yield f"model     {told.model}{' (streamed)' if told.streamed else ''}"
     for number, attempt in enumerate(told.attempts, 1):
         yield from _attempt_lines(number, attempt)
-    if len(told.attempts) > 1 and "around_upstream" not in told.order:
-        yield "          no plugin here retries, so only attempt 1 is made"
     if told.refusal is not None:
         yield f"refused   {told.refusal['status']} {told.refusal['code']}: {told.refusal['message']}"
 

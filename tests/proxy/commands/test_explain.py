@@ -96,12 +96,12 @@ def test_the_text_says_what_would_be_sent(tmp_path: Path) -> None:
     assert "          bytes 10-16 '\"fast\"' -> '\"slow\"'" in lines
 
 
-def test_without_a_retrying_plugin_only_the_first_target_is_tried(tmp_path: Path) -> None:
+def test_all_targets_are_told_in_the_order_in_which_they_would_be_tried(tmp_path: Path) -> None:
     data = WIRE.replace(b"demo/echo", b"any")
     run = explain(tmp_path, data, "-c", str(tmp_path / "gateway.yaml"))
 
     assert "attempt 2 upstream spare" in run.stdout
-    assert "no plugin here retries, so only attempt 1 is made" in run.stdout
+    assert "main, then spare" in run.stdout
 
 
 def test_without_a_file_the_built_in_configuration_is_explained(tmp_path: Path) -> None:
