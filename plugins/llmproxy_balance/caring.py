@@ -13,7 +13,7 @@ from llmproxy_balance.overview import Overview
 from llmproxy_balance.probing import Probes, keep_probing
 from llmproxy_balance.roll import Record
 from llmproxy_balance.sharing import Sharing
-from llmproxy_balance.wellbeing import Wellbeing
+from llmproxy_balance.wellbeing import AGEING, Wellbeing
 
 
 class Kept:
@@ -114,6 +114,7 @@ async def caring(
         wellbeing.roll.on_change = told.change
         sharing.start()
         ends = [overview.start(), runtime.metrics.collect(told.collect), sharing.stop]
+        runtime.spawn(_keep_ageing(runtime, wellbeing), name="ageing")
         if settings.probes:
             work = keep_probing(Probes(settings.probes, runtime.clock, random), runtime, wellbeing.roll)
             runtime.spawn(work, name="probes", once_per_host=True)
@@ -128,6 +129,12 @@ async def caring(
             kept.leave(pools)
             for end in ends:
                 end()
+
+
+async def _keep_ageing(runtime: Runtime, wellbeing: Wellbeing) -> None:
+    while True:
+        await runtime.clock.sleep(AGEING)
+        wellbeing.age()
 
 
 async def _server(runtime: Runtime, store: str) -> SharedServer:

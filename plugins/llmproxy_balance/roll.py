@@ -18,7 +18,7 @@ OnChange = Callable[["Record", State, str], None]
 class Record:
     """What is known of one endpoint, and the names of the pools that it is a place of."""
 
-    __slots__ = ("compared", "endpoint", "health", "pools", "vitals")
+    __slots__ = ("aged", "compared", "endpoint", "health", "pools", "vitals")
 
     def __init__(self, endpoint: Endpoint, health: Health) -> None:
         self.endpoint = endpoint
@@ -26,6 +26,8 @@ class Record:
         self.vitals = Vitals()
         self.pools: set[str] = set()
         self.compared = 0.0
+        #: The latency when it was last looked at whether there was a newer one.
+        self.aged: float | None = None
 
 
 class Roll:

@@ -26,6 +26,11 @@ from llmproxy_balance.verdicts import PARKING, hear_failure, hear_refusal
 
 #: What of a place's latency the newest one makes.
 _NEWEST: Final = 0.2
+#: Seconds between two looks at which latencies are old, and what each leaves of those: a half in ten seconds.
+AGEING: Final = 1.0
+_STALER: Final = 0.5**0.1
+#: Seconds below which a latency that was forgotten so far is not known any more.
+_KNOWN: Final = 0.001
 #: Seconds between two comparisons of one endpoint with the others of its pools.
 _COMPARED: Final = 1.0
 
@@ -166,6 +171,17 @@ class Wellbeing:
             known = vitals.latency
             vitals.latency = latency if known is None else known + _NEWEST * (latency - known)
             health.succeeded(now, started)
+
+    def age(self) -> None:
+        """Forget latencies bit by bit that nothing renews; to be called every `AGEING` seconds.
+
+        Otherwise one slow answer would keep a place from ever being chosen again by who chooses the fastest.
+        """
+        for record in self._records.values():
+            vitals = record.vitals
+            if vitals.latency is not None and vitals.latency == record.aged and not vitals.in_flight:
+                vitals.latency = vitals.latency * _STALER if vitals.latency > _KNOWN else None
+            record.aged = vitals.latency
 
     def began(self, exchange: Exchange) -> None:
         """Hear that an exchange's last attempt has brought its first output: no trial waits for a long stream's end."""

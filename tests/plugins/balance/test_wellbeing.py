@@ -252,6 +252,26 @@ def test_one_refusal_of_the_key_or_of_the_rate_parks_it(failure: Failure, until:
     assert ward.wellbeing.roll.records[Endpoint("a")].health.wait(100.0) == until
 
 
+def test_a_stream_has_the_latency_of_its_first_output_once_it_is_whole() -> None:
+    ward, pool, exchange = Ward(), pool_of("a"), make_exchange()
+    ward.names(pool)
+    known = {"status": 200, "headers_at": 100.1, "first_output_at": 100.5, "ended": 103.0}
+    ward.wellbeing.settle(exchange, Attempt(1, Endpoint("a"), 100.0, **known), None)
+    assert pool.places[0].vitals.latency is None
+    ward.wellbeing.settle(exchange, Attempt(1, Endpoint("a"), 100.0, complete=True, **known), None)
+
+    assert pool.places[0].vitals.latency == pytest.approx(0.5)
+
+
+def test_an_attempt_that_failed_is_heard_of_when_it_began() -> None:
+    ward, pool, exchange = Ward(), pool_of("a", "b"), make_exchange()
+    ward.names(pool)
+    for number in range(5):
+        ward.wellbeing.settle(exchange, Attempt(number, Endpoint("a"), 90.0, ended=95.0), REFUSED)
+
+    assert ward.wellbeing.roll.records[Endpoint("a")].health.since == 95.0
+
+
 def test_latency_is_an_average_that_moves() -> None:
     ward, pool = Ward(), pool_of("a")
     ward.names(pool)
@@ -259,6 +279,27 @@ def test_latency_is_an_average_that_moves() -> None:
     ward.answer("a", 2.0)
 
     assert pool.places[0].vitals.latency == pytest.approx(1.2)
+
+
+def test_a_latency_that_nothing_renews_is_forgotten_bit_by_bit() -> None:
+    ward, pool = Ward(), pool_of("a", "b")
+    ward.names(pool)
+    ward.answer("a", 10.0)
+    ward.answer("b", 1.0)
+    a, b = (place.vitals for place in pool.places)
+
+    for _ in range(11):
+        ward.answer("b", 1.0)
+        b.latency = 1.0 + ward.clock.time / 1e6  # each answer takes a little longer
+        ward.clock.time += 1.0
+        ward.wellbeing.age()
+    assert a.latency == pytest.approx(5.0)
+    assert b.latency == pytest.approx(1.0, abs=0.01)
+    b.in_flight = 1
+    for _ in range(300):
+        ward.wellbeing.age()
+
+    assert (a.latency, b.latency) == (None, pytest.approx(1.0, abs=0.01))
 
 
 def test_who_does_worse_than_the_others_of_its_pool_is_taken_out_but_only_half_of_them() -> None:
