@@ -18,13 +18,15 @@ class KubernetesConfig(DiscoverySettings, frozen=True, kw_only=True):
     """Which service; `port` is a port's name or number in its endpoints, needed where they have several.
 
     `include` says who is a member: endpoints that are `ready`, or all that are `serving`, those about to end included.
-    `namespace` and `api` are the pod's own, if left out.
+    `family` chooses among the addresses of a service that has both kinds, each in slices of its own. `namespace` and
+    `api` are the pod's own, if left out.
     """
 
     service: str
     namespace: str | None = None
     port: str | int | None = None
     include: Literal["ready", "serving"] = "ready"
+    family: Literal["any", "ipv4", "ipv6"] = "any"
     api: str | None = None
     token_file: str | None = f"{_ACCOUNT}/token"
     tls: UpstreamTls | None = None

@@ -16,10 +16,12 @@ class Seen(NamedTuple):
     serving: bool
 
 
-def read_slice(item: Any, port: str | int | None) -> tuple[str, list[Seen]]:
-    """Return a slice's name and its endpoints at the wanted port."""
+def read_slice(item: Any, port: str | int | None, family: str = "any") -> tuple[str, list[Seen]]:
+    """Return a slice's name and its endpoints at the wanted port; none where its addresses are of another family."""
     try:
         name, number = item["metadata"]["name"], _port(item.get("ports") or [], port)
+        if family not in {"any", str(item.get("addressType")).lower()}:
+            return name, []
         return name, [seen for each in item.get("endpoints") or [] for seen in _endpoint(each, number)]
     except (KeyError, TypeError, AttributeError):
         raise BadRegistry("the API server sends what is no EndpointSlice") from None

@@ -35,6 +35,8 @@ _PAGE: Final = 500
 _WATCH: Final = 290
 #: Seconds without a word, of which bookmarks are one a minute, before a watch counts as dead.
 _SILENCE: Final = _WATCH + 30.0
+#: Seconds between two looks: a service that is rolled out tells of many changes in a row.
+_PAUSE: Final = 0.02
 _LONGEST_EVENT: Final = 8 * 1024 * 1024
 
 
@@ -68,7 +70,7 @@ class ServiceWatch(MemberSource):
         except BaseException:
             await self._stop()
             raise
-        return Listed(self._members(), 0.0)
+        return Listed(self._members(), _PAUSE)
 
     def _members(self) -> list[PoolMember]:
         return members_of(self._slices.values(), include_serving=self._config.include == "serving")
@@ -80,7 +82,9 @@ class ServiceWatch(MemberSource):
             query = {"limit": str(_PAGE)} | ({"continue": more} if more else {})
             _, tree = await self._client.get(self._target(query), self._config.timeout, self._headers())
             meta = _mapping(tree.get("metadata") if isinstance(tree, dict) else None)
-            slices.update(read_slice(item, self._config.port) for item in tree.get("items") or [])
+            slices.update(
+                read_slice(item, self._config.port, self._config.family) for item in tree.get("items") or []
+            )
             more = meta.get("continue") or ""
             if not more:
                 break
@@ -131,7 +135,7 @@ class ServiceWatch(MemberSource):
             raise RegistryAway(f"{self._client.host} ends the watch with an error ({item.get('code')})")
         version = _mapping(item.get("metadata")).get("resourceVersion")
         if kind in {"ADDED", "MODIFIED", "DELETED"}:
-            name, seen = read_slice(item, self._config.port)
+            name, seen = read_slice(item, self._config.port, self._config.family)
             self._slices.pop(name, None)
             if kind != "DELETED":
                 self._slices[name] = seen

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
-from llmproxy.errors import GatewayError, UpstreamError
+from llmproxy.errors import GatewayError
 
 if TYPE_CHECKING:
     from llmproxy.exchange import Endpoint, Exchange
@@ -150,22 +150,19 @@ class MemberList:
 
 
 def reach(exchange: Exchange, endpoint: Endpoint) -> tuple[Endpoint, Target]:
-    """Return the member that an attempt goes to, and how: the one that was chosen, else the first.
+    """Return the member that an attempt goes to, and how: the one that was chosen.
+
+    Where nobody chose, or the chosen one has left before anything was sent to it, the first of the others stands in.
 
     Raises:
-        GatewayError: 503, nobody knows of any member.
-        UpstreamError: the chosen one has left meanwhile; nothing was sent.
+        GatewayError: 503, there is none.
     """
     members = exchange.route.members
-    name = endpoint.member
-    if not name:
-        name = next((each for each in members if each.startswith(f"{endpoint.upstream}@")), None)
-        if name is None:
-            message = "No member of this upstream is known yet."
-            raise GatewayError(503, "no_members", message, retry_after=1)
-        endpoint = exchange.endpoint = replace(endpoint, member=name)
-    target = members.get(name)
-    if target is None:
-        message = "The chosen member of the upstream has left."
-        raise UpstreamError("member_gone", message, phase="connect", sent=False)
-    return endpoint, target
+    target = members.get(endpoint.member or "")
+    if target is not None:
+        return endpoint, target
+    name = next((each for each in members if each.startswith(f"{endpoint.upstream}@")), None)
+    if name is None:
+        raise GatewayError(503, "no_members", "No member of this upstream is known now.", retry_after=1)
+    endpoint = exchange.endpoint = replace(endpoint, member=name)
+    return endpoint, members[name]

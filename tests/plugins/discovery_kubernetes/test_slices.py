@@ -51,6 +51,18 @@ def test_an_endpoint_in_two_slices_is_one_member() -> None:
     assert told(read(endpoint("10.0.0.1")), read(endpoint("10.0.0.1"))) == ["10.0.0.1:8080"]
 
 
+def test_a_slice_of_another_family_lists_nobody() -> None:
+    item = {
+        "metadata": {"name": "s"},
+        "addressType": "IPv6",
+        "ports": HTTP,
+        "endpoints": [endpoint("fd00::1")],
+    }
+
+    assert read_slice(item, None, "ipv4") == ("s", [])
+    assert told(read_slice(item, None, "ipv6")[1]) == told(read_slice(item, None)[1]) == ["[fd00::1]:8080"]
+
+
 def test_zone_and_node_are_labels() -> None:
     [seen] = read({**endpoint("10.0.0.1"), "nodeName": "n"})
 
