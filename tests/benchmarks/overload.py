@@ -16,6 +16,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import subprocess
 import sys
@@ -264,13 +265,21 @@ def request(case: str) -> bytes:
     return f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body
 
 
-async def _measure(case: str, port: int, seconds: float) -> dict[str, Any]:
-    load = Load(port, request(case))
+def _cpu(pid: int) -> float:
+    """Return the seconds that a process has had of a processor."""
+    fields = Path(f"/proc/{pid}/stat").read_text().rpartition(") ")[2].split()
+    return (int(fields[11]) + int(fields[12])) / os.sysconf("SC_CLK_TCK")
+
+
+async def _measure(case: str, gateway: GatewayProcess, seconds: float) -> dict[str, Any]:
+    load = Load(int(gateway.url.rpartition(":")[2]), request(case))
     await load.connect(_CONNECTIONS[case])
     capacity = SLOTS / SERVICE if case == "slots" else await load.closed(_CLOSED[case], seconds / 2)
     at = await load.open(capacity, seconds, 1)
     p99_at, statuses_at = percentile(load.good, 0.99), dict(load.statuses)
+    used, began = _cpu(gateway.pid), time.monotonic()
     over = await load.open(3 * capacity, seconds, 2)
+    used = (_cpu(gateway.pid) - used) / (time.monotonic() - began)
     p99_over = percentile(load.good, 0.99)
     return {
         "capacity": round(capacity, 1),
@@ -282,6 +291,7 @@ async def _measure(case: str, port: int, seconds: float) -> dict[str, Any]:
         "p99_ms_of_refusals": round(percentile(load.refused, 0.99) * 1000, 1),
         "refusals_without_retry_after": load.untold,
         "statuses_at_3x": {str(key): count for key, count in load.statuses.items()},
+        "cpu_share_at_3x": round(used, 2),
         "goodput_share": round(over / capacity, 3),
         "p99_ratio": round(p99_over / p99_at, 2) if p99_at else None,
     }
@@ -294,8 +304,7 @@ def run(case: str, seconds: float, *, limited: bool) -> None:
         file = Path(folder) / "overload.yaml"
         file.write_bytes(orjson.dumps(config(case, url, limited=limited)))
         with GatewayProcess("-c", file) as gateway:
-            port = int(gateway.url.rpartition(":")[2])
-            say(case=case, limited=limited, **uvloop.run(_measure(case, port, seconds)))
+            say(case=case, limited=limited, **uvloop.run(_measure(case, gateway, seconds)))
 
 
 def main() -> None:
