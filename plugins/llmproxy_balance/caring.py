@@ -11,27 +11,41 @@ from llmproxy_balance.health import State
 from llmproxy_balance.healthsettings import HealthSettings
 from llmproxy_balance.overview import Overview
 from llmproxy_balance.probing import Probes, keep_probing
-from llmproxy_balance.roll import Record
+from llmproxy_balance.roll import OnChange, Record
 from llmproxy_balance.sharing import Sharing
 from llmproxy_balance.wellbeing import AGEING, Wellbeing
 
 
+class User(NamedTuple):
+    """A generation that uses what is kept: its pools, its settings, and who tells of changes in it."""
+
+    pools: Callable[[], Iterable[str]]
+    settings: HealthSettings
+    on_change: OnChange
+
+
 class Kept:
-    """What outlives a generation, and the pools of each generation that uses it."""
+    """What outlives a generation, and the generations that use it."""
 
     def __init__(self, wellbeing: Wellbeing) -> None:
         self.wellbeing = wellbeing
-        self._pools: list[Callable[[], Iterable[str]]] = []
+        self._users: list[User] = []
 
-    def enter(self, pools: Callable[[], Iterable[str]]) -> None:
-        """A generation with these pools uses it."""
-        self._pools.append(pools)
+    def enter(self, user: User) -> None:
+        """A generation begins to use it, and has its way from now on."""
+        self._users.append(user)
+        self._obey(user)
 
-    def leave(self, pools: Callable[[], Iterable[str]]) -> None:
-        """It does no more: what no other generation has is forgotten."""
-        self._pools.remove(pools)
-        if self._pools:
-            self.wellbeing.roll.keep(name for each in self._pools for name in each())
+    def leave(self, user: User) -> None:
+        """It does no more: the newest of the others has its way, and what none of them has is forgotten."""
+        self._users.remove(user)
+        if self._users:
+            self._obey(self._users[-1])
+            self.wellbeing.roll.keep(name for each in self._users for name in each.pools())
+
+    def _obey(self, user: User) -> None:
+        self.wellbeing.obey(user.settings)
+        self.wellbeing.roll.on_change = user.on_change
 
 
 class Told:
@@ -108,10 +122,8 @@ async def caring(
 
     async with runtime.shared(("health", runtime.name), make) as kept:
         wellbeing = kept.wellbeing
-        wellbeing.obey(settings)
         sharing, overview = Sharing(runtime, wellbeing, server), Overview(runtime, wellbeing.roll)
         told = Told(runtime, wellbeing, sharing)
-        wellbeing.roll.on_change = told.change
         sharing.start()
         ends = [overview.start(), runtime.metrics.collect(told.collect), sharing.stop]
         runtime.spawn(_keep_ageing(runtime, wellbeing), name="ageing")
@@ -119,14 +131,12 @@ async def caring(
             work = keep_probing(Probes(settings.probes, runtime.clock, random), runtime, wellbeing.roll)
             runtime.spawn(work, name="probes", once_per_host=True)
 
-        def pools() -> Iterable[str]:
-            return runtime.pools
-
-        kept.enter(pools)
+        user = User(lambda: runtime.pools, settings, told.change)
+        kept.enter(user)
         try:
             yield Care(wellbeing, overview)
         finally:
-            kept.leave(pools)
+            kept.leave(user)
             for end in ends:
                 end()
 

@@ -117,6 +117,20 @@ async def test_what_is_known_survives_a_reload(broken: FakeUpstream, well: FakeU
         assert (await states(running))["a"] == ("open", "failures")
 
 
+async def test_a_reload_that_fails_changes_nothing(broken: FakeUpstream, well: FakeUpstream) -> None:
+    async with gateway(broken, well) as running:
+        wrong = config(broken, well, failures=100)
+        wrong["plugins"]["access"] = {"mode": "open"}
+        wrong["routes"][0]["plugins"] = ["balance", {"access": {"unheard": 1}}]
+        result = await running.reload(wrong)
+        await ask(running, 5)
+
+        assert not result.ok
+        assert len(broken.requests) == 2
+        metrics = (await get(running, "/metrics")).body
+        assert b'llmproxy_health_changes_total{upstream="a",model="",to="open",cause="failures"} 1' in metrics
+
+
 async def test_a_pool_that_a_reload_left_out_is_forgotten(broken: FakeUpstream, well: FakeUpstream) -> None:
     async with gateway(broken, well) as running:
         await ask(running, 3)
