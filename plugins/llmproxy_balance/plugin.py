@@ -123,7 +123,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
         else:
             pool, walker = self._singles.pool_of(pool), self._plain
         if TIMEOUT in exchange.request.headers.index:
-            lower_deadline(exchange, pool, self._clock.now())
+            lower_deadline(exchange, pool)
         reply = await walker.walk(exchange, pool, call_next)
         walker.watcher.began(exchange)
         return reply

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import BadRequest, Exchange, Pool, Reply, parse_duration
+from llmproxy.plugin import BadRequest, Endpoint, Exchange, Reply, parse_duration
 
 if TYPE_CHECKING:
     from llmproxy_balance.walking import Trail
@@ -15,7 +16,7 @@ EXPLAIN: Final = b"x-llmproxy-explain"
 ATTEMPTS: Final = "x-llmproxy-attempts"
 
 
-def lower_deadline(exchange: Exchange, pool: Pool, now: float) -> None:
+def lower_deadline(exchange: Exchange, endpoints: Sequence[Endpoint]) -> None:
     """Give the exchange the time that its caller asks for, and never more than it would have anyway.
 
     Raises:
@@ -29,7 +30,7 @@ def lower_deadline(exchange: Exchange, pool: Pool, now: float) -> None:
         raise BadRequest("bad_timeout", message) from None
     if not exchange.deadline:
         # Where the route sets none, the first upstream's total timeout would be it.
-        upstream = exchange.route.targets.get(pool[0].upstream) if pool else None
+        upstream = exchange.route.targets.get(endpoints[0].upstream)
         seconds = seconds if upstream is None else min(seconds, upstream.timeouts.total)
         exchange.deadline = exchange.started + seconds
     else:

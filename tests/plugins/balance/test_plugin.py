@@ -4,6 +4,9 @@ from typing import ClassVar
 
 from llmproxy.testing import PluginContract, make_exchange, running_route
 from llmproxy_balance import BalancePlugin
+from llmproxy_balance.config import BalanceConfig
+
+from .places import pool_of, target
 
 POOLS = {"pools": {"fast": {"targets": ["upstream", {"upstream": "upstream", "model": "again"}]}}}
 
@@ -30,6 +33,14 @@ async def test_a_place_that_refuses_connections_is_left_for_the_next():
 
     assert served.reply.status == 502
     assert len(served.exchange.attempts) == 3
+
+
+def test_explain_runs_nothing():
+    plugin = BalancePlugin("balance", BalanceConfig())
+    exchange = make_exchange("GET", "/")
+    exchange.endpoints = pool_of(1, target(name="limited", limit=1))
+
+    assert plugin.foresee(exchange, b"") == [("pool pool", "a (up/a), then limited")]
 
 
 async def test_explain_tells_the_line_up():

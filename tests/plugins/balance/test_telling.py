@@ -19,7 +19,7 @@ POOL = pool_of(1)
 def lowered(text, deadline=0.0):
     exchange = make_exchange(headers={"x-llmproxy-timeout": text}, started=100.0)
     exchange.deadline = deadline
-    lower_deadline(exchange, POOL, 100.0)
+    lower_deadline(exchange, POOL)
     return exchange.deadline
 
 
