@@ -5,22 +5,17 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
-from urllib.parse import quote
 
 import orjson
 
 from llmproxy.plugin import Body, BodyTooLarge, ChildRequest, GatewayError, Headers, Reply
 from llmproxy_aggregate.references import Missing
-from llmproxy_aggregate.templates import plain
+from llmproxy_aggregate.targets import fill_target
 from llmproxy_aggregate.values import field
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Exchange, Runtime
     from llmproxy_aggregate.plan import PlannedCall
-    from llmproxy_aggregate.references import Reference
-
-#: Bytes that a call's target may have.
-_LONGEST: Final = 8192
 
 #: What of a call's answer the caller gets where it is relayed.
 _RELAYED: Final = ("content-type", "cache-control", "retry-after", "etag", "last-modified", "location")
@@ -134,16 +129,15 @@ def _request(
 ) -> ChildRequest:
     """Fill a call's templates."""
     settings = call.settings
-    target = call.target.fill(values, _Spelling(exchange.route.match.path))
-    if len(target) > _LONGEST:
-        raise Missing("target")
-    fields = Headers.of({"Host": exchange.request.host, "Accept": "application/json"})
+    target = fill_target(call.target, values, exchange.route.match.path)
+    accept = "application/json" if settings.form == "json" else "*/*"
+    fields = Headers.of({"Host": exchange.request.host, "Accept": accept})
     try:
         for name in settings.forward:
             if (value := field(exchange, name)) is not None:
                 fields.set(name, value)
         for name, text in call.fields.items():
-            fields.set(name, text.fill(values, plain))
+            fields.set(name, text.fill(values))
     except ValueError:
         raise Missing("headers") from None  # a line break where a field's value should be
     body = b""
@@ -161,23 +155,6 @@ def _dumped(value: Any) -> bytes:
         return orjson.dumps(value)
     except orjson.JSONEncodeError:
         raise Missing("body") from None
-
-
-class _Spelling:
-    """Spells a value as part of a target: nothing in it can end a segment, a parameter or the path."""
-
-    def __init__(self, path: str) -> None:
-        # A catch-all stands in the path as it was written.
-        self._written = path.rpartition("{")[2].removesuffix("...}") if path.endswith("...}") else None
-
-    def __call__(self, reference: Reference, value: Any) -> str:
-        if reference.source == "params" and reference.path == (self._written,) and isinstance(value, str):
-            return value
-        text = plain(reference, value)
-        # A segment that is empty or made of dots would be another place.
-        if not text.strip("."):
-            raise Missing(reference.source)
-        return quote(text, safe=",")
 
 
 def _leave(reply: Reply) -> None:

@@ -12,6 +12,7 @@ import msgspec
 from llmproxy.plugin import ConfigError, Duration, Size
 from llmproxy_aggregate.filtering import Filter
 from llmproxy_aggregate.references import REQUEST, Reference
+from llmproxy_aggregate.targets import check_target
 from llmproxy_aggregate.templates import Shape, Text
 
 #: Calls that one route may declare.
@@ -78,7 +79,7 @@ class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
             raise ConfigError("default", "belongs to on_failure: default, which needs it")
         _refuse_fields("headers", [*self.headers], _FRAMING)
         _refuse_fields("forward", [*self.forward], _FRAMING)
-        _ = self.references, self.filter
+        _ = self.references, self.filter, _read("target", check_target, self.place)
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:

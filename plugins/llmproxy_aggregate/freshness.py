@@ -38,19 +38,23 @@ def lifetime(headers: Headers) -> Lifetime:
     )
 
 
-def combined(answers: Iterable[Headers]) -> str:
-    """Return the Cache-Control of what is made of these answers; empty if one of them leaves it open."""
+def combined(answers: Iterable[Headers], *, personal: bool = False) -> str:
+    """Return the Cache-Control of what is made of these answers; empty if one of them leaves it open.
+
+    What is `personal` is one caller's, whatever they say.
+    """
     all_of_them = [lifetime(each) for each in answers]
     if not all(each.storable for each in all_of_them):
         return "no-store"
-    words = ["private"] if any(each.private for each in all_of_them) else []
+    private = personal or any(each.private for each in all_of_them)
+    words = ["private"] if private else []
     if any(each.checked for each in all_of_them):
         return ", ".join([*words, "no-cache"])
     ages = [each.seconds for each in all_of_them]
     shared = [each.seconds if each.shared is None else each.shared for each in all_of_them]
     if ages and None not in ages:
         words.append(f"max-age={_least(ages)}")
-    if not any(each.private for each in all_of_them) and any(each.shared is not None for each in all_of_them):
+    if not private and any(each.shared is not None for each in all_of_them):
         words += [f"s-maxage={_least(shared)}"] if None not in shared else []
     return ", ".join(words)
 

@@ -9,7 +9,6 @@ import orjson
 from llmproxy.plugin import GatewayError, Headers, Reply
 from llmproxy_aggregate.freshness import combined
 from llmproxy_aggregate.references import Missing, Omitted
-from llmproxy_aggregate.templates import plain
 
 if TYPE_CHECKING:
     from llmproxy_aggregate.calling import Bad
@@ -39,6 +38,12 @@ def merge(plan: Plan, gathered: Gathering, limit: int) -> Reply:
     return Reply(status, _headers(plan, gathered), body)
 
 
+def vary(plan: Plan, fields: Headers) -> None:
+    """Name the caller's header fields that the answer depends on."""
+    if plan.varies:
+        fields.set("Vary", ", ".join(plan.varies))
+
+
 def _value(plan: Plan, gathered: Gathering) -> Any:
     try:
         value = plan.answer.fill(gathered.values)
@@ -60,15 +65,14 @@ def _headers(plan: Plan, gathered: Gathering) -> Headers:
         # What is incomplete now may be whole the next time: nobody keeps it.
         fields.set("Cache-Control", "no-store")
         fields.set(INCOMPLETE, ", ".join(gathered.bad))
-    elif control := combined(good.headers for good in gathered.good.values()):
+    elif control := combined((good.headers for good in gathered.good.values()), personal=plan.personal):
         fields.set("Cache-Control", control)
-    if plan.varies:
-        fields.set("Vary", ", ".join(plan.varies))
+    vary(plan, fields)
     for name, text in plan.fields.items():
         if gathered.bad and name.lower() == "cache-control":
             continue
         try:
-            fields.set(name, text.fill(gathered.values, plain))
+            fields.set(name, text.fill(gathered.values))
         except (Missing, ValueError):
             continue  # a field without its value is left out
     return fields

@@ -41,6 +41,8 @@ class Plan:
         self.sources = frozenset(each.source for each in references) & REQUEST
         #: Names of the caller's header fields that the answer depends on, in lower case.
         self.varies = self._varies(references)
+        #: Whether the answer depends on the caller's key, and not on his tenant alone.
+        self.personal = any(each.source == "caller" and each.path != ("tenant",) for each in references)
 
     def _references(self) -> list[Reference]:
         found = [each for call in self.calls for each in call.settings.references]

@@ -11,7 +11,7 @@ from llmproxy_aggregate.calling import Calling, Relayed
 from llmproxy_aggregate.config import AggregateConfig, AggregateRoute
 from llmproxy_aggregate.depth import admit
 from llmproxy_aggregate.gathering import Gathering
-from llmproxy_aggregate.merging import merge
+from llmproxy_aggregate.merging import merge, vary
 from llmproxy_aggregate.plan import Plan
 from llmproxy_aggregate.values import request_values
 
@@ -69,6 +69,7 @@ class AggregatePlugin(Plugin[AggregateConfig]):
         try:
             await gathering.run()
         except Relayed as relayed:
+            vary(plan, relayed.reply.headers)
             return relayed.reply
         return merge(plan, gathering, config.max_answer)
 

@@ -17,9 +17,6 @@ _DEEPEST: Final = 32
 _MERGE: Final = "$merge"
 _CONCAT: Final = "$concat"
 
-#: Turns a value into text.
-Spell = Callable[[Reference, Any], str]
-
 
 class Text:
     """A text with references in braces; a doubled brace is one brace."""
@@ -30,22 +27,23 @@ class Text:
         Raises:
             ValueError: a brace is alone, or what stands between two is no reference.
         """
-        self._pieces = [_read(match) for match in _PIECE.finditer(text)]
+        #: What stands there, and what is to be looked up.
+        self.pieces = [_read(match) for match in _PIECE.finditer(text)]
         #: The reference that is all of the text, if there is one.
-        self.whole = self._pieces[0] if len(self._pieces) == 1 else None
+        self.whole = self.pieces[0] if len(self.pieces) == 1 else None
 
     def references(self) -> Iterator[Reference]:
         """Give the references in it."""
-        return (piece for piece in self._pieces if isinstance(piece, Reference))
+        return (piece for piece in self.pieces if isinstance(piece, Reference))
 
-    def fill(self, values: Mapping[str, Any], spell: Spell) -> str:
+    def fill(self, values: Mapping[str, Any]) -> str:
         """Return the text.
 
         Raises:
             Missing: a reference without a fallback leads nowhere, or to what is no text.
         """
         return "".join(
-            piece if isinstance(piece, str) else spell(piece, found(piece, values)) for piece in self._pieces
+            piece if isinstance(piece, str) else plain(piece, found(piece, values)) for piece in self.pieces
         )
 
 
@@ -103,7 +101,7 @@ class Shape:
 
         def fill(values: Mapping[str, Any]) -> Any:
             try:
-                return found(whole, values) if isinstance(whole, Reference) else text.fill(values, plain)
+                return found(whole, values) if isinstance(whole, Reference) else text.fill(values)
             except Omitted:
                 raise
             except Missing:

@@ -41,6 +41,8 @@ def test_calls_come_after_those_that_they_need():
         ({"calls": {"query": "/q"}}, "calls.query: 'query' cannot be the name of a call"),
         ({"calls": {"a b": "/q"}}, "cannot be the name of a call"),
         ({"calls": {"a": "http://x/"}}, "calls.a.target: 'http://x/' is no path of this gateway"),
+        ({"calls": {"a": "/x y"}}, "calls.a.target: holds a fragment"),
+        ({"calls": {"a": "/x#{query/y}"}}, "calls.a.target: holds a fragment"),
         ({"calls": {"a": "/x/{"}}, "calls.a.target: a '{' stands alone"),
         ({"calls": {"a": "/x/{b/id}"}}, "calls.a: refers to 'b', which is no call and no source"),
         ({"calls": {"a": "/a"}, "answer": "{b}"}, "answer: refers to 'b'"),

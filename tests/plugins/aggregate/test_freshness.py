@@ -37,3 +37,9 @@ def test_the_shortest_lived_part_decides(controls, expected):
 def test_the_age_that_a_part_has_counts():
     assert combined(said("max-age=60", age="45")) == "max-age=15"
     assert combined(said("max-age=60", age="75")) == "max-age=0"
+
+
+def test_what_is_personal_is_private():
+    assert combined(said("max-age=60, s-maxage=9"), personal=True) == "private, max-age=60"
+    assert combined(said(""), personal=True) == "private"
+    assert combined(said("no-store"), personal=True) == "no-store"

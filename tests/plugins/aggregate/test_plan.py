@@ -28,3 +28,5 @@ def test_only_what_is_referred_to_is_read_of_a_request():
 
     assert made.sources == {"params", "caller", "headers", "query"}
     assert made.varies == ("x-lang", "x-user")
+    assert not made.personal
+    assert plan(calls={"a": "/a/{caller/key}"}).personal

@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy_aggregate.references import Missing, Omitted
-from llmproxy_aggregate.templates import Shape, Text, plain
+from llmproxy_aggregate.templates import Shape, Text
 
 VALUES = {
     "user": {"name": "Ada", "age": 36, "ok": True, "tags": ["a", "b"]},
@@ -27,13 +27,13 @@ VALUES = {
     ],
 )
 def test_a_text_is_filled(text, expected):
-    assert Text(text).fill(VALUES, plain) == expected
+    assert Text(text).fill(VALUES) == expected
 
 
 @pytest.mark.parametrize("text", ["{user/email}", "{user}", "{nil}", "{nobody}", "{gone}"])
 def test_a_text_lacks_what_is_no_text(text):
     with pytest.raises(Missing):
-        Text(text).fill(VALUES, plain)
+        Text(text).fill(VALUES)
 
 
 @pytest.mark.parametrize("text", ["{", "}", "{user", "user}", "{}", "{user{a}}", "{ user }"])
