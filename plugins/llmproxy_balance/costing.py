@@ -31,6 +31,7 @@ class Cheapest:
     def __init__(self, options: CheapestOptions, facts: Facts) -> None:
         self._options = options
         self._facts = facts
+        facts.want()
 
     def order(self, exchange: Exchange, places: Sequence[Place]) -> Iterable[Place]:
         """Return them by what they would cost."""

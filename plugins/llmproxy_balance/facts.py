@@ -46,6 +46,12 @@ class Facts:
             ),
         }
 
+    def want(self) -> None:
+        """Have the catalogue read now, if the gateway runs, rather than with the first question."""
+        if self._runtime is not None and self._tariff is not None and not self._asked:
+            self._asked = True
+            self._runtime.spawn(self._tariff.load(), name="tariff")
+
     def window(self, exchange: Exchange, endpoint: Endpoint) -> int | None:
         """Return how many tokens the model there reads at most, if that is known."""
         return self._known(exchange).window(endpoint, exchange.model)
@@ -76,7 +82,6 @@ class Facts:
             tariff = Tariff({name: whose for name, whose in providers.items() if whose}, Clock())
             tariff.load_now()
             self._tariff = tariff
-        elif self._runtime is not None and not self._asked:
-            self._asked = True
-            self._runtime.spawn(tariff.load(), name="tariff")
+        else:
+            self.want()
         return tariff

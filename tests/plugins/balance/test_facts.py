@@ -35,11 +35,12 @@ class Running:
         self.warned = (event, details)
 
 
-async def test_a_running_gateway_reads_the_catalogue_when_it_is_first_asked():
+async def test_a_running_gateway_reads_the_catalogue_once_somebody_wants_it():
     runtime, facts = Running(), Facts()
     facts.open(runtime)
 
     assert runtime.spawned == []
+    facts.want()
     assert facts.window(make_exchange(), GPT) is None
     assert facts.window(make_exchange(), GPT) is None
 
