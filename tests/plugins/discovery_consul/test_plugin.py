@@ -2,10 +2,23 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from tests.plugins.discovering import asked_of, serving_members
 from tests.plugins.registries import FakeConsul
 
-from llmproxy.testing import FakeUpstream
+from llmproxy.testing import FakeUpstream, PluginContract
+from llmproxy_discovery_consul import ConsulDiscoveryPlugin
+
+
+class TestContract(PluginContract):
+    plugin_class = ConsulDiscoveryPlugin
+    config: ClassVar[dict[str, Any]] = {
+        "service": "backend",
+        "address": "http://127.0.0.1:9",
+        "token": "${env:TOKEN}",
+    }
+    environ: ClassVar[dict[str, str]] = {"TOKEN": "the-token-of-this-test"}
 
 
 async def test_who_is_listed_is_asked_and_who_leaves_is_asked_no_more() -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from tests.plugins.discovering import asked_of, serving_members
 from tests.plugins.registries import FakeDns
 
-from llmproxy.testing import FakeUpstream
+from llmproxy.testing import FakeUpstream, PluginContract
+from llmproxy_discovery_dns import DnsDiscoveryPlugin
+
+
+class TestContract(PluginContract):
+    plugin_class = DnsDiscoveryPlugin
+    config: ClassVar[dict[str, Any]] = {"name": "backend.test.", "port": 80, "servers": ["127.0.0.1:9"]}
 
 
 async def test_who_is_listed_is_asked_and_who_leaves_is_asked_no_more() -> None:

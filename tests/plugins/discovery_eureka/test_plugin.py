@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from tests.plugins.discovering import asked_of, serving_members
 from tests.plugins.registries import FakeEureka
 
-from llmproxy.testing import FakeUpstream
+from llmproxy.testing import FakeUpstream, PluginContract
+from llmproxy_discovery_eureka import EurekaDiscoveryPlugin
+
+
+class TestContract(PluginContract):
+    plugin_class = EurekaDiscoveryPlugin
+    config: ClassVar[dict[str, Any]] = {
+        "application": "backend",
+        "servers": ["http://127.0.0.1:9/eureka"],
+        "username": "u",
+        "password": "${env:TOKEN}",
+    }
+    environ: ClassVar[dict[str, str]] = {"TOKEN": "the-token-of-this-test"}
 
 
 async def test_who_is_listed_is_asked_and_who_leaves_is_asked_no_more() -> None:

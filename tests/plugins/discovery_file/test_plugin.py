@@ -3,10 +3,17 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any, ClassVar
 
 from tests.plugins.discovering import asked_of, serving_members
 
-from llmproxy.testing import FakeUpstream
+from llmproxy.testing import FakeUpstream, PluginContract
+from llmproxy_discovery_file import FileDiscoveryPlugin
+
+
+class TestContract(PluginContract):
+    plugin_class = FileDiscoveryPlugin
+    config: ClassVar[dict[str, Any]] = {"path": "/nowhere/members.yaml"}
 
 
 async def test_who_is_listed_is_asked_and_who_leaves_is_asked_no_more(tmp_path: Path) -> None:

@@ -2,10 +2,18 @@
 
 from __future__ import annotations
 
+from typing import Any, ClassVar
+
 from tests.plugins.discovering import asked_of, serving_members
 from tests.plugins.registries import FakeKubernetes
 
-from llmproxy.testing import FakeUpstream
+from llmproxy.testing import FakeUpstream, PluginContract
+from llmproxy_discovery_kubernetes import KubernetesDiscoveryPlugin
+
+
+class TestContract(PluginContract):
+    plugin_class = KubernetesDiscoveryPlugin
+    config: ClassVar[dict[str, Any]] = {"service": "backend", "api": "http://127.0.0.1:9", "token_file": None}
 
 
 async def test_who_is_listed_is_asked_and_who_leaves_is_asked_no_more() -> None:
