@@ -40,9 +40,6 @@ _LEAST: Final = 0.005
 _OF_THE_REQUEST: Final = frozenset({"window", "policy", "invalid_request", "too_large"})
 _OF_THE_GATEWAY: Final = frozenset({"authentication", "permission", "quota", "not_found"})
 
-#: What the core says when the exchange's allowance is used up.
-_SPENT: Final = frozenset({"attempts_spent", "deadline_exceeded"})
-
 Outcome = Reply | GatewayError
 
 
@@ -248,8 +245,8 @@ class Best:
 
     def instead_of(self, outcome: Outcome, exchange: Exchange) -> Reply:
         """Return what the caller gets where an attempt ended by no place's fault."""
-        if self._outcome is not None and isinstance(outcome, GatewayError) and outcome.code in _SPENT:
-            return self.final(exchange)
+        if self._outcome is not None and isinstance(outcome, GatewayError):
+            return self.final(exchange)  # the core, or a plugin, would not have another attempt made
         if isinstance(outcome, Reply):
             return outcome
         raise outcome

@@ -33,7 +33,7 @@ from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.metering import Meters
 from llmproxy_balance.policies import MakeStrategy, Policies
 from llmproxy_balance.retrybudget import RetryBudget
-from llmproxy_balance.retrying import Backoff
+from llmproxy_balance.retrying import Backoff, check_after
 from llmproxy_balance.singles import Singles
 from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants
 from llmproxy_balance.walking import TRAIL, Terms, Walker
@@ -78,6 +78,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
         """Offer the strategies, and look at what targets say."""
         strategies.register(registry, self._rng, self._facts)
         registry.check_targets(self._conditions.check)
+        registry.check_targets(check_after)
         if self.config.health is not None:
             registry.admin_route("GET", "/balance", self._overview, permission="read")
         registry.choose_endpoints(_choice)

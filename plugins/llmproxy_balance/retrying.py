@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+from difflib import get_close_matches
 from random import Random
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import Body, Exchange, Failure
+from llmproxy.plugin import KINDS, Body, ConfigError, Exchange, Failure, TargetConfig
 
 if TYPE_CHECKING:
     from llmproxy_balance.config import BackoffSettings
@@ -36,6 +37,23 @@ _KEY: Final = b"idempotency-key"
 #: Statuses by which a plain HTTP upstream, or one that answers a call of no model, says that it could not answer. All
 #: others are its answer.
 _UNANSWERED: Final = frozenset({429, 500, 502, 503, 504, 529})
+
+
+def check_after(target: TargetConfig) -> None:
+    """Look at the kinds of failures that a target is meant for.
+
+    Raises:
+        ConfigError: there is no such kind, or it never leads anywhere.
+    """
+    for index, kind in enumerate(target.after):
+        if kind == "invalid_request":
+            raise ConfigError(f"after[{index}]", "what is wrong with a request is so at every place")
+        if kind not in KINDS:
+            near = get_close_matches(kind, KINDS, n=1)
+            known = ", ".join(sorted(KINDS - {"invalid_request"}))
+            raise ConfigError(
+                f"after[{index}]", f"{kind!r} is no kind of failure ({known})", near[0] if near else None
+            )
 
 
 def is_answer(exchange: Exchange, status: int) -> bool:

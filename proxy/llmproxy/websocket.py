@@ -20,7 +20,7 @@ from aiohttp import (
     WSMsgType,
     web,
 )
-from aiohttp.client_exceptions import ClientError, WSServerHandshakeError
+from aiohttp.client_exceptions import ClientConnectorError, ClientError, WSServerHandshakeError
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import StreamWriter
 
@@ -106,7 +106,10 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
     except (ClientError, OSError) as fault:
         await session.close()
         message = "The upstream's WebSocket cannot be opened."
-        raise UpstreamError("upstream_unreachable", message, phase="connect", sent=False) from fault
+        if isinstance(fault, ClientConnectorError):
+            raise UpstreamError("upstream_unreachable", message, phase="connect", sent=False) from fault
+        # The handshake may have arrived, with whatever it makes the upstream do.
+        raise UpstreamError("upstream_reset", message, phase="headers", sent=True) from fault
     except BaseException:
         await session.close()
         raise

@@ -3,7 +3,7 @@
 import pytest
 
 from llmproxy.body import Body
-from llmproxy.errors import BadRequest, ProviderError, UpstreamError
+from llmproxy.errors import BadRequest, GatewayError, ProviderError, UpstreamError
 from llmproxy.messages import Reply
 from llmproxy_balance.lineup import AllWell
 from llmproxy_balance.retrybudget import RetryBudgetSettings
@@ -208,6 +208,13 @@ async def test_the_most_useful_answer_is_given(first, second, status):
 async def test_a_refusal_of_the_core_gives_way_to_what_a_place_said():
     spent = UpstreamError("deadline_exceeded", "Over.", phase="total", sent=False, status=504)
     walk = Walk({"a": [failed(500)], "b": [spent]})
+    reply = await walk(pool_of(1, 1))
+
+    assert reply.status == 500
+
+
+async def test_a_plugin_that_forbids_another_attempt_leaves_the_caller_what_a_place_said():
+    walk = Walk({"a": [failed(500)], "b": [GatewayError(409, "not_resent", "No.")]})
     reply = await walk(pool_of(1, 1))
 
     assert reply.status == 500

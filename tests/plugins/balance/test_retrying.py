@@ -5,11 +5,22 @@ from random import Random
 import pytest
 
 from llmproxy.body import Body
+from llmproxy.errors import ConfigError
 from llmproxy.failures import KINDS
 from llmproxy.plugin import Failure
 from llmproxy.testing import make_exchange
 from llmproxy_balance.config import BackoffSettings
-from llmproxy_balance.retrying import ELSEWHERE, PASSING, Backoff, goes_elsewhere, is_answer, may_repeat
+from llmproxy_balance.retrying import (
+    ELSEWHERE,
+    PASSING,
+    Backoff,
+    check_after,
+    goes_elsewhere,
+    is_answer,
+    may_repeat,
+)
+
+from .places import target
 
 SENT, UNSENT = Failure("reset", sent=True), Failure("connect", sent=False)
 
@@ -100,3 +111,11 @@ def test_no_wait_is_shorter_than_what_the_place_asked_for():
     assert backoff.wait(1, Failure("rate_limit", 429, 3.0)) == 3.0
     assert backoff.wait(1, Failure("rate_limit", 429, 0.0)) >= 0.05
     assert backoff.wait(10_000, SENT) <= 1.0
+
+
+def test_a_target_is_meant_for_failures_that_there_are():
+    check_after(target(after=sorted(KINDS - {"invalid_request"})))
+    with pytest.raises(ConfigError, match="did you mean 'window'"):
+        check_after(target(after=["policy", "windwo"]))
+    with pytest.raises(ConfigError, match="at every place"):
+        check_after(target(after=["invalid_request"]))
