@@ -26,6 +26,7 @@ def problem(error: GatewayError) -> Reply:
         "status": error.status,
         "detail": error.message,
         "code": error.code,
+        **error.members,
     }
     headers = Headers([(b"Content-Type", b"application/problem+json")])
     for name, value in retry_fields(error).items():

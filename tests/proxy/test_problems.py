@@ -36,3 +36,11 @@ def test_further_fields_go_along():
     reply = problem(GatewayError(405, "no", "No.", headers=[("Allow", "GET"), ("Allow", "PUT")]))
 
     assert reply.headers.get_all("allow") == ["GET", "PUT"]
+
+
+def test_further_members_go_along():
+    """RFC 9457 §3.2."""
+    error = BadRequest("no", "No.")
+    error.members = {"errors": [{"pointer": "#/a"}]}
+
+    assert orjson.loads(problem(error).body)["errors"] == [{"pointer": "#/a"}]

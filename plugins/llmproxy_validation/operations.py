@@ -1,0 +1,135 @@
+"""What one operation takes and gives: parameters, bodies by media type, answers by status."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+from llmproxy.plugin import Headers
+from llmproxy_validation.bodies import BadJson, read_json
+from llmproxy_validation.faults import Fault
+from llmproxy_validation.parameters import ABSENT, Parameter, cookie_pairs, query_pairs, typed
+from llmproxy_validation.schemas import Checker
+
+_FORM = "application/x-www-form-urlencoded"
+
+
+@dataclass(frozen=True, slots=True)
+class Media:
+    """One kind of body; without a checker only its type counts. `members` are the types inside a form."""
+
+    checker: Checker | None = None
+    members: Mapping[str, frozenset[str]] = field(default_factory=dict)
+
+
+#: Bodies by media type or range, in lower case.
+Content = Mapping[str, Media]
+
+
+@dataclass(frozen=True, slots=True)
+class Operation:
+    """One operation; `content` None says nothing of a body, `replies` None nothing of answers."""
+
+    name: str
+    parameters: Sequence[tuple[Parameter, Checker | None]] = ()
+    content: Content | None = None
+    body_required: bool = False
+    replies: Mapping[str, Content] | None = None
+
+    def judge_parameters(
+        self, path: Mapping[str, str], query: str, headers: Headers, most: int
+    ) -> list[Fault]:
+        """Return what is wrong with a request's parameters."""
+        faults: list[Fault] = []
+        places = {
+            "path": list(path.items()),
+            "query": query_pairs(query),
+            "cookie": cookie_pairs("; ".join(headers.get_all("cookie"))),
+        }
+        for parameter, checker in self.parameters:
+            pairs = (
+                places[parameter.place] if parameter.place != "header" else _fields(headers, parameter.name)
+            )
+            value = parameter.read(pairs)
+            pointer = f"/{parameter.name}"
+            if value is not ABSENT and checker is not None:
+                found = checker.check(value, parameter.place, most)
+                faults += [Fault(each.place, pointer + each.pointer, each.detail) for each in found]
+            elif value is ABSENT and parameter.required:
+                faults.append(Fault(parameter.place, pointer, "is missing"))
+            if len(faults) >= most:
+                break
+        return faults[:most]
+
+    def unknown_query(self, query: str) -> bool:
+        """Whether a query has a parameter that is not declared."""
+        known = set(self._query_names())
+        return any(name.partition("[")[0] not in known for name, _ in query_pairs(query))
+
+    def _query_names(self) -> Iterator[str]:
+        for parameter, _ in self.parameters:
+            if parameter.place == "query":
+                yield parameter.name
+                if parameter.explode and parameter.style == "form":
+                    yield from parameter.members
+
+    def reply_content(self, status: int) -> Content | None:
+        """Return what is declared for a status: itself, its class (`2XX`), or `default`; None for nothing."""
+        replies = self.replies or {}
+        for key in (str(status), f"{status // 100}XX", "default"):
+            if key in replies:
+                return replies[key]
+        return None
+
+
+def media_of(content: Content, content_type: str) -> Media | None:
+    """Return what is declared for a content type, by itself or by a range; None for nothing."""
+    kind = content_type.partition(";")[0].strip().lower()
+    for key in (kind, kind.partition("/")[0] + "/*", "*/*"):
+        if key in content:
+            return content[key]
+    return None
+
+
+def judge_body(media: Media, content_type: str, body: bytes, most: int) -> Sequence[Fault]:
+    """Return what is wrong with a body of a declared kind; only JSON and forms are looked into."""
+    kind = content_type.partition(";")[0].strip().lower()
+    if media.checker is None:
+        return ()
+    if kind == "application/json" or kind.endswith("+json"):
+        try:
+            value = read_json(body)
+        except BadJson as fault:
+            return [Fault("body", "", str(fault))]
+    elif kind == _FORM:
+        value = _form(body, media.members)
+    else:
+        return ()
+    return media.checker.check(value, "body", most, size=len(body))
+
+
+def _form(body: bytes, members: Mapping[str, frozenset[str]]) -> dict[str, Any]:
+    value: dict[str, Any] = {}
+    for name, text in query_pairs(body.decode("utf-8", "replace")):
+        kinds = members.get(name, frozenset())
+        one = typed(text, kinds)
+        if name in value or "array" in kinds:
+            value[name] = [
+                *(
+                    value[name]
+                    if isinstance(value.get(name), list)
+                    else [value[name]]
+                    if name in value
+                    else []
+                ),
+                one,
+            ]
+        else:
+            value[name] = one
+    return value
+
+
+def _fields(headers: Headers, name: str) -> list[tuple[str, str]]:
+    values = headers.get_all(name)
+    return [(name, ",".join(values))] if values else []

@@ -1,0 +1,106 @@
+from __future__ import annotations
+
+from typing import Any
+
+import pytest
+
+from llmproxy.plugin import Headers
+from llmproxy_validation.operations import Media, Operation, judge_body, media_of
+from llmproxy_validation.parameters import Parameter
+from llmproxy_validation.schemas import Checker
+
+NUMBER = frozenset({"integer"})
+
+
+def parameter(place: str, *, required: bool = False, name: str = "n") -> tuple[Parameter, Checker | None]:
+    style = "form" if place in ("query", "cookie") else "simple"
+    made = Parameter(name, place, required, style, style == "form", NUMBER, frozenset(), {})
+    return made, Checker({"type": "integer", "maximum": 9})
+
+
+@pytest.mark.parametrize(
+    ("place", "given"),
+    [
+        ("path", {"path": {"n": "10"}}),
+        ("query", {"query": "n=10"}),
+        ("header", {"headers": {"N": "10"}}),
+        ("cookie", {"headers": {"Cookie": "a=1; n=10"}}),
+    ],
+)
+def test_a_parameter_is_judged_where_it_stands(place: str, given: dict[str, Any]) -> None:
+    operation = Operation("x", (parameter(place),))
+    asked = (given.get("path", {}), given.get("query", ""), Headers.of(given.get("headers", {})))
+
+    assert [fault.sentence for fault in operation.judge_parameters(*asked, 5)] == [
+        f"{place}/n must be 9 at most"
+    ]
+    assert operation.judge_parameters({}, "", Headers(), 5) == []
+
+
+def test_what_is_required_is_told_and_no_more_than_wanted() -> None:
+    operation = Operation("x", tuple(parameter("query", required=True, name=name) for name in "abc"))
+
+    assert [fault.pointer for fault in operation.judge_parameters({}, "", Headers(), 2)] == ["/a", "/b"]
+
+
+@pytest.mark.parametrize(
+    ("query", "unknown"), [("n=1", False), ("", False), ("n[a]=1", False), ("m=1", True), ("n=1&N=2", True)]
+)
+def test_what_is_not_declared_is_seen(query: str, unknown: bool) -> None:
+    assert Operation("x", (parameter("query"), parameter("header", name="m"))).unknown_query(query) is unknown
+
+
+@pytest.mark.parametrize(("status", "found"), [(200, "a"), (201, "b"), (404, "c")])
+def test_an_answer_is_declared_by_status_class_or_default(status: int, found: str) -> None:
+    replies: Any = {"200": "a", "2XX": "b", "default": "c"}
+
+    assert Operation("x", replies=replies).reply_content(status) == found
+
+
+def test_an_answer_may_not_be_declared() -> None:
+    assert Operation("x", replies={"200": {}}).reply_content(404) is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "declared"),
+    [("application/json; charset=utf-8", "a"), ("TEXT/plain", "b"), ("image/png", "c")],
+)
+def test_a_kind_is_declared_by_itself_or_by_a_range(kind: str, declared: str) -> None:
+    content: Any = {"application/json": "a", "text/*": "b", "*/*": "c"}
+
+    assert media_of(content, kind) == declared
+    assert media_of({"application/json": Media()}, "text/plain") is None
+
+
+SCHEMA = {
+    "type": "object",
+    "properties": {"n": {"type": "integer"}, "l": {"type": "array", "maxItems": 1}},
+    "required": ["n"],
+}
+MEDIA = Media(Checker(SCHEMA), {"n": NUMBER, "l": frozenset({"array"})})
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "details"),
+    [
+        ("application/json", b'{"n":1}', []),
+        ("application/json", b'{"n":"1"}', ["must be of type integer"]),
+        ("application/problem+json", b"{}", ["lacks 'n'"]),
+        ("application/json", b"{", ["is not valid JSON"]),
+        ("application/json", b'{"n":"x","n":1}', ["holds a member twice"]),
+        ("application/x-www-form-urlencoded", b"n=1&l=a", []),
+        (
+            "application/x-www-form-urlencoded",
+            b"n=x&l=a&l=b",
+            ["must be of type integer", "must have 1 items at most"],
+        ),
+        ("application/x-www-form-urlencoded", b"n=1&n=2", ["must be of type integer"]),
+        ("text/plain", b"x", []),
+    ],
+)
+def test_json_and_forms_are_looked_into(kind: str, body: bytes, details: list[str]) -> None:
+    assert sorted(fault.detail for fault in judge_body(MEDIA, kind, body, 5)) == sorted(details)
+
+
+def test_a_kind_without_a_schema_is_taken_as_it_is() -> None:
+    assert judge_body(Media(), "application/json", b"{", 5) == ()
