@@ -3,15 +3,16 @@
 What is not known counts as able. What a target's `capabilities` say holds whatever follows. What the table of providers
 says of an upstream (its quirks: which form of answer is the strongest, whether there are embeddings) only counts while
 another of the pool's upstreams is not so limited: a translation may make the best of it. Windows come from the
-configuration, else from the catalogue of models.
+configuration, else from the catalogue of models; what a prompt needs of one is an estimate, which only counts while it
+leaves another place to try.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Final, NamedTuple
 
-from llmproxy.plugin import Capabilities, Endpoint, Exchange, Place
+from llmproxy.plugin import Capabilities, Endpoint, Exchange, Place, Pool
 from llmproxy_balance.facts import Facts
 from llmproxy_balance.needs import needs_of, tokens_of
 
@@ -115,7 +116,7 @@ class CapabilityGate:
         return any(not features & self._weakness(exchange, endpoint) for endpoint in endpoints)
 
     def _too_small(self, exchange: Exchange, place: Place, ability: _Ability) -> str:
-        """Tell whether prompt and answer are known to be longer than the model's window."""
+        """Tell how prompt and answer are longer than the model's window, or the answer than it gives."""
         body = exchange.body_at_hand
         window = ability.window
         if window is None and place.endpoint is not None:
@@ -130,7 +131,29 @@ class CapabilityGate:
         # A token is a byte at least, but for what is only named.
         if window is None or (len(body) + needs.output <= window and not needs.features & _UNSEEN):
             return ""
-        prompt = int(tokens_of(exchange, self._facts) * _SURE)
-        if prompt + needs.output <= window:
+        tokens = int(tokens_of(exchange, self._facts) * _SURE) + needs.output
+        if tokens <= window or not self._fits_elsewhere(exchange, tokens):
             return ""
-        return f"about {prompt + needs.output} tokens are asked for, its window is {window}"
+        return f"about {tokens} tokens are asked for, its window is {window}"
+
+    def _fits_elsewhere(self, exchange: Exchange, tokens: int) -> bool:
+        """Whether a place that is not meant for failures alone is known to read that much, or not known not to."""
+        pool = exchange.endpoints
+        places = _all(pool) if isinstance(pool, Pool) else ()
+        windows = (self._window(exchange, place) for place in places if not place.settings.after)
+        return any(window is None or tokens <= window for window in windows)
+
+    def _window(self, exchange: Exchange, place: Place) -> int | None:
+        told = place.settings.capabilities
+        if told is not None and told.window is not None:
+            return told.window
+        return None if place.endpoint is None else self._facts.window(exchange, place.endpoint)
+
+
+def _all(pool: Pool) -> Iterator[Place]:
+    """Yield the places of upstreams, those of nested pools included."""
+    for place in pool.places:
+        if place.pool is None:
+            yield place
+        else:
+            yield from _all(place.pool)

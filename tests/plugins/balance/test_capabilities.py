@@ -7,7 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.exchange import Endpoint
-from llmproxy.pools import place_of
+from llmproxy.pools import Place, Pool, place_of
+from llmproxy.poolsettings import TargetConfig
 from llmproxy.quirks import Quirks
 from llmproxy.runtime import Clock
 from llmproxy.tariff import Tariff
@@ -31,8 +32,13 @@ def facts():
     return known
 
 
-def judged(exchange, facts=None, upstream="up", **known):
-    return CapabilityGate(facts or Facts())(exchange, place_of(target(upstream=upstream, **known)))
+def judged(exchange, facts=None, upstream="up", other=None, **known):
+    """What is said of a place that stands beside another one, of which nothing is known."""
+    place = place_of(target(upstream=upstream, **known))
+    if not exchange.endpoints:
+        beside = place_of(target(upstream="beside")) if other is None else other
+        exchange.endpoints = Pool.of("pool", [place, beside])
+    return CapabilityGate(facts or Facts())(exchange, place)
 
 
 def with_quirks(exchange, **upstreams):
@@ -88,9 +94,30 @@ def test_a_prompt_longer_than_the_window_goes_elsewhere(facts):
 
     assert judged(long, capabilities={"window": 32_000}).startswith("about 3")
     assert judged(long, capabilities={"window": 128_000}) == ""
+    long.endpoints = ()
     assert judged(long, facts, upstream="openai", model="gpt-4") != ""  # 8,192 tokens
+    long.endpoints = ()
     assert judged(long, facts, upstream="openai", model="gpt-4o-mini") == ""
     assert judged(long, facts, upstream="openai", model="a-model-of-nobody") == ""
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        place_of(target(upstream="beside", capabilities={"window": 3000})),
+        place_of(target(upstream="beside", after=["window"])),
+        Place("inner", TargetConfig(pool="inner"), pool=Pool.of("inner", [])),
+    ],
+)
+def test_an_estimate_refuses_nobody_who_has_nowhere_else_to_go(other):
+    assert judged(asking("one two three " * 2000), other=other, capabilities={"window": 2000}) == ""
+
+
+def test_a_place_of_a_pool_beside_it_is_somewhere_else():
+    inner = Pool.of("inner", [place_of(target(upstream="beside"))])
+    other = Place("inner", TargetConfig(pool="inner"), pool=inner)
+
+    assert judged(asking("one two three " * 2000), other=other, capabilities={"window": 2000}) != ""
 
 
 def test_a_name_that_is_passed_on_is_looked_up_as_the_caller_wrote_it(facts):
