@@ -153,3 +153,15 @@ async def test_the_examples_answer_is_made_once_for_all_callers_of_a_tenant() ->
     assert orjson.loads(replies[0].body)["order_ids"] == [1]
     assert {reply.body for reply in replies} == {replies[0].body}
     assert len(api.requests) == 3
+
+
+async def test_a_calls_own_route_falls_back_for_it() -> None:
+    async with FakeUpstream().reply(503, json={}) as broken, FakeUpstream().reply(json=1) as sound:
+        tree = config(broken.url, {"a": "/a"})
+        tree["upstreams"]["spare"] = {"base_url": sound.url, "dialect": "http", "proxy": None}
+        tree["routes"][1] = {"name": "api", "targets": ["api", "spare"]}
+        async with running_gateway(tree) as gateway:
+            reply = await get(gateway, "/all")
+
+    assert orjson.loads(reply.body) == {"a": 1}
+    assert (len(broken.requests), len(sound.requests)) == (1, 1)
