@@ -11,6 +11,7 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
+from aiohttp import web
 
 from llmproxy.testing import FakeUpstream, RunningGateway, running_gateway
 
@@ -405,3 +406,45 @@ async def test_a_full_place_is_waited_for() -> None:
 
     assert statuses == [200, 200, 200]
     assert slow.connections == 1
+
+
+@asynccontextmanager
+async def echoing() -> AsyncIterator[str]:
+    """Serve WebSockets that say everything back."""
+
+    async def serve(request: web.Request) -> web.WebSocketResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            await socket.send_str(message.data)
+        return socket
+
+    app = web.Application()
+    app.router.add_get("/{path:.*}", serve)
+    runner = web.AppRunner(app, shutdown_timeout=0.1)
+    await runner.setup()
+    site = web.TCPSite(runner, "127.0.0.1", 0)
+    await site.start()
+    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
+    await runner.cleanup()
+
+
+async def test_an_upgrade_falls_back_where_nothing_was_sent() -> None:
+    async with (
+        echoing() as url,
+        served({"a": NOWHERE, "b": url}, dialect="http") as caller,
+        caller._session.ws_connect(f"{caller.gateway.url}/socket") as socket,
+    ):
+        await socket.send_str("Hi")
+        said = await socket.receive_str()
+
+    assert said == "Hi"
+
+
+async def test_an_upgrade_is_not_repeated_after_it_was_sent() -> None:
+    broken = FakeUpstream().reply(then="reset", after=0)
+    async with echoing() as url, served({"a": broken, "b": url}, dialect="http") as caller:
+        with pytest.raises(aiohttp.WSServerHandshakeError) as told:
+            await caller._session.ws_connect(f"{caller.gateway.url}/socket")
+
+    assert told.value.status == 502
