@@ -31,7 +31,7 @@ async def addresses(source: MemberSource) -> list[str]:
 
 
 class FakeDns(asyncio.DatagramProtocol):
-    """A DNS server: `zone["backend.test.", "A"] = (30, ["10.0.0.1"])`, a life in seconds and records as text."""
+    """A DNS server on UDP and TCP: `zone["backend.test.", "A"] = (30, ["10.0.0.1"])`, a life and records as text."""
 
     def __init__(self) -> None:
         self.zone: dict[tuple[str, str], tuple[int, list[str]]] = {}
@@ -40,12 +40,23 @@ class FakeDns(asyncio.DatagramProtocol):
         self.asked: list[tuple[str, str]] = []
 
     async def __aenter__(self) -> Self:
-        loop = asyncio.get_running_loop()
-        self._transport, _ = await loop.create_datagram_endpoint(lambda: self, ("127.0.0.1", 0))
+        self._server = await asyncio.start_server(self._serve, "127.0.0.1", 0)
+        here = self._server.sockets[0].getsockname()
+        self._transport, _ = await asyncio.get_running_loop().create_datagram_endpoint(lambda: self, here)
         return self
 
     async def __aexit__(self, *_: object) -> None:
         self._transport.close()
+        self._server.close()
+        await self._server.wait_closed()
+
+    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
+        """Answer over TCP, as is asked for where an answer had been cut (RFC 7766)."""
+        query = await reader.readexactly(int.from_bytes(await reader.readexactly(2), "big"))
+        wire = self._answer(query).to_wire()
+        writer.write(len(wire).to_bytes(2, "big") + wire)
+        await writer.drain()
+        writer.close()
 
     @property
     def address(self) -> str:
@@ -59,18 +70,27 @@ class FakeDns(asyncio.DatagramProtocol):
         self.zone["_http._tcp.backend.test.", "SRV"] = (0, records)
 
     def datagram_received(self, data: bytes, peer: Any) -> None:
+        answer = self._answer(data)
+        if self.broken == "silence":
+            return
+        wire = answer.to_wire()
+        if len(wire) > 512:
+            answer.answer.clear()
+            answer.flags |= dns.flags.TC
+            wire = answer.to_wire()
+        self._transport.sendto(wire, peer)
+
+    def _answer(self, data: bytes) -> dns.message.Message:
         query = dns.message.from_wire(data)
         name, kind = query.question[0].name.to_text().lower(), dns.rdatatype.to_text(query.question[0].rdtype)
         self.asked.append((name, kind))
-        if self.broken == "silence":
-            return
         answer = dns.message.make_response(query)
         answer.flags |= dns.flags.RA
-        if self.broken:
+        if self.broken and self.broken != "silence":
             answer.set_rcode(dns.rcode.from_text(self.broken))
         else:
             self._fill(answer, name, kind)
-        self._transport.sendto(answer.to_wire(), peer)
+        return answer
 
     def _fill(self, answer: dns.message.Message, name: str, kind: str) -> None:
         if not any(known == name for known, _ in self.zone):

@@ -62,6 +62,12 @@ async def test_services_lead_to_the_addresses_and_ports_of_their_targets(server:
     assert looked.again == 5
 
 
+async def test_an_answer_that_is_too_long_for_a_datagram_is_asked_for_again(server: FakeDns) -> None:
+    server.zone["backend.test.", "A"] = (30, [f"10.0.0.{number}" for number in range(1, 201)])
+
+    assert len(await addresses(zone(server))) == 200
+
+
 async def test_a_name_that_is_not_there_lists_nobody(server: FakeDns) -> None:
     assert await addresses(zone(server)) == []
     assert await addresses(zone(server, records="srv")) == []
