@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Mapping
 from typing import Final, NamedTuple
 
-from llmproxy.plugin import Clock, Endpoint, GatewayError, Runtime
+from llmproxy.plugin import Clock, Endpoint, GatewayError, Pool, Runtime
 from llmproxy_balance.health import Health, State
 from llmproxy_balance.healthsettings import ProbeSettings
 from llmproxy_balance.roll import Roll
@@ -56,6 +56,10 @@ class Probes:
         self._clock = clock
         self._random = random
         self._courses: dict[Target, Course] = {}
+
+    def strangers(self, upstreams: Iterable[str]) -> list[str]:
+        """Return the names of those who are to be asked, and are none of these."""
+        return sorted(self._settings.keys() - set(upstreams))
 
     @property
     def pause(self) -> float:
@@ -135,10 +139,15 @@ def _proven(health: Health, now: float) -> bool:
 
 async def keep_probing(probes: Probes, runtime: Runtime, roll: Roll) -> None:
     """Ask whoever is due, for as long as the generation lasts."""
+    told = False
     while True:
         await runtime.clock.sleep(probes.pause)
         for pool in runtime.pools.values():
             roll.adopt(pool)
+        if not told and runtime.pools:
+            told = True
+            if strangers := probes.strangers(_upstreams(runtime.pools.values())):
+                runtime.log.warning("probes_of_no_place", upstreams=strangers)
         for endpoint in probes.due(_machines(roll)):
             runtime.spawn(_ask(probes, runtime, roll, endpoint), name="probe")
 
@@ -151,6 +160,10 @@ async def _ask(probes: Probes, runtime: Runtime, roll: Roll, endpoint: Endpoint)
         pass  # no answer, which is one
     finally:
         probes.answered(endpoint, status, _machines(roll))
+
+
+def _upstreams(pools: Iterable[Pool]) -> list[str]:
+    return [each.upstream for pool in pools for each in pool]
 
 
 def _machines(roll: Roll) -> list[tuple[Endpoint, Health]]:

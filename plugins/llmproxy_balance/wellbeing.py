@@ -131,17 +131,20 @@ class Wellbeing:
 
     def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
         """Hear of an attempt that has ended, from `attempt_done`; `failure` is None if none is to blame."""
-        ended = attempt.ended or self._clock.now()
-        latency = None
-        if failure is None:
-            at = attempt.first_output_at or attempt.headers_at
-            if at is not None and attempt.complete:
-                latency = at - attempt.started
-        elif failure.kind in PARKING:
-            if (record := self._records.get(attempt.endpoint)) is not None:
-                hear_refusal(record.health, exchange, attempt, failure, ended)
+        record = self._records.get(attempt.endpoint)
+        if record is None:
             return
-        self.note(attempt.endpoint, failure, latency, ended, attempt.started)
+        ended = attempt.ended or self._clock.now()
+        if failure is not None:
+            if failure.kind in PARKING:
+                hear_refusal(record.health, exchange, attempt, failure, ended)
+            else:
+                self._failed(record, failure, ended, attempt.started)
+        elif attempt.complete:
+            at = attempt.first_output_at or attempt.headers_at or ended
+            _answered(record, at - attempt.started, ended, attempt.started)
+        else:
+            record.health.ended(ended, attempt.started)
 
     def note(
         self,
@@ -151,7 +154,7 @@ class Wellbeing:
         now: float,
         started: float | None = None,
     ) -> None:
-        """Hear how an attempt ended.
+        """Hear how an attempt ended that is no exchange's.
 
         `latency` is in seconds, of an attempt that went well. Without failure and latency the attempt says nothing: its
         caller left, or was refused by the gateway. `started` is when it began, on the same clock as `now`.
@@ -159,18 +162,18 @@ class Wellbeing:
         record = self._records.get(endpoint)
         if record is None:
             return
-        health = record.health
         if failure is not None:
-            hear_failure(health, failure, now, started)
-            if health.recent.bad and health.state < State.HALF_OPEN:
-                self._compare(record, now)
+            self._failed(record, failure, now, started)
         elif latency is None:
-            health.ended(now, started)
+            record.health.ended(now, started)
         else:
-            vitals = record.vitals
-            known = vitals.latency
-            vitals.latency = latency if known is None else known + _NEWEST * (latency - known)
-            health.succeeded(now, started)
+            _answered(record, latency, now, started)
+
+    def _failed(self, record: Record, failure: Failure, now: float, started: float | None) -> None:
+        health = record.health
+        hear_failure(health, failure, now, started)
+        if health.recent.bad and health.state < State.HALF_OPEN:
+            self._compare(record, now)
 
     def age(self) -> None:
         """Forget latencies bit by bit that nothing renews; to be called every `AGEING` seconds.
@@ -208,3 +211,10 @@ class Wellbeing:
             if may_leave(out, len(others) + 1, settings) and stands_out(recent, better, settings):
                 record.health.eject(now)
                 return
+
+
+def _answered(record: Record, latency: float, now: float, started: float | None) -> None:
+    vitals = record.vitals
+    known = vitals.latency
+    vitals.latency = latency if known is None else known + _NEWEST * (latency - known)
+    record.health.succeeded(now, started)

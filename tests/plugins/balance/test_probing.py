@@ -124,3 +124,7 @@ def test_looks_are_as_frequent_as_the_shortest_interval_needs() -> None:
         return Round(**{str(each): ProbeSettings(interval=each) for each in intervals}).probes.pause
 
     assert (pause(60.0), pause(60.0, 1.0), pause(0.05)) == (1.0, 0.1, 0.02)
+
+
+def test_who_is_no_place_of_any_pool_is_told() -> None:
+    assert Round(A, a=EVERY, azzure=EVERY).probes.strangers(["a", "azure"]) == ["azzure"]
