@@ -15,7 +15,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Final, cast
 
 from llmproxy.plugin import Clock, Endpoint, Exchange, GatewayError, Metrics, Place, Pool
@@ -136,10 +136,6 @@ class Limits:
             raise line.refusal()
         return lease
 
-    def waiting(self) -> Mapping[str, int]:
-        """Return how many wait before each pool."""
-        return {name: len(each.line) for name, each in self._lines.items()}
-
 
 class Held(Waiter):
     """A request that waits for a slot at one of the places that it may go to."""
@@ -193,6 +189,7 @@ class _PoolLine:
     def forget(self, held: Held) -> None:
         """Drop one that left, with the slot that it may have got meanwhile."""
         self.line.leave(held)
+        self._show()
         answer = held.answer
         lease = answer.result() if answer.done() and not answer.cancelled() else None
         if lease is not None:
@@ -216,6 +213,7 @@ class _PoolLine:
 
     def _watch(self, now: float) -> None:
         """Look again when somebody's time is over, as long as somebody waits."""
+        self._show()
         if not len(self.line):
             self._slots.lines.pop(self, None)
             return
@@ -223,6 +221,10 @@ class _PoolLine:
         if self._timer is None:
             wait = max(0.001, self.line.due(now) - now)
             self._timer = asyncio.get_running_loop().call_later(wait, self._tick)
+
+    def _show(self) -> None:
+        if self._meters is not None:
+            self._meters.show(self._name, len(self.line))
 
     def _tick(self) -> None:
         self._timer = None
@@ -244,6 +246,11 @@ class _Meters:
             "Requests that got no place: the line was full, stood too long, or their own time was over.",
             ("pool", "reason"),
         )
+
+        self._waiting = metrics.gauge("llmproxy_queue_waiting", "Requests that wait for a place.", ("pool",))
+
+    def show(self, pool: str, waiting: int) -> None:
+        self._waiting.labels(pool).set(waiting)
 
     def tell(self, pool: str, seconds: float, reason: str) -> None:
         if reason:

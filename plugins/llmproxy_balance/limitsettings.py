@@ -17,7 +17,7 @@ class QueueSettings(Section, frozen=True):
     `target`, until a place is free again for who just came.
     """
 
-    length: Annotated[int, msgspec.Meta(ge=0, le=100_000)] = 100
+    length: Annotated[int, msgspec.Meta(ge=0, le=10_000)] = 100
     wait: Duration = 5.0
     target: Duration = 0.2
     interval: Duration = 1.0

@@ -140,10 +140,13 @@ async def test_one_too_many_is_told_at_once_when_to_come_back(limits, metrics):
         await limits.room(asking(), POOL.places)
 
     assert (told.value.status, told.value.code, told.value.retry_after) == (503, "overloaded", 1.0)
-    assert limits.waiting() == {"pool": 3}
-    assert 'refused_total{pool="pool",reason="full"} 1' in metrics.exposition([metrics.snapshot()])
+    told = metrics.exposition([metrics.snapshot()])
+    assert 'llmproxy_queue_waiting{pool="pool"} 3' in told
+    assert 'refused_total{pool="pool",reason="full"} 1' in told
     for each in waiting:
         each.cancel()
+    await settled()
+    assert 'llmproxy_queue_waiting{pool="pool"} 0' in metrics.exposition([metrics.snapshot()])
 
 
 async def test_nobody_waits_beyond_his_deadline(limits, clock):
@@ -292,4 +295,4 @@ async def _walk(steps):
 
     assert walk.slots.taken == {}
     assert walk.waiting == []
-    assert all(count == 0 for count in walk.limits.waiting().values())
+    assert all(len(each.line) == 0 for each in walk.limits._lines.values())
