@@ -224,7 +224,7 @@ async def test_a_plugin_may_have_a_say_in_where_a_routes_requests_lead():
 
     assert routes(tree(0))["r"].choose is None
     assert routes(tree(1))["r"].choose(None, ()) == (Endpoint("api"),)
-    with pytest.raises(ConfigErrors, match="picking.size: brings bad luck"):
+    with pytest.raises(ConfigErrors, match="size: brings bad luck"):
         routes(tree(13))
 
 
