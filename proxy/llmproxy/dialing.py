@@ -158,6 +158,8 @@ class Dialer:
         self.secure = url.scheme == "https"
         self.host = _ascii(url.hostname or "")
         self.port = url.port or (443 if self.secure else 80)
+        #: The address in place of the configured one, if it goes to another.
+        self.elsewhere: str | None = None
         self.context = client_context(config.tls) if self.secure else None
         self.server_name = (config.tls.server_name if config.tls else None) or self.host
         self.proxy_url = choose_proxy(config, environ)
@@ -181,6 +183,7 @@ class Dialer:
         """Return one that goes to another address, directly, and there expects and shows what this one does."""
         other = copy(self)
         other.host, other.port = _ascii(host), port
+        other.elsewhere = f"{_bracketed(other.host)}:{port}"
         other._proxy = other.proxy_url = None
         return other
 

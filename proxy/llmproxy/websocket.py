@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Coroutine, Iterable
 from typing import TYPE_CHECKING, Any, cast
+from urllib.parse import urlsplit
 
 from aiohttp import (
     ClientHandlerType,
@@ -80,12 +81,11 @@ class Upgraded(Reply):
 async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> Reply:
     """Open the upstream's side of a WebSocket; an HTTP refusal comes back as a reply in the caller's dialect."""
     upstream, timeouts = target.upstream, target.timeouts
-    url = upstream.config.base_url.rstrip("/") + request.target
     session = ClientSession(auto_decompress=False, middlewares=(_stay,))
     try:
         async with asyncio.timeout(timeouts.connect + timeouts.headers):
             socket = await session.ws_connect(
-                url.replace("http", "ws", 1),
+                _url(upstream, request),
                 headers=_handshake(upstream, request),
                 protocols=_protocols(exchange),
                 max_msg_size=MAX_MESSAGE,
@@ -114,6 +114,13 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
         await session.close()
         raise
     return Upgraded(socket, session.close)
+
+
+def _url(upstream: Upstream, request: UpstreamRequest) -> str:
+    """Return where to connect: where the upstream is, or the discovered member of it."""
+    base = urlsplit(upstream.config.base_url)
+    scheme = "wss" if base.scheme == "https" else "ws"
+    return f"{scheme}://{upstream.dialer.elsewhere or base.netloc}{base.path.rstrip('/')}{request.target}"
 
 
 async def _stay(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

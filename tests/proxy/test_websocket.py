@@ -8,7 +8,7 @@ import pytest
 import trustme
 from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
 
-from llmproxy.plugin import Event, GatewayError, Plugin, Reply, hookimpl
+from llmproxy.plugin import Event, GatewayError, Plugin, PoolMember, Reply, hookimpl
 from llmproxy.testing import running_gateway
 
 
@@ -144,6 +144,35 @@ async def test_texts_and_bytes_pass_both_ways(far):
     assert Sockets.calls == ["attempt", "post"]
     assert (Sockets.outcome.status, Sockets.outcome.result) == (101, "ok")
     assert Sockets.outcome.bytes_in == Sockets.outcome.bytes_out == 80_007
+
+
+class Listing(Plugin):
+    lists_members = True
+
+    @hookimpl
+    @asynccontextmanager
+    async def lifespan(self, runtime):
+        runtime.members.set([PoolMember("127.0.0.1", type(self).port)])
+        yield
+
+
+async def test_a_discovered_member_is_reached_at_its_own_address(far):
+    listing = type("Listing", (Listing,), {"port": int(far.url.rpartition(":")[2])})
+    config = {
+        "plugins": {"listing": {"use": listing}},
+        "upstreams": {"api": {"base_url": "http://backend.test/base", "dialect": "http"}},
+        "routes": [{"name": "all", "targets": [{"upstream": "api", "members": "listing"}]}],
+    }
+    async with (
+        running_gateway(config) as gateway,
+        ClientSession() as session,
+        session.ws_connect(f"{gateway.url}/x") as socket,
+    ):
+        await socket.send_str("hello")
+        answer = await socket.receive_str()
+
+    assert answer == "hello"
+    assert (far.paths, far.headers["Host"]) == (["/base/x"], "backend.test")
 
 
 async def test_the_subprotocol_is_the_upstreams_choice(far):
