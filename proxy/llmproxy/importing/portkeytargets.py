@@ -118,7 +118,10 @@ def read_leaf(walk: Walk, refs: KeyRefs, inherited: Inherited) -> Leaf | None:
     if inherited.timeout is not None:
         section["timeouts"] = {"total": inherited.timeout}
     deployment = walk.take("deployment_id") or walk.take("azure_deployment_name")
-    model = str(deployment) if deployment else model
+    model = deployment if isinstance(deployment, str) else model
+    if model is not None and "*" in model:
+        walk.tell("override_params", "no model's name holds a *, so that of the request is sent")
+        model = None
     walk.tell_rest(why)
     return Leaf(section, wish, None if model is None else model.replace("${", "$${"))
 

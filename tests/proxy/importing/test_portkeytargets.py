@@ -81,6 +81,14 @@ def test_what_leads_nowhere_is_left_out(target: Any) -> None:
     assert "left out" in notes["t"]
 
 
+def test_a_star_is_no_model() -> None:
+    leaf, notes = read({"provider": "openai", "override_params": {"model": "gpt-*"}})
+
+    assert leaf is not None
+    assert leaf.model is None
+    assert "t.override_params" in notes
+
+
 @pytest.mark.parametrize(
     ("key", "word"),
     [
