@@ -15,6 +15,7 @@ from .tree import ROOT
 
 SCRIPT: dict[str, Any] = runpy.run_path(str(ROOT / ".ci" / "examples.py"))
 USES = {
+    "api-gateway",
     "bench",
     "bench-cache",
     "demo",
