@@ -76,11 +76,26 @@ def _add_shorthands(top: Schema, definitions: dict[str, Schema]) -> None:
     definitions["StoreConfig"] = {"anyOf": [text, definitions["StoreConfig"]]}
     definitions["ModelConfig"] = {"anyOf": [text, definitions["ModelConfig"]]}
     definitions["UpstreamConfig"] = _upstream_schema(definitions["UpstreamConfig"])
+    _add_pools(definitions)
     options = {"type": ["object", "string", "null"]}
     with_options = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": options}
     definitions["PluginRef"] = {"anyOf": [text, with_options]}
     listener = {"$ref": "#/$defs/Listener"}
     top["properties"]["listen"] = {"anyOf": [listener, {"type": "array", "items": listener, "minItems": 1}]}
+
+
+def _add_pools(definitions: dict[str, Schema]) -> None:
+    """Describe the short forms of pools: lists of targets, upstreams with a model, strategies by name."""
+    text: Schema = {"type": "string"}
+    able = definitions["Capabilities"]
+    names = {"type": "array", "items": {"enum": sorted(able["properties"].keys() - {"window", "output"})}}
+    definitions["Capabilities"] = {"anyOf": [names, able]}
+    definitions["TargetConfig"] = {"anyOf": [text, definitions["TargetConfig"]]}
+    pool = definitions["PoolConfig"]
+    definitions["PoolConfig"] = {"anyOf": [pool["properties"]["targets"], pool]}
+    options = {"type": ["object", "null"]}
+    with_options = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": options}
+    definitions["StrategyRef"] = {"anyOf": [text, with_options]}
 
 
 def _upstream_schema(section: Schema) -> Schema:

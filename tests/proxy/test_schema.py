@@ -91,6 +91,24 @@ def test_what_would_be_refused_does_not_fit(tree: dict[str, Any]) -> None:
     assert not fits(tree, cache=CacheConfig)
 
 
+@pytest.mark.parametrize(
+    ("pool", "right"),
+    [
+        (["openai/gpt-4o", {"pool": "other", "weight": 2}], True),
+        ({"targets": ["a"], "strategy": "p2c"}, True),
+        ({"targets": ["a"], "strategy": {"cheapest": {"output": 5}}}, True),
+        ([{"upstream": "a", "capabilities": ["tools", "vision"]}], True),
+        ([{"upstream": "a", "capabilities": {"tools": False, "window": 8192}}], True),
+        ([{"upstream": "a", "capabilities": ["telepathy"]}], False),
+        ([{"upstream": "a", "wieght": 1}], False),
+        ({"targets": ["a"], "strategy": {"cheapest": {}, "p2c": {}}}, False),
+        ("a", False),
+    ],
+)
+def test_pools_fit_in_their_short_forms(pool: Any, right: bool) -> None:
+    assert fits({"pools": {"p": pool}}) == right
+
+
 def test_a_secret_that_may_be_written_out_is_any_text() -> None:
     assert fits({"plugins": {"open": {"key": "local"}}}, open=OpenConfig)
 
