@@ -15,11 +15,11 @@ import math
 from collections import OrderedDict
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Annotated, Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-import msgspec
-
-from llmproxy.plugin import ConfigError, Duration, Place
+if TYPE_CHECKING:
+    from llmproxy.plugin import Place
+    from llmproxy_balance.belongingsettings import AffinitySettings
 
 #: Keys that are remembered, each worker: some 200 bytes each.
 MOST_PINS: Final = 65_536
@@ -31,28 +31,6 @@ _NEWCOMERS: Final = 0.4
 _SLACK: Final = 2.0
 #: Half-lives after which counts begin anew, long before they leave a double's range.
 _OLDEST: Final = 32.0
-
-_KINDS: Final = frozenset({"session", "tenant", "prefix"})
-
-
-class AffinitySettings(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """What is taken for the same caller, how long he is remembered, how uneven the load may get.
-
-    `by` is tried in order: `session` (what the caller names as one, in a header or his dialect's field), `prefix` (what
-    his prompt begins with), `tenant`, or `header:NAME`. `load` bounds a place's load, as a multiple of its share.
-    `always` holds even where the provider asks as much for a cached prompt as for another.
-    """
-
-    by: tuple[str, ...] = ("session", "prefix")
-    ttl: Duration = 1800.0
-    load: Annotated[float, msgspec.Meta(gt=1, le=100)] = 1.25
-    always: bool = False
-
-    def __post_init__(self) -> None:
-        for index, kind in enumerate(self.by):
-            if kind not in _KINDS and not (kind.startswith("header:") and len(kind) > len("header:")):
-                known = ", ".join(sorted(_KINDS))
-                raise ConfigError(f"by[{index}]", f"{kind!r} is none of {known} and header:NAME")
 
 
 class Pin(NamedTuple):
@@ -66,13 +44,13 @@ class Affinity:
     """The pins of one pool, and the load of its places."""
 
     def __init__(self, settings: AffinitySettings) -> None:
-        self._settings = settings
+        self.settings = settings
         self._pins: OrderedDict[bytes, Pin] = OrderedDict()
         self._loads = Loads()
 
     def choose(self, key: bytes, places: Sequence[Place], now: float) -> Place:
         """Return the place, among those that may be tried now, where a key belongs; pin it there."""
-        most = self._settings.load
+        most = self.settings.load
         pinned = self._pinned(key, places, now)
         if pinned is not None and self._loads.above(pinned, places) <= most:
             return self._pin(key, pinned, now)
@@ -96,7 +74,7 @@ class Affinity:
         return next((place for place in places if place.name == pin.place), None)
 
     def _pin(self, key: bytes, place: Place, now: float) -> Place:
-        self._pins[key] = Pin(place.name, now + self._settings.ttl)
+        self._pins[key] = Pin(place.name, now + self.settings.ttl)
         self._pins.move_to_end(key)
         if len(self._pins) > MOST_PINS:
             self._pins.popitem(last=False)

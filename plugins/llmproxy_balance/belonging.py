@@ -12,12 +12,13 @@ from collections.abc import Callable, Coroutine, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.plugin import Body, StateKey, Usage
-from llmproxy_balance.affinity import Affinity, AffinitySettings
+from llmproxy_balance.affinity import Affinity
 from llmproxy_balance.origins import Origin, OriginReader, Origins, items_of, may_hold
 from llmproxy_balance.sessions import key_of
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Clock, Endpoint, Exchange, Place, Pool, Reply, Tariff
+    from llmproxy_balance.belongingsettings import AffinitySettings
 
 #: Models whose prices are remembered.
 _REMEMBERED: Final = 1024
@@ -48,6 +49,7 @@ class Belonging:
     def __init__(
         self,
         origins: Origins,
+        affinities: dict[str, Affinity],
         tariff: Tariff,
         clock: Clock,
         start: Callable[[Coroutine[Any, Any, None], str], object],
@@ -56,15 +58,18 @@ class Belonging:
         self._tariff = tariff
         self._clock = clock
         self._start = start
-        self._affinities: dict[str, Affinity] = {}
+        self._affinities = affinities
+        self._asked_prices = False
         self._pays: dict[tuple[Endpoint, str | None], bool] = {}
 
-    async def prepare(self, exchange: Exchange, pool: Pool, settings: AffinitySettings | None) -> None:
-        """Find out where a request belongs; most belong nowhere."""
+    async def prepare(
+        self, exchange: Exchange, pool: Pool, settings: AffinitySettings | None, *, follow: bool = True
+    ) -> None:
+        """Find out where a request belongs; most belong nowhere. It goes back to makers if it shall `follow`."""
         if exchange.upgraded or isinstance(exchange.upload, Body):
             return
         body, origin = await exchange.body(), None
-        if exchange.client_face is not None and len(pool.upstreams) > 1:
+        if follow and exchange.client_face is not None and len(pool.upstreams) > 1:
             items = items_of(body, exchange.request.path)
             origin = await self._origins.find(exchange.caller.tenant, items) if items else None
         key = None if settings is None else key_of(exchange, body, settings.by)
@@ -86,7 +91,9 @@ class Belonging:
             return None
         if not settings.always and not any(self._pays_at(exchange, place) for place in places):
             return None
-        affinity = self._affinities.setdefault(pool.name, Affinity(settings))
+        affinity = self._affinities.get(pool.name)
+        if affinity is None or affinity.settings != settings:
+            affinity = self._affinities[pool.name] = Affinity(settings)
         found = affinity.choose(wish.key, places, self._clock.now())
         wish.chosen.append((pool, found))
         return found
@@ -103,8 +110,8 @@ class Belonging:
         endpoint, body = place.endpoint, reply.body
         if exchange.client_face is None or endpoint is None or len(pool.upstreams) < 2:
             return
-        if not isinstance(body, Body) and not may_hold(body):
-            return
+        if exchange.attempts[-1].translated or (not isinstance(body, Body) and not may_hold(body)):
+            return  # what a translation tells of is the gateway's own, and is kept by it
         found: list[bytes] = []
         reader = _Remembering(found.append, lambda: self._remember(exchange, found, endpoint.upstream))
         if isinstance(body, Body):
@@ -142,10 +149,18 @@ class Belonging:
         if known is None:
             cached = self._tariff.price(endpoint, Usage(cache_read=_MANY), asked[1])
             plain = self._tariff.price(endpoint, Usage(input=_MANY), asked[1])
-            known = cached is None or plain is None or cached < plain
+            if cached is None or plain is None:
+                self._load_prices()
+                return True
+            known = cached < plain
             if len(self._pays) < _REMEMBERED:
                 self._pays[asked] = known
         return known
+
+    def _load_prices(self) -> None:
+        if not self._asked_prices:
+            self._asked_prices = True
+            self._start(self._tariff.load(), "tariff")
 
 
 class _Remembering(OriginReader):

@@ -149,7 +149,8 @@ class Origins:
 
     def __init__(self, bus: Workers, store: Store | None = None) -> None:
         self._bus = bus
-        self._store = store
+        #: Where other hosts look, and this one after a restart.
+        self.store = store
         self._known: OrderedDict[bytes, str] = OrderedDict()
 
     def listen(self) -> Callable[[], None]:
@@ -166,9 +167,9 @@ class Origins:
             digest = _digest(tenant, item)
             self._keep(digest, upstream)
             await self._bus.publish(_TOPIC, digest + upstream.encode())
-            if self._store is not None:
+            if self.store is not None:
                 with suppress(StoreAway):  # this host knows it
-                    await self._store.set(_key(tenant, digest), upstream.encode(), ttl=KEPT)
+                    await self.store.set(_key(tenant, digest), upstream.encode(), ttl=KEPT)
 
     async def find(self, tenant: str, items: Iterable[Item]) -> Origin | None:
         """Return where a request must go for its items, the last one that is known; one that is held comes first."""
@@ -186,9 +187,9 @@ class Origins:
     async def _look_up(self, tenant: str, item: bytes) -> str | None:
         digest = _digest(tenant, item)
         known = self._known.get(digest)
-        if known is None and self._store is not None:
+        if known is None and self.store is not None:
             try:
-                told = await self._store.get(_key(tenant, digest))
+                told = await self.store.get(_key(tenant, digest))
             except StoreAway:
                 return None
             known = None if told is None else bytes(told).decode()

@@ -26,6 +26,7 @@ from llmproxy_balance.caring import Care, caring
 from llmproxy_balance.choices import choices_of, tell_choice
 from llmproxy_balance.conditions import Conditions
 from llmproxy_balance.config import BalanceConfig, BalanceRoute
+from llmproxy_balance.escorting import Escort, escorting
 from llmproxy_balance.facts import Facts
 from llmproxy_balance.foreseeing import foreseen
 from llmproxy_balance.limits import Limits, Slots
@@ -52,6 +53,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
     walks_pools = True
 
     _care: Care
+    _escort: Escort
     _walker: Walker
     #: Walks where there is no pool, and nobody watches.
     _plain: Walker
@@ -65,6 +67,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
         gates = (
             Gatekeeper(self._conditions, lambda place: place.settings.when is not None),
             Gatekeeper(capable, lambda place: True),
+            Gatekeeper(self._is_foreign, lambda place: True, passing=True),
             Gatekeeper(self._is_full, lambda place: place.settings.limit is not None, passing=True),
         )
         self._line_up = LineUp(AllWell(), gates)
@@ -96,6 +99,8 @@ class BalancePlugin(Plugin[BalanceConfig]):
                 self._care = await stack.enter_async_context(care)
                 watcher = self._care.wellbeing
             self._open(runtime, watcher, slots)
+            self._escort = await stack.enter_async_context(escorting(runtime, self.config.origins, self._rng))
+            self._line_up.prefer = self._escort.belonging.prefer
             yield
 
     def _open(self, runtime: Runtime, watcher: Watcher, slots: Slots) -> None:
@@ -119,12 +124,14 @@ class BalancePlugin(Plugin[BalanceConfig]):
         pool = exchange.endpoints
         if exchange.pinned is not None or not pool:
             return await call_next(exchange)
-        if isinstance(pool, Pool):
-            walker = self._walker
-        else:
-            pool, walker = self._singles.pool_of(pool), self._plain
         if TIMEOUT in exchange.request.headers.index:
             lower_deadline(exchange, pool)
+        if isinstance(pool, Pool):
+            walker, affinity = self._walker, exchange.options(self).affinity or self.config.affinity
+            if self._escort.concerns(exchange, pool, affinity):
+                return await self._escort.walk(walker, exchange, pool, call_next, affinity)
+        else:
+            pool, walker = self._singles.pool_of(pool), self._plain
         reply = await walker.walk(exchange, pool, call_next)
         walker.watcher.began(exchange)
         return reply
@@ -158,6 +165,9 @@ class BalancePlugin(Plugin[BalanceConfig]):
 
     def _is_full(self, exchange: Exchange, place: Place) -> str:
         return "" if self._limits is None else self._limits.gate(exchange, place)
+
+    def _is_foreign(self, exchange: Exchange, place: Place) -> str:
+        return "" if self._limits is None else self._escort.belonging.gate(exchange, place)
 
     def _window(self, exchange: Exchange, place: Place) -> int | None:
         told = place.settings.capabilities

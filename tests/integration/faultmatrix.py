@@ -150,7 +150,14 @@ def config(provider: int, mute: int, closed: int) -> dict[str, Any]:
     pools: dict[str, Any] = {}
     times = {"connect": "1s", "headers": "400ms", "first_token": "800ms", "idle": "400ms", "total": "10s"}
     for dialect in DIALECTS:
-        base = {"dialect": dialect.upstream, "timeouts": times, "proxy": None, "api_key": "${env:KEY}"}
+        base: dict[str, Any] = {
+            "dialect": dialect.upstream,
+            "timeouts": times,
+            "proxy": None,
+            "api_key": "${env:KEY}",
+        }
+        if dialect.name == "responses":
+            base["quirks"] = {"responses": True}
         urls = {
             "scripted": f"http://127.0.0.1:{provider}{dialect.base}",
             "connect_refused": f"http://127.0.0.1:{closed}{dialect.base}",

@@ -7,9 +7,10 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import ConfigError, Endpoint, Place
+from llmproxy.plugin import Endpoint, Place
 from llmproxy.poolsettings import TargetConfig
-from llmproxy_balance.affinity import MOST_PINS, Affinity, AffinitySettings, Loads, rank
+from llmproxy_balance.affinity import MOST_PINS, Affinity, Loads, rank
+from llmproxy_balance.belongingsettings import AffinitySettings
 
 
 def place(name, weight=1.0):
@@ -132,9 +133,3 @@ def test_loads_of_long_ago_count_no_more():
     loads.add("b", 10_000.0)
 
     assert loads.above(THREE[0], THREE[:2]) == 1.0
-
-
-@pytest.mark.parametrize("by", ["sesion", "header:", ""])
-def test_what_cannot_tell_callers_apart_is_refused(by):
-    with pytest.raises(ConfigError, match=r"by\[1\]"):
-        AffinitySettings(by=("tenant", by))

@@ -7,12 +7,12 @@ import pytest
 
 from llmproxy.body import Body
 from llmproxy.decode import decode_struct
-from llmproxy.plugin import Caller, Clock, Endpoint, Reply, Usage
+from llmproxy.plugin import Attempt, Caller, Clock, Endpoint, Reply, Usage
 from llmproxy.pools import compile_pools
 from llmproxy.poolsettings import PoolConfig
 from llmproxy.testing import make_exchange
-from llmproxy_balance.affinity import AffinitySettings
 from llmproxy_balance.belonging import Belonging
+from llmproxy_balance.belongingsettings import AffinitySettings
 from llmproxy_balance.origins import Origins
 
 SESSIONS = AffinitySettings(by=("session",))
@@ -33,6 +33,9 @@ class Prices:
         plain, cached = self.prices.get(endpoint.upstream, (None, None))
         return plain if usage.input else cached
 
+    async def load(self):
+        pass
+
 
 class Still(Clock):
     at = 0.0
@@ -50,7 +53,7 @@ async def started():
 
 @pytest.fixture
 def made(started):
-    return lambda **prices: Belonging(Origins(Alone()), Prices(**prices), Still(), started)
+    return lambda **prices: Belonging(Origins(Alone()), {}, Prices(**prices), Still(), started)
 
 
 def pools(**trees):
@@ -62,6 +65,7 @@ def asking(body=b"{}", tenant="t", **how):
     exchange = make_exchange(body=body, caller=Caller(tenant), endpoints=[Endpoint("a")], **how)
     exchange.client_face = object()
     exchange._body = body if isinstance(body, bytes) else orjson.dumps(body)
+    exchange.attempts.append(Attempt(1, Endpoint("a"), 0.0))
     return exchange
 
 

@@ -7,7 +7,8 @@ import pytest
 
 from llmproxy.plugin import Endpoint, Place
 from llmproxy.poolsettings import TargetConfig
-from llmproxy_balance.affinity import Affinity, AffinitySettings
+from llmproxy_balance.affinity import Affinity
+from llmproxy_balance.belongingsettings import AffinitySettings
 
 #: Seconds that a provider keeps a prompt after it was last asked for (Anthropic's ephemeral cache, OpenAI's at least).
 KEPT = 300.0

@@ -1,0 +1,88 @@
+"""What is done around a walk for the requests that need it: where they belong is found out, copies go to mirrors."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from random import Random
+from typing import TYPE_CHECKING
+
+from llmproxy_balance.affinity import Affinity
+from llmproxy_balance.belonging import Belonging
+from llmproxy_balance.mirroring import Mirrors
+from llmproxy_balance.origins import Origins
+from llmproxy_balance.walking import TRAIL
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import CallNext, Exchange, Place, Pool, Reply, Runtime
+    from llmproxy_balance.belongingsettings import AffinitySettings, OriginSettings
+    from llmproxy_balance.walking import Walker
+
+
+class Escort:
+    """Takes requests of pools to where they belong, and copies of them to mirrors."""
+
+    def __init__(self, belonging: Belonging, mirrors: Mirrors, *, follow: bool) -> None:
+        self.belonging = belonging
+        self._mirrors = mirrors
+        self._follow = follow
+
+    def concerns(self, exchange: Exchange, pool: Pool, affinity: AffinitySettings | None) -> bool:
+        """Whether there is anything to be done for a request."""
+        if affinity is not None or pool.mirrors:
+            return True
+        return self._follow and exchange.client_face is not None and len(pool.upstreams) > 1
+
+    async def walk(
+        self,
+        walker: Walker,
+        exchange: Exchange,
+        pool: Pool,
+        call_next: CallNext,
+        affinity: AffinitySettings | None,
+    ) -> Reply:
+        """Walk the pool, and remember who answered.
+
+        Raises:
+            GatewayError: as the walk does.
+        """
+        if pool.mirrors:
+            await self._mirrors.copy(exchange, pool, call_next)
+        await self.belonging.prepare(exchange, pool, affinity, follow=self._follow)
+        reply = await walker.walk(exchange, pool, call_next)
+        if reply.status < 400 and (place := answered_by(exchange)) is not None:
+            if self._follow:
+                self.belonging.read(exchange, pool, place, reply)
+            self.belonging.served(exchange, place)
+        return reply
+
+
+def answered_by(exchange: Exchange) -> Place | None:
+    """Return the place of the last attempt."""
+    trail = exchange.state.get(TRAIL)
+    if trail is None or not exchange.attempts:
+        return None
+    taken = trail.taken.get(exchange.attempts[-1].number)
+    return None if taken is None else taken.place
+
+
+@asynccontextmanager
+async def escorting(runtime: Runtime, settings: OriginSettings, random: Random) -> AsyncIterator[Escort]:
+    """Hold an escort while a generation runs; what it has learnt outlives it."""
+    store = None if settings.store is None else await runtime.store(settings.store)
+    start: Callable[..., object] = lambda work, name: runtime.spawn(work, name=name)  # noqa: E731
+    key = ("balance.belonging", runtime.name)
+    async with runtime.shared(key, lambda: _learnt(runtime)) as (origins, affinities):
+        origins.store = store
+        belonging = Belonging(origins, affinities, runtime.tariff, runtime.clock, start)
+        yield Escort(belonging, Mirrors(runtime.clock, random, start), follow=settings.follow)
+
+
+@asynccontextmanager
+async def _learnt(runtime: Runtime) -> AsyncIterator[tuple[Origins, dict[str, Affinity]]]:
+    origins = Origins(runtime.bus)
+    leave = origins.listen()
+    try:
+        yield origins, {}
+    finally:
+        leave()
