@@ -128,9 +128,6 @@ class Health:
         self._rests = Rests()
         self._trials = Trials()
 
-    def __repr__(self) -> str:
-        return f"<Health {self.state.word}>"
-
     def obey(self, settings: HealthSettings) -> None:
         """Take other settings from now on; what it knows stays, but for outcomes counted over another window."""
         if settings.window != self._settings.window:
@@ -226,8 +223,7 @@ class Health:
         """Hear that others see it well: a trial may go there at once, unless it said itself when to come back."""
         self.advance(now)
         if self.state is State.OPEN and not self.parked:
-            self.until = now
-            self.advance(now)
+            self._enter(State.HALF_OPEN, now, "relieved")
 
     # What may be sent.
 
@@ -252,27 +248,35 @@ class Health:
 
     def claim(self, now: float) -> bool:
         """Take a trial's place where one is needed; whether the request may be sent."""
-        if not self.usable(now):
-            return False
-        if self.state is State.HALF_OPEN:
+        usable = self.usable(now)
+        if usable and self.state is State.HALF_OPEN:
             self._trials.begin(now)
-        return True
+        return usable
 
     def share(self, now: float) -> float:
         """Return the share of its traffic that it gets, trials not counted."""
         if self.state is not State.CLIMBING:
             return 1.0 if self.state is State.CLOSED else 0.0
-        climb = self._settings.climb
-        done = (now - self.since) / climb if climb else 1.0
-        return min(1.0, FIRST_SHARE + (1 - FIRST_SHARE) * max(0.0, done))
+        return _climbed(now - self.since, self._settings.climb)
 
-    def wait(self, now: float) -> float:
-        """Return the seconds until it may be tried, 0 if it may be now."""
+    def hurry(self, now: float) -> bool:
+        """Let a trial through though it rests, as nothing else is left; not before the first rest would be over.
+
+        Return whether one may go there now; what asked for its rest itself is left alone.
+        """
+        self.advance(now)
+        if self.state is State.OPEN and not self.parked and now >= self.since + self._settings.rest:
+            self._enter(State.HALF_OPEN, now, "hurried")
+        return self.usable(now)
+
+    def wait(self, now: float, *, hurried: bool = False) -> float:
+        """Return the seconds until it may be tried, 0 if it may be now; likewise where nothing else is left."""
         self.advance(now)
         if self.usable(now):
             return 0.0
         if self.state is State.OPEN:
-            return self.until - now
+            rested = self.since + self._settings.rest if hurried and not self.parked else self.until
+            return max(0.0, min(self.until, rested) - now)
         return self._trials.wait(now, self._settings)
 
     def advance(self, now: float) -> None:
@@ -314,3 +318,9 @@ class Health:
             self.recent.clear()
         if self.changed is not None:
             self.changed(self, before, cause)
+
+
+def _climbed(seconds: float, climb: float) -> float:
+    """Return the share after so many seconds of a climb."""
+    done = seconds / climb if climb else 1.0
+    return min(1.0, FIRST_SHARE + (1 - FIRST_SHARE) * max(0.0, done))

@@ -77,8 +77,9 @@ class Wellbeing:
         chosen = [place for place in places if self._admits(place, now)]
         if len(chosen) == len(places):
             return places
-        # Those that are held back only to be spared serve where there are no others.
-        return chosen or [place for place in places if self._usable(place, now)]
+        # Those that are held back only to be spared serve where there are no others, then those that rest for long.
+        chosen = chosen or [place for place in places if self._usable(place, now)]
+        return chosen or [place for place in places if self._hurries(place, now)]
 
     def spare(self, pool: Pool) -> Sequence[Place]:
         """Return all places that may be tried where those that were eligible have failed."""
@@ -96,7 +97,7 @@ class Wellbeing:
         """Return the seconds until a place comes back; None if one may be tried now."""
         now = self._clock.now()
         waits = [
-            0.0 if health is None else health.wait(now)
+            0.0 if health is None else health.wait(now, hurried=True)
             for endpoint in endpoints_of(pool.places)
             for health in [self._ailing.get(endpoint)]
         ]
@@ -114,6 +115,12 @@ class Wellbeing:
             return any(self._usable(inner, now) for inner in place.pool.places)
         health = self._ailing.get(place.endpoint) if place.endpoint is not None else None
         return health is None or health.usable(now)
+
+    def _hurries(self, place: Place, now: float) -> bool:
+        if place.pool is not None:
+            return any(self._hurries(inner, now) for inner in place.pool.places)
+        health = self._ailing.get(place.endpoint) if place.endpoint is not None else None
+        return health is None or health.hurry(now)
 
     # What others say.
 

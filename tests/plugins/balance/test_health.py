@@ -43,7 +43,6 @@ def climbing() -> Health:
 
 def test_states_are_named_as_people_read_them() -> None:
     assert [state.word for state in State] == ["closed", "climbing", "half_open", "open"]
-    assert repr(machine()) == "<Health closed>"
 
 
 def test_failures_in_a_row_open_it() -> None:
@@ -229,6 +228,29 @@ def test_a_park_while_it_rests_never_shortens_the_rest() -> None:
     health.shut(0.0, "quota")
 
     assert (health.until, health.parked, health.cause) == (120.0, True, "quota")
+
+
+def test_where_nothing_else_is_left_a_trial_goes_there_after_the_first_rest_already() -> None:
+    health = opened()
+    for _ in range(3):
+        health.claim(health.until)
+        health.failed(health.since)
+    assert health.until - health.since == 40.0
+
+    now = health.since
+    assert (health.wait(now), health.wait(now, hurried=True)) == (40.0, 5.0)
+    assert not health.hurry(now + 4.9)
+    assert health.hurry(now + 5.0)
+    assert health.claim(now + 5.0)
+    assert not health.hurry(now + 5.0)
+
+
+def test_nobody_hurries_what_asked_for_its_rest() -> None:
+    health = machine()
+    health.park(0.0, 30.0, "rate_limit")
+
+    assert not health.hurry(29.0)
+    assert health.wait(10.0, hurried=True) == 20.0
 
 
 def test_what_began_before_it_opened_is_no_news() -> None:
@@ -444,6 +466,10 @@ class Machine(RuleBasedStateMachine):
         else:
             self.both(lambda health: health.limit(self.now))
         assert self.health.until >= before
+
+    @rule()
+    def nothing_else_is_left(self) -> None:
+        self.both(lambda health: health.hurry(self.now))
 
     @rule(seconds=st.sampled_from([1.0, 25.0]))
     def a_probe_fails(self, seconds: float) -> None:

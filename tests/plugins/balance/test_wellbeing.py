@@ -99,6 +99,32 @@ def test_a_pool_without_any_place_says_when_the_first_one_comes_back() -> None:
     assert ward.wellbeing.until(pool) == 10.0
 
 
+def test_a_pool_whose_places_all_rest_for_long_lets_trials_through() -> None:
+    ward, pool = Ward(), pool_of("a", "b")
+    inner = outer(pool)
+    ward.names(inner)
+    for _ in range(4):
+        for name in "ab":
+            ward.wellbeing.claim(Endpoint(name))
+            ward.fail(name)
+        ward.clock.time += max(
+            record.health.wait(ward.clock.time) for record in ward.wellbeing.roll.records.values()
+        )
+    for name in "ab":
+        ward.wellbeing.claim(Endpoint(name))
+        ward.fail(name)
+
+    assert ward.wellbeing.roll.records[Endpoint("a")].health.wait(ward.clock.time) > 30.0
+    assert ward.wellbeing.until(inner) == 5.0
+    assert list(ward.wellbeing.eligible(inner)) == []
+    ward.clock.time += 5.0
+    assert ward.wellbeing.until(inner) in {None, 0.0}
+    assert names(ward.wellbeing.eligible(inner)) == "p"
+    assert ward.names(pool) == "a"
+    assert ward.wellbeing.claim(Endpoint("a"))
+    assert ward.names(pool) == "b"
+
+
 def test_its_share_climbs_after_a_good_trial() -> None:
     ward, pool = Ward(), pool_of("a", "b")
     ward.names(pool)
