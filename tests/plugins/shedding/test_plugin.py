@@ -46,9 +46,9 @@ async def test_so_many_at_once_are_taken_on(api):
 
 async def test_a_loop_that_hangs_refuses_until_it_turns_again(api):
     api.reply(json={})
-    async with shedding(api, lag="10ms", interval="10ms") as route:
+    async with shedding(api, lag="200ms", interval="200ms") as route:
         before = await status(route)
-        time.sleep(0.3)  # that is what the plugin watches for
+        time.sleep(0.6)  # that is what the plugin watches for
         behind = await status(route)
         await asyncio.sleep(1.5)
         after = await status(route)
