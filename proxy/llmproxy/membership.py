@@ -88,6 +88,11 @@ class Membership:
             )
             for name in self._configs
         }
+        self._kept: dict[str, tuple[object, tuple[PoolMember, ...]]] = {
+            name: (self._configs[name], each.members)
+            for name, each in self._lists.items()
+            if each.members is not None
+        }
         self._bases: Mapping[str, Upstream] = {}
         self._routes: Sequence[Route] = ()
         #: All pools of this generation, those that routes have of their own too.
@@ -97,10 +102,7 @@ class Membership:
         self._leaving: dict[str, Upstream] = {}
 
     def _last(self, plugin: str) -> tuple[PoolMember, ...] | None:
-        last = self._process.last_members
-        for gone in last.keys() - self._configs.keys():
-            del last[gone]
-        config, members = last.get(plugin, (None, None))
+        config, members = self._process.last_members.get(plugin, (None, None))
         return members if config == self._configs[plugin] else None
 
     def of(self, plugin: str) -> MemberList:
@@ -117,6 +119,8 @@ class Membership:
 
     def settle(self, bases: Mapping[str, Upstream], pools: Iterable[Pool], routes: Sequence[Route]) -> None:
         """Put the members where pools want them, now and whenever a list changes."""
+        # From here on this generation's lists are the last ones, whatever the one before still hears.
+        self._process.last_members = self._kept
         own = [route.defaults for route in routes if isinstance(route.defaults, Pool)]
         each = {id(pool): pool for pool in (*pools, *own)}
         self.pools = {pool.name: pool for pool in each.values()}
@@ -130,7 +134,7 @@ class Membership:
             raise ConfigError("members", f"plugin {target.members!r} lists no members")
 
     def _changed(self, plugin: str, members: MemberList) -> None:
-        self._process.last_members[plugin] = self._configs[plugin], members.members or ()
+        self._kept[plugin] = self._configs[plugin], members.members or ()
         self._arrange()
 
     def _listed(self, stand: Stand) -> tuple[PoolMember, ...]:

@@ -7,7 +7,7 @@ import pytest
 from llmproxy.errors import StartError
 from llmproxy.exchange import Endpoint
 from llmproxy.messages import Reply
-from llmproxy.plugin import NoConfig, Plugin, Pool, PoolMember, hookimpl
+from llmproxy.plugin import NoConfig, Plugin, Pool, PoolMember, Section, hookimpl
 from llmproxy.tasks import spawn
 from llmproxy.testing import FakeUpstream, make_exchange, make_process, running_route
 
@@ -132,6 +132,27 @@ async def test_the_last_list_outlives_a_reload(pair):
         reply = await ask(serving)
 
     assert reply.body == b"a"
+
+
+class Named(Section, frozen=True):
+    service: str = "a"
+
+
+async def test_other_settings_have_no_last_list_and_what_an_old_generation_hears_is_not_theirs(pair):
+    process = make_process()
+    kind = type("Configured", (Listing,), {"Config": Named})
+    async with served(process=process, plugins=[kind]):
+        kind.held.list.set(at(pair[0]))
+        old = kind.held.list
+        async with served(process=process, plugins=[{"use": kind, "service": "b"}]):
+            first = kind.held.list.members
+            kind.held.list.set(at(pair[1]))
+            old.set(at(*pair))
+        async with served(process=process, plugins=[{"use": kind, "service": "b"}]) as serving:
+            reply = await ask(serving)
+
+    assert first is None
+    assert reply.body == b"b"
 
 
 async def test_members_share_their_targets_weight():
