@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from llmproxy.plugin import Usage
+from llmproxy.plugin import Usage, unfinished
 from llmproxy_anthropic.usage import USAGE, read_usage
 
 #: Bytes kept of a stream's end: `message_delta` with its usage, container and edits needs less than half.
@@ -21,6 +21,7 @@ LONG_TAIL: Final = 1024 * 1024
 _OUTPUT: Final = re.compile(
     rb'"type" ?: ?"content_block_delta"|"content_block" ?: ?\{ ?"type" ?: ?"(?!text"|thinking")[a-z0-9_]+"'
 )
+_BLANK_LINE: Final = re.compile(rb"\n\r?\n|\r\r")
 _OUTPUT_LONGEST: Final = 160
 _END: Final = re.compile(rb'"type" ?: ?"message_stop"')
 _FAILED: Final = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
@@ -78,15 +79,19 @@ class StreamTap:
         if not self.first_output:
             self._started = USAGE.first_object(rest)
         tail = rest[-TAIL:]
+        cut = unfinished(tail)
+        tail = tail[: -len(cut)] if cut else tail
         self.usage = read_usage(self._started, next(USAGE.objects(tail), None))
         self.failed = _FAILED.search(tail) is not None
         self.terminal = self.failed or _END.search(tail) is not None
 
     def _await_output(self, data: bytes) -> None:
         window = self._carry + data
-        self.first_output = _OUTPUT.search(window) is not None or self._size > LONG_TAIL
+        found = _OUTPUT.search(window)
+        begun = found is not None and _BLANK_LINE.search(window, found.end()) is not None
+        self.first_output = begun or self._size > LONG_TAIL
         if self.first_output:
             head = b"".join(self._pieces)
             self._started, self._carry = USAGE.first_object(head), b""
         else:
-            self._carry = window[-_OUTPUT_LONGEST:]
+            self._carry = window[-_OUTPUT_LONGEST:] if found is None else window[found.start() :]

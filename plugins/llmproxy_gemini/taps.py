@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import Usage, event_data
+from llmproxy.plugin import Usage, event_data, unfinished
 from llmproxy_gemini.usage import USAGE
 
 #: Bytes kept of a stream's end; a usage object with all its details needs a quarter.
@@ -37,10 +37,12 @@ class StreamTap:
         "_array",
         "_carry",
         "_earlier",
+        "_end_at",
         "_event",
         "_pieces",
         "_searched",
         "_size",
+        "_total",
         "cut",
         "failed",
         "first_output",
@@ -61,12 +63,13 @@ class StreamTap:
         self._event = b""
         self._pieces: list[bytes] = []
         self._searched = 0
-        self._size = 0
+        self._size = self._total = self._end_at = 0
 
     def feed(self, data: bytes) -> None:
         """Read one piece."""
         self._pieces.append(data)
         self._size += len(data)
+        self._total += len(data)
         if not self.first_output:
             self._await_output(data)
         if not self.terminal:
@@ -89,13 +92,20 @@ class StreamTap:
         tail = b"".join(self._pieces)
         self._pieces = []
         self.usage = USAGE.last(tail) or self._earlier
-        self.failed = _FAILED.search(tail) is not None
+        rest = b"" if self._array else unfinished(tail)
+        if rest and self._total - self._end_at <= len(rest):
+            self.terminal = False  # the event that says so was cut
+        self.failed = _FAILED.search(tail[: len(tail) - len(rest)]) is not None
         self.terminal = self.terminal or self.failed
         return tail
 
     def _await_end(self, data: bytes) -> None:
         window = self._carry + data
         self.terminal = any(mark in window for mark in _ENDS)
+        if self.terminal:
+            self._end_at = (
+                self._total - len(window) + min(at for mark in _ENDS if (at := window.find(mark)) >= 0)
+            )
         self._carry = window[-_LONGEST_END:]
 
     def _await_output(self, data: bytes) -> None:

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from llmproxy.plugin import Usage, event_data
+from llmproxy.plugin import Usage, event_data, unfinished
 from llmproxy_openai.usage import USAGE
 
 #: Bytes kept of a stream's end; the longest usage event known and `[DONE]` need less than half.
@@ -36,6 +36,8 @@ _DONE_LEADS = (b"\ndata: ", b"\ndata:", b"\rdata: ", b"\rdata:")
 _FINISHED = re.compile(rb'"finish_reason" ?: ?"')
 _FAILED = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
 _NOT_FINISHED = re.compile(rb'"choices".*"finish_reason" ?: ?null', re.DOTALL)
+# xAI only writes the reason where there is one.
+_CHOICE = re.compile(rb'"choices" ?: ?\[ ?\{')
 # Servers that speak like OpenAI end a stream with an error object instead, and nothing after it.
 _TOLD_ERROR = re.compile(rb'data: ?\{ ?"error"')
 # OpenRouter says so in a chunk, beside the choices.
@@ -93,8 +95,13 @@ class StreamTap:
     def end(self) -> None:
         """Find what the tail tells; some servers send no `[DONE]` after the last choice."""
         tail = self._conclude()
+        if rest := unfinished(tail):
+            # What an event says of the end counts once it is there.
+            tail = tail[: -len(rest)]
+            self.terminal = self.terminal and not _MAYBE_FINAL.search(rest)
         self.terminal = self.terminal or _FINISHED.search(tail) is not None
-        self.cut = self._ends and not self.terminal and (bool(self._typed) or _is_going_on(tail))
+        going_on = bool(self._typed) or bool(rest) or _is_going_on(tail)
+        self.cut = self._ends and not self.terminal and going_on
 
     def fail(self, error: BaseException) -> None:
         """Find what the tail tells: usage may have come before the break."""
@@ -167,9 +174,10 @@ class StreamTap:
 
 
 def _is_going_on(tail: bytes) -> bool:
-    """Say whether the last chunk says of its choice that it has not ended, and nothing else explains the end."""
+    """Say whether the last chunk does not say of its choice that it has ended, and nothing else explains the end."""
     last = tail[max(0, tail.rfind(b'"choices"')) :]
-    return _NOT_FINISHED.search(last) is not None and _TOLD_ERROR.search(last) is None
+    silent = b'"finish_reason"' not in last and _CHOICE.match(last) is not None
+    return (silent or _NOT_FINISHED.search(last) is not None) and _TOLD_ERROR.search(last) is None
 
 
 def _says_done(tail: bytes) -> bool:

@@ -139,7 +139,7 @@ from llmproxy.storedheaders import StoredHeaders, wire_fields
 from llmproxy.stores import Store, StoreAway, StoreUrl
 from llmproxy.stores import key as store_key
 from llmproxy.stores.names import StoreName
-from llmproxy.taps import UsageReader, WholeTap, event_data
+from llmproxy.taps import UsageReader, WholeTap, event_data, unfinished
 from llmproxy.tariff import Tariff
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 from llmproxy.upstreamsettings import UpstreamTls
@@ -353,5 +353,6 @@ __all__ = [
     "store_key",
     "tag_slots",
     "terms_of",
+    "unfinished",
     "wire_fields",
 ]

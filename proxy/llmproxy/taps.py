@@ -17,6 +17,7 @@ LONG_TAIL: Final = 1024 * 1024
 _TWO_TAILS: Final = 2 * LONG_TAIL
 #: The longest usage object that is read out of a text around it.
 _MAX_OBJECT: Final = 16 * 1024
+_BLANKS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
 #: What the decoder calls a text that ends too early.
 _TRUNCATED: Final = "Input data was truncated"
 
@@ -127,6 +128,19 @@ class WholeTap:
     def fail(self, error: BaseException) -> None:
         """Forget what came: half an answer tells no usage."""
         self._pieces = []
+
+
+def unfinished(tail: bytes) -> bytes:
+    """Return what stands behind a stream's last whole event: one that was cut, which no reader sees (WHATWG HTML, 9.2).
+
+    `[DONE]` counts without the blank line behind it: its readers look for the line.
+    """
+    rest = tail[_behind_last_blank(tail) :]
+    return b"" if event_data(rest).strip() in (b"", b"[DONE]") else rest
+
+
+def _behind_last_blank(tail: bytes) -> int:
+    return max(found + len(blank) if (found := tail.rfind(blank)) >= 0 else 0 for blank in _BLANKS)
 
 
 def event_data(event: bytes) -> bytes:

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.exchange import Usage
-from llmproxy.taps import LONG_TAIL, UsageReader, WholeTap, event_data
+from llmproxy.taps import LONG_TAIL, UsageReader, WholeTap, event_data, unfinished
 
 
 def read(told: dict[str, Any]) -> Usage | None:
@@ -134,3 +134,29 @@ def test_the_cuts_do_not_matter(cuts: list[int]) -> None:
 )
 def test_the_data_of_an_event_is_its_data_lines(raw: bytes, expected: bytes) -> None:
     assert event_data(raw).strip() == expected
+
+
+@pytest.mark.parametrize(
+    ("tail", "cut"),
+    [
+        (b"", b""),
+        (b'data: {"a":1}\n\n', b""),
+        (b'data: {"a":1}\r\n\r\n', b""),
+        (b'data: {"a":1}\n\ndata: {"b"', b'data: {"b"'),
+        (b'data: {"a":1}\n\ndata: {"b":1}', b'data: {"b":1}'),
+        (b'data: {"a":1}\r\n\r\nevent: x\r\ndata: {', b"event: x\r\ndata: {"),
+        (b'data: {"a":1}\n\ndata: [DONE]', b""),
+        (b'data: {"a":1}\n\n: still here', b""),
+    ],
+)
+def test_an_event_that_was_cut_is_none(tail, cut):
+    assert unfinished(tail) == cut
+
+
+def test_half_a_json_text_is_cut():
+    for text, cut in ((b'{"usage":', True), (b'{"a":1}', False), (b"", False), (b'{"a":1}\n{"b":2}', False)):
+        tap = WholeTap(UsageReader("usage", lambda told: None))
+        tap.feed(text)
+        tap.end()
+
+        assert tap.cut == cut
