@@ -24,6 +24,7 @@ from llmproxy.plugin import (
     UpstreamRequest,
     Usage,
     patch,
+    scan_members,
 )
 from llmproxy_demo import chat, responses, words
 from llmproxy_demo.answers import Answer as Echo
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Losses, ModelRequest
 
 MODEL = "echo"
+_READ = frozenset({"model"})
 _DIMENSIONS = 64
 _MAX_DIMENSIONS = 4096
 
@@ -71,7 +73,9 @@ class DemoUpstream(Untranslated):
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Put the endpoint's model name into the body, as the caller of a provider would."""
-        model = exchange.members.get("model")
+        # Where members stand is only known once somebody asked.
+        members = exchange.members or (scan_members(body, _READ) if exchange.model is not None else {})
+        model = members.get("model")
         if model is not None and endpoint.model is not None:
             body = patch(body, [(model.value_start, model.value_end, orjson.dumps(endpoint.model))])
         return UpstreamRequest(exchange.request.method, exchange.request.target, Headers(), body)

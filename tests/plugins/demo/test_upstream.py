@@ -251,6 +251,15 @@ def test_the_endpoints_model_is_put_into_the_body() -> None:
     assert (request.method, request.target, len(request.headers)) == ("POST", CHAT, 0)
 
 
+def test_the_endpoints_model_is_put_into_a_body_that_was_read_plainly() -> None:
+    exchange = exchange_for(CHAT)
+    exchange.model = "fast"
+
+    request = face.encode(exchange, Endpoint("demo", "echo"), b'{"model":"fast"}')
+
+    assert request.body == b'{"model":"echo"}'
+
+
 async def test_nothing_is_sent_or_filtered() -> None:
     exchange = exchange_for(CHAT)
 
