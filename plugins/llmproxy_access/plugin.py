@@ -27,6 +27,8 @@ class AccessPlugin(Plugin[AccessConfig]):
 
     Config = AccessConfig
     RouteConfig = AccessRoute
+    # A browser's question whether a page may send a request carries no key.
+    after = ("cors",)
 
     def __init__(self, name: str, config: AccessConfig) -> None:
         super().__init__(name, config)

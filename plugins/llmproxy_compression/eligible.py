@@ -72,7 +72,10 @@ def mark(headers: Headers, coding: str) -> None:
 
 def add_vary(headers: Headers) -> None:
     """Say that an answer depends on `Accept-Encoding`."""
+    if not headers.has(b"vary"):
+        headers.add("Vary", "Accept-Encoding")
+        return
     told = ", ".join(headers.get_all("vary"))
     known = {name.strip().lower() for name in told.split(",")}
     if not known & {"*", "accept-encoding"}:
-        headers.set("Vary", f"{told}, Accept-Encoding" if told else "Accept-Encoding")
+        headers.set("Vary", f"{told}, Accept-Encoding")

@@ -40,9 +40,8 @@ class CorsPlugin(Plugin[CorsConfig]):
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
         """Say who may read an answer, in place of whatever the upstream said of it."""
         headers = reply.headers
-        for name in OWNED:
-            if headers.has(name.encode()):
-                headers.remove(name)
+        for owned in OWNED & headers.index.keys():
+            headers.remove(owned)
         policy = self._policy(exchange)
         if not policy.same_for_all:
             # On answers to requests without an origin too: a cache would give them to pages.

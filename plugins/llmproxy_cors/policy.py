@@ -14,13 +14,17 @@ from llmproxy_cors.origins import Origins
 _METHODS: Final = ("GET", "HEAD", "POST", "PUT", "PATCH", "DELETE")
 
 #: Answer fields of the protocol: what an upstream says in them is not the gateway's policy.
-OWNED: Final = tuple(
-    f"access-control-{name}"
-    for name in (
-        "allow-origin", "allow-credentials", "allow-methods", "allow-headers", "expose-headers", "max-age",
-        "allow-private-network",
-    )
-)  # fmt: skip
+OWNED: Final = frozenset(
+    {
+        b"access-control-allow-origin",
+        b"access-control-allow-credentials",
+        b"access-control-allow-methods",
+        b"access-control-allow-headers",
+        b"access-control-expose-headers",
+        b"access-control-max-age",
+        b"access-control-allow-private-network",
+    }
+)
 
 #: Names that a page may ask for at once, and their bytes together, where all are allowed.
 _MOST_NAMES: Final = 64
@@ -90,8 +94,11 @@ class Policy:
 
 def add_vary(headers: Headers, *names: str) -> None:
     """Say that an answer depends on request fields (RFC 9110 §12.5.5); what is said already stays."""
+    if not headers.has(b"vary"):
+        headers.add("Vary", ", ".join(names))
+        return
     told = ", ".join(headers.get_all("vary"))
     known = {name.strip().lower() for name in told.split(",")}
     missing = [name for name in names if name.lower() not in known]
     if missing and "*" not in known:
-        headers.set("Vary", ", ".join([told, *missing] if told else missing))
+        headers.set("Vary", ", ".join([told, *missing]))

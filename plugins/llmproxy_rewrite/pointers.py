@@ -60,7 +60,7 @@ def set_value(body: bytes, pointer: Pointer, value: Any, *, only_missing: bool =
         place = inner
     if only_missing:
         return body
-    return patch(body, [(place.start, place.end, orjson.dumps(value))])
+    return patch(body, [(place.start, place.end, _written(value))])
 
 
 def remove(body: bytes, pointer: Pointer) -> bytes:
@@ -105,6 +105,14 @@ def rename(body: bytes, pointer: Pointer, name: str) -> bytes:
     if key is None or place.key == place.start:
         raise Unfit("an array's elements have no names")
     return patch(body, [(place.key, key.end(), orjson.dumps(name))])
+
+
+def _written(value: Any) -> bytes:
+    try:
+        return orjson.dumps(value)
+    except orjson.JSONEncodeError:
+        # Bytes of a header that are no UTF-8.
+        raise Unfit("a value of the request is no text") from None
 
 
 def _whole(body: bytes) -> _Place:
@@ -159,7 +167,7 @@ def _put(body: bytes, place: _Place, steps: Pointer, value: Any) -> bytes:
     """Add a value to the object or array at `place`, which lacks the first of `steps`."""
     for step in reversed(steps[1:]):
         value = {step: value}
-    data = orjson.dumps(value)
+    data = _written(value)
     first = body[place.start : place.start + 1]
     if first == b"{":
         start, end, text = insertion(body[place.start : place.end], steps[0], data)

@@ -5,6 +5,7 @@ from typing import Any, ClassVar
 
 import pytest
 
+from llmproxy.plugin import StartError
 from llmproxy.testing import FakeUpstream, PluginContract, RawClient, RawReply, running_gateway
 from llmproxy_cors import CorsPlugin
 
@@ -59,6 +60,14 @@ async def test_a_preflight_is_answered_before_keys_and_never_reaches_the_upstrea
             "vary": "Origin, Access-Control-Request-Method, Access-Control-Request-Headers",
         }
         assert upstream.requests == []
+
+
+async def test_keys_are_not_asked_for_before_a_preflight_is_answered() -> None:
+    async with FakeUpstream().reply(json={}) as upstream:
+        config = {**written(upstream), "pipeline": ["access", "cors"]}
+
+        with pytest.raises(StartError, match="'access' must stand below 'cors'"):
+            await ask(config, "OPTIONS", **PREFLIGHT)
 
 
 async def test_a_preflight_of_another_origin_is_refused() -> None:

@@ -69,6 +69,12 @@ def test_what_can_hold_no_such_member_is_told(body: bytes, pointer: str) -> None
         set_value(body, at(pointer), 1)
 
 
+@pytest.mark.parametrize("body", [b"{}", b'{"a": 1}'])
+def test_what_is_no_text_is_told(body: bytes) -> None:
+    with pytest.raises(Unfit, match="no text"):
+        set_value(body, at("/a"), "\udcff")
+
+
 @pytest.mark.parametrize(
     ("body", "pointer", "result"),
     [
