@@ -9,6 +9,7 @@ import msgspec
 from llmproxy.plugin import ConfigError, Duration, Section
 from llmproxy_balance.belongingsettings import AffinitySettings, OriginSettings
 from llmproxy_balance.healthsettings import HealthSettings
+from llmproxy_balance.hedgesettings import HedgeSettings
 from llmproxy_balance.limitsettings import QueueSettings
 from llmproxy_balance.policies import PolicySettings
 from llmproxy_balance.retrybudget import RetryBudgetSettings
@@ -37,8 +38,8 @@ class BalanceConfig(Section, frozen=True):
 
     `retries` is how often a place is tried again before the next one is. `max_wait` is the longest that a caller waits
     for a place that asks for patience; one that asks for more is left for the next. `tell_attempts` lets callers ask
-    which places were tried. `affinity` holds callers to places, `origins` takes requests to who made what they refer
-    to. With `seed`, what chance decides is the same in every run.
+    which places were tried. `hedge` makes a second attempt beside a slow one. `affinity` holds callers to places,
+    `origins` takes requests to who made what they refer to. With `seed`, what chance decides is the same in every run.
     """
 
     retries: Tries = 0
@@ -48,6 +49,7 @@ class BalanceConfig(Section, frozen=True):
     tell_attempts: bool = True
     queue: QueueSettings = QueueSettings()
     health: HealthSettings | None = HealthSettings()
+    hedge: HedgeSettings | None = None
     affinity: AffinitySettings | None = None
     origins: OriginSettings = OriginSettings()
     seed: int | None = None
@@ -61,6 +63,7 @@ class BalanceRoute(Section, frozen=True):
 
     retries: Tries | None = None
     max_wait: Duration | None = None
+    hedge: HedgeSettings | None = None
     affinity: AffinitySettings | None = None
     policies: dict[str, PolicySettings] = msgspec.field(default_factory=dict)
     policy_header: str = "x-llmproxy-policy"

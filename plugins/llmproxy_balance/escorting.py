@@ -16,7 +16,6 @@ from llmproxy_balance.walking import TRAIL
 if TYPE_CHECKING:
     from llmproxy.plugin import CallNext, Exchange, Place, Pool, Reply, Runtime
     from llmproxy_balance.belongingsettings import AffinitySettings, OriginSettings
-    from llmproxy_balance.walking import Walker
 
 
 class Escort:
@@ -33,37 +32,32 @@ class Escort:
             return True
         return self._follow and exchange.client_face is not None and len(pool.upstreams) > 1
 
-    async def walk(
-        self,
-        walker: Walker,
-        exchange: Exchange,
-        pool: Pool,
-        call_next: CallNext,
-        affinity: AffinitySettings | None,
-    ) -> Reply:
-        """Walk the pool, and remember who answered.
-
-        Raises:
-            GatewayError: as the walk does.
-        """
+    async def before(
+        self, exchange: Exchange, pool: Pool, call_next: CallNext, affinity: AffinitySettings | None
+    ) -> None:
+        """Send copies, and find out where a request belongs."""
         if pool.mirrors:
             await self._mirrors.copy(exchange, pool, call_next)
         await self.belonging.prepare(exchange, pool, affinity, follow=self._follow)
-        reply = await walker.walk(exchange, pool, call_next)
+
+    def after(self, exchange: Exchange, pool: Pool, reply: Reply) -> None:
+        """Remember who answered, and what with."""
         if reply.status < 400 and (place := answered_by(exchange)) is not None:
             if self._follow:
                 self.belonging.read(exchange, pool, place, reply)
             self.belonging.served(exchange, place)
-        return reply
 
 
 def answered_by(exchange: Exchange) -> Place | None:
-    """Return the place of the last attempt."""
+    """Return the place that answered."""
     trail = exchange.state.get(TRAIL)
     if trail is None or not exchange.attempts:
         return None
-    taken = trail.taken.get(exchange.attempts[-1].number)
-    return None if taken is None else taken.place
+    # Of attempts that ran beside each other, the one that answered is where the exchange's endpoint points.
+    for attempt in reversed(exchange.attempts):
+        if attempt.endpoint == exchange.endpoint and attempt.number in trail.taken:
+            return trail.taken[attempt.number].place
+    return None
 
 
 @asynccontextmanager

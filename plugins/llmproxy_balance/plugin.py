@@ -126,14 +126,18 @@ class BalancePlugin(Plugin[BalanceConfig]):
             return await call_next(exchange)
         if TIMEOUT in exchange.request.headers.index:
             lower_deadline(exchange, pool)
+        options, config, escorted = exchange.options(self), self.config, False
         if isinstance(pool, Pool):
-            walker, affinity = self._walker, exchange.options(self).affinity or self.config.affinity
-            if self._escort.concerns(exchange, pool, affinity):
-                return await self._escort.walk(walker, exchange, pool, call_next, affinity)
+            walker, affinity = self._walker, options.affinity or config.affinity
+            escorted = self._escort.concerns(exchange, pool, affinity)
+            if escorted:
+                await self._escort.before(exchange, pool, call_next, affinity)
         else:
             pool, walker = self._singles.pool_of(pool), self._plain
-        reply = await walker.walk(exchange, pool, call_next)
+        reply = await walker.walk(exchange, pool, call_next, options.hedge or config.hedge)
         walker.watcher.began(exchange)
+        if escorted:
+            self._escort.after(exchange, pool, reply)
         return reply
 
     @hookimpl

@@ -10,8 +10,10 @@ Health hears of it once: here, unless its reply was an error whose body says mor
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import TYPE_CHECKING, Final, NamedTuple
+
+import msgspec
 
 from llmproxy.plugin import (
     Attempt,
@@ -31,10 +33,12 @@ from llmproxy.plugin import (
     failure_of,
 )
 from llmproxy_balance.detour import Detour
+from llmproxy_balance.hedging import Race, may_hedge
 from llmproxy_balance.lineup import LineUp, Skipped
 from llmproxy_balance.retrying import PASSING, Backoff, is_answer
 
 if TYPE_CHECKING:
+    from llmproxy_balance.hedgesettings import HedgeSettings
     from llmproxy_balance.limits import Lease, Limits
     from llmproxy_balance.retrybudget import RetryBudget
     from llmproxy_balance.watching import Watcher
@@ -50,7 +54,7 @@ class Terms(NamedTuple):
     max_wait: float
 
 
-class Taken(NamedTuple):
+class Taken(msgspec.Struct, gc=False):
     """An attempt's place, whether the retry budget bears it, and its slot where the place has a limit."""
 
     place: Place
@@ -59,19 +63,18 @@ class Taken(NamedTuple):
     lease: Lease | None
 
 
-class Trail:
-    """What became of one exchange's attempts: their places by number, and what each failed with."""
+class Trail(msgspec.Struct):
+    """What became of one exchange's attempts: their places by number, and what each failed with.
 
-    __slots__ = ("failures", "lease", "pool", "skipped", "taken", "walker")
+    `lease` is the slot that was taken for the next attempt, where the place has a limit.
+    """
 
-    def __init__(self, walker: Walker, pool: Pool) -> None:
-        self.walker = walker
-        self.pool = pool
-        self.taken: dict[int, Taken] = {}
-        #: The slot that was taken for the next attempt, where the place has a limit.
-        self.lease: Lease | None = None
-        self.failures: dict[int, Failure] = {}
-        self.skipped: list[Skipped] = []
+    walker: Walker
+    pool: Pool
+    lease: Lease | None = None
+    taken: dict[int, Taken] = {}
+    failures: dict[int, Failure] = {}
+    skipped: list[Skipped] = []
 
 
 TRAIL: Final[StateKey[Trail]] = StateKey("balance.trail")
@@ -106,7 +109,9 @@ class Walker:
         self._terms_of = terms_of
         self._failing: set[Endpoint] = set()
 
-    async def walk(self, exchange: Exchange, pool: Pool, call_next: CallNext) -> Reply:
+    async def walk(
+        self, exchange: Exchange, pool: Pool, call_next: CallNext, hedge: HedgeSettings | None = None
+    ) -> Reply:
         """Return the reply of the first place that answers, or the most useful one of those that failed.
 
         Raises:
@@ -121,8 +126,14 @@ class Walker:
                 break
         else:
             place = await self._room(exchange, trail)
-        number = self._begin(exchange, trail, place, retry=False)
         outcome: Reply | GatewayError
+        if hedge is not None and may_hedge(exchange):
+            race = Race(self, exchange, trail, order, call_next, hedge)
+            place, outcome = await race.run(place)
+            if isinstance(outcome, Reply) and (outcome.status < 400 or is_answer(exchange, outcome.status)):
+                return outcome
+            return await self._detour(exchange, trail, order, call_next, place, outcome)
+        number = self._begin(exchange, trail, place, retry=False)
         try:
             outcome = await call_next(exchange)
         except GatewayError as fault:
@@ -133,10 +144,22 @@ class Walker:
         finally:
             if len(exchange.attempts) < number:  # answered or refused before an attempt was made
                 self._release(trail.taken[number])
+        return await self._detour(exchange, trail, order, call_next, place, outcome, uploaded=uploaded)
+
+    async def _detour(  # all that the first attempt leaves behind
+        self,
+        exchange: Exchange,
+        trail: Trail,
+        order: Iterator[Place],
+        call_next: CallNext,
+        place: Place,
+        outcome: Reply | GatewayError,
+        *,
+        uploaded: bool = False,
+    ) -> Reply:
         terms = self._terms_of(exchange)
-        return await Detour(self, exchange, trail, order, terms, uploaded=uploaded).go(
-            place, outcome, call_next
-        )
+        detour = Detour(self, exchange, trail, order, terms, uploaded=uploaded)
+        return await detour.go(place, outcome, call_next)
 
     def takes(self, exchange: Exchange, trail: Trail, place: Place) -> bool:
         """Take a place for the next attempt, if it may be made there now."""
