@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, cast
 from llmproxy.body import Body
 from llmproxy.client import WRITE_HIGH, ClientSink, write_head
 from llmproxy.errors import GatewayError
-from llmproxy.messages import Reply
+from llmproxy.messages import Headers, Reply
 
 if TYPE_CHECKING:
     from llmproxy.exchange import Exchange
@@ -27,8 +27,11 @@ async def deliver(
     payload: Payload,
     *,
     last: bool = False,
+    begun: bool = False,
 ) -> bool:
     """Write a reply, perhaps as the connection's last; return whether another exchange may follow.
+
+    `begun` says that the head of a stream has left already: its body follows in chunks.
 
     Raises:
         CancelledError: the caller is gone.
@@ -40,13 +43,13 @@ async def deliver(
         raise asyncio.CancelledError
     all_here = isinstance(payload, bytes) or payload.is_eof()
     keep = all_here and not (last or message.should_close or message.upgrade or front.draining)
-    if exchange is not None:
+    if exchange is not None and not begun:
         exchange.outcome.first_byte_at = front.now()
     size = 0
     if message.method == "HEAD" or reply.status in _BODILESS:
         _write_bodiless(transport, reply, _extra(front, reply, exchange, message, keep=keep))
     elif isinstance(body, Body):
-        keep = await _stream(connection, reply, cast("Exchange", exchange), message, keep=keep)
+        keep = await _stream(connection, reply, cast("Exchange", exchange), message, keep=keep, begun=begun)
         exchange = None  # it is settled
     else:
         size = len(body)
@@ -86,11 +89,29 @@ def _write_bodiless(transport: asyncio.Transport, reply: Reply, extra: bytes) ->
     transport.write(write_head(reply, extra, framing))
 
 
+def begin_stream(connection: ClientConnection, exchange: Exchange, message: Message) -> None:
+    """Write the head of an event stream whose answer is awaited still."""
+    face = exchange.client_face
+    kind = b"text/event-stream" if face is None else face.stream_type(exchange)
+    reply = Reply(200, Headers([(b"Content-Type", kind), (b"Cache-Control", b"no-cache")]))
+    extra = _extra(connection.front, reply, exchange, message, keep=not message.should_close)
+    exchange.outcome.first_byte_at = connection.front.now()
+    cast("asyncio.Transport", connection.transport).write(
+        write_head(reply, extra, b"Transfer-Encoding: chunked\r\n\r\n")
+    )
+
+
 async def _stream(
-    connection: ClientConnection, reply: Reply, exchange: Exchange, message: Message, *, keep: bool
+    connection: ClientConnection,
+    reply: Reply,
+    exchange: Exchange,
+    message: Message,
+    *,
+    keep: bool,
+    begun: bool,
 ) -> bool:
     body = cast("Body", reply.body)
-    length = reply.headers.index.get(b"content-length")
+    length = None if begun else reply.headers.index.get(b"content-length")
     chunked = length is None and message.version >= (1, 1)
     if length is not None:
         framing = b"Content-Length: %b\r\n\r\n" % length
@@ -99,7 +120,8 @@ async def _stream(
     else:
         # HTTP/1.0 knows no chunks: the end of the connection is the end of the body.
         framing, keep = b"\r\n", False
-    head = write_head(reply, _extra(connection.front, reply, exchange, message, keep=keep), framing)
+    extra = _extra(connection.front, reply, exchange, message, keep=keep)
+    head = b"" if begun else write_head(reply, extra, framing)
     transport = cast("asyncio.Transport", connection.transport)
     done = asyncio.get_running_loop().create_future()
     sink = ClientSink(transport, exchange, body, head, done, chunked=chunked)

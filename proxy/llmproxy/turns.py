@@ -53,6 +53,10 @@ async def take_turn(connection: ClientConnection, message: Message, payload: Pay
         if message.upgrade and is_upgrade(request):
             raw, rest = cast("RawRequestMessage", message), cast("StreamReader", payload)
             return await _upgrade(connection, exchange, raw, rest)
+        if match.route.keepalive is not None:
+            from llmproxy.keepalive import answer_alive  # noqa: PLC0415  # few routes have signs of life
+
+            return await answer_alive(connection, exchange, message, payload)
         reply = await pipeline.answer(exchange)
         exchange.outcome.status = reply.status
         return await deliver(connection, reply, exchange, message, payload)

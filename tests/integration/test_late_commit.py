@@ -10,6 +10,7 @@ import orjson
 import pytest
 from tests.integration.beginnings import SPEECHES, WIRES, Speech, ask, single, stalling, two_places
 
+from llmproxy import settings
 from llmproxy.testing import FakeUpstream, running_gateway
 
 #: A caller's dialect and that of the upstream.
@@ -189,3 +190,39 @@ async def test_half_a_json_answer_is_none() -> None:
 
     assert [(each.status, each.body, each.whole) for each in heard] == [(200, whole, True)] * 3
     assert len(second.requests) == 2
+
+
+@pytest.mark.parametrize(("caller", "provider"), PAIRS)
+async def test_signs_of_life_leave_while_attempts_go_on(
+    caller: str, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "SHORTEST_KEEPALIVE", 0.01)
+    speech = SPEECHES[provider]
+    said = {"timeouts": {"first_token": "200ms"}, "keepalive": "50ms"}
+    async with two_places(WIRES[provider], **said) as (first, second, gateway):
+        stalling(first, speech.before)
+        second.stream(speech.whole, delay=0.02)
+        heard = await ask(gateway, SPEECHES[caller])
+
+    assert (heard.status, heard.whole) == (200, True)
+    assert heard.headers["content-type"].startswith("text/event-stream")
+    assert heard.body.startswith(b": keep-alive\n\n: keep-alive\n\n")
+    assert b"Hello" in heard.body
+    if caller == provider:
+        assert heard.body.replace(b": keep-alive\n\n", b"") == b"".join(speech.whole)
+
+
+@pytest.mark.parametrize(("caller", "provider"), PAIRS)
+async def test_behind_signs_of_life_a_failure_is_an_error_event(
+    caller: str, provider: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(settings, "SHORTEST_KEEPALIVE", 0.01)
+    async with FakeUpstream() as upstream:
+        upstream.raw(0.2, b"HTTP/1.1 500 Oh\r\nContent-Length: 29\r\n\r\n", b'{"error":{"message":"Sorry"}}')
+        config = single(upstream, WIRES[provider], keepalive="50ms")
+        async with running_gateway(config) as gateway:
+            heard = await ask(gateway, SPEECHES[caller])
+
+    assert (heard.status, heard.whole) == (200, False)
+    assert heard.body.startswith(b": keep-alive\n\n")
+    assert b"Sorry" in heard.body
