@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 from llmproxy.plugin import (
     BadRequest,
     Exchange,
@@ -15,6 +17,7 @@ from llmproxy.plugin import (
 from llmproxy_rewrite.bodies import difference, put_body, reply_body, request_body
 from llmproxy_rewrite.config import RewriteConfig, RewriteRoute
 from llmproxy_rewrite.fields import edit_headers
+from llmproxy_rewrite.foreseeing import foreseen
 from llmproxy_rewrite.plan import Plan
 from llmproxy_rewrite.pointers import Unfit
 from llmproxy_rewrite.queries import edit_query
@@ -86,6 +89,10 @@ class RewritePlugin(Plugin[RewriteConfig]):
             edit_headers(reply.headers, plan.reply_headers, Values(exchange))
         for name, value in plan.told:
             reply.headers.add(name, value)
+
+    def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
+        """Tell what would be changed, by the names that the route writes."""
+        return foreseen(exchange.options(self))
 
     async def _change_reply(self, exchange: Exchange, reply: Reply, plan: Plan) -> None:
         if exchange.request.method == "HEAD":
