@@ -7,6 +7,7 @@ place = next(order)      # one upstream's; the next is looked for when this one 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from itertools import chain
 from typing import NamedTuple, Protocol
 
 from llmproxy.plugin import Exchange, Place, Pool
@@ -85,19 +86,42 @@ class LineUp:
     def order(
         self, exchange: Exchange, pool: Pool, skipped: list[Skipped], *, spare: bool = False
     ) -> Iterator[Place]:
-        """Yield the places of upstreams, best first; what is passed over is told to `skipped`.
+        """Return the places of upstreams, best first, as far as asked for; what is passed over is told to `skipped`.
 
         With `spare` they are those that serve where all others have failed.
         """
-        plan = self._plan(pool)
+        plan = self._plans.get(id(pool))
+        if plan is None or plan.places is not pool.places:
+            plan = self._planned(pool)
         places = self.health.spare(pool) if spare else self.health.eligible(pool)
         ordered = pool.strategy.order(exchange, places)
         if self.prefer is not None and (preferred := self.prefer(exchange, pool, places)) is not None:
             ordered = _before(preferred, ordered)
-        for place in ordered:
-            if place.settings.after or not _admits(
+        left = iter(ordered)
+        rest = self._through(plan, left, exchange, skipped, spare=spare)
+        # The first one is all that most requests need: it is found without what finds the others.
+        for place in left:
+            if place.pool is not None:
+                left_over = chain((place,), left)
+                return self._through(plan, left_over, exchange, skipped, spare=spare)
+            if not place.settings.after and _admits(
                 plan.gates.get(place, self._gates), exchange, place, skipped
             ):
+                return chain((place,), rest)
+        return rest
+
+    def _through(
+        self,
+        plan: _Plan,
+        places: Iterator[Place],
+        exchange: Exchange,
+        skipped: list[Skipped],
+        *,
+        spare: bool,
+    ) -> Iterator[Place]:
+        for place in places:
+            gates = plan.gates.get(place, self._gates)
+            if place.settings.after or not _admits(gates, exchange, place, skipped):
                 continue
             if place.pool is None:
                 yield place
@@ -106,7 +130,7 @@ class LineUp:
 
     def after(self, kind: str, exchange: Exchange, pool: Pool, skipped: list[Skipped]) -> Iterator[Place]:
         """Yield the places that are meant for a request that failed so elsewhere, as they are written down."""
-        plan = self._plan(pool)
+        plan = self._plans.get(id(pool)) or self._planned(pool)
         for place in self.health.eligible(pool):
             meant = kind in place.settings.after
             if not meant and (place.settings.after or place.pool is None):
@@ -125,13 +149,9 @@ class LineUp:
         one, other = self.window(exchange, place), self.window(exchange, than)
         return one is not None and other is not None and one > other
 
-    def _plan(self, pool: Pool) -> _Plan:
-        plan = self._plans.get(id(pool))
-        if plan is None or plan.places is not pool.places:
-            gates = {
-                place: tuple(each for each in self._gates if each.concerns(place)) for place in pool.places
-            }
-            plan = self._plans[id(pool)] = _Plan(pool, pool.places, gates)
+    def _planned(self, pool: Pool) -> _Plan:
+        gates = {place: tuple(each for each in self._gates if each.concerns(place)) for place in pool.places}
+        plan = self._plans[id(pool)] = _Plan(pool, pool.places, gates)
         return plan
 
 

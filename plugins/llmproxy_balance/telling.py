@@ -49,7 +49,7 @@ def tell_attempts(exchange: Exchange, trail: Trail, reply: Reply, now: float) ->
     for attempt in exchange.attempts:
         if attempt.number not in trail.taken:
             continue
-        place = trail.taken[attempt.number][0]
+        place = trail.taken[attempt.number].place
         item = [quoted(place.name)]
         if (failure := trail.failures.get(attempt.number)) is not None:
             item.append(f"failure={failure.kind}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar, cast
+from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
 import msgspec
 
@@ -38,23 +38,19 @@ class StateKey(Generic[T]):
         return f"StateKey({self.name!r})"
 
 
-class State:
+class State(dict[Any, Any]):
     """What plugins keep with an exchange, by typed key only."""
 
-    __slots__ = ("_values",)
+    __slots__ = ()
 
-    def __init__(self) -> None:
-        self._values: dict[Any, Any] = {}
+    if TYPE_CHECKING:  # a dictionary does as it is, and costs no call
 
-    def __getitem__(self, key: StateKey[T]) -> T:
-        return cast("T", self._values[key])
+        def __getitem__(self, key: StateKey[T]) -> T: ...
 
-    def __setitem__(self, key: StateKey[T], value: T) -> None:
-        self._values[key] = value
+        def __setitem__(self, key: StateKey[T], value: T) -> None: ...
 
-    def get(self, key: StateKey[T]) -> T | None:
-        """Return the value, or None."""
-        return self._values.get(key)
+        def get(self, key: StateKey[T]) -> T | None:  # type: ignore[override]
+            """Return the value, or None."""
 
 
 class Usage(msgspec.Struct, frozen=True):
@@ -212,12 +208,12 @@ class Exchange:
     #: What the last attempt's translation could not carry; empty where nothing was translated.
     losses: Sequence[Loss] = ()
     parent: Exchange | None = None
+    #: How many exchanges have been made on its behalf.
+    children: int = 0
     #: The answer that an operator gives in place of any upstream's.
     pinned: Pinned | None = None
     #: Whether the caller asked for a WebSocket.
     upgraded: bool = False
-    #: How many exchanges have been made on its behalf.
-    children: int = 0
     members: Mapping[str, Member] = NOTHING
     upload: bytes | Body | None = None
     #: What is done to the reply when every plugin and stream transform has had it: its content coding. It may not fail.
