@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from llmproxy.plugin import (
     BadRequest,
@@ -12,7 +12,6 @@ from llmproxy.plugin import (
     ConfigErrors,
     Endpoint,
     Exchange,
-    Place,
     Pool,
     Section,
     StateKey,
@@ -46,22 +45,21 @@ class PolicySettings(Section, frozen=True):
 
 
 class Reordered(Pool):
-    """A pool in another order: its places are the other pool's, whoever comes and goes there."""
+    """A pool in another order: all else is the other pool's, whoever comes and goes there."""
 
     _base: Pool
 
-    @property
-    def places(self) -> tuple[Place, ...]:  # type: ignore[override]  # read only, where a pool's own are swapped
-        """The other pool's places now."""
-        return self._base.places
+    def __getattr__(self, name: str) -> Any:
+        if name == "_base":
+            raise AttributeError(name)
+        return getattr(self._base, name)
 
     @classmethod
     def by(cls, pool: Pool, strategy: Strategy) -> Reordered:
         """Return a pool in the order of a strategy."""
         other = cls(pool)
-        other.name = pool.name
-        other.strategy = strategy
         other._base = pool
+        other.strategy = strategy
         return other
 
 

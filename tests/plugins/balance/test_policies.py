@@ -62,6 +62,7 @@ def test_a_policy_is_another_order_of_the_same_places_whatever_they_become():
 
     assert isinstance(chosen, Reordered)
     assert tuple(chosen) == tuple(pool)
+    assert (chosen.name, chosen.upstreams, chosen.mirrors) == ("main", {"up"}, ())
     assert names(chosen.strategy.order(make_exchange(), chosen.places)) == ["b", "a"]
 
     pool.places = SPARE.places  # members came
