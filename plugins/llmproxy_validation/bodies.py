@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from typing import Any, Final
 
 import orjson
@@ -10,6 +11,7 @@ import orjson
 #: How deep documents may be nested.
 DEEPEST: Final = 128
 
+_CONTAINERS: Final = (dict, list)
 _STRING: Final = re.compile(rb'"(?:[^"\\]|\\.)*"', re.DOTALL)
 
 
@@ -35,16 +37,20 @@ def read_json(body: bytes) -> Any:
 
 def _members(value: Any) -> int:
     """Count the members of all objects, level by level."""
-    count, level = 0, [value]
+    count, level = 0, _nested([value])
     for _ in range(DEEPEST + 1):
+        if not level:
+            return count
         below: list[Any] = []
         for each in level:
-            if isinstance(each, dict):
+            if type(each) is dict:
                 count += len(each)
-                below += each.values()
-            elif isinstance(each, list):
-                below += each
-        if not below:
-            return count
+                below += _nested(each.values())
+            else:
+                below += _nested(each)
         level = below
     raise BadJson(f"is nested deeper than {DEEPEST} levels")
+
+
+def _nested(values: Iterable[Any]) -> list[Any]:
+    return [each for each in values if type(each) in _CONTAINERS]

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+import asyncio
+from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
-from typing import Any
+from functools import partial
 
 from llmproxy.plugin import (
     Body,
@@ -26,6 +27,9 @@ from llmproxy_validation.operations import Operation, judge_body, media_of
 from llmproxy_validation.refusals import invalid, invalid_reply, too_large, unknown_operation, wrong_media
 
 _OPERATION: StateKey[Operation] = StateKey("operation")
+#: Bytes of a body that are judged at once: some milliseconds at worst.
+AT_ONCE = 32 * 1024
+
 _BODILESS = frozenset({101, 204, 205, 304})
 
 
@@ -37,7 +41,7 @@ class ValidationPlugin(Plugin[ValidationConfig]):
     after = ("access",)
 
     _faults: Counter
-    _log: Any
+    _runtime: Runtime
 
     def __init__(self, name: str, config: ValidationConfig) -> None:
         super().__init__(name, config)
@@ -47,7 +51,7 @@ class ValidationPlugin(Plugin[ValidationConfig]):
     @asynccontextmanager
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
         """Count what is not as declared."""
-        self._log = runtime.log
+        self._runtime = runtime
         self._faults = runtime.metrics.counter(
             "llmproxy_validation_faults_total",
             "Requests and answers that are not as declared.",
@@ -93,7 +97,7 @@ class ValidationPlugin(Plugin[ValidationConfig]):
         media = media_of(content, kind)
         if media is None or headers.has(b"content-encoding"):
             raise wrong_media(list(content))
-        return judge_body(media, kind, body, most)
+        return await judged(len(body), partial(judge_body, media, kind, body, most))
 
     @hookimpl
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
@@ -120,27 +124,39 @@ class ValidationPlugin(Plugin[ValidationConfig]):
             except BodyTooLarge:
                 raise invalid_reply(f"it is larger than {self.config.max_body} bytes") from None
             reply.headers.remove("content-length")
-        faults = judge_reply(operation, reply, bytes(body), self.config.errors)
-        if faults:
-            self._tell(exchange, operation, faults)
-            if how == "refuse":
-                raise invalid_reply("; ".join(fault.detail for fault in faults))
+        judge = partial(judge_reply, operation, reply, bytes(body), self.config.errors)
+        faults = await judged(len(body), judge)
+        self._tell(exchange, operation, faults)
+        if faults and how == "refuse":
+            raise invalid_reply("; ".join(fault.detail for fault in faults))
 
     def _watch(self, exchange: Exchange, operation: Operation, reply: Reply, body: Body) -> None:
         def complete() -> None:
             whole = recording.whole()
-            faults = () if whole is None else judge_reply(operation, reply, whole, self.config.errors)
-            if faults:
-                self._tell(exchange, operation, faults)
+            if whole is None:
+                return
+            judge = partial(judge_reply, operation, reply, whole, self.config.errors)
+            if len(whole) <= AT_ONCE:
+                self._tell(exchange, operation, judge())
+            else:
+                work = self._judge_later(exchange, operation, len(whole), judge)
+                self._runtime.spawn(work, name="judge-reply")
 
         recording = Recording(self.config.max_body, complete)
         body.observe(recording)
 
+    async def _judge_later(
+        self, exchange: Exchange, operation: Operation, size: int, judge: Callable[[], Sequence[Fault]]
+    ) -> None:
+        self._tell(exchange, operation, await judged(size, judge))
+
     def _tell(self, exchange: Exchange, operation: Operation, faults: Sequence[Fault]) -> None:
+        if not faults:
+            return
         self._faults.labels(exchange.route.name, "reply").inc()
         # Pointers hold names of members, which may be anybody's data.
         details = sorted({fault.detail for fault in faults})
-        self._log.warning(
+        self._runtime.log.warning(
             "reply_not_valid", route=exchange.route.name, operation=operation.name, faults=details
         )
 
@@ -150,6 +166,11 @@ class ValidationPlugin(Plugin[ValidationConfig]):
             options: ValidationRoute = exchange.options(self)
             self._judges[name] = options.judge()
         return self._judges[name]
+
+
+async def judged(size: int, judge: Callable[[], Sequence[Fault]]) -> Sequence[Fault]:
+    """Return what `judge` finds; a large body's is found in a thread, so that others are served meanwhile."""
+    return await asyncio.to_thread(judge) if size > AT_ONCE else judge()
 
 
 def judge_reply(operation: Operation, reply: Reply, body: bytes, most: int) -> Sequence[Fault]:

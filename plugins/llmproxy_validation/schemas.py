@@ -13,7 +13,7 @@ from llmproxy_validation.faults import Fault, detail_of, pointer_of
 
 #: Bytes of a document up to which all of its errors are looked for: each costs tens of microseconds, and the
 #: validator finds all of them or one.
-MANY_UP_TO: Final = 4096
+MANY_UP_TO: Final = 2048
 
 #: Where a document is that others refer into.
 DOCUMENT: Final = "urn:document"

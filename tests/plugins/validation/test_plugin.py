@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, ClassVar
@@ -16,6 +17,7 @@ from llmproxy.testing import (
     make_process,
     run_route,
     running_gateway,
+    running_route,
 )
 from llmproxy_validation import ValidationPlugin
 
@@ -90,6 +92,17 @@ async def test_a_body_that_cannot_be_judged_is_refused(
     served, sent = await serve(ROUTE, body, headers=headers)
 
     assert (served.reply.status, sent) == (status, [])
+
+
+async def test_a_large_body_is_judged_beside_the_others() -> None:
+    tables = {"validation": {"use": ValidationPlugin, "max_body": "1MiB"}}
+    route = {"request": {"body": {"type": "array", "items": {"type": "integer"}}}}
+    for last, status in ((b"1", 200), (b'"x"', 400)):
+        exchange = make_exchange(headers=JSON, body=b"[" + b"1," * 50_000 + last + b"]")
+        async with FakeUpstream().reply(json={}) as upstream:
+            served = await run_route(tables, exchange, upstream=upstream, options={"validation": route})
+
+        assert served.reply.status == status
 
 
 async def test_undeclared_parameters_pass_unless_they_are_refused() -> None:
@@ -177,6 +190,23 @@ async def test_an_answer_is_judged_as_the_route_says(
     assert (faults(process) != []) is not valid
     if valid:
         assert served.body in {b'{"id":1}', b'{"x":1}'}
+
+
+async def test_a_long_answer_is_judged_when_it_has_passed() -> None:
+    route = {"reply": {"type": "array", "items": {"type": "integer"}}, "replies": "log"}
+    pieces = [b"[" + b"1," * 20_000, b'"x"]']
+    process = make_process()
+    tables = {"validation": {"use": ValidationPlugin}}
+    async with (
+        FakeUpstream().stream(pieces, delay=0.01, headers=[("Content-Type", "application/json")]) as upstream,
+        running_route(tables, upstream=upstream, options={"validation": route}, process=process) as serving,
+    ):
+        served = await serving.serve(make_exchange("GET", "/a"))
+        async with asyncio.timeout(5):
+            while not faults(process):
+                await asyncio.sleep(0.01)
+
+    assert served.body == b"".join(pieces)
 
 
 async def test_an_answer_that_is_too_large_to_be_judged_is_refused(document: dict[str, Any]) -> None:
