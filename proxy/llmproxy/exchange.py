@@ -216,7 +216,8 @@ class Exchange:
     upgraded: bool = False
     members: Mapping[str, Member] = NOTHING
     upload: bytes | Body | None = None
-    #: What is done to the reply when every plugin and stream transform has had it: its content coding. It may not fail.
+    #: What is done to the reply when every plugin and stream transform has had it: its content coding. It is set in
+    #: `transform_response`, and may not fail.
     finish: Callable[[Reply], None] | None = None
     #: The caller's connection, where interim replies go; None where nobody takes any.
     connection: ClientConnection | None = None
