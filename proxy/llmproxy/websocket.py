@@ -83,7 +83,8 @@ async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> 
     upstream, timeouts = target.upstream, target.timeouts
     session = ClientSession(auto_decompress=False, middlewares=(_stay,))
     try:
-        async with asyncio.timeout(timeouts.connect + timeouts.headers):
+        patience = asyncio.get_running_loop().time() + timeouts.connect + timeouts.headers
+        async with asyncio.timeout_at(min(patience, exchange.deadline)):
             socket = await session.ws_connect(
                 _url(upstream, request),
                 headers=_handshake(upstream, request),

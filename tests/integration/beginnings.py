@@ -194,8 +194,10 @@ def pooled(first: FakeUpstream, second: FakeUpstream, wire: str, **route: Any) -
             for name, each in (("first", first), ("second", second))
         },
         "pools": {"both": {"strategy": "ordered", "targets": ["first/m", "second/m"]}},
+        "stores": {"kept": "memory://"},
+        "plugins": {"access": {"mode": "open"}, "cache": {"store": "kept"}},
         "models": {"m": {"pool": "both"}},
-        "routes": [{"name": "models", "models": {"m": {"pool": "both"}}, "pool": "both", **route}],
+        "routes": [{"name": "models", "pool": "both", **route}],
     }
 
 

@@ -4,14 +4,15 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Callable
+from dataclasses import replace
 
 import aiohttp
 import orjson
 import pytest
-from tests.integration.beginnings import SPEECHES, WIRES, Speech, ask, single, stalling, two_places
+from tests.integration.beginnings import SPEECHES, WIRES, Heard, Speech, ask, single, stalling, two_places
 
 from llmproxy import settings
-from llmproxy.testing import FakeUpstream, running_gateway
+from llmproxy.testing import FakeUpstream, RunningGateway, running_gateway
 
 #: A caller's dialect and that of the upstream.
 PAIRS = [
@@ -226,3 +227,41 @@ async def test_behind_signs_of_life_a_failure_is_an_error_event(
     assert (heard.status, heard.whole) == (200, False)
     assert heard.body.startswith(b": keep-alive\n\n")
     assert b"Sorry" in heard.body
+
+
+async def several(gateway: RunningGateway, caller: str, count: int) -> list[Heard]:
+    cold = {"generationConfig": {"temperature": 0}} if caller == "gemini" else {"temperature": 0}
+    speech = replace(SPEECHES[caller], asked={**SPEECHES[caller].asked, **cold})
+    return list(await asyncio.gather(*[ask(gateway, speech) for _ in range(count)]))
+
+
+@pytest.mark.parametrize(
+    ("caller", "provider"), [("chat", "chat"), ("anthropic", "chat"), ("chat", "anthropic")]
+)
+async def test_callers_who_share_a_call_share_the_place_that_answers(caller: str, provider: str) -> None:
+    speech = SPEECHES[provider]
+    caches = {"plugins": ["access", {"cache": {"profile": "deterministic"}}]}
+    async with two_places(WIRES[provider], **caches) as (first, second, gateway):
+        first.stream([*speech.before, *speech.error], delay=0.05)
+        second.stream(speech.whole, delay=0.05)
+        heard = await several(gateway, caller, 5)
+        again = await several(gateway, caller, 1)
+
+    assert {(each.status, each.whole) for each in [*heard, *again]} == {(200, True)}
+    assert all(b"Hello" in each.body for each in [*heard, *again])
+    assert (len(first.requests), len(second.requests)) == (1, 1)
+
+
+@pytest.mark.parametrize("provider", ["chat", "anthropic", "gemini"])
+async def test_what_failed_after_output_is_not_kept(provider: str) -> None:
+    speech = SPEECHES[provider]
+    caches = {"plugins": ["access", {"cache": {"profile": "deterministic"}}]}
+    async with two_places(WIRES[provider], **caches) as (first, _, gateway):
+        first.stream([*speech.before, *speech.said, *speech.error], delay=0.02)
+        first.stream(speech.whole, delay=0.02)
+        (failed,) = await several(gateway, provider, 1)
+        (good,) = await several(gateway, provider, 1)
+
+    assert failed.honest
+    assert (good.status, good.whole, good.honest) == (200, True, False)
+    assert len(first.requests) == 2
