@@ -34,7 +34,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_balance.detour import Detour
 from llmproxy_balance.hedging import Race, may_hedge
-from llmproxy_balance.lineup import LineUp, Skipped
+from llmproxy_balance.lineup import Health, LineUp, Skipped
 from llmproxy_balance.retrying import PASSING, Backoff, is_answer
 
 if TYPE_CHECKING:
@@ -181,7 +181,7 @@ class Walker:
         """Wait for a place where all that could answer are full."""
         places = [each.place for each in trail.skipped if each.passing and self.limits.concerns(each.place)]
         if not places:
-            raise self._nowhere(trail.pool, trail.skipped)
+            raise nowhere(self.line_up.health, trail.pool, trail.skipped)
         trail.lease = lease = await self.limits.room(exchange, places, exchange.deadline)
         return lease.place
 
@@ -252,13 +252,15 @@ class Walker:
         """Whether the last attempt at a place failed in a way that passes."""
         return place.endpoint in self._failing
 
-    def _nowhere(self, pool: Pool, skipped: list[Skipped]) -> GatewayError:
-        told = "; ".join(f"{each.place.name}: {each.reason}" for each in skipped[:16])
-        name = pool.name
-        if skipped and not any(each.passing for each in skipped) and self.line_up.health.eligible(pool):
-            message = f"No place of the pool {name!r} can answer such a request ({told})."
-            return BadRequest("no_place_fits", message)
-        told = told or "all are left alone after failures"
-        message = f"No place of the pool {name!r} can be tried now ({told})."
-        wait = self.line_up.health.until(pool)
-        return GatewayError(503, "no_place", message, retry_after=1.0 if wait is None else wait)
+
+def nowhere(health: Health, pool: Pool, skipped: list[Skipped]) -> GatewayError:
+    """Return what a caller is told where no place can be tried: for now, or ever."""
+    told = "; ".join(f"{each.place.name}: {each.reason}" for each in skipped[:16])
+    name = pool.name
+    if skipped and not any(each.passing for each in skipped) and health.eligible(pool):
+        message = f"No place of the pool {name!r} can answer such a request ({told})."
+        return BadRequest("no_place_fits", message)
+    told = told or "all are left alone after failures"
+    message = f"No place of the pool {name!r} can be tried now ({told})."
+    wait = health.until(pool)
+    return GatewayError(503, "no_place", message, retry_after=1.0 if wait is None else wait)
