@@ -94,9 +94,7 @@ class Body:
         resume: Callable[[], None] | None = None,
         abandon: Callable[[], None] | None = None,
     ) -> None:
-        self._pause = pause
-        self._resume = resume
-        self._abandon = abandon
+        self._pause, self._resume, self._abandon = pause, resume, abandon
         #: The observers that see what is held.
         self._early: tuple[Sink, ...] = ()
         self._observers: tuple[Sink, ...] = ()
@@ -106,9 +104,8 @@ class Body:
         self._held_size = 0
         self._paused: set[int] = set()
         self.hold_limit = HOLD_LIMIT
-        self.state = OPEN
+        self.state, self.size = OPEN, 0
         self.error: BaseException | None = None
-        self.size = 0
         #: Who knows whether output has begun; the source's first-token timeout asks it.
         self.tap: HasOutput | None = None
 

@@ -130,11 +130,6 @@ class UpstreamConnection(Carrier):
     # The rest is how a reply leaves.
 
     @property
-    def span(self) -> float:
-        """How long the message had until its deadline, in seconds, as an error tells it."""
-        return round(max(0.0, self.expires - self.started), 3)
-
-    @property
     def phase(self) -> str:
         """What an error at this moment is called."""
         return "body" if self.waiter is None else "headers"

@@ -33,7 +33,7 @@ def overdue(connection: UpstreamConnection, now: float) -> UpstreamTimeout | Non
     late: tuple[str, float] | None = None
     tap = connection.body.tap if connection.body is not None else None
     if now > connection.expires:
-        late = "total", connection.span
+        late = "total", _span(connection)
     elif upload is not None and upload.stuck and now - upload.stuck > limits.idle:
         late = "idle", limits.idle
     elif connection.state == WAITING:
@@ -47,6 +47,11 @@ def overdue(connection: UpstreamConnection, now: float) -> UpstreamTimeout | Non
     elif now - connection.touched > limits.idle and connection.transport.is_reading():
         late = "idle", limits.idle
     return None if late is None else UpstreamTimeout(*late, sent=True)
+
+
+def _span(connection: UpstreamConnection) -> float:
+    """Return how long a message had until its deadline, in seconds, as an error tells it."""
+    return max(0.0, connection.expires - connection.started)
 
 
 Open = Callable[[Callable[[], UpstreamConnection]], Awaitable[UpstreamConnection]]
@@ -135,7 +140,7 @@ class Pool:
 
     def _expire(self, connection: UpstreamConnection, expires: float) -> None:
         if connection.state > IDLE and connection.expires == expires:
-            connection.abort(UpstreamTimeout("total", connection.span, sent=True))
+            connection.abort(UpstreamTimeout("total", _span(connection), sent=True))
 
     def _sweep_in(self, seconds: float) -> None:
         self.sweeps_at = self._loop.time() + seconds

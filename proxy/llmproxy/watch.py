@@ -12,12 +12,12 @@ from llmproxy.errors import UpstreamTimeout
 from llmproxy.taps import WholeTap
 
 if TYPE_CHECKING:
-    from llmproxy.attempts import Attempts
     from llmproxy.commit import Terms, Waiting
     from llmproxy.dialects import Tap
     from llmproxy.errors import GatewayError
     from llmproxy.exchange import Attempt, Exchange
     from llmproxy.messages import Reply
+    from llmproxy.receiver import Receiver
 
 
 class Watch:
@@ -39,7 +39,7 @@ class Watch:
 
     def __init__(
         self,
-        attempts: Attempts,
+        attempts: Receiver,
         exchange: Exchange,
         attempt: Attempt,
         tap: Tap | None,
@@ -144,7 +144,7 @@ class Translated:
 
     __slots__ = ("_attempt", "_attempts", "_exchange")
 
-    def __init__(self, attempts: Attempts, exchange: Exchange, attempt: Attempt) -> None:
+    def __init__(self, attempts: Receiver, exchange: Exchange, attempt: Attempt) -> None:
         self._attempts = attempts
         self._exchange = exchange
         self._attempt = attempt
