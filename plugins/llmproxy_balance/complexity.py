@@ -38,9 +38,10 @@ _MOST_TOOLS: Final = 12
 _MOST_WORDS: Final = 4
 _MOST_CODE: Final = 12
 
+# Blanks of one line alone: what may begin at any of many lines must not read on through all the others each time.
 _CODE: Final = re.compile(
-    r"```|^\s*(?:def|class|function|fn|func|import|from|package|public|private|const|let|var|#include|SELECT|CREATE|"
-    r"Traceback)\b|[;{}]\s*$|=>|->|::|</?[a-z]+>",
+    r"```|^[ \t]*(?:def|class|function|fn|func|import|from|package|public|private|const|let|var|#include|SELECT|CREATE|"
+    r"Traceback)\b|[;{}][ \t]*$|=>|->|::|</?[a-z]+>",
     re.MULTILINE,
 )
 #: What people write where they want something thought through; German, French and Spanish words beside English ones.

@@ -164,3 +164,15 @@ def test_long_texts_take_no_longer_than_their_end():
     spaces = " \n" * 200_000 + "x" * 100_000
 
     assert complexity_of(talk(spaces)).score <= 1
+
+
+@pytest.mark.parametrize("odd", ["\n", " \n", "\n\t", ";", "; ", "<a", "`", "\r\n", "def ", "{ \n"])
+def test_no_text_that_a_caller_may_write_takes_more_than_a_look_at_each_of_its_characters(odd):
+    # A look at every rest of it would be some billion steps, and nobody else would be served for a minute.
+    assert complexity_of(talk(odd * (65536 // len(odd)))).score <= 1
+
+
+def test_code_is_told_behind_blank_lines_and_however_it_is_indented():
+    prompt = "Look:\n\n\n    def f(x):\n\n\treturn x;  \n"
+
+    assert complexity_of(talk(prompt)).parts["code"] > complexity_of(talk("Look: def f(x)")).parts["code"]
