@@ -76,6 +76,10 @@ class Belonging:
         if key is not None or origin is not None:
             exchange.state[_WISH] = _Wish(key, origin, settings)
 
+    def wishes(self, exchange: Exchange) -> bool:
+        """Whether a request belongs anywhere."""
+        return _WISH in exchange.state
+
     def prefer(self, exchange: Exchange, pool: Pool, places: Sequence[Place]) -> Place | None:
         """Return the place of a pool where a request belongs, among those that may be tried."""
         wish = exchange.state.get(_WISH)

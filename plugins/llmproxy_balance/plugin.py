@@ -55,6 +55,8 @@ class BalancePlugin(Plugin[BalanceConfig]):
     _care: Care
     _escort: Escort
     _walker: Walker
+    #: Walks for requests that belong somewhere.
+    _guide: Walker
     #: Walks where there is no pool, and nobody watches.
     _plain: Walker
 
@@ -67,11 +69,13 @@ class BalancePlugin(Plugin[BalanceConfig]):
         gates = (
             Gatekeeper(self._conditions, lambda place: place.settings.when is not None),
             Gatekeeper(capable, lambda place: True),
-            Gatekeeper(self._is_foreign, lambda place: True, passing=True),
             Gatekeeper(self._is_full, lambda place: place.settings.limit is not None, passing=True),
         )
         self._line_up = LineUp(AllWell(), gates)
-        self._line_up.window = self._window
+        foreign = Gatekeeper(self._is_foreign, lambda place: True, passing=True)
+        #: For requests that belong somewhere, which few do.
+        self._homeward = LineUp(AllWell(), (*gates, foreign))
+        self._line_up.window = self._homeward.window = self._window
         self._singles = Singles()
         #: None until the gateway runs.
         self._limits: Limits | None = None
@@ -100,11 +104,11 @@ class BalancePlugin(Plugin[BalanceConfig]):
                 watcher = self._care.wellbeing
             self._open(runtime, watcher, slots)
             self._escort = await stack.enter_async_context(escorting(runtime, self.config.origins, self._rng))
-            self._line_up.prefer = self._escort.belonging.prefer
+            self._homeward.prefer = self._escort.belonging.prefer
             yield
 
     def _open(self, runtime: Runtime, watcher: Watcher, slots: Slots) -> None:
-        self._line_up.health = watcher
+        self._line_up.health = self._homeward.health = watcher
         self._limits = Limits(self.config.queue, runtime.clock, slots, runtime.metrics)
         budget = RetryBudget(self.config.retry_budget)
         backoff = Backoff(self.config.backoff, self._rng)
@@ -113,6 +117,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
         self._walker = Walker(
             self._line_up, watcher, self._limits, budget, backoff, runtime.clock, count, self._terms_of
         )
+        self._guide = self._walker.along(self._homeward)
         plain = LineUp(AllWell())
         self._plain = Walker(
             plain, Unwatched(), self._limits, budget, backoff, runtime.clock, count, self._terms_of
@@ -132,6 +137,8 @@ class BalancePlugin(Plugin[BalanceConfig]):
             escorted = self._escort.concerns(exchange, pool, affinity)
             if escorted:
                 await self._escort.before(exchange, pool, call_next, affinity)
+                if self._escort.belonging.wishes(exchange):
+                    walker = self._guide
         else:
             pool, walker = self._singles.pool_of(pool), self._plain
         reply = await walker.walk(exchange, pool, call_next, options.hedge or config.hedge)
@@ -171,7 +178,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
         return "" if self._limits is None else self._limits.gate(exchange, place)
 
     def _is_foreign(self, exchange: Exchange, place: Place) -> str:
-        return "" if self._limits is None else self._escort.belonging.gate(exchange, place)
+        return self._escort.belonging.gate(exchange, place)
 
     def _window(self, exchange: Exchange, place: Place) -> int | None:
         told = place.settings.capabilities

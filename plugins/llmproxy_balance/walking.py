@@ -11,6 +11,7 @@ Health hears of it once: here, unless its reply was an error whose body says mor
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from copy import copy
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -108,6 +109,12 @@ class Walker:
         self._count = count
         self._terms_of = terms_of
         self._failing: set[Endpoint] = set()
+
+    def along(self, line_up: LineUp) -> Walker:
+        """Return one that goes by another line-up, and shares all that this one knows."""
+        other = copy(self)
+        other.line_up = line_up
+        return other
 
     async def walk(
         self, exchange: Exchange, pool: Pool, call_next: CallNext, hedge: HedgeSettings | None = None

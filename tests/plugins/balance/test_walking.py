@@ -7,7 +7,7 @@ import pytest
 from llmproxy.errors import BadRequest, GatewayError, UpstreamError
 from llmproxy.messages import Reply
 from llmproxy.testing import make_exchange
-from llmproxy_balance.lineup import Gatekeeper
+from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.retrybudget import RetryBudgetSettings
 
 from .places import pool_of, target
@@ -145,3 +145,15 @@ async def test_a_retry_gives_its_part_of_the_budget_back():
 
     assert walk.tried == ["a", "a", "a"]
     assert walk.budget.retrying == 0
+
+
+async def test_one_that_goes_by_another_line_up_shares_what_is_known():
+    walk = Walk({"a": [BROKEN], "b": [GOOD]})
+    line_up = LineUp(AllWell())
+    line_up.prefer = lambda exchange, pool, places: places[1]
+    walk.walker, before = walk.walker.along(line_up), walk.walker
+    pool = pool_of(1, 1)
+    await walk(pool)
+
+    assert walk.tried == ["b"]
+    assert walk.walker.budget is before.budget
