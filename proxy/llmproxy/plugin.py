@@ -2,6 +2,18 @@
 
 from __future__ import annotations
 
+from llmproxy.accounts import (
+    RESERVATION,
+    AccountScope,
+    Measure,
+    Reservation,
+    ScopeKind,
+    Settlement,
+    SettlementState,
+    Taken,
+    scopes_of,
+    settlement_id,
+)
 from llmproxy.apiclient import ApiClient, Refused
 from llmproxy.arms import ARM, Arm
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
@@ -151,7 +163,9 @@ __all__ = [
     "FATE",
     "FORESEEN",
     "KINDS",
+    "RESERVATION",
     "STATUS_OF_KIND",
+    "AccountScope",
     "AdminRequest",
     "ApiClient",
     "Arm",
@@ -231,6 +245,7 @@ __all__ = [
     "LogSink",
     "MakeStrategy",
     "Mark",
+    "Measure",
     "Member",
     "MemberList",
     "MemberSource",
@@ -261,11 +276,15 @@ __all__ = [
     "Registry",
     "RegistryAway",
     "Reply",
+    "Reservation",
     "Retells",
     "Runtime",
     "Scope",
+    "ScopeKind",
     "Secret",
     "Section",
+    "Settlement",
+    "SettlementState",
     "SharedServer",
     "Sink",
     "Size",
@@ -283,6 +302,7 @@ __all__ = [
     "StrategyRef",
     "StreamDecoder",
     "StreamEncoder",
+    "Taken",
     "Tap",
     "TargetConfig",
     "Tariff",
@@ -349,6 +369,8 @@ __all__ = [
     "retry_fields",
     "scan",
     "scan_members",
+    "scopes_of",
+    "settlement_id",
     "shared_server",
     "store_key",
     "tag_slots",
