@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import heapq
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
@@ -24,6 +25,7 @@ from llmproxy.plugin import (
     another_key,
     failure_of,
     read_failure,
+    says,
 )
 from llmproxy_balance.retrying import PASSING, goes_elsewhere, is_answer, may_repeat
 
@@ -96,13 +98,13 @@ class Detour:
     async def _judge(self, place: Place, outcome: Outcome) -> Failure | None:
         """Return what an attempt failed with; None if no place is to blame."""
         exchange = self._exchange
-        wall = self._walker.clock.wall()
+        wall, said = self._walker.clock.wall(), partial(says, exchange)
         if isinstance(outcome, Reply):
             left = self._left()
             within = _READ_WITHIN if left is None else max(0.0, min(_READ_WITHIN, left))
-            failure = await read_failure(outcome, wall=wall, within=within)
+            failure = await read_failure(outcome, wall=wall, within=within, said=said)
         else:
-            failure = failure_of(outcome, wall=wall)
+            failure = failure_of(outcome, wall=wall, said=said)
         if failure is not None and exchange.attempts:
             attempt = exchange.attempts[-1]
             self._trail.failures[attempt.number] = failure

@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import Body, GatewayError, Reply, read_failure
+from llmproxy.plugin import Body, GatewayError, Reply, read_failure, says
 from llmproxy_balance.retrying import is_answer
 
 if TYPE_CHECKING:
@@ -99,7 +100,9 @@ class Race:
     async def _judge(self, place: Place, outcome: Outcome) -> None:
         """Have it known what a reply says that nobody will get; what was raised is known."""
         if isinstance(outcome, Reply):
-            failure = await read_failure(outcome, wall=self._walker.clock.wall(), within=0.2)
+            failure = await read_failure(
+                outcome, wall=self._walker.clock.wall(), within=0.2, said=partial(says, self._exchange)
+            )
             attempt = next(
                 each for each in reversed(self._exchange.attempts) if each.endpoint == place.endpoint
             )

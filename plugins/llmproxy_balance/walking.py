@@ -12,6 +12,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from copy import copy
+from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 import msgspec
@@ -32,6 +33,7 @@ from llmproxy.plugin import (
     StateKey,
     Vitals,
     failure_of,
+    says,
 )
 from llmproxy_balance.detour import Detour
 from llmproxy_balance.hedging import Race, may_hedge
@@ -236,7 +238,7 @@ class Walker:
             self._count(trail.pool.name, taken.place.label, "ok")
             self.watcher.settle(exchange, attempt, None)
             return
-        failure = failure_of(error) if isinstance(error, Exception) else None
+        failure = failure_of(error, said=partial(says, exchange)) if isinstance(error, Exception) else None
         self._count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
         self._fell(exchange, attempt, failure)
 

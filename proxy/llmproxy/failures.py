@@ -31,6 +31,7 @@ from typing import Final
 import msgspec
 
 from llmproxy.body import ENDED, Body
+from llmproxy.echoes import Says
 from llmproxy.errors import BadRequest, GatewayError, ProviderError, UpstreamError
 from llmproxy.exchange import Attempt
 from llmproxy.inflate import Inflate
@@ -117,6 +118,8 @@ _QUOTA: Final = re.compile(
 )
 # Google and xAI refuse a key by 400.
 _KEY: Final = re.compile(r"(?:incorrect|invalid) api key|api key not valid|api key (?:has )?expired")
+#: What is about the gateway's own keys: it must not be a caller who says so.
+_OF_KEYS: Final = frozenset({"quota", "authentication"})
 _SIGNS: Final = (
     ("quota", _QUOTA_WORDS, _QUOTA),
     ("policy", _POLICY_WORDS, _POLICY),
@@ -144,18 +147,21 @@ class Failure(msgspec.Struct, frozen=True):
     phase: str = ""
 
 
-def failure_of(found: BaseException | Reply, *, wall: float = 0.0) -> Failure | None:
+def failure_of(
+    found: BaseException | Reply, *, wall: float = 0.0, said: Says | None = None
+) -> Failure | None:
     """Return what an attempt failed with, by what it raised or by its reply; None if no place is to blame.
 
     A reply whose body is still coming is judged by its head; `read_failure` knows more. `wall` is in seconds since 1970,
-    for a `Retry-After` that is a date in a reply that has none.
+    for a `Retry-After` that is a date in a reply that has none. `said` tells which words the caller's own request has:
+    what an error's message repeats of those says nothing of the gateway's keys.
     """
     if isinstance(found, Reply):
-        return None if found.status < 400 else _of_reply(found, wall)
+        return None if found.status < 400 else _of_reply(found, wall, said)
     if isinstance(found, UpstreamError):
         return _of_upstream_error(found)
     if isinstance(found, ProviderError):
-        return _of_provider_error(found, wall)
+        return _of_provider_error(found, wall, said)
     if isinstance(found, BadRequest):
         unsaid = found.code in _NOT_HERE
         return Failure("invalid_request", found.status, None, sent=False, phase="encode") if unsaid else None
@@ -169,11 +175,13 @@ def failure_of_attempt(attempt: Attempt) -> Failure | None:
     if attempt.error is not None:
         return failure_of(attempt.error)
     if attempt.status is not None and attempt.status >= 400:
-        return _of_provider_error(read_error(attempt.status, b""), 0.0)
+        return _of_provider_error(read_error(attempt.status, b""), 0.0, None)
     return None
 
 
-async def read_failure(reply: Reply, *, wall: float = 0.0, within: float = READ_WITHIN) -> Failure | None:
+async def read_failure(
+    reply: Reply, *, wall: float = 0.0, within: float = READ_WITHIN, said: Says | None = None
+) -> Failure | None:
     """Return what a reply failed with; its body is read as far as that is of use, and the reply stays whole."""
     if reply.status < 400:
         return None
@@ -190,7 +198,7 @@ async def read_failure(reply: Reply, *, wall: float = 0.0, within: float = READ_
             raise
         if peek.relay.state == ENDED and len(known := peek.read) == peek.relay.size:
             reply.body = known
-    return failure_of(reply, wall=wall)
+    return failure_of(reply, wall=wall, said=said)
 
 
 def retry_delay(headers: Headers | Iterable[tuple[str, str]], wall: float = 0.0) -> float | None:
@@ -221,7 +229,7 @@ def _of_upstream_error(fault: UpstreamError) -> Failure | None:
     return Failure(kind, None, fault.retry_after, fault.sent, fault.phase)
 
 
-def _of_reply(reply: Reply, wall: float) -> Failure:
+def _of_reply(reply: Reply, wall: float, said: Says | None) -> Failure:
     body = b"" if isinstance(reply.body, Body) else reply.body
     coding = reply.headers.index.get(b"content-encoding", b"identity")
     if coding != b"identity":
@@ -230,27 +238,37 @@ def _of_reply(reply: Reply, wall: float) -> Failure:
     if error.kind == "rate_limit" and _DAILY in body:
         error.kind = "quota"
     wait = retry_delay(reply.headers, wall)
-    return _judged(error, reply.status, error.retry_after if wait is None else wait)
+    return _judged(error, reply.status, error.retry_after if wait is None else wait, said)
 
 
-def _of_provider_error(error: ProviderError, wall: float) -> Failure:
+def _of_provider_error(error: ProviderError, wall: float, said: Says | None) -> Failure:
     wait = error.retry_after
-    return _judged(error, error.status, retry_delay(error.headers, wall) if wait is None else wait)
+    return _judged(error, error.status, retry_delay(error.headers, wall) if wait is None else wait, said)
 
 
-def _judged(error: ProviderError, status: int, wait: float | None) -> Failure:
+def _judged(error: ProviderError, status: int, wait: float | None, said: Says | None) -> Failure:
     words = (error.code.lower(), error.type.lower())
-    return Failure(_closer(error.kind, words, error.message[:2000].lower()), status, wait)
+    return Failure(_closer(error.kind, words, error.message[:2000].lower(), said), status, wait)
 
 
-def _closer(kind: str, words: tuple[str, str], message: str) -> str:
+def _closer(kind: str, words: tuple[str, str], message: str, said: Says | None) -> str:
     """Return what a provider's words say beyond the kind that its status or type is of."""
     if kind == "rate_limit" and message.startswith(_NEVER_FITS):
         return "too_large"
     for closer, known, pattern in _SIGNS:
-        if kind in _VAGUE[closer] and (not known.isdisjoint(words) or pattern.search(message)):
+        if kind not in _VAGUE[closer]:
+            continue
+        repeated = said if closer in _OF_KEYS else None
+        if not known.isdisjoint(words) or _tells(pattern, message, repeated):
             return closer
     return kind
+
+
+def _tells(pattern: re.Pattern[str], message: str, repeated: Says | None) -> bool:
+    """Whether a message has such words, and they are the provider's own."""
+    if repeated is None:
+        return pattern.search(message) is not None
+    return any(not repeated(match[0]) for match in pattern.finditer(message))
 
 
 def _tells_more(reply: Reply) -> bool:

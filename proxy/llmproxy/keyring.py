@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Final
 from weakref import WeakValueDictionary
 
 if TYPE_CHECKING:
+    from llmproxy.echoes import Says
     from llmproxy.exchange import Attempt
     from llmproxy.failures import Failure
     from llmproxy.messages import Reply
@@ -127,18 +128,20 @@ class Keyring:
         if state.strikes and started > state.since:
             state.strikes = 0
 
-    def heard(self, attempt: Attempt, reply: Reply, now: float) -> None:
+    def heard(self, attempt: Attempt, reply: Reply, now: float, said: Says | None = None) -> None:
         """Learn from the head of an attempt's reply."""
         if reply.status >= 400:
-            self.judge(attempt, reply, now)
+            self.judge(attempt, reply, now, said)
         elif self._states[attempt.key].strikes:
             self.served(attempt.key, attempt.started)
 
-    def judge(self, attempt: Attempt, found: Reply | BaseException, now: float) -> None:
-        """Let an attempt's key rest if what it failed with is about the key."""
+    def judge(
+        self, attempt: Attempt, found: Reply | BaseException, now: float, said: Says | None = None
+    ) -> None:
+        """Let an attempt's key rest if what it failed with is about the key, and is not what the request `said`."""
         from llmproxy.failures import failure_of  # noqa: PLC0415  # it knows attempts, which know their keys
 
-        failure = failure_of(found)
+        failure = failure_of(found, said=said)
         if failure is not None and failure.kind in RESTS:
             self.refused(attempt.key, failure, attempt.started, now)
 

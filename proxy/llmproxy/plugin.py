@@ -56,6 +56,7 @@ from llmproxy.dialects import (
     no_translation,
 )
 from llmproxy.discovery import BadRegistry, DiscoverySettings, Listed, MemberSource, RegistryAway, discovering
+from llmproxy.echoes import says
 from llmproxy.errors import (
     BadField,
     BadRequest,
@@ -367,6 +368,7 @@ __all__ = [
     "replay",
     "retry_delay",
     "retry_fields",
+    "says",
     "scan",
     "scan_members",
     "scopes_of",

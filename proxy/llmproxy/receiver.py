@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.body import HOLD_LIMIT, Body
 from llmproxy.commit import GROWTH, is_plain, no_answer
+from llmproxy.echoes import says
 from llmproxy.inflate import Inflated
 from llmproxy.taps import WholeTap
 from llmproxy.watch import Translated, Watch, judge
@@ -39,7 +41,7 @@ class Receiver:
         attempt.status = reply.status
         attempt.headers_at = self._clock.now()
         if attempt.keys is not None:
-            attempt.keys.heard(attempt, reply, attempt.headers_at)
+            attempt.keys.heard(attempt, reply, attempt.headers_at, partial(says, exchange))
         body = reply.body
         tap = target.face.tap(exchange, reply)
         if tap is None or self._route.commit is None or reply.status >= 400:
@@ -123,7 +125,7 @@ class Receiver:
         if fault is not None:
             attempt.error = fault
             if attempt.keys is not None:
-                attempt.keys.judge(attempt, fault, attempt.ended)
+                attempt.keys.judge(attempt, fault, attempt.ended, partial(says, exchange))
         attempt.complete = attempt.error is None
         if attempt.usage is not None:
             exchange.usage = attempt.usage

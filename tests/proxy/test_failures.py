@@ -326,3 +326,22 @@ def test_recorded_errors_are_told_apart() -> None:
                 seen.add(part)
                 assert kind == expected, text
     assert seen == set(RECORDED)
+
+
+@pytest.mark.parametrize(
+    ("message", "kind"),
+    [
+        ("Invalid value: 'incorrect api key'. Supported values are: 'system' and 'user'.", "authentication"),
+        ("insufficient balance is not a valid model ID", "quota"),
+    ],
+)
+def test_what_an_error_only_repeats_of_a_request_says_nothing_of_the_keys(message: str, kind: str) -> None:
+    told = Reply.json({"error": {"message": message}}, 400)
+    raised = ProviderError(400, "bad_request", message, kind="invalid_request")
+
+    for found in (told, raised):
+        assert failure_of(found) == Failure(kind, 400)
+        assert failure_of(found, said=lambda words: False) == Failure(kind, 400)
+        assert failure_of(found, said=lambda words: words in message.lower()) == Failure(
+            "invalid_request", 400
+        )
