@@ -19,6 +19,7 @@ from llmproxy.decode import BROKEN, Decoder, decode_struct
 from llmproxy.errors import ConfigError, ConfigErrors
 from llmproxy.formats import Format, Tree, format_of, parse
 from llmproxy.keypaths import join_key
+from llmproxy.modelsettings import own_pools
 from llmproxy.providers.filling import fill_upstreams
 from llmproxy.references import Interpolation, ReadFile, Resolved, Secret
 from llmproxy.sections import Section
@@ -106,11 +107,11 @@ def decode(tree: Tree, *, environ: Mapping[str, str], read_file: ReadFile) -> Co
         errors += cross_check(cast(Config, config))
     if errors:
         raise ConfigErrors(_first_of_each(errors))
-    return cast(Config, config)
+    return _with_own_pools(cast(Config, config))
 
 
 def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, str]) -> Config:
-    """Add upstreams, models and routes that a plugin keeps elsewhere; raise ConfigErrors as `decode` does.
+    """Add upstreams, pools, models and routes that a plugin keeps elsewhere; raise ConfigErrors as `decode` does.
 
     The fragment's routes come after those that are there, and are counted on in error paths. A name that is
     there already is refused, and so is a file reference: only the configuration file reads files.
@@ -126,16 +127,33 @@ def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, st
     merged = msgspec.structs.replace(
         config,
         upstreams={**config.upstreams, **more.upstreams},
+        pools={**config.pools, **more.pools},
         models={**config.models, **more.models},
         routes=(*config.routes, *more.routes),
     )
     errors = _taken("upstreams", more.upstreams, config.upstreams) + _taken(
         "models", more.models, config.models
     )
+    errors += _taken("pools", more.pools, config.pools)
     errors += cross_check(merged)
     if errors:
         raise ConfigErrors(_first_of_each(errors))
-    return merged
+    return _with_own_pools(merged)
+
+
+def _with_own_pools(config: Config) -> Config:
+    """Make pools of the targets that models have of their own."""
+    models, pools = own_pools(config.models)
+    routes = []
+    for route in config.routes:
+        led, own = own_pools(route.models or {}, route.name)
+        pools |= own
+        routes.append(msgspec.structs.replace(route, models=led) if own else route)
+    if not pools:
+        return config
+    return msgspec.structs.replace(
+        config, models=models, pools={**config.pools, **pools}, routes=tuple(routes)
+    )
 
 
 def default_text(environ: Mapping[str, str]) -> str:

@@ -8,6 +8,7 @@ from typing import Final, TypeVar
 from llmproxy.decode import BROKEN
 from llmproxy.errors import ConfigError
 from llmproxy.keypaths import join_key
+from llmproxy.modelsettings import own_pools, pool_name
 from llmproxy.pools import Pool, place_of
 from llmproxy.poolsettings import DEEPEST, depth_of
 from llmproxy.references import quoted
@@ -48,7 +49,7 @@ def _check_route(
 ) -> Iterator[ConfigError]:
     yield from _check_ends(path, route, config)
     if route.models is not None:
-        yield from _check_models(f"{path}.models", route.models, config)
+        yield from _check_models(f"{path}.models", route.models, config, route.name)
         if _serves_plain_http(route, config):
             first = quoted(config.upstreams_of(route)[0])
             yield ConfigError(f"{path}.models", f"upstream {first} serves no models")
@@ -57,8 +58,8 @@ def _check_route(
 
 def _check_ends(path: str, route: RouteConfig, config: Config) -> Iterator[ConfigError]:
     """Check where a route leads by itself."""
-    if route.upstream is not None and route.upstream not in config.upstreams:
-        yield unknown_name(f"{path}.upstream", "upstream", route.upstream, config.upstreams)
+    if route.upstream is not None:
+        yield from _check_upstream(f"{path}.upstream", route.upstream, config)
     if route.pool is not None and route.pool not in config.pools:
         yield unknown_name(f"{path}.pool", "pool", route.pool, config.pools)
     yield from _check_targets(f"{path}.targets", route.targets, config)
@@ -68,6 +69,15 @@ def _check_ends(path: str, route: RouteConfig, config: Config) -> Iterator[Confi
             if isinstance(upstream, UpstreamConfig) and upstream.dialect != "http":
                 here = f"{path}.targets" if route.targets else f"{path}.pool"
                 yield ConfigError(here, f"upstream {quoted(name)} serves models, another target plain HTTP")
+
+
+def _check_upstream(path: str, name: str, config: Config) -> Iterator[ConfigError]:
+    if name in config.upstreams:
+        return
+    if name in config.pools:
+        yield ConfigError(path, f"{quoted(name)} is a pool; write {{pool: {name}}}")
+    else:
+        yield unknown_name(path, "upstream", name, config.upstreams)
 
 
 def _check_pools(config: Config) -> Iterator[ConfigError]:
@@ -84,8 +94,8 @@ def _check_targets(path: str, targets: Sequence[TargetConfig], config: Config) -
     seen: dict[tuple[object, ...], int] = {}
     for index, target in _sound(targets):
         here = f"{path}[{index}]"
-        if target.upstream is not None and target.upstream not in config.upstreams:
-            yield unknown_name(f"{here}.upstream", "upstream", target.upstream, config.upstreams)
+        if target.upstream is not None:
+            yield from _check_upstream(f"{here}.upstream", target.upstream, config)
         if target.pool is not None and target.pool not in config.pools:
             yield unknown_name(f"{here}.pool", "pool", target.pool, config.pools)
         if target.members is not None and target.members not in config.plugins:
@@ -108,12 +118,15 @@ def _serves_plain_http(route: RouteConfig, config: Config) -> bool:
     return config.kind_of(route) == "http"
 
 
-def _check_models(path: str, models: Mapping[str, ModelConfig], config: Config) -> Iterator[ConfigError]:
+def _check_models(
+    path: str, models: Mapping[str, ModelConfig], config: Config, route: str = ""
+) -> Iterator[ConfigError]:
     upstreams = config.upstreams
     sound = {name: model for name, model in {**config.models, **models}.items() if model is not BROKEN}
     taken = any(config.upstreams_of(route) for _, route in _sound(config.routes) if route.models is None)
     defaults = ("any",) if taken and models is config.models else ()
-    pools = {name: Pool.of(name, [place_of(_ANY)]) for name in config.pools}
+    sound, own = own_pools(sound)
+    pools = {name: Pool.of(name, [place_of(_ANY)]) for name in (*config.pools, *own)}
     table = ModelTable(sound, upstreams, defaults, pools=pools)
     for name, model in models.items():
         here = join_key(path, name)
@@ -121,19 +134,28 @@ def _check_models(path: str, models: Mapping[str, ModelConfig], config: Config) 
             yield ConfigError(here, f'{quoted(name)} holds more than one "*"')
         if model is BROKEN:
             continue
-        if model.upstream is not None and model.upstream not in upstreams:
-            yield unknown_name(f"{here}.upstream", "upstream", model.upstream, upstreams)
+        if model.upstream is not None:
+            yield from _check_upstream(f"{here}.upstream", model.upstream, config)
         if model.pool is not None and model.pool not in config.pools:
             yield unknown_name(f"{here}.pool", "pool", model.pool, config.pools)
         if model.alias is not None:
-            yield from _check_alias(f"{here}.alias", name, model.alias, table)
+            yield from _check_alias(f"{here}.alias", name, model.alias, table, config.pools)
+        if model.targets is not None:
+            yield from _check_targets(f"{here}.targets", model.targets, config)
+            if pool_name(name, route) in config.pools:
+                message = f"there is a pool {quoted(pool_name(name, route))} already; write {{pool: ...}} to lead there"
+                yield ConfigError(f"{here}.targets", message)
 
 
-def _check_alias(path: str, name: str, alias: str, table: ModelTable) -> Iterator[ConfigError]:
+def _check_alias(
+    path: str, name: str, alias: str, table: ModelTable, pools: Collection[str]
+) -> Iterator[ConfigError]:
     if "*" in alias and "*" not in name:
         yield ConfigError(path, f'holds a "*" that stands for nothing, as {quoted(name)} has none')
     elif "*" not in name and table.resolve(alias) is None:
-        if alias in table.names():
+        if alias in pools:
+            yield ConfigError(path, f"{quoted(alias)} is a pool; write {{pool: {alias}}}")
+        elif alias in table.names():
             yield ConfigError(path, f"{quoted(alias)} leads back here, or through too many names")
         else:
             yield unknown_name(path, "model", alias, table.names())

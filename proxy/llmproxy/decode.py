@@ -52,7 +52,10 @@ class Decoder:
         if not isinstance(tree, dict):
             return self._fail(path, f"expected a mapping, got {_kind(tree)}")
         fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
-        self.errors.extend(unknown_key(path, key, fields) for key in tree if key not in fields)
+        elsewhere: Mapping[str, str] = getattr(type_, "elsewhere", {})
+        self.errors.extend(
+            unknown_key(path, key, fields, elsewhere.get(key)) for key in tree if key not in fields
+        )
         values: dict[str, object] = {}
         for key, field in fields.items():
             if key in tree:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
-from typing import Annotated, Any, Final
+from collections.abc import Iterator, Mapping, Sequence
+from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
@@ -12,6 +12,11 @@ from llmproxy.sections import Section
 
 #: Pools that may lie within one another.
 DEEPEST: Final = 8
+
+#: Said of keys by which other gateways write fallbacks down.
+NEXT_PLACES: Final = (
+    "who is asked when a place fails is the next of the targets; write `targets: [first, second]`"
+)
 
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
@@ -39,9 +44,7 @@ class Capabilities(Section, frozen=True):
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
         """`[tools, vision]` is all that it can but for `embeddings` and `streaming`, which a list leaves open."""
-        if not isinstance(tree, list) or not all(
-            isinstance(name, str) for name in tree
-        ):
+        if not isinstance(tree, list) or not all(isinstance(name, str) for name in tree):
             return tree
         return {**dict.fromkeys(LISTED, False), **dict.fromkeys(tree, True)}
 
@@ -84,9 +87,8 @@ class TargetConfig(Section, frozen=True):
 
     def __post_init__(self) -> None:
         if (self.upstream is None) == (self.pool is None):
-            raise ConfigError(
-                "upstream", "a target is an upstream or a pool; write one of them"
-            )
+            message = "a target is an upstream or a pool; write one of them, as in openai/gpt-4o-mini"
+            raise ConfigError("upstream", message + " or {pool: NAME}")
         if self.pool is not None:
             for key in ("model", "members", "limit", "mirror"):
                 if getattr(self, key) is not None:
@@ -95,19 +97,12 @@ class TargetConfig(Section, frozen=True):
                         "stands beside pool; the targets of that pool have their own",
                     )
         if self.model is not None and "*" in self.model:
-            raise ConfigError(
-                "model", 'holds a "*", which stands for nothing in a pool'
-            )
+            raise ConfigError("model", 'holds a "*", which stands for nothing in a pool')
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
-        """`openai` is an upstream, `openai/gpt-4o-mini` an upstream and the model's name there."""
-        if not isinstance(tree, str):
-            return tree
-        upstream, slash, model = tree.partition("/")
-        return (
-            {"upstream": upstream, "model": model} if slash else {"upstream": upstream}
-        )
+        """`openai` is an upstream, `openai/gpt-4o-mini` an upstream and the model's name there, also as `upstream`."""
+        return split_upstream({"upstream": tree} if isinstance(tree, str) else tree)
 
 
 class StrategyRef(Section, frozen=True):
@@ -127,20 +122,30 @@ class StrategyRef(Section, frozen=True):
         raise ValueError("expected a strategy's name, or {name: options}")
 
 
+def split_upstream(tree: object) -> object:
+    """Read `upstream: openai/gpt-4o-mini` as an upstream and the model's name there, where none is written beside it."""
+    if not isinstance(tree, dict) or "model" in tree or not isinstance(tree.get("upstream"), str):
+        return tree
+    upstream, slash, model = tree["upstream"].partition("/")
+    return {**tree, "upstream": upstream, "model": model} if slash else tree
+
+
+def check_answering(targets: Sequence[object]) -> None:
+    """Refuse a list of targets of which none answers; those that are broken were told before."""
+    if not any(isinstance(target, TargetConfig) and target.mirror is None for target in targets):
+        raise ConfigError("targets", "holds nothing that answers; a pool leads somewhere")
+
+
 class PoolConfig(Section, frozen=True):
     """Places for one purpose, and the strategy that orders them for each request."""
 
     targets: tuple[TargetConfig, ...]
     strategy: StrategyRef | None = None
 
+    elsewhere: ClassVar[Mapping[str, str]] = {"fallbacks": NEXT_PLACES, "fallback": NEXT_PLACES}
+
     def __post_init__(self) -> None:
-        if not any(
-            isinstance(target, TargetConfig) and target.mirror is None
-            for target in self.targets
-        ):
-            raise ConfigError(
-                "targets", "holds nothing that answers; a pool leads somewhere"
-            )
+        check_answering(self.targets)
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
@@ -148,9 +153,7 @@ class PoolConfig(Section, frozen=True):
         return {"targets": tree} if isinstance(tree, list) else tree
 
 
-def upstreams_of(
-    name: str, pools: Mapping[str, PoolConfig], depth: int = 0
-) -> Iterator[str]:
+def upstreams_of(name: str, pools: Mapping[str, PoolConfig], depth: int = 0) -> Iterator[str]:
     """Yield the names of all upstreams that a pool leads to; what is unknown, broken or a loop is passed over."""
     config = pools.get(name)
     if not isinstance(config, PoolConfig) or depth == DEEPEST:
@@ -168,9 +171,5 @@ def depth_of(name: str, pools: Mapping[str, PoolConfig], depth: int = 1) -> int:
     config = pools.get(name)
     if not isinstance(config, PoolConfig) or depth > DEEPEST:
         return depth
-    inner = [
-        target.pool
-        for target in config.targets
-        if isinstance(target, TargetConfig) and target.pool
-    ]
+    inner = [target.pool for target in config.targets if isinstance(target, TargetConfig) and target.pool]
     return max((depth_of(each, pools, depth + 1) for each in inner), default=depth)

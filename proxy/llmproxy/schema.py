@@ -74,7 +74,6 @@ def _add_shorthands(top: Schema, definitions: dict[str, Schema]) -> None:
         none: list[Schema] = [{"type": "null"}] if name == "api_key" else []
         definitions[section]["properties"][name] = {"anyOf": [keys["items"], keys, *none]}
     definitions["StoreConfig"] = {"anyOf": [text, definitions["StoreConfig"]]}
-    definitions["ModelConfig"] = {"anyOf": [text, definitions["ModelConfig"]]}
     definitions["UpstreamConfig"] = _upstream_schema(definitions["UpstreamConfig"])
     _add_pools(definitions)
     options = {"type": ["object", "string", "null"]}
@@ -93,6 +92,8 @@ def _add_pools(definitions: dict[str, Schema]) -> None:
     definitions["TargetConfig"] = {"anyOf": [text, definitions["TargetConfig"]]}
     pool = definitions["PoolConfig"]
     definitions["PoolConfig"] = {"anyOf": [pool["properties"]["targets"], pool]}
+    model = definitions["ModelConfig"]
+    definitions["ModelConfig"] = {"anyOf": [text, pool["properties"]["targets"], model]}
     options = {"type": ["object", "null"]}
     with_options = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": options}
     definitions["StrategyRef"] = {"anyOf": [text, with_options]}

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import ClassVar
 
 import msgspec
@@ -11,6 +13,9 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     """What every section is: frozen, by keyword, closed to unknown keys."""
 
     kept_when_broken: ClassVar[bool] = True  # crosschecks.py still looks at the sections beside a broken one
+
+    #: Keys that are written elsewhere, or otherwise, and that many would look for here: what to do instead.
+    elsewhere: ClassVar[Mapping[str, str]] = MappingProxyType({})
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:

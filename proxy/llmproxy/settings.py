@@ -3,15 +3,17 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
 from ipaddress import ip_network
-from typing import Any, Final, Literal
+from typing import Any, ClassVar, Final, Literal
 
 from llmproxy.addresses import Address, parse_address
 from llmproxy.commitsettings import CommitConfig
 from llmproxy.errors import ConfigError
 from llmproxy.fetchpolicy import FetchingConfig
+from llmproxy.modelsettings import ModelConfig
 from llmproxy.patterns import compile_path
-from llmproxy.poolsettings import PoolConfig, StrategyRef, TargetConfig, upstreams_of
+from llmproxy.poolsettings import NEXT_PLACES, PoolConfig, StrategyRef, TargetConfig, upstreams_of
 from llmproxy.references import Secret, quoted
 from llmproxy.sections import Section
 from llmproxy.units import Duration, Size
@@ -191,35 +193,6 @@ class StoreConfig(Section, frozen=True):
         return tree
 
 
-class ModelConfig(Section, frozen=True):
-    """Where a public model name leads: an upstream, which sees `model` or the public name, a pool, or another name.
-
-    In a name with a `*`, a `*` in `model` or `alias` stands for the same text.
-    """
-
-    upstream: str | None = None
-    model: str | None = None
-    pool: str | None = None
-    alias: str | None = None
-
-    def __post_init__(self) -> None:
-        if self.alias is None and self.upstream is None and self.pool is None:
-            raise ConfigError(
-                "upstream", "missing; a model leads to an upstream, to a pool, or to another name by alias"
-            )
-        if self.alias is not None and (self.upstream, self.model, self.pool) != (None, None, None):
-            raise ConfigError(
-                "alias", "stands beside upstream, model or pool; the name it leads to has its own"
-            )
-        if self.pool is not None and (self.upstream is not None or self.model is not None):
-            raise ConfigError("pool", "stands beside upstream or model; the pool's targets have their own")
-
-    @classmethod
-    def from_shorthand(cls, tree: object) -> object:
-        """`fast: groq/llama-3.3-70b-versatile` is another name for a model."""
-        return {"alias": tree} if isinstance(tree, str) else tree
-
-
 class PluginConfig(Section, frozen=True):
     """A named instance of a plugin; `config` is what the plugin's own struct decodes."""
 
@@ -301,6 +274,14 @@ class RouteConfig(Section, frozen=True):
     max_body: Size | None = None
     lossy: Literal["allow", "warn", "refuse"] = "warn"
     meter_usage: bool = True
+
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "fallbacks": NEXT_PLACES,
+        "retries": "`attempts` bounds all there are; for tries at the same place: `plugins: [balance: {retries: 1}]`",
+        "timeout": "`deadline` bounds a request with all its attempts, `timeouts` the phases of each attempt",
+        "path": "stands in `match`, as in `match: {path: /v1/*}`",
+        "upstreams": "write `upstream: NAME`, or several as `targets: [NAME, NAME]`",
+    }
 
     def __post_init__(self) -> None:
         given = [key for key in ("upstream", "pool", "targets") if getattr(self, key)]

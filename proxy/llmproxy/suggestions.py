@@ -16,9 +16,11 @@ def nearest(name: str, known: Iterable[str]) -> str | None:
     return matches[0] if matches else None
 
 
-def unknown_key(path: str, key: str, known: Iterable[str]) -> ConfigError:
-    """Say that a key is not one of those a section has."""
+def unknown_key(path: str, key: str, known: Iterable[str], instead: str | None = None) -> ConfigError:
+    """Say that a key is not one of those a section has; `instead` what to do, where that is known."""
     names = sorted(known)
+    if instead is not None:
+        return ConfigError(join_key(path, key), f"unknown key {quoted(key)}; {instead}")
     suggestion = nearest(key, names)
     message = f"unknown key {quoted(key)}"
     if suggestion is None and names:

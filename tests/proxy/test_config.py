@@ -100,7 +100,7 @@ def test_all_mistakes_come_in_one_go_and_each_once() -> None:
         "admin.token: a secret is not written out; write it as ${env:NAME} or ${file:PATH}",
         "upstreams.main.dialekt: unknown key \"dialekt\"; did you mean 'dialect'?",
         "upstreams.broken.base_url: missing; it has no default",
-        "models.m.upstream: missing; a model leads to an upstream, to a pool, or to another name by alias",
+        "models.m.upstream: missing; a model leads to an upstream, to a pool, to targets, or to another name by alias",
         'plugins.cache.on_error: expected "open" or "closed", got "maybe"',
         "pipeline[0]: expected a plugin's name, or {name: options}",
         "routes[0].upstreem: unknown key \"upstreem\"; did you mean 'upstream'?",
@@ -211,6 +211,29 @@ def test_the_built_in_configuration_reads_no_file() -> None:
     config = default_config({"OPENAI_API_KEY": "${file:/etc/passwd}"})
 
     assert config.upstreams["openai"].api_key == (Secret("${file:/etc/passwd}"),)
+
+
+def test_targets_of_a_model_are_a_pool_of_its_own_wherever_the_model_stands() -> None:
+    config = read("""
+        upstreams: {main: {base_url: "https://h"}}
+        models: {fast: {targets: [main/a, main/b], strategy: weighted}, quick: fast}
+        routes: [{name: chat, models: {slow: [main/c]}}]
+    """)
+
+    assert config.models["fast"].pool == "fast"
+    assert config.routes[0].models is not None
+    assert config.routes[0].models["slow"].pool == "chat.slow"
+    assert set(config.pools) == {"fast", "chat.slow"}
+    assert decode(effective(config), environ={}, read_file=read_file) == config
+
+
+def test_a_fragment_brings_pools_too() -> None:
+    fragment = {"pools": {"p": ["main/a"]}, "models": {"m": {"pool": "p"}, "n": ["main/b", "main/c"]}}
+
+    merged = merge_fragment(read(EXAMPLE, **ENVIRON), fragment, environ={})
+
+    assert set(merged.pools) == {"p", "n"}
+    assert merged.models["n"].pool == "n"
 
 
 def test_a_fragment_is_added_behind_what_is_there() -> None:

@@ -100,6 +100,20 @@ def test_a_sound_configuration_passes() -> None:
             },
             'pools.p.targets[0].members: members are reached directly, and upstream "far" has a proxy',
         ),
+        (
+            {"pools": {"p": ["main"], "q": ["p"]}},
+            'pools.q.targets[0].upstream: "p" is a pool; write {pool: p}',
+        ),
+        ({"pools": {"p": ["main"]}, "models": {"p": "p"}}, 'models.p.alias: "p" is a pool; write {pool: p}'),
+        (
+            {"pools": {"p": ["main"]}, "routes": [{"name": "a", "upstream": "p"}]},
+            'routes[0].upstream: "p" is a pool; write {pool: p}',
+        ),
+        ({"models": {"m": ["main/a", "mian/b"]}}, 'models.m.targets[1].upstream: unknown upstream "mian"'),
+        (
+            {"pools": {"m": ["main"]}, "models": {"m": ["main"]}},
+            'models.m.targets: there is a pool "m" already',
+        ),
         ({"models": {"m": {"pool": "p"}}}, 'models.m.pool: unknown pool "p"'),
         ({"routes": [{"name": "a", "pool": "p"}]}, 'routes[0].pool: unknown pool "p"'),
         (

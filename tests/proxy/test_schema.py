@@ -62,6 +62,7 @@ def test_what_the_gateway_prints_fits_its_schema() -> None:
         {"upstreams": {"a": {"base_url": "https://h", "api_key": ["${env:A}", "${file:/b}"]}}},
         {"upstreams": {"a": {"base_url": "https://h", "api_key": None}}},
         {"models": {"fast": "groq/m", "slow": {"alias": "fast"}, "m": {"upstream": "groq"}}},
+        {"models": {"fast": ["groq/m", {"pool": "p"}], "slow": {"targets": ["a"], "strategy": "p2c"}}},
     ],
 )
 def test_what_can_be_decoded_fits(tree: dict[str, Any]) -> None:

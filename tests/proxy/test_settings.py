@@ -85,9 +85,9 @@ def test_an_admin_listener_for_other_machines_has_a_token() -> None:
         (
             ModelConfig,
             {"model": "x"},
-            "upstream: missing; a model leads to an upstream, to a pool, or to another name",
+            "upstream: missing; a model leads to an upstream, to a pool, to targets, or to another name",
         ),
-        (ModelConfig, {"alias": "x", "model": "y"}, "alias: stands beside upstream, model or pool"),
+        (ModelConfig, {"alias": "x", "model": "y"}, "alias: stands beside upstream, model, pool or targets"),
         (Match, {"path": "v1"}, 'path: "v1" is not a path'),
         (Match, {"host": "h:80"}, 'host: "h:80" is not a host'),
         (Match, {"host": "a.*.b"}, 'host: "a.*.b" is not a host'),

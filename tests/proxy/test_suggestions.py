@@ -23,6 +23,10 @@ def test_an_unknown_key_like_no_other_comes_with_all_there_are() -> None:
     assert str(unknown_key("", "xyz", ["b", "a"])) == 'xyz: unknown key "xyz" (known: a, b)'
 
 
+def test_an_unknown_key_that_is_written_otherwise_comes_with_what_to_do() -> None:
+    assert str(unknown_key("", "ab", ["a"], "write b")) == 'ab: unknown key "ab"; write b'
+
+
 def test_an_unknown_name_says_what_it_should_have_named() -> None:
     assert unknown_name("r", "upstream", "mian", ["main"]).suggestion == "main"
     assert str(unknown_name("r", "store", "x", ["main"])) == 'r: unknown store "x" (known: main)'
