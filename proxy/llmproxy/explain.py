@@ -273,6 +273,7 @@ def _shown(
 ) -> ExplainedAttempt:
     base = urlsplit(target.upstream.config.base_url)
     length = size if size or wire.method in _WITH_BODY else -1
+    wire.headers.remove("content-length")  # said of an upload that streams through; it is measured here
     line, *fields = target.upstream.head(wire, length).decode("latin-1").rstrip().split("\r\n")
     timeouts = msgspec.structs.asdict(target.timeouts)
     return ExplainedAttempt(

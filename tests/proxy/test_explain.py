@@ -164,6 +164,12 @@ async def test_it_tells_the_plan_of_an_http_route() -> None:
     assert told.attempts[0].edits == []
 
 
+async def test_the_length_of_a_body_is_told_once() -> None:
+    told = await explained("PUT", "/things/7", {"a": 1}, Content_Length="7")
+
+    assert [value for name, value in told.attempts[0].headers if name.lower() == "content-length"] == ["7"]
+
+
 async def test_it_tells_what_the_core_would_refuse() -> None:
     refusals = [
         (await explained("GET", "/nowhere")).refusal,
