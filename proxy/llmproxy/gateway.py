@@ -283,6 +283,7 @@ def _child(
     exchange.deadline = request.deadline
     if parent is not None:
         exchange.caller = parent.caller
+        exchange.may_ask = parent.may_ask
         exchange.deadline = min(filter(None, (parent.deadline, request.deadline)), default=0.0)
         exchange.trace = parent.trace
     return exchange

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote
 
@@ -214,18 +214,32 @@ async def _listing(route: Route, exchange: Exchange) -> Reply | None:
     face, listing, models = exchange.client_face, route.listing, route.models
     if exchange.request.method != "GET" or listing is None or models is None or exchange.upgraded:
         return None
-    if face is None or not (listing.written or route.listed or not route.defaults):
+    may_ask = exchange.may_ask
+    if face is None or not (listing.written or route.listed or may_ask or not route.defaults):
         return None
     reply = face.models(exchange, ())
     if reply is None:
         return None
     exchange.outcome.result = "answered"
     if reply.status != 404:
-        return face.models(exchange, await listing.names())
-    # A model is looked for: the table knows which may be asked, without the catalogue.
-    name = unquote(exchange.request.path.rstrip("/").rpartition("/models/")[2])
-    known = (name,) if name and models.knows(name) else ()
-    return face.models(exchange, (*listing.written, *known))
+        names = await listing.names()
+    else:
+        # A model is looked for: the table knows which may be asked, without the catalogue.
+        name = unquote(exchange.request.path.rstrip("/").rpartition("/models/")[2])
+        names = (*listing.written, name) if name and models.knows(name) else listing.written
+    return face.models(exchange, names if may_ask is None else tuple(filter(may_ask, names)))
+
+
+def _refuse_unless_allowed(route: Route, exchange: Exchange, may_ask: Callable[[str], bool]) -> None:
+    """Refuse a model that is not the caller's, and what might name any: he gets no other by hiding its name."""
+    model = exchange.model
+    if model is not None:
+        if not may_ask(model):
+            message = f"This key may not use the model {model[:200]!r}."
+            raise GatewayError(403, "model_not_allowed", message)
+    elif route.models is not None and (exchange.upgraded or exchange.request.method not in _BODILESS):
+        message = "This key may use some models only; the request must name one of them, as JSON."
+        raise GatewayError(403, "model_not_allowed", message)
 
 
 def _resolve(route: Route, exchange: Exchange) -> None:
@@ -234,6 +248,8 @@ def _resolve(route: Route, exchange: Exchange) -> None:
         exchange.deadline = exchange.started + route.deadline
     if route.handler is not None:
         return
+    if exchange.may_ask is not None:
+        _refuse_unless_allowed(route, exchange, exchange.may_ask)
     endpoints: Sequence[Endpoint] | None = route.defaults
     if route.models is not None and exchange.model is not None:
         endpoints = exchange.endpoints or route.models.resolve(exchange.model)

@@ -202,6 +202,39 @@ async def test_a_route_with_a_list_asks_no_upstream_for_another(api, listing):
     assert api.requests == []
 
 
+async def only_fast(self, exchange):
+    exchange.may_ask = lambda model: model == "fast"
+
+
+async def test_a_caller_sees_and_asks_only_the_models_that_are_his(api, listing):
+    limited = {**listing, "plugins": {**listing["plugins"], "limits": {"use": plugin(pre_route=only_fast)}}}
+    async with running_route(
+        {}, upstream=api, dialect="dots", config={**limited, "pipeline": ["limits"]}
+    ) as serving:
+        listed = await serving.serve(make_exchange("GET", "/toy/models"))
+        his = await serving.serve(make_exchange("POST", "/toy/x", body=b'{"model": "fast", "say": "x"}'))
+        others = await serving.serve(make_exchange("POST", "/toy/x", body=b'{"model": "slow", "say": "x"}'))
+        hidden = await serving.serve(make_exchange("POST", "/toy/x", body=b'{"say": "x"}'))
+
+    assert listed.json() == ["fast"]
+    assert his.reply.status == 200
+    assert [others.reply.status, hidden.reply.status] == [403, 403]
+    assert others.exchange.outcome.error == hidden.exchange.outcome.error == "model_not_allowed"
+    assert len(api.requests) == 1
+
+
+async def test_a_caller_with_models_of_his_own_gets_no_upstreams_list(api, listing):
+    route = {"name": "r", "match": {"path": "/toy/*"}, "upstream": "upstream"}
+    limited = {**listing, "plugins": {**listing["plugins"], "limits": {"use": plugin(pre_route=only_fast)}}}
+    async with running_route(
+        {}, upstream=api, dialect="dots", config={**limited, "routes": [route], "pipeline": ["limits"]}
+    ) as serving:
+        served = await serving.serve(make_exchange("GET", "/toy/models"))
+
+    assert served.json() == []
+    assert api.requests == []
+
+
 async def test_where_no_model_is_named_the_upstream_lists_its_own(api, listing):
     route = {"name": "r", "match": {"path": "/toy/*"}, "upstream": "upstream"}
     async with running_route(
