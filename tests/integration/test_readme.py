@@ -15,6 +15,8 @@ from pathlib import Path
 import pytest
 from aiohttp import web
 
+from llmproxy.testing import FakeUpstream
+
 from .process import GatewayProcess, clean_environ
 
 README = (Path(__file__).parents[2] / "README.md").read_text()
@@ -85,6 +87,21 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+async def run(commands: str, path: Path, environ: Mapping[str, str] | None = None) -> str:
+    shell = await asyncio.create_subprocess_exec(
+        "sh",
+        "-ec",
+        commands,
+        cwd=path,
+        env=environ,
+        stdout=asyncio.subprocess.PIPE,
+        stderr=asyncio.subprocess.STDOUT,
+    )
+    told, _ = await shell.communicate()
+    assert shell.returncode == 0, told.decode()
+    return told.decode()
+
+
 class Folder:
     """Where somebody tries what the README shows, with ports of its own and a provider that costs nothing."""
 
@@ -117,18 +134,7 @@ class Folder:
         }
 
     async def run(self, commands: str) -> str:
-        shell = await asyncio.create_subprocess_exec(
-            "sh",
-            "-ec",
-            self._there(commands),
-            cwd=self.path,
-            env=self.environ,
-            stdout=asyncio.subprocess.PIPE,
-            stderr=asyncio.subprocess.STDOUT,
-        )
-        told, _ = await shell.communicate()
-        assert shell.returncode == 0, told.decode()
-        return told.decode()
+        return await run(self._there(commands), self.path, self.environ)
 
 
 async def test_the_second_time_it_is_a_hit_and_says_what_that_has_saved(tmp_path: Path) -> None:
@@ -153,3 +159,36 @@ async def test_the_second_time_it_is_a_hit_and_says_what_that_has_saved(tmp_path
     assert re.search(r"^cache +models ", insight, re.MULTILINE)
     assert "1 stored" in insight
     assert "purged: 1 tag in answers" in insight
+
+
+# Pools.
+
+
+async def test_where_the_first_place_of_a_name_fails_the_next_one_answers_and_the_caller_is_told(
+    tmp_path: Path,
+) -> None:
+    said = [{"type": "text", "text": "Hello!"}]
+    message = {"id": "m", "type": "message", "role": "assistant", "model": "c", "content": said}
+    ending = {
+        "stop_reason": "end_turn",
+        "stop_sequence": None,
+        "usage": {"input_tokens": 1, "output_tokens": 1},
+    }
+    first, second = FakeUpstream().reply(429, json={}), FakeUpstream().reply(json=message | ending)
+    async with first, second:
+        config = shown("pools")
+        assert "{openai: {}, anthropic: {}}" in config
+        there = [f"openai: {{base_url: '{first.url}/v1'}}", f"anthropic: {{base_url: '{second.url}/v1'}}"]
+        file = tmp_path / "gateway.yaml"
+        file.write_text(config.replace("{openai: {}, anthropic: {}}", f"{{{', '.join(there)}}}"))
+        keys = {"OPENAI_API_KEY": "example-openai-0123456789", "ANTHROPIC_API_KEY": "example-0123456789"}
+        with GatewayProcess("-c", file, "--listen", "127.0.0.1:0", environ=keys) as gateway:
+            command = shown("tried").replace(SHOWN, gateway.url)
+            told = await run(command, tmp_path)
+
+    assert told.startswith("HTTP/1.1 200 OK")
+    tried = (
+        '"openai/gpt-4.1";failure=rate_limit;status=429;ms=#, "anthropic/claude-sonnet-4-5";status=200;ms=#'
+    )
+    assert f"x-llmproxy-attempts: {tried}" in re.sub(r"ms=\d+", "ms=#", told)
+    assert tried in re.sub(r"ms=\d+", "ms=#", README)

@@ -137,4 +137,12 @@ def test_every_command_it_names_exists() -> None:
 def test_its_links_lead_somewhere() -> None:
     links = re.findall(r"\]\((?!https?:|#)([^)]+)\)", README)
 
-    assert [link for link in links if not (ROOT / link).exists()] == []
+    assert [link for link in links if not _leads_somewhere(link)] == []
+
+
+def _leads_somewhere(link: str) -> bool:
+    file, _, section = link.partition("#")
+    if not section or not (ROOT / file).exists():
+        return (ROOT / file).exists()
+    headings = re.findall(r"^#+ (.*)$", (ROOT / file).read_text(), re.MULTILINE)
+    return section in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
