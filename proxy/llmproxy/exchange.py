@@ -195,7 +195,7 @@ class Exchange:
     # Defaults live on the class: an exchange sets what it learns, which is less than half of this.
     params: Mapping[str, str] = NOTHING
     caller: Caller = ANONYMOUS
-    #: Says of a model's public name whether the caller may ask for it; None where he may ask for any. Set in `pre_route`.
+    #: Says of a model's public name whether the caller may ask for it; None where he may ask for any. Of `pre_route`.
     may_ask: Callable[[str], bool] | None = None
     client_face: ClientFace | None = None
     #: Lower-case names of header fields that were meant for the gateway alone; they go no further.
