@@ -138,9 +138,12 @@ from llmproxy.metrics import (
 )
 from llmproxy.ndjson import LineFramer, encode_line
 from llmproxy.patterns import has_dot_segment, normalise_path
+from llmproxy.plugincommands import configured_plugins
 from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
 from llmproxy.quirks import Quirks
+from llmproxy.providers.prices import Rates, Tiers
+from llmproxy.providers.prices import price as price_usage
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
 from llmproxy.registry import FORESEEN, AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
@@ -270,6 +273,7 @@ __all__ = [
     "PurgeOutcome",
     "Quirks",
     "RawHeader",
+    "Rates",
     "Reading",
     "Recents",
     "Recording",
@@ -308,6 +312,7 @@ __all__ = [
     "TargetConfig",
     "Tariff",
     "Terms",
+    "Tiers",
     "TooComplex",
     "ToolNames",
     "Turns",
@@ -328,6 +333,7 @@ __all__ = [
     "WholeTap",
     "another_key",
     "carried_headers",
+    "configured_plugins",
     "differences",
     "discovering",
     "elements",
@@ -361,6 +367,7 @@ __all__ = [
     "part_of",
     "passed_headers",
     "patch",
+    "price_usage",
     "profile_table",
     "read_error",
     "read_failure",

@@ -1,0 +1,36 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from llmproxy.errors import ConfigErrors
+from llmproxy.plugincommands import configured_plugins
+from llmproxy_ipfilter import IpFilterPlugin
+
+CONFIG = """
+upstreams: {a: {base_url: "http://127.0.0.1:1", dialect: http}}
+plugins:
+  near: {use: ipfilter, allow: [127.0.0.0/8]}
+  ipfilter: {allow: [10.0.0.0/8]}
+  accesslog: {}
+routes: [{name: r, upstream: a}]
+"""
+
+
+def test_a_files_instances_of_a_plugin_are_found_by_name(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(CONFIG)
+
+    found = configured_plugins(file, IpFilterPlugin)
+
+    assert sorted(found) == ["ipfilter", "near"]
+    assert {name: plugin.name for name, plugin in found.items()} == {"ipfilter": "ipfilter", "near": "near"}
+
+
+def test_a_mistake_in_the_file_is_told_by_its_path(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    file.write_text(CONFIG.replace("allow: [10", "alow: [10"))
+
+    with pytest.raises(ConfigErrors, match=r"plugins\.ipfilter\.alow"):
+        configured_plugins(file, IpFilterPlugin)
