@@ -100,7 +100,7 @@ class Attempts(Receiver):
         else:
             body = exchange._body  # a coroutine less where it is at hand, which is nearly always
             request = face.encode(exchange, attempt.endpoint, await exchange.body() if body is None else body)
-        request.key = attempt.key
+        request.key, request.attempt = attempt.key, attempt.number
         for step in self._transform:
             try:
                 await step.call(exchange, request)
@@ -114,6 +114,7 @@ class Attempts(Receiver):
             # Imported when the first one comes: few gateways carry WebSockets.
             from llmproxy.websocket import dial  # noqa: PLC0415
 
+            request.sent = True
             return await dial(exchange, target, request)
         if target.local is not None:
             return await self._send_here(target.local, exchange, request, target)
@@ -130,6 +131,7 @@ class Attempts(Receiver):
     ) -> Reply:
         if isinstance(request.body, Body):
             request.body = await request.body.read(self._route.max_body)
+        request.sent = True
         try:
             async with asyncio.timeout_at(exchange.deadline):
                 reply = await face.send(exchange, request)

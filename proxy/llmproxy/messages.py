@@ -199,10 +199,11 @@ class ClientRequest:
 class UpstreamRequest:
     """The wire request of one attempt; `transform_request` may change it.
 
-    `key` says which of the upstream's keys it is sent with: a number, counted from 0.
+    `key` says which of the upstream's keys it is sent with: a number, counted from 0. `attempt` is the attempt's number;
+    `sent` becomes true when the first byte of it may leave.
     """
 
-    __slots__ = ("body", "headers", "key", "method", "target")
+    __slots__ = ("attempt", "body", "headers", "key", "method", "sent", "target")
 
     def __init__(self, method: str, target: str, headers: Headers, body: bytes | Body = b"") -> None:
         self.method = method
@@ -210,6 +211,8 @@ class UpstreamRequest:
         self.headers = headers
         self.body = body
         self.key = 0
+        self.attempt = 0
+        self.sent = False
 
 
 class Reply:

@@ -141,9 +141,9 @@ from llmproxy.patterns import has_dot_segment, normalise_path
 from llmproxy.plugincommands import configured_plugins
 from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
-from llmproxy.quirks import Quirks
 from llmproxy.providers.prices import Rates, Tiers
 from llmproxy.providers.prices import price as price_usage
+from llmproxy.quirks import Quirks
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
 from llmproxy.registry import FORESEEN, AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry

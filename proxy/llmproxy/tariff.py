@@ -11,6 +11,7 @@ if TYPE_CHECKING:
     from llmproxy.canonical import GenerateRequest
     from llmproxy.exchange import Endpoint, Usage
     from llmproxy.providers.models import Catalogue, Model
+    from llmproxy.providers.prices import Tiers
 
 
 class Tariff:
@@ -44,13 +45,16 @@ class Tariff:
 
         `asked` is the model's name in the caller's body, for an endpoint that leaves it as it is.
         """
-        model = self._model(endpoint, asked)
-        tiers = () if model is None else model.tiers(self._clock.wall())
-        if not tiers:
+        if not (tiers := self.tiers(endpoint, asked)):
             return None
         from llmproxy.providers.prices import price  # noqa: PLC0415  # likewise
 
         return price(usage, tiers)
+
+    def tiers(self, endpoint: Endpoint, asked: str | None = None) -> Tiers:
+        """Return the rates that hold there now; empty where they are not known."""
+        model = self._model(endpoint, asked)
+        return () if model is None else model.tiers(self._clock.wall())
 
     def window(self, endpoint: Endpoint, asked: str | None = None) -> int | None:
         """Return how many tokens the model there reads at most; None where that is not known."""

@@ -122,6 +122,7 @@ class Upstream:
             connection = self.pool.idle_connection() or await self._open(timeouts, expires)
             reused = connection.reused
             connection.hearer = hearer
+            request.sent = True
             waiter = connection.send(data, timeouts, expires, head_only=method == "HEAD")
             if expires < self.pool.sweeps_at:
                 self.pool.watch(connection)
@@ -162,6 +163,7 @@ class Upstream:
         head = self.head(request, length)
         connection = self.pool.idle_connection() or await self._open(timeouts, expires)
         connection.hearer = hearer
+        request.sent = True
         waiter = connection.send(head, timeouts, expires, head_only=request.method == "HEAD")
         if expires < self.pool.sweeps_at:
             self.pool.watch(connection)

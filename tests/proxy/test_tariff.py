@@ -14,6 +14,15 @@ async def test_a_call_to_a_known_provider_has_a_price_in_microdollars() -> None:
     assert tariff.price(Endpoint("main"), usage, "gpt-4o-mini") == price
 
 
+async def test_the_rates_that_hold_are_told_as_they_are() -> None:
+    tariff = Tariff({"main": "openai"}, Clock())
+    await tariff.load()
+    rates = tariff.tiers(Endpoint("main", "gpt-4o-mini"))
+
+    assert [each.output for each in rates] == [600_000_000_000]
+    assert tariff.tiers(Endpoint("main"), "a-model-of-nobody") == ()
+
+
 async def test_what_is_not_known_has_no_price() -> None:
     tariff = Tariff({"main": "openai"}, Clock())
     usage = Usage(input=1)

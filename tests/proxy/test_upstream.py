@@ -280,6 +280,17 @@ async def test_what_may_not_be_repeated_fails_then(make_upstream):
         assert stale.requests == ["POST", "POST"]
 
 
+async def test_a_request_says_whether_it_may_have_left(make_upstream):
+    async with FakeUpstream().reply(json={}) as fake:
+        request = make_request("POST")
+        await whole(await send(make_upstream(fake.url), request))
+        unsent = make_request("POST")
+        with pytest.raises(UpstreamError):
+            await send(make_upstream("http://127.0.0.1:9"), unsent)
+
+        assert (request.sent, unsent.sent) == (True, False)
+
+
 async def test_a_reply_that_has_begun_is_not_asked_for_again(make_upstream):
     stale = Stale(said=b"HTTP/1.1 200 O")
     async with serving(stale.talk) as port:
