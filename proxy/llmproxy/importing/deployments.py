@@ -126,7 +126,7 @@ def _add_headers(params: Walk, section: dict[str, Any], refs: KeyRefs) -> None:
     if isinstance(organization, list):
         params.tell(
             "organization",
-            "several of them are several deployments, which come with routing; the first is used",
+            "the first is used; write an upstream for each of the others, and a pool of them all",
         )
         organization = organization[0] if organization else None
     if organization:

@@ -13,7 +13,7 @@ _HEAVIEST: Final = 1_000_000
 
 _WEIGHTS: Final = ("weight", "rpm", "tpm")
 _AS_WEIGHT: Final = (
-    "counts as a weight where several deployments share a name; as a limit of its own it comes with limits"
+    "counts as a weight where several deployments share a name; limits of rates are not there yet"
 )
 
 Target = dict[str, Any]

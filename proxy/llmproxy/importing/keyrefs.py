@@ -58,9 +58,18 @@ class KeyRefs:
         name, number = wish, 1
         while name in self._taken:
             number += 1
-            name = f"{wish}_{number}"
+            name = _numbered(wish, number)
         self._taken.add(name)
         return name
+
+
+def _numbered(variable: str, number: int) -> str:
+    """Return another name like a variable's: not `OPENAI_API_KEY_2`, which is a further key of that upstream."""
+    before, end, _ = variable.partition("_API_KEY")
+    if not end:
+        before, end, last = variable.rpartition("_")
+        end += last
+    return f"{before}_{number}{end}" if before else f"{variable}_{number}"
 
 
 def _named(tree: object) -> Iterator[str]:

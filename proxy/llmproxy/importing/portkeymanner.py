@@ -48,7 +48,9 @@ class PortkeyManner:
 
     def _cache(self, cache: Walk) -> None:
         if cache.take("mode") == "semantic":
-            cache.tell("mode", "comes with the semantic cache; equal requests are answered from the store")
+            cache.tell(
+                "mode", "a semantic cache is not there yet; equal requests are answered from the store"
+            )
         age = number(cache.take("max_age"))
         self.ttl = min(filter(None, (self.ttl, int(age or _KEPT))), default=None)
         if cache.path.rpartition(".")[0] != self._root:

@@ -27,7 +27,7 @@ UNREACHED: Final = {
     "azure-ai": "write its address as an upstream of its own",
 }
 
-_GUARDS: Final = "comes with guardrails"
+_GUARDS: Final = "guardrails are not there yet"
 _REQUEST: Final = "a request goes out as its caller wrote it, with nothing added to it"
 _ACCOUNT: Final = "an account of another cloud, whose requests are not signed yet"
 

@@ -17,16 +17,18 @@ _SHARING: Final = (
 )
 _PROBES: Final = "write health.probes of the plugin balance, which name what is asked for"
 _AFFINITY: Final = "write affinity of the plugin balance"
-_LIMITS: Final = "comes with limits"
-_CACHE: Final = "comes with the cache"
-_BUDGETS: Final = "comes with budgets; prices are in the table of models (llmproxy models)"
+_LIMITS: Final = "limits of rates are not there yet; what is in flight is bounded by limit of a pool's target"
+_CACHE: Final = "write a store, and list the plugin cache on the route: plugins: {cache: {store: NAME}}"
+_BUDGETS: Final = "budgets are not there yet; prices are in the table of models (llmproxy models)"
 _WATCHING: Final = (
-    "comes with exporters; the access log and Prometheus metrics are plugins (accesslog, metrics)"
+    "exporters are not there yet; the access log and Prometheus metrics are plugins (accesslog, metrics)"
 )
-_KEYS: Final = "comes with a key store; keys stand in the configuration so far (llmproxy access hash-key)"
+_KEYS: Final = (
+    "a store of keys is not there yet; keys stand in the configuration so far (llmproxy access hash-key)"
+)
 _REQUEST: Final = "a request goes out as its caller wrote it, with nothing added to it"
-_GUARDS: Final = "comes with guardrails"
-_TOOLS: Final = "comes with tools (MCP)"
+_GUARDS: Final = "guardrails are not there yet"
+_TOOLS: Final = "tools (MCP) are not there yet"
 _AWS: Final = "requests are not signed for AWS yet"
 _GOOGLE: Final = "tokens of Google Cloud are not fetched yet"
 _AZURE: Final = "tokens of Entra ID are not fetched; use a key"
@@ -47,16 +49,17 @@ _SUBJECTS: Final = {
     _AFFINITY: "deployment_affinity_ttl_seconds",
     "an attempt is made once; see num_retries": "max_retries",
     "another place of the pool is tried by itself": "enable_weighted_failover",
-    "a provider's spending comes with budgets": "provider_budget_config",
     "assistants go to the upstream that a route names": "assistants_config",
     _LIMITS: """
-        rpm tpm max_parallel_requests global_max_parallel_requests default_max_parallel_requests
+        rpm tpm max_parallel_requests default_max_parallel_requests
         """,
+    "list the plugin shedding, and write its in_flight (for each worker)": "global_max_parallel_requests",
     _CACHE: """
         cache cache_params cache_responses cache_kwargs caching caching_groups
         cache_control_injection_points enable_redis_auth_cache
         """,
     _BUDGETS: """
+        provider_budget_config
         max_budget budget_duration max_end_user_budget max_end_user_budget_id default_internal_user_params
         max_internal_user_budget internal_user_budget_duration proxy_budget_rescheduler_min_time
         default_soft_budget proxy_budget_rescheduler_max_time disable_reset_budget proxy_batch_write_at

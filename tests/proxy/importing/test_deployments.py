@@ -103,7 +103,7 @@ def test_several_organizations_are_several_deployments():
     deployment, notes = read(model="openai/*", organization=["org-1", "org-2"])
 
     assert deployment.section["headers"] == {"OpenAI-Organization": "org-1"}
-    assert "routing" in notes["p.organization"]
+    assert "a pool of them all" in notes["p.organization"]
 
 
 def test_a_deployments_own_time_counts_more_than_that_of_all():

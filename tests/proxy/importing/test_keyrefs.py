@@ -39,6 +39,21 @@ def test_one_secret_has_one_variable_and_another_one_another():
     ]
 
 
+@pytest.mark.parametrize(
+    ("wish", "other"),
+    [
+        ("OPENAI_API_KEY", "OPENAI_2_API_KEY"),
+        ("HF_TOKEN", "HF_2_TOKEN"),
+        ("SCW_SECRET_KEY", "SCW_SECRET_2_KEY"),
+    ],
+)
+def test_a_second_secret_is_no_further_key_of_the_first_ones_upstream(wish, other):
+    keys, _ = refs()
+    keys.secret("s-1", wish, "a")
+
+    assert keys.secret("s-2", wish, "b") == f"${{env:{other}}}"
+
+
 def test_a_variable_that_the_file_names_is_not_given_to_another_secret():
     keys, _ = refs({"model_list": [{"litellm_params": {"api_key": "os.environ/KEY"}}]})
 

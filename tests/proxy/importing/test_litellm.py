@@ -255,10 +255,10 @@ def test_secrets_written_out_become_variables_to_be_set() -> None:
 
     assert [each["api_key"] for each in tree["upstreams"].values()] == [
         "${env:OPENAI_API_KEY}",
-        "${env:OPENAI_API_KEY_2}",
+        "${env:OPENAI_2_API_KEY}",
         "${env:GROQ_API_KEY}",
     ]
-    assert "set OPENAI_API_KEY_2" in notes["model_list[1].litellm_params.api_key"]
+    assert "set OPENAI_2_API_KEY" in notes["model_list[1].litellm_params.api_key"]
     (key,) = tree["plugins"]["access"]["keys"]
     assert key == {"name": "master", "tenant": "default", "key": "${env:LITELLM_MASTER_KEY}"}
 

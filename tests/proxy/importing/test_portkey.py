@@ -205,7 +205,7 @@ def test_weights_come_over() -> None:
     }
     assert tree["upstreams"]["openai-2"] == {
         "provider": "openai",
-        "api_key": "${env:OPENAI_API_KEY_2}",
+        "api_key": "${env:OPENAI_2_API_KEY}",
         "timeouts": {"total": "2.5s"},
     }
 
