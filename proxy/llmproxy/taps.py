@@ -135,6 +135,8 @@ def unfinished(tail: bytes) -> bytes:
 
     `[DONE]` counts without the blank line behind it: its readers look for the line.
     """
+    if tail.endswith(_BLANKS):
+        return b""
     rest = tail[_behind_last_blank(tail) :]
     return b"" if event_data(rest).strip() in (b"", b"[DONE]") else rest
 
