@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Callable, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from functools import partial
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, cast
 
 import msgspec
 
@@ -25,7 +25,7 @@ from llmproxy.pools import Pool, Strategy, compile_pools
 from llmproxy.registry import DIALECT_GROUP, HookTable, Plugin, Registrations, Registry, available, load
 from llmproxy.route import Route, Target
 from llmproxy.routing import ModelTable
-from llmproxy.settings import Match, PluginRef, PoolConfig, RouteConfig, StrategyRef
+from llmproxy.settings import BALANCER, Match, PluginRef, PoolConfig, RouteConfig, StrategyRef
 from llmproxy.stores import SCHEMES, Store
 from llmproxy.stores.layers import open_layers
 from llmproxy.stores.names import unknown_stores
@@ -36,10 +36,6 @@ if TYPE_CHECKING:
     from llmproxy.dialects import UpstreamFace
     from llmproxy.registry import Choose, Handler
     from llmproxy.runtime import Process
-
-
-#: The plugin that walks pools where none is listed.
-BALANCER: Final = "balance"
 
 
 class Assembly:
@@ -94,7 +90,7 @@ class Assembly:
         """Load what walks pools where the configuration has any and lists nothing that does."""
         config = self.config
         self.walker = next((plugin.name for plugin in plugins if plugin.walks_pools), None)
-        pooled = config.pools or any(route.targets for route in config.routes)
+        pooled = config.pools or any(route.targets for route in config.routes) or config.lists(BALANCER)
         if not pooled or self.walker is not None or BALANCER not in self._installed:
             return []
         self.walker = BALANCER

@@ -14,9 +14,11 @@ from llmproxy.poolsettings import DEEPEST, depth_of
 from llmproxy.references import quoted
 from llmproxy.routing import ModelTable
 from llmproxy.settings import (
+    BALANCER,
     Config,
     Match,
     ModelConfig,
+    PluginConfig,
     PluginRef,
     RouteConfig,
     TargetConfig,
@@ -162,13 +164,14 @@ def _check_alias(
 
 
 def _check_plugins(
-    path: str, refs: tuple[PluginRef, ...], plugins: Collection[str], before: Collection[str]
+    path: str, refs: tuple[PluginRef, ...], plugins: Mapping[str, PluginConfig], before: Collection[str]
 ) -> Iterator[ConfigError]:
     seen: set[str] = set()
     for index, ref in _sound(refs):
         here = f"{path}[{index}]"
         if ref.name not in plugins:
-            yield unknown_name(here, "plugin", ref.name, plugins)
+            if ref.name != BALANCER or any(plugin.use == BALANCER for _, plugin in _sound(plugins.values())):
+                yield _unlisted(here, ref.name, plugins)
         elif ref.name in seen:
             yield ConfigError(here, f"plugin {quoted(ref.name)} stands in this list twice")
         elif ref.name in before and not ref.options:
@@ -176,6 +179,15 @@ def _check_plugins(
                 here, f"plugin {quoted(ref.name)} is in the pipeline, which every route has already"
             )
         seen.add(ref.name)
+
+
+def _unlisted(path: str, name: str, plugins: Collection[str]) -> ConfigError:
+    told = unknown_name(path, "plugin", name, plugins)
+    if told.suggestion is not None or "${" in quoted(name):
+        return told
+    return ConfigError(
+        path, f"{told.message}; write `plugins: {{{name}: {{}}}}`, with its settings if it needs any"
+    )
 
 
 def _check_listeners(config: Config) -> Iterator[ConfigError]:

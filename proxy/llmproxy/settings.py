@@ -54,6 +54,9 @@ __all__ = [
 
 OnError = Literal["open", "closed"]
 
+#: The plugin that walks pools where none is configured; routes may list it, with settings, all the same.
+BALANCER: Final = "balance"
+
 #: Seconds between keep-alives, at least.
 SHORTEST_KEEPALIVE: Final = 1.0
 
@@ -340,6 +343,11 @@ class Config(Section, frozen=True, rename={"listeners": "listen"}):
         pools = self.pools if own is None else {**self.pools, "": own}
         name = "" if own is not None else route.pool
         return () if name is None else tuple(dict.fromkeys(upstreams_of(name, pools)))
+
+    def lists(self, plugin: str) -> bool:
+        """Whether the pipeline or a route lists a plugin."""
+        refs = [ref for route in self.routes for ref in route.plugins]
+        return any(ref.name == plugin for ref in (*self.pipeline, *refs))
 
     def listed_upstreams(self) -> frozenset[str]:
         """Return the names of the upstreams in whose place discovered members stand."""

@@ -22,6 +22,12 @@ def mistakes(**changes: object) -> list[str]:
     return [str(error) for error in cross_check(decode_struct(Config, SOUND | changes))]
 
 
+def test_what_walks_pools_may_be_listed_without_being_configured() -> None:
+    assert (
+        mistakes(routes=[{"name": "a", "upstream": "main", "plugins": [{"balance": {"retries": 1}}]}]) == []
+    )
+
+
 def test_a_sound_configuration_passes() -> None:
     assert mistakes() == []
     assert mistakes(admin={"listen": "off"}) == []
@@ -120,7 +126,14 @@ def test_a_sound_configuration_passes() -> None:
             {"pools": {"p": ["api", "main"]}, "routes": [{"name": "a", "pool": "p"}]},
             'routes[0].pool: upstream "main" serves models, another target plain HTTP',
         ),
-        ({"pipeline": ["x"]}, 'pipeline[0]: unknown plugin "x"'),
+        (
+            {"pipeline": ["x"]},
+            'pipeline[0]: unknown plugin "x" (known: cache, quota); write `plugins: {x: {}}`',
+        ),
+        (
+            {"plugins": SOUND["plugins"] | {"walk": {"use": "balance"}}, "pipeline": ["quota", "balance"]},
+            'pipeline[1]: unknown plugin "balance"',
+        ),
         ({"models": {"a-*-*": {"upstream": "main"}}}, 'models["a-*-*"]: "a-*-*" holds more than one "*"'),
         (
             {"models": {"m": {"upstream": "mainn"}}},

@@ -82,8 +82,37 @@ def _summary(config: Config, generation: Generation, routes: list[Route]) -> str
         "route": len(routes),
         "plugin": len(generation.plugins),
         "upstream": len(config.upstreams),
+        **({"pool": len(config.pools)} if config.pools else {}),
         "model": len(config.models),
         "store": len(config.stores),
         "listener": len(config.listeners),
     }
-    return "ok: " + ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    told = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
+    notes = [f"note: nothing leads to pool {name!r}; {_lead(name)}" for name in lonely_pools(config)]
+    return "\n".join([f"ok: {told}", *notes])
+
+
+def _lead(pool: str) -> str:
+    return f"callers reach it by `models: {{NAME: {{pool: {pool}}}}}`, or by `pool: {pool}` of a route"
+
+
+def lonely_pools(config: Config) -> list[str]:
+    """Return the names of pools that no model, route or other pool leads to, and no plugin's setting names."""
+    models = [*config.models.values(), *(m for route in config.routes for m in (route.models or {}).values())]
+    targets = [*(t for pool in config.pools.values() for t in pool.targets)]
+    targets += [target for route in config.routes for target in route.targets]
+    led = {model.pool for model in models} | {target.pool for target in targets}
+    led |= {route.pool for route in config.routes}
+    refs = [ref.options for route in config.routes for ref in (*config.pipeline, *route.plugins)]
+    led |= {
+        text for options in (*refs, *(p.config for p in config.plugins.values())) for text in _texts(options)
+    }
+    return [name for name in config.pools if name not in led]
+
+
+def _texts(tree: object) -> Iterator[str]:
+    """Yield all texts of a plain tree that are no keys."""
+    if isinstance(tree, str):
+        yield tree
+    for item in tree.values() if isinstance(tree, dict) else tree if isinstance(tree, list) else ():
+        yield from _texts(item)

@@ -32,6 +32,27 @@ def test_a_good_configuration_is_counted(tmp_path: Path) -> None:
     assert run.exit_code == 0
 
 
+def test_a_pool_that_nobody_can_reach_is_noted(tmp_path: Path) -> None:
+    run = check(
+        tmp_path,
+        """
+        upstreams: {main: {base_url: "https://h"}}
+        pools: {fast: [main/a], within: [main/b], outer: [{pool: within}], cheap: [main/c], fats: [main/d]}
+        models: {fast: {pool: fast}, own: [main/e]}
+        routes:
+          - {name: models, plugins: [{balance: {policies: {low: cheap}}}]}
+          - {name: one, match: {path: /one/*}, pool: outer}
+        """,
+    )
+
+    told, note = run.stdout.splitlines()
+    assert told.startswith("ok: 2 routes, ")
+    assert "6 pools, 2 models" in told
+    assert note.startswith(
+        "note: nothing leads to pool 'fats'; callers reach it by `models: {NAME: {pool: fats}}`"
+    )
+
+
 def test_the_effective_configuration_shows_defaults_and_references(tmp_path: Path) -> None:
     run = check(tmp_path, GOOD, "--effective")
     tree = yaml.safe_load(run.stdout)
