@@ -171,7 +171,8 @@ class Detour:
                 return None
             self._spared = True
             trail = self._trail
-            self._rest = self._walker.line_up.order(self._exchange, trail.pool, trail.skipped, spare=True)
+            line_up = self._walker.line_up
+            self._rest = line_up.order(self._exchange, trail.pool, trail.skipped, line_up.health.spare)
 
     async def _later(self) -> tuple[Place, bool] | None:
         """Wait for the place that may be tried again first."""

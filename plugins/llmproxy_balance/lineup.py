@@ -8,20 +8,30 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import chain
-from typing import NamedTuple, Protocol
+from typing import Final, NamedTuple, Protocol
 
 from llmproxy.plugin import Exchange, Place, Pool
+
+#: Pools of which is remembered who has to be asked.
+_MOST_PLANS: Final = 4096
+
+#: Returns those of a pool's places that may be tried.
+Among = Callable[[Pool], Sequence[Place]]
 
 #: Returns "" to admit a request to a place, else the reason in a few words, none of them the request's.
 Gate = Callable[[Exchange, Place], str]
 
 
 class Gatekeeper(NamedTuple):
-    """A gate, and which places it matters to; `passing` where what it refuses now it may admit a moment later."""
+    """A gate, and which places it matters to.
+
+    `passing` where what it refuses now it may admit a moment later; `waits` where that is worth waiting for.
+    """
 
     gate: Gate
     concerns: Callable[[Place], bool]
     passing: bool = False
+    waits: bool = False
 
 
 class Health(Protocol):
@@ -32,6 +42,9 @@ class Health(Protocol):
 
     def spare(self, pool: Pool) -> Sequence[Place]:
         """Return those that may be tried where the eligible ones have failed."""
+
+    def last(self, pool: Pool) -> Sequence[Place]:
+        """Return those that may be tried where none of the others answers such a request."""
 
     def until(self, pool: Pool) -> float | None:
         """Return the seconds until another place is well, or None if nobody knows."""
@@ -44,7 +57,7 @@ class AllWell:
         """Return all places."""
         return pool.places
 
-    spare = eligible
+    spare = last = eligible
 
     def until(self, pool: Pool) -> float | None:
         """Nobody knows."""
@@ -61,6 +74,7 @@ class Skipped(NamedTuple):
     place: Place
     reason: str
     passing: bool
+    waits: bool = False
 
 
 class _Plan(NamedTuple):
@@ -84,26 +98,26 @@ class LineUp:
         self.window: Callable[[Exchange, Place], int | None] = _unknown
 
     def order(
-        self, exchange: Exchange, pool: Pool, skipped: list[Skipped], *, spare: bool = False
+        self, exchange: Exchange, pool: Pool, skipped: list[Skipped], among: Among | None = None
     ) -> Iterator[Place]:
         """Return the places of upstreams, best first, as far as asked for; what is passed over is told to `skipped`.
 
-        With `spare` they are those that serve where all others have failed.
+        They are those `among` a pool's that may be tried: the eligible ones, unless something else is said.
         """
         plan = self._plans.get(id(pool))
         if plan is None or plan.places is not pool.places:
             plan = self._planned(pool)
-        places = self.health.spare(pool) if spare else self.health.eligible(pool)
+        places = self.health.eligible(pool) if among is None else among(pool)
         ordered = pool.strategy.order(exchange, places)
         if self.prefer is not None and (preferred := self.prefer(exchange, pool, places)) is not None:
             ordered = _before(preferred, ordered)
         left = iter(ordered)
-        rest = self._through(plan, left, exchange, skipped, spare=spare)
+        rest = self._through(plan, left, exchange, skipped, among)
         # The first one is all that most requests need: it is found without what finds the others.
         for place in left:
             if place.pool is not None:
                 left_over = chain((place,), left)
-                return self._through(plan, left_over, exchange, skipped, spare=spare)
+                return self._through(plan, left_over, exchange, skipped, among)
             if not place.settings.after and _admits(
                 plan.gates.get(place, self._gates), exchange, place, skipped
             ):
@@ -116,8 +130,7 @@ class LineUp:
         places: Iterator[Place],
         exchange: Exchange,
         skipped: list[Skipped],
-        *,
-        spare: bool,
+        among: Among | None,
     ) -> Iterator[Place]:
         for place in places:
             gates = plan.gates.get(place, self._gates)
@@ -126,7 +139,13 @@ class LineUp:
             if place.pool is None:
                 yield place
             else:
-                yield from self.order(exchange, place.pool, skipped, spare=spare)
+                yield from self.order(exchange, place.pool, skipped, among)
+
+    def fits_nowhere(self, exchange: Exchange, pool: Pool) -> bool:
+        """Whether no place of a pool could ever answer such a request, however well it were."""
+        skipped: list[Skipped] = []
+        found = next(self.order(exchange, pool, skipped, _all), None)
+        return found is None and bool(skipped) and not any(each.passing for each in skipped)
 
     def after(self, kind: str, exchange: Exchange, pool: Pool, skipped: list[Skipped]) -> Iterator[Place]:
         """Yield the places that are meant for a request that failed so elsewhere, as they are written down."""
@@ -151,16 +170,22 @@ class LineUp:
 
     def _planned(self, pool: Pool) -> _Plan:
         gates = {place: tuple(each for each in self._gates if each.concerns(place)) for place in pool.places}
+        if len(self._plans) >= _MOST_PLANS:
+            self._plans.clear()  # pools of one are made for models whose names callers may invent
         plan = self._plans[id(pool)] = _Plan(pool, pool.places, gates)
         return plan
 
 
 def _admits(gates: tuple[Gatekeeper, ...], exchange: Exchange, place: Place, skipped: list[Skipped]) -> bool:
-    for gate, _, passing in gates:
+    for gate, _, passing, waits in gates:
         if reason := gate(exchange, place):
-            skipped.append(Skipped(place, reason, passing))
+            skipped.append(Skipped(place, reason, passing, waits))
             return False
     return True
+
+
+def _all(pool: Pool) -> Sequence[Place]:
+    return pool.places
 
 
 def _unknown(exchange: Exchange, place: Place) -> int | None:

@@ -69,12 +69,14 @@ class BalancePlugin(Plugin[BalanceConfig]):
         gates = (
             Gatekeeper(self._conditions, lambda place: place.settings.when is not None),
             Gatekeeper(capable, lambda place: True),
-            Gatekeeper(self._is_full, lambda place: place.settings.limit is not None, passing=True),
         )
-        self._line_up = LineUp(AllWell(), gates)
+        full = Gatekeeper(
+            self._is_full, lambda place: place.settings.limit is not None, passing=True, waits=True
+        )
+        self._line_up = LineUp(AllWell(), (*gates, full))
         foreign = Gatekeeper(self._is_foreign, lambda place: True, passing=True)
         #: For requests that belong somewhere, which few do.
-        self._homeward = LineUp(AllWell(), (*gates, foreign))
+        self._homeward = LineUp(AllWell(), (*gates, foreign, full))
         self._line_up.window = self._homeward.window = self._window
         self._singles = Singles()
         #: None until the gateway runs.

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import BadRequest, Endpoint, Exchange, Reply, parse_duration
+from llmproxy.plugin import BadRequest, Endpoint, Exchange, Reply, StateKey, parse_duration
 
 if TYPE_CHECKING:
     from llmproxy_balance.walking import Trail
@@ -14,6 +15,8 @@ if TYPE_CHECKING:
 TIMEOUT: Final = b"x-llmproxy-timeout"
 EXPLAIN: Final = b"x-llmproxy-explain"
 ATTEMPTS: Final = "x-llmproxy-attempts"
+#: On exchanges whose callers give less time than they have.
+HURRIED: Final[StateKey[bool]] = StateKey("balance.hurried")
 
 
 def lower_deadline(exchange: Exchange, endpoints: Sequence[Endpoint]) -> None:
@@ -31,10 +34,10 @@ def lower_deadline(exchange: Exchange, endpoints: Sequence[Endpoint]) -> None:
     if not exchange.deadline:
         # Where the route sets none, the first upstream's total timeout would be it.
         upstream = exchange.route.targets.get(endpoints[0].upstream)
-        seconds = seconds if upstream is None else min(seconds, upstream.timeouts.total)
+        exchange.deadline = math.inf if upstream is None else exchange.started + upstream.timeouts.total
+    if exchange.started + seconds < exchange.deadline:
         exchange.deadline = exchange.started + seconds
-    else:
-        exchange.deadline = min(exchange.deadline, exchange.started + seconds)
+        exchange.state[HURRIED] = True
 
 
 def wants(exchange: Exchange, what: bytes) -> bool:

@@ -19,7 +19,6 @@ import msgspec
 
 from llmproxy.plugin import (
     Attempt,
-    BadRequest,
     Body,
     CallNext,
     Clock,
@@ -37,8 +36,10 @@ from llmproxy.plugin import (
 )
 from llmproxy_balance.detour import Detour
 from llmproxy_balance.hedging import Race, may_hedge
-from llmproxy_balance.lineup import Health, LineUp, Skipped
+from llmproxy_balance.lastresort import otherwise
+from llmproxy_balance.lineup import LineUp, Skipped
 from llmproxy_balance.retrying import PASSING, Backoff, is_answer
+from llmproxy_balance.telling import HURRIED
 
 if TYPE_CHECKING:
     from llmproxy_balance.hedgesettings import HedgeSettings
@@ -134,7 +135,7 @@ class Walker:
             if self.takes(exchange, trail, place):
                 break
         else:
-            place = await self._room(exchange, trail)
+            place, order = await otherwise(self, exchange, trail)
         outcome: Reply | GatewayError
         if hedge is not None and may_hedge(exchange):
             race = Race(self, exchange, trail, order, call_next, hedge)
@@ -152,7 +153,7 @@ class Walker:
                 return outcome
         finally:
             if len(exchange.attempts) < number:  # answered or refused before an attempt was made
-                self._release(trail.taken[number])
+                self._give_back(trail.taken[number])
         return await self._detour(exchange, trail, order, call_next, place, outcome, uploaded=uploaded)
 
     async def _detour(  # all that the first attempt leaves behind
@@ -186,14 +187,6 @@ class Walker:
         trail.lease = lease
         return True
 
-    async def _room(self, exchange: Exchange, trail: Trail) -> Place:
-        """Wait for a place where all that could answer are full."""
-        places = [each.place for each in trail.skipped if each.passing and self.limits.concerns(each.place)]
-        if not places:
-            raise nowhere(self.line_up.health, trail.pool, trail.skipped)
-        trail.lease = lease = await self.limits.room(exchange, places, exchange.deadline)
-        return lease.place
-
     async def attempt(
         self, exchange: Exchange, place: Place, call_next: CallNext, trail: Trail, *, retry: bool
     ) -> Reply:
@@ -203,7 +196,7 @@ class Walker:
             return await call_next(exchange)
         finally:
             if len(exchange.attempts) < number:
-                self._release(trail.taken[number])
+                self._give_back(trail.taken[number])
 
     def _begin(self, exchange: Exchange, trail: Trail, place: Place, *, retry: bool) -> int:
         number = len(exchange.attempts) + 1
@@ -214,6 +207,12 @@ class Walker:
         vitals.in_flight += 1
         self.budget.active += 1
         return number
+
+    def _give_back(self, taken: Taken) -> None:
+        """Give all back that was taken for an attempt that is not made."""
+        self._release(taken)
+        if taken.place.endpoint is not None:
+            self.watcher.unclaim(taken.place.endpoint)
 
     def _release(self, taken: Taken) -> None:
         taken.vitals.in_flight -= 1
@@ -239,6 +238,8 @@ class Walker:
             self.watcher.settle(exchange, attempt, None)
             return
         failure = failure_of(error, said=partial(says, exchange)) if isinstance(error, Exception) else None
+        if failure is not None and failure.phase == "total" and HURRIED in exchange.state:
+            failure = None  # who gives a place less time than it has learns nothing of it
         self._count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
         self._fell(exchange, attempt, failure)
 
@@ -260,16 +261,3 @@ class Walker:
     def is_failing(self, place: Place) -> bool:
         """Whether the last attempt at a place failed in a way that passes."""
         return place.endpoint in self._failing
-
-
-def nowhere(health: Health, pool: Pool, skipped: list[Skipped]) -> GatewayError:
-    """Return what a caller is told where no place can be tried: for now, or ever."""
-    told = "; ".join(f"{each.place.name}: {each.reason}" for each in skipped[:16])
-    name = pool.name
-    if skipped and not any(each.passing for each in skipped) and health.eligible(pool):
-        message = f"No place of the pool {name!r} can answer such a request ({told})."
-        return BadRequest("no_place_fits", message)
-    told = told or "all are left alone after failures"
-    message = f"No place of the pool {name!r} can be tried now ({told})."
-    wait = health.until(pool)
-    return GatewayError(503, "no_place", message, retry_after=1.0 if wait is None else wait)

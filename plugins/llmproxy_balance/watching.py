@@ -14,6 +14,9 @@ class Watcher(Health, Protocol):
     def claim(self, endpoint: Endpoint) -> bool:
         """Whether an attempt may be made there now; `settle` comes when it is over."""
 
+    def unclaim(self, endpoint: Endpoint) -> None:
+        """Hear that the attempt for which it was claimed is not made."""
+
     def began(self, exchange: Exchange) -> None:
         """Hear that an exchange's last attempt has brought its first output."""
 
@@ -27,6 +30,9 @@ class Unwatched(AllWell):
     def claim(self, endpoint: Endpoint) -> bool:
         """Any attempt may be made."""
         return True
+
+    def unclaim(self, endpoint: Endpoint) -> None:
+        """Nobody counts."""
 
     def began(self, exchange: Exchange) -> None:
         """Nobody listens."""

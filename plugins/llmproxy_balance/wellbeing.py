@@ -78,13 +78,24 @@ class Wellbeing:
         if len(chosen) == len(places):
             return places
         # Those that are held back only to be spared serve where there are no others, then those that rest for long.
-        chosen = chosen or [place for place in places if self._usable(place, now)]
-        return chosen or [place for place in places if self._hurries(place, now)]
+        # Who waits for the failures of others is nobody to begin with.
+        for may in (self._usable, self._hurries):
+            if any(not place.settings.after for place in chosen):
+                break
+            chosen = [
+                place for place in places if (place.settings.after and place in chosen) or may(place, now)
+            ]
+        return chosen
 
     def spare(self, pool: Pool) -> Sequence[Place]:
         """Return all places that may be tried where those that were eligible have failed."""
         now = self._clock.now()
         return [place for place in pool.places if self._usable(place, now)]
+
+    def last(self, pool: Pool) -> Sequence[Place]:
+        """Return all places that may be tried where none of the others answers such a request, resting ones too."""
+        now = self._clock.now()
+        return [place for place in pool.places if self._hurries(place, now)]
 
     def claim(self, endpoint: Endpoint) -> bool:
         """Whether an attempt may be made now; it takes a trial's place, if one is needed, until it is settled."""
@@ -92,6 +103,12 @@ class Wellbeing:
             return True
         health = self._ailing.get(endpoint)
         return health is None or health.claim(self._clock.now())
+
+    def unclaim(self, endpoint: Endpoint) -> None:
+        """Give a trial's place back: no attempt is made."""
+        health = self._ailing.get(endpoint)
+        if health is not None:
+            health.ended(self._clock.now())
 
     def until(self, pool: Pool) -> float | None:
         """Return the seconds until a place comes back; None if one may be tried now."""

@@ -10,10 +10,10 @@ from .places import names, nested, pool_of, target
 EXCHANGE = make_exchange(model="m")
 
 
-def ordered(pool, line_up=None, **known):
+def ordered(pool, line_up=None, *among):
     skipped = []
     line_up = line_up or LineUp(AllWell())
-    return names(line_up.order(EXCHANGE, pool, skipped, **known)), skipped
+    return names(line_up.order(EXCHANGE, pool, skipped, *among)), skipped
 
 
 def refusing(*refused, passing=False):
@@ -79,7 +79,7 @@ def test_who_is_not_well_is_not_tried_and_may_be_spared():
 
     assert ordered(pool_of(1, 1), line_up)[0] == ["b"]
     line_up.health.spare = lambda pool: pool.places
-    assert ordered(pool_of(1, 1), line_up, spare=True)[0] == ["a", "b"]
+    assert ordered(pool_of(1, 1), line_up, line_up.health.spare)[0] == ["a", "b"]
 
 
 def test_a_place_that_is_meant_for_a_failure_stays_out_until_it_happens():
@@ -129,3 +129,11 @@ def test_only_a_window_that_is_known_is_larger():
     assert not line_up.is_larger(EXCHANGE, a, b)
     assert not line_up.is_larger(EXCHANGE, c, a)
     assert not line_up.is_larger(EXCHANGE, b, c)
+
+
+def test_pools_that_are_made_for_names_of_callers_are_not_remembered_for_ever():
+    line_up = LineUp(AllWell())
+    for number in range(5000):
+        ordered(pool_of(1, name=str(number)), line_up)
+
+    assert len(line_up._plans) <= 4096

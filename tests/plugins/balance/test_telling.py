@@ -8,7 +8,7 @@ from llmproxy.plugin import Failure, Reply
 from llmproxy.pools import Place
 from llmproxy.poolsettings import TargetConfig
 from llmproxy.testing import make_exchange
-from llmproxy_balance.telling import lower_deadline, quoted, tell_attempts, wants
+from llmproxy_balance.telling import HURRIED, lower_deadline, quoted, tell_attempts, wants
 from llmproxy_balance.walking import Taken, Trail
 
 from .places import pool_of
@@ -30,6 +30,15 @@ def test_a_caller_may_have_less_time():
 
 def test_a_caller_may_not_have_more_time():
     assert lowered("20s", 110.0) == 110.0
+
+
+def test_only_who_has_less_time_than_he_might_have_is_in_a_hurry():
+    for text, hurried in (("20s", True), ("70s", False)):
+        exchange = make_exchange(headers={"x-llmproxy-timeout": text}, started=100.0)
+        exchange.deadline = 160.0
+        lower_deadline(exchange, POOL)
+
+        assert (HURRIED in exchange.state) is hurried
 
 
 @pytest.mark.parametrize("text", ["soon", "-1s", "", "1e999"])

@@ -4,11 +4,12 @@ import asyncio
 
 import pytest
 
-from llmproxy.errors import BadRequest, GatewayError, UpstreamError
+from llmproxy.errors import BadRequest, GatewayError, UpstreamError, UpstreamTimeout
 from llmproxy.messages import Reply
 from llmproxy.testing import make_exchange
 from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.retrybudget import RetryBudgetSettings
+from llmproxy_balance.telling import lower_deadline
 
 from .places import pool_of, target
 from .walks import GOOD, Walk, refused
@@ -157,3 +158,31 @@ async def test_one_that_goes_by_another_line_up_shares_what_is_known():
 
     assert walk.tried == ["b"]
     assert walk.walker.budget is before.budget
+
+
+async def test_who_gives_a_place_no_time_says_nothing_against_it():
+    late = UpstreamTimeout("total", 0.01, sent=True)
+    walk = Walk({"a": [late]})
+    for headers, heard in (({}, "timeout"), ({"x-llmproxy-timeout": "10ms"}, None)):
+        exchange = make_exchange(model="m", headers=headers)
+        pool = exchange.endpoints = pool_of(1)
+        if headers:
+            lower_deadline(exchange, pool)
+        with pytest.raises(UpstreamTimeout):
+            await walk.walker.walk(exchange, pool, walk.call_next)
+
+        assert walk.watcher.heard.pop() == ("a", heard)
+
+
+async def test_a_trial_is_given_back_where_no_attempt_was_made():
+    walk, given = Walk({}), []
+    walk.watcher.unclaim = given.append
+
+    async def refuse(exchange):
+        raise GatewayError(504, "deadline_exceeded", "No.")
+
+    walk.call_next = refuse
+    with pytest.raises(GatewayError):
+        await walk(pool_of(1))
+
+    assert [endpoint.model for endpoint in given] == ["a"]

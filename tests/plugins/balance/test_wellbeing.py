@@ -167,6 +167,45 @@ def test_places_held_back_are_spare_ones() -> None:
     assert names(ward.wellbeing.spare(pool)) == "ac"
 
 
+def test_who_waits_for_failures_keeps_nobody_from_trying_those_that_rest() -> None:
+    targets = [TargetConfig(upstream="a"), TargetConfig(upstream="b", after=("window",))]
+    ward, pool = Ward(), Pool.of("p", map(place_of, targets))
+    ward.names(pool)
+    ward.fail("a")
+    assert ward.names(pool) == "b"
+
+    ward.clock.time += 5.0
+    assert ward.names(pool) == "ab"
+    ward.wellbeing.claim(Endpoint("a"))
+    ward.fail("a")
+    ward.clock.time += 5.0
+
+    assert ward.names(pool) == "ab", "the second rest is longer, but nobody else answers"
+
+
+def test_a_trial_that_is_not_made_leaves_its_place_to_another() -> None:
+    ward, pool = Ward(), pool_of("a", "b")
+    ward.names(pool)
+    ward.fail("a")
+    ward.clock.time += 5.0
+
+    assert ward.wellbeing.claim(Endpoint("a"))
+    assert not ward.wellbeing.claim(Endpoint("a"))
+    ward.wellbeing.unclaim(Endpoint("a"))
+    ward.wellbeing.unclaim(Endpoint("b"))
+    assert ward.wellbeing.claim(Endpoint("a"))
+
+
+def test_the_last_ones_to_try_are_all_that_have_rested_once() -> None:
+    ward, pool = Ward(), pool_of("a", "b")
+    ward.names(pool)
+    ward.fail("a")
+    assert names(ward.wellbeing.last(pool)) == "b"
+
+    ward.clock.time += 5.0
+    assert names(ward.wellbeing.last(pool)) == "ab"
+
+
 def test_a_pool_within_a_pool_is_eligible_while_one_of_its_places_is() -> None:
     ward, inner, other = Ward(), pool_of("a", "b", name="inner"), pool_of("c", name="other")
     pool = outer(inner, other)

@@ -65,7 +65,7 @@ class Walk:
         self.took = took
         self.tried = []
         self.limits = Limits(QueueSettings(length=0), self.clock)
-        full = Gatekeeper(self.limits.gate, self.limits.concerns, passing=True)
+        full = Gatekeeper(self.limits.gate, self.limits.concerns, passing=True, waits=True)
         self.line_up = LineUp(AllWell(), [*gates, full])
         self.walker = Walker(
             self.line_up,
