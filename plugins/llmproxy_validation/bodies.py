@@ -19,6 +19,10 @@ class BadJson(ValueError):
     """A body that is not judged, as readers could disagree on it; the text says why."""
 
 
+class TwoMembers(BadJson):
+    """An object has two members of one name."""
+
+
 def read_json(body: bytes) -> Any:
     """Read a whole JSON document.
 
@@ -31,7 +35,7 @@ def read_json(body: bytes) -> Any:
     except orjson.JSONDecodeError:
         raise BadJson("is not valid JSON") from None
     if _members(value) != _STRING.sub(b"", body).count(b":"):
-        raise BadJson("holds a member twice")
+        raise TwoMembers("holds a member twice")
     return value
 
 

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 from llmproxy.plugin import Headers
 from llmproxy_validation.bodies import BadJson, read_json
 from llmproxy_validation.faults import Fault
-from llmproxy_validation.parameters import ABSENT, Parameter, cookie_pairs, query_pairs, typed
+from llmproxy_validation.parameters import ABSENT, REPEATED, Parameter, cookie_pairs, query_pairs, typed
 from llmproxy_validation.schemas import Checker
 
 _FORM = "application/x-www-form-urlencoded"
+_CHARSETS = frozenset({"utf-8", "utf8", "us-ascii", ""})
 
 
 @dataclass(frozen=True, slots=True)
@@ -53,7 +54,10 @@ class Operation:
             )
             value = parameter.read(pairs)
             pointer = f"/{parameter.name}"
-            if value is not ABSENT and checker is not None:
+            if value is REPEATED:
+                if checker is not None:
+                    faults.append(Fault(parameter.place, pointer, "is there more than once"))
+            elif value is not ABSENT and checker is not None:
                 found = checker.check(value, parameter.place, most)
                 faults += [Fault(each.place, pointer + each.pointer, each.detail) for each in found]
             elif value is ABSENT and parameter.required:
@@ -64,15 +68,14 @@ class Operation:
 
     def unknown_query(self, query: str) -> bool:
         """Whether a query has a parameter that is not declared."""
-        known = set(self._query_names())
-        return any(name.partition("[")[0] not in known for name, _ in query_pairs(query))
-
-    def _query_names(self) -> Iterator[str]:
-        for parameter, _ in self.parameters:
-            if parameter.place == "query":
-                yield parameter.name
-                if parameter.explode and parameter.style == "form":
-                    yield from parameter.members
+        given = [parameter for parameter, _ in self.parameters if parameter.place == "query"]
+        known = {name for parameter in given for name in parameter.names}
+        deep = {parameter.name for parameter in given if parameter.style == "deepObject"}
+        # What stands in brackets is a member to some readers, and so as good as undeclared where none is meant.
+        return any(
+            name not in known and (name == (owner := name.partition("[")[0]) or owner not in deep)
+            for name, _ in query_pairs(query)
+        )
 
     def reply_content(self, status: int) -> Content | None:
         """Return what is declared for a status: itself, its class (`2XX`), or `default`; None for nothing."""
@@ -90,6 +93,13 @@ def media_of(content: Content, content_type: str) -> Media | None:
         if key in content:
             return content[key]
     return None
+
+
+def is_utf8(content_type: str) -> bool:
+    """Whether a content type names no charset but UTF-8 and what is part of it: texts in others are not judged."""
+    parameters = (piece.partition("=") for piece in content_type.lower().split(";")[1:])
+    told = [value.strip(' \t"') for name, _, value in parameters if name.strip() == "charset"]
+    return all(value in _CHARSETS for value in told)
 
 
 def judge_body(media: Media, content_type: str, body: bytes, most: int) -> Sequence[Fault]:
@@ -110,24 +120,13 @@ def judge_body(media: Media, content_type: str, body: bytes, most: int) -> Seque
 
 
 def _form(body: bytes, members: Mapping[str, frozenset[str]]) -> dict[str, Any]:
-    value: dict[str, Any] = {}
+    texts: dict[str, list[Any]] = {}
     for name, text in query_pairs(body.decode("utf-8", "replace")):
-        kinds = members.get(name, frozenset())
-        one = typed(text, kinds)
-        if name in value or "array" in kinds:
-            value[name] = [
-                *(
-                    value[name]
-                    if isinstance(value.get(name), list)
-                    else [value[name]]
-                    if name in value
-                    else []
-                ),
-                one,
-            ]
-        else:
-            value[name] = one
-    return value
+        texts.setdefault(name, []).append(typed(text, members.get(name, frozenset())))
+    return {
+        name: found if len(found) > 1 or "array" in members.get(name, ()) else found[0]
+        for name, found in texts.items()
+    }
 
 
 def _fields(headers: Headers, name: str) -> list[tuple[str, str]]:

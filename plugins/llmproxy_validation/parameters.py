@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote
 
-import orjson
+from llmproxy_validation.bodies import TwoMembers, read_json
 
 _INTEGER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,17})")
 _NUMBER: Final = re.compile(r"-?(?:0|[1-9][0-9]{0,300})(?:\.[0-9]{1,300})?(?:[eE][+-]?[0-9]{1,3})?")
@@ -22,8 +22,10 @@ STYLES: Final[Mapping[str, Sequence[str]]] = {
     "cookie": ("form",),
 }
 
-#: Stands for a parameter that is not there.
+#: Stands for a parameter that is not there, and for one that is there more than once where one is meant: readers may
+#: take either.
 ABSENT: Final = object()
+REPEATED: Final = object()
 
 
 class Parameter(NamedTuple):
@@ -39,11 +41,18 @@ class Parameter(NamedTuple):
     members: Mapping[str, frozenset[str]]
     is_json: bool = False
 
+    @property
+    def names(self) -> Sequence[str]:
+        """The names that it may be written by in a query."""
+        return (self.name, *self.members) if self.explode and self.style == "form" else (self.name,)
+
     def read(self, pairs: Sequence[tuple[str, str]]) -> Any:
-        """Return the parameter's value out of its place's names and texts, or ABSENT."""
+        """Return the parameter's value out of its place's names and texts, or ABSENT, or REPEATED."""
         if self.style == "deepObject":
-            found = {m[2]: text for name, text in pairs if (m := _DEEP.fullmatch(name)) and m[1] == self.name}
-            return self._object(found.items()) if found else ABSENT
+            found = [
+                (m[2], text) for name, text in pairs if (m := _DEEP.fullmatch(name)) and m[1] == self.name
+            ]
+            return self._object(found) if found else ABSENT
         if self.explode and "object" in self.kinds and self.style == "form" and not self.is_json:
             own = [(name, text) for name, text in pairs if name in self.members]
             return self._object(own) if own else ABSENT
@@ -51,25 +60,35 @@ class Parameter(NamedTuple):
         return self._value(texts) if texts else ABSENT
 
     def _value(self, texts: Sequence[str]) -> Any:
+        is_list = "array" in self.kinds and not self.is_json
+        if is_list and self.explode and self.style == "form":
+            return [typed(text, self.items) for text in texts]
+        if len(texts) > 1:
+            return REPEATED
+        text = texts[0]
         if self.is_json:
-            try:
-                return orjson.loads(texts[-1])
-            except orjson.JSONDecodeError:
-                return texts[-1]
-        separator = _SEPARATORS[self.style]
-        if "array" in self.kinds:
-            parts = list(texts) if self.explode and self.style == "form" else texts[-1].split(separator)
+            return _json(text)
+        parts = text.split(_SEPARATORS[self.style])
+        if is_list:
             return [typed(part, self.items) for part in parts]
         if "object" in self.kinds:
-            parts = texts[-1].split(separator)
-            if self.explode:
-                return self._object(tuple(part.partition("=")[::2]) for part in parts)
-            return self._object(zip(parts[::2], parts[1::2], strict=False))
-        # Said twice where one is meant: readers may take either, so it is judged as the list that it is.
-        return typed(texts[0], self.kinds) if len(texts) == 1 else list(texts)
+            named = [tuple(part.partition("=")[::2]) for part in parts]
+            return self._object(named if self.explode else list(zip(parts[::2], parts[1::2], strict=False)))
+        return typed(text, self.kinds)
 
-    def _object(self, pairs: Iterable[tuple[str, ...]]) -> dict[str, Any]:
-        return {name: typed(text, self.members.get(name, frozenset())) for name, text in pairs}
+    def _object(self, pairs: Sequence[tuple[str, ...]]) -> Any:
+        value = {name: typed(text, self.members.get(name, frozenset())) for name, text in pairs}
+        return value if len(value) == len(pairs) else REPEATED
+
+
+def _json(text: str) -> Any:
+    """Return a JSON document, REPEATED where it holds a member twice, or the text itself where it is none."""
+    try:
+        return read_json(text.encode())
+    except TwoMembers:
+        return REPEATED
+    except ValueError:
+        return text
 
 
 def typed(text: str, kinds: frozenset[str]) -> Any:

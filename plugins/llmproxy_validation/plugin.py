@@ -23,7 +23,7 @@ from llmproxy.plugin import (
 from llmproxy_validation.config import ValidationConfig, ValidationRoute
 from llmproxy_validation.faults import Fault
 from llmproxy_validation.judging import Judge
-from llmproxy_validation.operations import Operation, judge_body, media_of
+from llmproxy_validation.operations import Operation, is_utf8, judge_body, media_of
 from llmproxy_validation.refusals import invalid, invalid_reply, too_large, unknown_operation, wrong_media
 
 _OPERATION: StateKey[Operation] = StateKey("operation")
@@ -93,9 +93,11 @@ class ValidationPlugin(Plugin[ValidationConfig]):
             raise too_large(limit)
         if not body:
             return [Fault("body", "", "is missing")] if operation.body_required else ()
-        content, kind = operation.content or {}, headers.get("content-type") or ""
+        content, kinds = operation.content or {}, headers.get_all("content-type")
+        kind = kinds[0] if kinds else ""
         media = media_of(content, kind)
-        if media is None or headers.has(b"content-encoding"):
+        # Of several types readers may take either; what another charset makes of a body is another body.
+        if media is None or len(kinds) > 1 or not is_utf8(kind) or headers.has(b"content-encoding"):
             raise wrong_media(list(content))
         return await judged(len(body), partial(judge_body, media, kind, body, most))
 

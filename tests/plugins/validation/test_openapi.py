@@ -83,6 +83,15 @@ def test_an_operation_is_found_by_method_and_path(
     assert (found.name, own) == (name, params)
 
 
+def test_many_parameters_in_one_segment_take_no_longer_than_their_path_is_long() -> None:
+    tiles = Document({"openapi": "3.1.0", "paths": {"/tiles/{x}-{y}-{z}-{zoom}.{kind}/raw": {"get": {}}}})
+    found = tiles.find("GET", "/tiles/a-b-1-2-3.tar.gz/raw")
+
+    assert found is not None
+    assert found[1] == {"x": "a-b", "y": "1", "z": "2", "zoom": "3.tar", "kind": "gz"}
+    assert tiles.find("GET", "/tiles/" + "-." * 4000 + "/row") is None  # would take days
+
+
 @pytest.mark.parametrize(
     ("method", "path", "result"),
     [

@@ -5,7 +5,7 @@ from typing import Any
 import pytest
 
 from llmproxy.plugin import Headers
-from llmproxy_validation.operations import Media, Operation, judge_body, media_of
+from llmproxy_validation.operations import Media, Operation, is_utf8, judge_body, media_of
 from llmproxy_validation.parameters import Parameter
 from llmproxy_validation.schemas import Checker
 
@@ -44,10 +44,41 @@ def test_what_is_required_is_told_and_no_more_than_wanted() -> None:
 
 
 @pytest.mark.parametrize(
-    ("query", "unknown"), [("n=1", False), ("", False), ("n[a]=1", False), ("m=1", True), ("n=1&N=2", True)]
+    ("query", "unknown"),
+    [
+        ("n=1", False),
+        ("", False),
+        ("d[a]=1", False),
+        ("d[a][b]=1", False),
+        ("d=1", False),
+        ("n[$ne]=1", True),
+        ("m=1", True),
+        ("n=1&N=2", True),
+    ],
 )
 def test_what_is_not_declared_is_seen(query: str, unknown: bool) -> None:
-    assert Operation("x", (parameter("query"), parameter("header", name="m"))).unknown_query(query) is unknown
+    number, checker = parameter("query")
+    deep = number._replace(name="d", style="deepObject")
+
+    operation = Operation("x", ((number, checker), (deep, None), parameter("header", name="m")))
+
+    assert operation.unknown_query(query) is unknown
+
+
+def test_a_parameter_that_is_there_twice_is_refused_as_readers_may_take_either() -> None:
+    operation = Operation("x", (parameter("query"), parameter("cookie", name="c")))
+    faults = operation.judge_parameters({}, "n=1&n=2", Headers.of({"Cookie": "c=1; c=2"}), 5)
+
+    assert [fault.sentence for fault in faults] == [
+        "query/n is there more than once",
+        "cookie/c is there more than once",
+    ]
+
+
+def test_a_form_of_very_many_fields_takes_no_longer_than_it_is_long() -> None:
+    form = b"&".join([b"n"] * 200_000)
+
+    assert judge_body(MEDIA, "application/x-www-form-urlencoded", form, 1)  # would take minutes
 
 
 @pytest.mark.parametrize(("status", "found"), [(200, "a"), (201, "b"), (404, "c")])
@@ -70,6 +101,20 @@ def test_a_kind_is_declared_by_itself_or_by_a_range(kind: str, declared: str) ->
 
     assert media_of(content, kind) == declared
     assert media_of({"application/json": Media()}, "text/plain") is None
+
+
+@pytest.mark.parametrize(
+    ("kind", "judged"),
+    [
+        ("application/json", True),
+        ('application/json; Charset="UTF-8"; v=1', True),
+        ("application/json; charset=utf-7", False),
+        ("application/json; charset=utf-8; charset=utf-16", False),
+        ("text/plain;charset = latin-1", False),
+    ],
+)
+def test_a_body_is_judged_as_utf_8_alone(kind: str, judged: bool) -> None:
+    assert is_utf8(kind) is judged
 
 
 SCHEMA = {

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_validation.parameters import ABSENT, Parameter, cookie_pairs, query_pairs, typed
+from llmproxy_validation.parameters import ABSENT, REPEATED, Parameter, cookie_pairs, query_pairs, typed
 
 
 def kinds(text: str) -> frozenset[str]:
@@ -25,7 +25,14 @@ def parameter(style: str = "form", kind: str = "string", *, explode: bool = Fals
         (parameter(), "c=", ""),
         (parameter(), "d=x", ABSENT),
         (parameter(kind="integer"), "c=7", 7),
-        (parameter(kind="integer"), "c=1&c=2", ["1", "2"]),
+        (parameter(kind="integer"), "c=1&c=2", REPEATED),
+        (parameter(kind=""), "c=1&c=2", REPEATED),
+        (parameter(kind="array"), "c=x&c=1", REPEATED),
+        (parameter(kind="object"), "c=r,1,r,2", REPEATED),
+        (parameter(kind="object", explode=True), "r=1&r=2", REPEATED),
+        (parameter("deepObject", "object", explode=True), "c[r]=x&c[r]=1", REPEATED),
+        (parameter(is_json=True), "c=1&c=2", REPEATED),
+        (parameter(is_json=True), "c=%7B%22a%22:1,%22a%22:2%7D", REPEATED),
         (parameter(kind="array", explode=True), "c=1&c=2", [1, 2]),
         (parameter(kind="array"), "c=1,2,x", [1, 2, "x"]),
         (parameter("spaceDelimited", "array"), "c=1%202", [1, 2]),

@@ -82,6 +82,8 @@ async def test_what_is_not_is_refused_with_its_places_and_without_its_values() -
         (b'{"text":"a"}', {"Content-Type": "text/plain"}, 415),
         (b'{"text":"a"}', {}, 415),
         (b'{"text":"a"}', {**JSON, "Content-Encoding": "gzip"}, 415),
+        (b'{"text":"a"}', {"Content-Type": "application/json; charset=utf-7"}, 415),
+        (b'{"text":"a"}', {"content-type": "text/plain", **JSON}, 415),
         (b'"' + b"x" * 1000 + b'"', JSON, 413),
         (b"", {**JSON, "Content-Length": "1001"}, 413),
     ],
