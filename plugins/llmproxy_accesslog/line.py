@@ -12,7 +12,7 @@ from urllib.parse import unquote_plus
 
 import msgspec
 
-from llmproxy.plugin import Attempt, Caller, Exchange, Usage
+from llmproxy.plugin import Attempt, Caller, Exchange, Pool, ProviderError, Usage
 
 #: The fields that `omit` may name; `status`, `result` and `route` always stand.
 OPTIONAL_FIELDS: Final = (
@@ -26,6 +26,7 @@ OPTIONAL_FIELDS: Final = (
     "tenant",
     "key",
     "model",
+    "pool",
     "upstream",
     "attempts",
     "usage",
@@ -59,6 +60,8 @@ class Ended(NamedTuple):
     error: str
     caller: Caller
     model: str | None
+    pool: str
+    upstream: str
     attempts: tuple[tuple[str, str | int], ...]
     usage: Usage | None
     bytes_in: int
@@ -72,7 +75,9 @@ class Ended(NamedTuple):
 
 def take(exchange: Exchange) -> Ended:
     """Take the values of an exchange that has ended."""
-    request, outcome = exchange.request, exchange.outcome
+    request, outcome, attempts = exchange.request, exchange.outcome, exchange.attempts
+    pool = exchange.endpoints.name if isinstance(exchange.endpoints, Pool) else ""
+    place = _place if pool else _upstream
     return Ended(
         exchange.id,
         exchange.route.name,
@@ -86,7 +91,9 @@ def take(exchange: Exchange) -> Ended:
         outcome.error,
         exchange.caller,
         exchange.model and exchange.model[:_LONGEST_NAME],
-        tuple((_upstream(attempt), _ending(attempt)) for attempt in exchange.attempts),
+        pool,
+        _upstream(attempts[-1]) if attempts else "",
+        tuple((place(attempt), _ending(attempt)) for attempt in attempts),
         exchange.usage,
         outcome.bytes_in,
         outcome.bytes_out,
@@ -103,10 +110,19 @@ def _upstream(attempt: Attempt) -> str:
     return attempt.endpoint.member or attempt.endpoint.upstream
 
 
+def _place(attempt: Attempt) -> str:
+    """Return where an attempt went in a pool, whose places may be models of one upstream."""
+    model = attempt.endpoint.model
+    return _upstream(attempt) if model is None else f"{_upstream(attempt)}/{model}"
+
+
 def _ending(attempt: Attempt) -> str | int:
-    if attempt.error is None:
+    fault = attempt.error
+    if fault is None:
         return attempt.status or 0
-    return getattr(attempt.error, "phase", type(attempt.error).__name__)
+    if isinstance(fault, ProviderError):  # told in a stream, whose status was good
+        return fault.kind
+    return getattr(fault, "phase", type(fault).__name__)
 
 
 class Line:
@@ -133,8 +149,9 @@ class Line:
             "tenant": ended.caller.tenant,
             "key": ended.caller.key,
             "model": ended.model,
-            "upstream": ended.attempts[-1][0] if ended.attempts else "",
-            "attempts": [f"{upstream}:{ending}" for upstream, ending in ended.attempts],
+            "pool": ended.pool,
+            "upstream": ended.upstream,
+            "attempts": [f"{place}:{ending}" for place, ending in ended.attempts],
             "usage": _tokens(ended.usage),
             "bytes_in": ended.bytes_in,
             "bytes_out": ended.bytes_out,

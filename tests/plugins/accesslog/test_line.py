@@ -2,7 +2,18 @@ from types import SimpleNamespace
 
 import pytest
 
-from llmproxy.plugin import Attempt, Caller, ClientRequest, Endpoint, Exchange, Headers, UpstreamError, Usage
+from llmproxy.plugin import (
+    Attempt,
+    Caller,
+    ClientRequest,
+    Endpoint,
+    Exchange,
+    Headers,
+    Pool,
+    ProviderError,
+    UpstreamError,
+    Usage,
+)
 from llmproxy_accesslog.line import OPTIONAL_FIELDS, Line, client_address, query_names, take
 
 
@@ -84,6 +95,7 @@ def test_what_is_empty_is_left_out_but_for_route_status_and_result():
 def test_each_optional_field_can_be_left_out(name):
     exchange = make_exchange()
     exchange.outcome.answered_by, exchange.outcome.error = "cache", "broken"
+    exchange.endpoints = Pool.of("fast", ())
 
     assert set(fields(exchange)) - set(fields(exchange, omit=[name])) == {name}
 
@@ -126,6 +138,21 @@ def test_only_the_names_of_a_query_are_told(query, names):
 )
 def test_an_address_is_told_in_the_form_that_was_asked_for(address, form, told):
     assert client_address(address, form) == told
+
+
+def test_in_a_pool_attempts_are_told_by_upstream_and_model():
+    exchange = make_exchange()
+    exchange.endpoints = Pool.of("fast", ())
+    overloaded = ProviderError(529, "overloaded", "sekret", kind="overloaded")
+    exchange.attempts = [
+        Attempt(1, Endpoint("main", "a"), 100.0, status=200, error=overloaded),
+        Attempt(2, Endpoint("main", "b"), 100.0, status=200, complete=True),
+    ]
+
+    told = fields(exchange)
+
+    assert (told["pool"], told["upstream"]) == ("fast", "main")
+    assert told["attempts"] == ["main/a:overloaded", "main/b:200"]
 
 
 def test_a_discovered_member_stands_there_by_its_full_name():
