@@ -24,7 +24,10 @@ def read_network(text: str) -> Interval:
     """
     network = ip_network(text)
     first, last = int(network.network_address), int(network.broadcast_address)
-    return (_V4 | first, _V4 | last) if network.version == 4 else (_number(first), _number(last))
+    if network.version == 4:
+        return _V4 | first, _V4 | last
+    # A network that only begins or ends among the mapped ones must not reach over to IPv4's place.
+    return (_number(first), _number(last)) if first >> 32 == _MAPPED else (first, last)
 
 
 def read_address(text: str) -> int | None:

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Iterable
 from contextlib import asynccontextmanager
+from typing import Final
 
 from llmproxy.plugin import CounterChild, Exchange, GatewayError, Plugin, Reply, Runtime, hookimpl
 from llmproxy_ipfilter.config import IpFilterConfig, IpFilterRoute
 from llmproxy_ipfilter.files import ListFile, keep_reading
 from llmproxy_ipfilter.networks import Networks, read_network
 from llmproxy_ipfilter.policy import Policy
+
+#: The listeners of requests that no caller sent: the gateway's own, and an operator's.
+_OWN: Final = frozenset({"child", "admin"})
 
 
 class IpFilterPlugin(Plugin[IpFilterConfig]):
@@ -45,9 +49,7 @@ class IpFilterPlugin(Plugin[IpFilterConfig]):
     async def pre_route(self, exchange: Exchange) -> Reply | None:
         """Refuse who may not ask."""
         policy = self._policies.get(exchange.route.name) or self._policy(exchange)
-        request = exchange.request
-        if policy.admits(request.client) or (request.listener == "child" and not request.client):
-            # What the gateway asks of itself, in nobody's name, has no address.
+        if policy.admits(exchange.request.client) or is_own(exchange):
             return None
         raise GatewayError(403, "address_not_allowed", "Callers at this address may not use this route.")
 
@@ -64,6 +66,17 @@ class IpFilterPlugin(Plugin[IpFilterConfig]):
         )
         self._policies[exchange.route.name] = policy
         return policy
+
+
+def is_own(exchange: Exchange) -> bool:
+    """Whether the gateway asks of itself, in nobody's name: that has no address.
+
+    What it asks for a caller without an address, one on a Unix socket, is that caller's.
+    """
+    root = exchange
+    while root.parent is not None:
+        root = root.parent
+    return root.request.listener in _OWN
 
 
 def _file(path: str | None, *, may_be_empty: bool) -> list[ListFile]:

@@ -54,6 +54,18 @@ def test_what_is_no_network_is_told(text: str) -> None:
         read_network(text)
 
 
+@pytest.mark.parametrize("text", ["::/80", "::/88", "::fffe:0:0/95", "::/0", "::/1"])
+def test_a_network_of_ipv6_with_the_mapped_addresses_in_it_is_no_network_of_ipv4(text: str) -> None:
+    found = networks(text)
+    beside = (read_address("1.2.3.4"), read_address("::ffff:1.2.3.4"), read_address("2001:db8::1"))
+
+    assert [found.hold(number) for number in beside if number is not None] == [
+        False,
+        False,
+        text in {"::/0", "::/1"},
+    ]
+
+
 def test_all_of_one_family_is_nothing_of_the_other() -> None:
     four, mapped, six = (read_address(text) for text in ("1.2.3.4", "::ffff:1.2.3.4", "2001:db8::1"))
     assert four is not None

@@ -99,3 +99,20 @@ async def test_what_the_gateway_asks_of_itself_has_no_address() -> None:
             reply = await serving.generation.call(ChildRequest("GET", "/a"), None)
 
         assert reply.status == 200
+
+
+async def test_what_the_gateway_asks_for_a_caller_without_an_address_is_that_callers() -> None:
+    async with FakeUpstream().reply(json={}) as upstream:
+        tables = {"ipfilter": {"use": IpFilterPlugin, "allow": ["10.0.0.0/8"]}}
+        async with running_route(tables, upstream=upstream) as serving:
+            asked = ChildRequest("GET", "/a")
+            for client, listener, status in (
+                ("", "unix:/s", 403),
+                ("", "admin", 200),
+                ("10.1.1.1", "x", 200),
+            ):
+                parent = make_exchange("GET", "/b", client=client)
+                parent.request.listener = listener
+                reply = await serving.generation.call(asked, parent)
+
+                assert reply.status == status
