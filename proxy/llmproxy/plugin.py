@@ -144,6 +144,7 @@ from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
 from llmproxy.providers.prices import Rates, Tiers
 from llmproxy.providers.prices import price as price_usage
 from llmproxy.quirks import Quirks
+from llmproxy.redaction import is_sensitive, redact_text
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
 from llmproxy.registry import FORESEEN, AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
@@ -272,8 +273,8 @@ __all__ = [
     "PurgeOrder",
     "PurgeOutcome",
     "Quirks",
-    "RawHeader",
     "Rates",
+    "RawHeader",
     "Reading",
     "Recents",
     "Recording",
@@ -353,6 +354,7 @@ __all__ = [
     "insert_member",
     "insertion",
     "inspect_key",
+    "is_sensitive",
     "key_name",
     "key_rules_of",
     "locate",
@@ -372,6 +374,7 @@ __all__ = [
     "read_error",
     "read_failure",
     "read_order",
+    "redact_text",
     "replay",
     "retry_delay",
     "retry_fields",
