@@ -27,10 +27,10 @@ class Escort:
         self._follow = follow
 
     def concerns(self, exchange: Exchange, pool: Pool, affinity: AffinitySettings | None) -> bool:
-        """Whether there is anything to be done for a request."""
+        """Whether there is anything to be done for a request before it is sent, which is seldom so."""
         if affinity is not None or pool.mirrors:
             return True
-        return self._follow and exchange.client_face is not None and len(pool.upstreams) > 1
+        return self._follow and self.belonging.concerns(exchange, pool)
 
     async def before(
         self, exchange: Exchange, pool: Pool, call_next: CallNext, affinity: AffinitySettings | None
@@ -41,11 +41,12 @@ class Escort:
         await self.belonging.prepare(exchange, pool, affinity, follow=self._follow)
 
     def after(self, exchange: Exchange, pool: Pool, reply: Reply) -> None:
-        """Remember who answered, and what with."""
-        if reply.status < 400 and (place := answered_by(exchange)) is not None:
+        """Remember what the answer made, and who answered a request that belongs somewhere."""
+        if reply.status < 400:
             if self._follow:
-                self.belonging.read(exchange, pool, place, reply)
-            self.belonging.served(exchange, place)
+                self.belonging.read(exchange, pool, reply)
+            if self.belonging.wishes(exchange) and (place := answered_by(exchange)) is not None:
+                self.belonging.served(exchange, place)
 
 
 def answered_by(exchange: Exchange) -> Place | None:

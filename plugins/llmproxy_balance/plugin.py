@@ -133,20 +133,19 @@ class BalancePlugin(Plugin[BalanceConfig]):
             return await call_next(exchange)
         if TIMEOUT in exchange.request.headers.index:
             lower_deadline(exchange, pool)
-        options, config, escorted = exchange.options(self), self.config, False
-        if isinstance(pool, Pool):
-            walker, affinity = self._walker, options.affinity or config.affinity
-            escorted = self._escort.concerns(exchange, pool, affinity)
-            if escorted:
-                await self._escort.before(exchange, pool, call_next, affinity)
-                if self._escort.belonging.wishes(exchange):
-                    walker = self._guide
-        else:
-            pool, walker = self._singles.pool_of(pool), self._plain
-        reply = await walker.walk(exchange, pool, call_next, options.hedge or config.hedge)
+        options, config = exchange.options(self), self.config
+        hedge = options.hedge or config.hedge
+        if not isinstance(pool, Pool):
+            return await self._plain.walk(exchange, self._singles.pool_of(pool), call_next, hedge)
+        walker, escort = self._walker, self._escort
+        affinity = options.affinity or config.affinity
+        if escort.concerns(exchange, pool, affinity):
+            await escort.before(exchange, pool, call_next, affinity)
+            if escort.belonging.wishes(exchange):
+                walker = self._guide
+        reply = await walker.walk(exchange, pool, call_next, hedge)
         walker.watcher.began(exchange)
-        if escorted:
-            self._escort.after(exchange, pool, reply)
+        escort.after(exchange, pool, reply)
         return reply
 
     @hookimpl

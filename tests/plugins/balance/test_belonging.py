@@ -62,7 +62,9 @@ def pools(**trees):
 
 
 def asking(body=b"{}", tenant="t", **how):
-    exchange = make_exchange(body=body, caller=Caller(tenant), endpoints=[Endpoint("a")], **how)
+    exchange = make_exchange(
+        path="/v1/responses", body=body, caller=Caller(tenant), endpoints=[Endpoint("a")], **how
+    )
     exchange.client_face = object()
     exchange._body = body if isinstance(body, bytes) else orjson.dumps(body)
     exchange.attempts.append(Attempt(1, Endpoint("a"), 0.0))
@@ -80,7 +82,8 @@ async def chosen(belonging, exchange, pool, settings=SESSIONS):
 
 async def answered(belonging, exchange, pool, place, body):
     reply = Reply(200, body=body)
-    belonging.read(exchange, pool, place, reply)
+    exchange.endpoint = place.endpoint
+    belonging.read(exchange, pool, reply)
     await asyncio.sleep(0.01)
 
 
@@ -139,7 +142,9 @@ async def test_what_an_answer_made_goes_back_to_its_maker_and_nowhere_else(made)
 async def test_signed_reasoning_had_better_go_back_and_may_go_elsewhere(made):
     pool, belonging = pools(p=["a", "b"])["p"], made()
     body = Body()
-    belonging.read(asking(), pool, pool.places[1], Reply(200, body=body))
+    exchange = asking()
+    exchange.endpoint = pool.places[1].endpoint
+    belonging.read(exchange, pool, Reply(200, body=body))
     body.attach(Nobody())
     body.feed(b'data: {"delta":{"type":"signature_delta","signa')
     body.feed(b'ture":"0123456789abcdef"}}\n\n')

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_balance.origins import MOST, Item, Origin, OriginReader, Origins, items_of
+from llmproxy_balance.origins import MOST, Item, Origin, OriginReader, Origins, items_of, may_hold, refers
 
 SIGNATURE = "EuYBCkQYAiJA" + "s" * 500
 SEALED = "gAAAAABo" + "x" * 5000
@@ -28,9 +28,9 @@ class Bus:
         return lambda: self.ears.remove(handler)
 
 
-def found(answer, cuts=()):
+def found(answer, cuts=(), path=""):
     seen = []
-    reader = OriginReader(seen.append)
+    reader = OriginReader(seen.append, path)
     places = [0, *sorted(cut % (len(answer) + 1) for cut in cuts), len(answer)]
     for start, end in itertools.pairwise(places):
         if start != end:
@@ -78,6 +78,20 @@ def test_it_does_so_however_it_is_cut(items, cuts):
     assert found(answer, cuts) == [item.encode() for item in items]
 
 
+@given(
+    items=st.lists(
+        st.sampled_from([SIGNATURE[:240], SEALED[:240], "thought-0123456789"]), max_size=3, unique=True
+    ),
+    cuts=st.lists(st.integers(0, 10_000), max_size=20),
+)
+def test_a_chat_completion_shows_what_is_signed_or_sealed_however_it_is_cut(items, cuts):
+    chunk = event(id="chatcmpl-1", choices=[{"delta": {"content": "signs and encryption"}}])
+    answer = chunk + chunk.join(ANSWERS[item] for item in items) + chunk
+
+    assert found(answer, cuts, "/v1/chat/completions") == [item.encode() for item in items]
+    assert may_hold(answer, "/v1/chat/completions") == bool(items)
+
+
 def test_an_answer_without_any_shows_none():
     answer = orjson.dumps(
         {
@@ -115,6 +129,7 @@ REQUESTS = [
 def test_a_request_shows_what_it_refers_to(fields, items):
     assert items_of(orjson.dumps(fields)) == items
     assert items_of(orjson.dumps(fields, option=orjson.OPT_INDENT_2)) == items
+    assert refers(orjson.dumps(fields)) == bool(items)
 
 
 @pytest.mark.parametrize(
@@ -127,6 +142,7 @@ def test_a_request_shows_what_it_refers_to(fields, items):
 )
 def test_a_path_refers_to_what_it_names(path, item):
     assert items_of(b"", path) == [Item(item, True)]
+    assert refers(b"", path)
 
 
 async def test_what_an_upstream_made_leads_back_to_it():
