@@ -2,13 +2,34 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import asyncio
+from collections.abc import Callable, Sequence
+from typing import Final
 
 from llmproxy_rewrite.pointers import Pointer, remove, rename, set_value
 from llmproxy_rewrite.templates import Lookup, Missing, Shape
 
 #: Makes one change of a body.
 Change = Callable[[bytes, Lookup], bytes]
+
+#: Bytes of a body that are changed at once: some milliseconds at worst.
+AT_ONCE: Final = 32 * 1024
+
+
+async def changed(changes: Sequence[Change], body: bytes, lookup: Lookup) -> bytes:
+    """Return a body after all changes; a large one's are made in a thread, so that others are served meanwhile.
+
+    Raises:
+        JsonFault, Unfit: what a change raises.
+    """
+
+    def change() -> bytes:
+        after = body
+        for each in changes:
+            after = each(after, lookup)
+        return after
+
+    return await asyncio.to_thread(change) if len(body) > AT_ONCE else change()
 
 
 def setting(pointer: Pointer, shape: Shape) -> Change:

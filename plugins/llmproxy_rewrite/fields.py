@@ -38,17 +38,19 @@ FRAMING: Final = frozenset(
 #: Fields that say how a body is written, which no word changes.
 CODING: Final = frozenset({"content-encoding", "content-range"})
 
+_KEPT: Final = FRAMING | CODING
+
 
 def plain(name: bytes) -> str:
     """Return a field's name as it counts here."""
     return name.lower().replace(b"_", b"-").decode("latin-1")
 
 
-def edit_headers(headers: Headers, edits: Edits, lookup: Lookup) -> None:
+def edit_headers(headers: Headers, edits: Edits, lookup: Lookup, *, lenient: bool = False) -> None:
     """Remove, rename, set and add fields, in this order.
 
     Raises:
-        BadRequest: a value of the request cannot stand in a header.
+        BadRequest: a value of the request cannot stand in a header; where that is `lenient` the field is left out.
     """
     for name in edits.remove:
         _drop(headers, name)
@@ -61,28 +63,31 @@ def edit_headers(headers: Headers, edits: Edits, lookup: Lookup) -> None:
                 headers.add(new, value)
     for name, template in edits.set:
         _drop(headers, name)
-        _write(headers, name, template, lookup)
+        _write(headers, name, template, lookup, lenient=lenient)
     for name, template in edits.add:
-        _write(headers, name, template, lookup)
+        _write(headers, name, template, lookup, lenient=lenient)
 
 
 def _drop(headers: Headers, name: str) -> None:
-    """Drop every field of a name, or of names that begin so where it ends in a star."""
+    """Drop every field of a name, or of names that begin so where it ends in a star; what frames a message stays."""
     wanted = name.lower()
     if wanted.endswith("*"):
-        gone = {field for field, _ in headers.raw if plain(field).startswith(wanted[:-1])}
+        named = {field: plain(field) for field, _ in headers.raw}
+        gone = {field for field, each in named.items() if each.startswith(wanted[:-1]) and each not in _KEPT}
     else:
         gone = {field for field, _ in headers.raw if plain(field) == wanted}
     for field in gone:
         headers.remove(field)
 
 
-def _write(headers: Headers, name: str, template: Template, lookup: Lookup) -> None:
+def _write(headers: Headers, name: str, template: Template, lookup: Lookup, *, lenient: bool) -> None:
     value = template.fill(lookup)
     if value is None:
         return
     data = value.encode("utf-8", "surrogateescape")
     if _UNFIT.search(data):
+        if lenient:
+            return
         raise BadRequest(
             "bad_value",
             "The request holds a control character where a header is made of it.",

@@ -55,7 +55,7 @@ class PathRule:
         return self._checked(self._add + path if self._add else path)
 
     def _filled(self, template: Template, lookup: Lookup) -> str:
-        path = template.fill(lookup, self._quote)
+        path = template.fill(lambda kind, name: self._value(lookup, kind, name), self._quote)
         if path is None:
             raise BadRequest(
                 "value_missing",
@@ -63,10 +63,19 @@ class PathRule:
             )
         return path
 
+    def _value(self, lookup: Lookup, kind: str, name: str) -> str | None:
+        """Look a value up; an empty one is none, as the path without its segment would be another place."""
+        value = lookup(kind, name)
+        return value if value or self._is_written(kind, name) else None
+
     def _quote(self, value: str, source: Source) -> str:
-        """Keep a value inside its segment; what was matched in the path is a part of a path already."""
-        as_written = source.kind == "match" or (source.kind == "path" and source.name == self._catch_all)
+        """Keep a value inside its segment."""
+        as_written = self._is_written(source.kind, source.name)
         return value if as_written else quote(value, safe="", errors="surrogateescape")
+
+    def _is_written(self, kind: str, name: str) -> bool:
+        """Whether a value was matched in the path, and so is a part of a path already."""
+        return kind == "match" or (kind == "path" and name == self._catch_all)
 
     @staticmethod
     def _checked(path: str) -> str:

@@ -15,6 +15,7 @@ from llmproxy.plugin import (
     hookimpl,
 )
 from llmproxy_rewrite.bodies import difference, put_body, reply_body, request_body
+from llmproxy_rewrite.changes import changed
 from llmproxy_rewrite.config import RewriteConfig, RewriteRoute
 from llmproxy_rewrite.fields import edit_headers
 from llmproxy_rewrite.foreseeing import foreseen
@@ -48,10 +49,8 @@ class RewritePlugin(Plugin[RewriteConfig]):
         before = await request_body(exchange, self.config.max_body)
         if before is None:
             return None
-        after, values = before, Values(exchange)
         try:
-            for change in plan.body:
-                after = change(after, values)
+            after = await changed(plan.body, before, Values(exchange))
         except (JsonFault, Unfit) as fault:
             raise BadRequest("body_not_rewritten", f"The request cannot be served: {fault}.") from None
         edit = difference(before, after)
@@ -86,7 +85,8 @@ class RewritePlugin(Plugin[RewriteConfig]):
         if plan.reply_body and 200 <= reply.status < 300 and reply.status not in _BODILESS:
             await self._change_reply(exchange, reply, plan)
         if plan.reply_headers:
-            edit_headers(reply.headers, plan.reply_headers, Values(exchange))
+            # Too late to refuse anything: the upstream has done its work.
+            edit_headers(reply.headers, plan.reply_headers, Values(exchange), lenient=True)
         for name, value in plan.told:
             reply.headers.add(name, value)
 
@@ -98,11 +98,9 @@ class RewritePlugin(Plugin[RewriteConfig]):
         if exchange.request.method == "HEAD":
             put_body(reply, b"", changed=True)
             return
-        before = after = await reply_body(reply, self.config.max_body)
-        values = Values(exchange)
+        before = await reply_body(reply, self.config.max_body)
         try:
-            for change in plan.reply_body:
-                after = change(after, values)
+            after = await changed(plan.reply_body, before, Values(exchange))
         except (JsonFault, Unfit):
             message = "The upstream's answer is not of the shape that this route changes."
             raise GatewayError(502, "reply_not_rewritten", message) from None

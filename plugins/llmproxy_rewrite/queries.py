@@ -1,4 +1,8 @@
-"""Changes a query's parameters; what is not named stays as it was written."""
+"""Changes a query's parameters; what is not named stays as it was written.
+
+A name counts in every place where an upstream may find it: before brackets (`tenant[]`), and behind a semicolon, which
+some take for an ampersand. Else a caller could send what the gateway sets or removes beside it.
+"""
 
 from __future__ import annotations
 
@@ -10,18 +14,29 @@ from llmproxy_rewrite.templates import Lookup, Template
 
 def edit_query(query: str, edits: Edits, lookup: Lookup) -> str:
     """Return a query after removing, renaming, setting and adding, in this order."""
-    gone = {*edits.remove}
+    pairs = _without([pair for pair in query.split("&") if pair], {*edits.remove})
     pairs = [
-        (_written(edits.rename[name], pair) if name in edits.rename else pair)
-        for pair in query.split("&")
-        if pair and (name := _name(pair)) not in gone
+        (_written(edits.rename[name], pair) if (name := _name(pair)) in edits.rename else pair)
+        for pair in pairs
     ]
+    pairs = _without(pairs, {name for name, _ in edits.set})
     for name, template in edits.set:
-        pairs = [pair for pair in pairs if _name(pair) != name]
         _append(pairs, name, template, lookup)
     for name, template in edits.add:
         _append(pairs, name, template, lookup)
     return "&".join(pairs)
+
+
+def _without(pairs: list[str], gone: set[str]) -> list[str]:
+    kept = [pair for pair in pairs if _name(pair) not in gone and _owner(pair) not in gone]
+    return [
+        pair.replace(";", "%3B") if any(_owner(piece) in gone for piece in pair.split(";")[1:]) else pair
+        for pair in kept
+    ]
+
+
+def _owner(pair: str) -> str:
+    return _name(pair).partition("[")[0]
 
 
 def _name(pair: str) -> str:

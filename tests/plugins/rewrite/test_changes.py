@@ -1,8 +1,10 @@
 from __future__ import annotations
 
+import threading
+
 import pytest
 
-from llmproxy_rewrite.changes import Change, defaulting, removing, renaming, setting
+from llmproxy_rewrite.changes import AT_ONCE, Change, changed, defaulting, removing, renaming, setting
 from llmproxy_rewrite.templates import Shape
 
 AT = ("user",)
@@ -31,3 +33,18 @@ def test_a_value_of_the_request_stays_a_string() -> None:
         change(b"{}", lambda kind, name: '","admin":true,"x":"')
         == b'{"user":"\\",\\"admin\\":true,\\"x\\":\\""}'
     )
+
+
+async def test_a_large_body_is_changed_in_a_thread_so_that_others_are_served() -> None:
+    threads: list[int] = []
+
+    def note(body: bytes, lookup: object) -> bytes:
+        threads.append(threading.get_ident())
+        return body + b"x"
+
+    small, large = b"a" * AT_ONCE, b"a" * (AT_ONCE + 1)
+    here = threading.get_ident()
+
+    assert await changed([note, note], small, lambda kind, name: None) == small + b"xx"
+    assert await changed([note], large, lambda kind, name: None) == large + b"x"
+    assert [each == here for each in threads] == [True, True, False]

@@ -32,6 +32,19 @@ def test_a_star_removes_what_begins_so() -> None:
     assert [name for name, _ in edited(Edits(["X-*"]))] == ["Accept"]
 
 
+def test_a_star_leaves_what_frames_a_message() -> None:
+    fields = [
+        ("Content-Length", "3"),
+        ("Content-Type", "x"),
+        ("content_encoding", "gzip"),
+        ("Connection", "close"),
+    ]
+    headers = Headers.of(fields)
+    edit_headers(headers, Edits(["con*"]), lambda kind, name: None)
+
+    assert [name for name, _ in headers] == ["Content-Length", "content_encoding", "Connection"]
+
+
 def test_a_renamed_field_keeps_its_values_and_stands_alone() -> None:
     headers = Headers.of([("X-A", "1"), ("x-a", "2"), ("X-B", "old")])
     edit_headers(headers, Edits(rename={"X-A": "X-B", "X-C": "X-D"}), lambda kind, name: None)
@@ -59,6 +72,14 @@ def test_what_is_added_stands_beside_what_is_there() -> None:
 def test_a_value_never_makes_another_field(value: str) -> None:
     with pytest.raises(BadRequest, match="control character"):
         edited(Edits(set_={"X-User": "{path.id}"}), value)
+
+
+def test_a_value_that_makes_no_field_of_an_answer_is_left_out() -> None:
+    headers = Headers.of(BEFORE)
+    edits = Edits(["accept"], set_={"X-User": "{path.id}", "X-B": "b"})
+    edit_headers(headers, edits, lambda kind, name: "a\r\nX-Evil: 1", lenient=True)
+
+    assert [name for name, _ in headers] == ["X-A", "X-A", "X-Internal-One", "X-B"]
 
 
 @given(st.text(alphabet=st.characters(exclude_categories=())))

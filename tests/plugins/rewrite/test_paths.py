@@ -109,6 +109,17 @@ def test_a_missing_value_is_told() -> None:
         PathRule(to=Template("/{query.q}")).apply("/x", values())
 
 
+def test_an_empty_value_is_missing_as_the_path_without_it_would_be_another_place() -> None:
+    with pytest.raises(BadRequest, match="lacks a value"):
+        PathRule(to=Template("/people/{query.q}/mail")).apply("/x", values(query_q=""))
+
+    assert PathRule(to=Template("/people/{query.q|me}")).apply("/x", values(query_q="")) == "/people/me"
+    assert (
+        PathRule(to=Template("/api/{path.rest}"), catch_all="rest").apply("/", values(path_rest=""))
+        == "/api/"
+    )
+
+
 @given(st.text(alphabet="/.%2eEfF5c\\v1ab;", max_size=20), st.text(max_size=8))
 def test_whatever_comes_in_what_goes_out_is_a_path_without_dots(path: str, value: str) -> None:
     rule = PathRule(strip="/v1", add="/api")

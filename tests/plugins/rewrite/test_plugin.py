@@ -155,6 +155,16 @@ async def test_errors_keep_their_bodies_and_get_the_headers() -> None:
     }
 
 
+async def test_an_answer_is_not_refused_for_what_its_request_says_after_the_work_is_done() -> None:
+    route = {"reply": {"headers": {"remove": ["server"], "set": {"X-To": "{query.to}", "X-A": "1"}}}}
+    served = await serve(ok(headers=[("Server", "x")]), route, path="/v1/orders?to=%0d%0aX-Evil:1")
+
+    assert served.reply.status == 200
+    assert "server" not in served.reply.headers
+    assert "x-to" not in served.reply.headers
+    assert served.reply.headers.get("x-a") == "1"
+
+
 async def test_a_head_has_no_body_to_change() -> None:
     served = await serve(
         ok(headers=[("ETag", '"a"')]), {"reply": {"body": [{"remove": "/secret"}]}}, method="HEAD"

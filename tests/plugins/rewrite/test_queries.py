@@ -26,6 +26,10 @@ def lookup(kind: str, name: str) -> str | None:
         ("", Edits(set_={"a": "{path.id}"}), "a=a%26b%3Dc%20d"),
         ("a=1", Edits(set_={"a": "{path.none}"}), ""),
         ("a=1&&b=2", Edits(["b"]), "a=1"),
+        ("a[]=1&a%5Bx%5D=1&ab=1", Edits(["a"]), "ab=1"),
+        ("a[]=1", Edits(set_={"a": "2"}), "a=2"),
+        ("b=1;a=2&c=3;d=4", Edits(["a"]), "b=1%3Ba=2&c=3;d=4"),
+        (";a=1", Edits(set_={"a": "2"}), "%3Ba=1&a=2"),
     ],
 )
 def test_what_is_not_named_stays_as_it_was_written(query: str, edits: Edits, result: str) -> None:
