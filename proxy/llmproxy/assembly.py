@@ -66,7 +66,7 @@ class Assembly:
     def _make(self, name: str, config: PluginConfig) -> Plugin[Any]:
         path = f"plugins.{name}"
         kind = load(config.use, f"{path}.use", self._installed)
-        settings = decode_struct(kind.Config, config.config, path)
+        settings = decode_struct(kind.Config, config.config, path, _on_routes(name, kind))
         if errors := list(unknown_stores(settings, path, self.config.stores)):
             raise ConfigErrors(errors)
         return kind(name, settings)
@@ -255,7 +255,7 @@ def _answerer(assembly: Assembly, settings: RouteConfig) -> Handler | None:
         if answerer.answers(_options(plugin, ref, settings.name)):
             if settings.models is not None or assembly.config.upstreams_of(settings):
                 raise StartError(
-                    f"route {settings.name!r}: plugin {ref.name!r} answers it, so it leads to nothing else"
+                    f"route {settings.name!r}: plugin {ref.name!r} answers it; leave its upstream, pool and models out"
                 )
             return answerer.handler
     return None
@@ -360,4 +360,21 @@ def _plugins_of(
 
 
 def _options(plugin: Plugin[Any], ref: PluginRef, route: str) -> msgspec.Struct:
-    return decode_struct(type(plugin).RouteConfig, ref.options, f"routes.{route}.plugins.{plugin.name}")
+    path = f"routes.{route}.plugins.{plugin.name}"
+    return decode_struct(type(plugin).RouteConfig, ref.options, path, _on_plugins(plugin.name, type(plugin)))
+
+
+def _on_routes(name: str, kind: type[Plugin[Any]]) -> dict[str, str]:
+    """Say of the keys of a plugin's options on routes where they are written."""
+    return {
+        key: f"routes have it: `plugins: [{name}: {{{key}: ...}}]`"
+        for key in kind.RouteConfig.__struct_encode_fields__
+    }
+
+
+def _on_plugins(name: str, kind: type[Plugin[Any]]) -> dict[str, str]:
+    """Say of the keys of a plugin's own settings where they are written."""
+    return {
+        key: f"it holds for all routes: `plugins.{name}.{key}`"
+        for key in kind.Config.__struct_encode_fields__
+    }

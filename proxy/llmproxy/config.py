@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from llmproxy.crosschecks import cross_check
-from llmproxy.decode import BROKEN, Decoder, decode_struct
+from llmproxy.decode import BROKEN, Decoder, decode_struct, first_of_each
 from llmproxy.errors import ConfigError, ConfigErrors
 from llmproxy.formats import Format, Tree, format_of, parse
 from llmproxy.keypaths import join_key
@@ -106,7 +106,7 @@ def decode(tree: Tree, *, environ: Mapping[str, str], read_file: ReadFile) -> Co
     if config is not BROKEN:
         errors += cross_check(cast(Config, config))
     if errors:
-        raise ConfigErrors(_first_of_each(errors))
+        raise ConfigErrors(first_of_each(errors))
     return _with_own_pools(cast(Config, config))
 
 
@@ -122,7 +122,7 @@ def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, st
     added = decoder.struct(Fragment, filled, "")
     errors = interpolation.errors + decoder.errors
     if errors:
-        raise ConfigErrors(_first_of_each(errors))
+        raise ConfigErrors(first_of_each(errors))
     more = cast(Fragment, added)
     merged = msgspec.structs.replace(
         config,
@@ -137,7 +137,7 @@ def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, st
     errors += _taken("pools", more.pools, config.pools)
     errors += cross_check(merged)
     if errors:
-        raise ConfigErrors(_first_of_each(errors))
+        raise ConfigErrors(first_of_each(errors))
     return _with_own_pools(merged)
 
 
@@ -214,15 +214,3 @@ def _taken(section: str, names: Iterable[str], there: Collection[str]) -> list[C
 
 def _refuse_file(path: str) -> str:
     raise PermissionError(errno.EPERM, "only the configuration file may name files")
-
-
-def _first_of_each(errors: list[ConfigError]) -> list[ConfigError]:
-    """Drop what only follows from an earlier error at the same key or inside it."""
-    kept: list[ConfigError] = []
-    for error in errors:
-        inside = (f"{error.path}.", f"{error.path}[")
-        # Where a list may be written as its only item, that was called by the list's own path until it was decoded.
-        same = (error.path, error.path.removesuffix("[0]"))
-        if not any(known.path in same or known.path.startswith(inside) for known in kept):
-            kept.append(error)
-    return kept

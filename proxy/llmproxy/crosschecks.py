@@ -62,8 +62,8 @@ def _check_ends(path: str, route: RouteConfig, config: Config) -> Iterator[Confi
     """Check where a route leads by itself."""
     if route.upstream is not None:
         yield from _check_upstream(f"{path}.upstream", route.upstream, config)
-    if route.pool is not None and route.pool not in config.pools:
-        yield unknown_name(f"{path}.pool", "pool", route.pool, config.pools)
+    if route.pool is not None:
+        yield from _check_pool(f"{path}.pool", route.pool, config)
     yield from _check_targets(f"{path}.targets", route.targets, config)
     if _serves_plain_http(route, config):
         for name in config.upstreams_of(route):
@@ -82,6 +82,15 @@ def _check_upstream(path: str, name: str, config: Config) -> Iterator[ConfigErro
         yield unknown_name(path, "upstream", name, config.upstreams)
 
 
+def _check_pool(path: str, name: str, config: Config) -> Iterator[ConfigError]:
+    if name in config.pools:
+        return
+    if name in config.upstreams:
+        yield ConfigError(path, f"{quoted(name)} is an upstream; write {{upstream: {name}}}")
+    else:
+        yield unknown_name(path, "pool", name, config.pools)
+
+
 def _check_pools(config: Config) -> Iterator[ConfigError]:
     for name, pool in config.pools.items():
         if pool is BROKEN:
@@ -98,8 +107,8 @@ def _check_targets(path: str, targets: Sequence[TargetConfig], config: Config) -
         here = f"{path}[{index}]"
         if target.upstream is not None:
             yield from _check_upstream(f"{here}.upstream", target.upstream, config)
-        if target.pool is not None and target.pool not in config.pools:
-            yield unknown_name(f"{here}.pool", "pool", target.pool, config.pools)
+        if target.pool is not None:
+            yield from _check_pool(f"{here}.pool", target.pool, config)
         if target.members is not None and target.members not in config.plugins:
             yield unknown_name(f"{here}.members", "plugin", target.members, config.plugins)
         upstream = target.upstream or ""
@@ -138,8 +147,8 @@ def _check_models(
             continue
         if model.upstream is not None:
             yield from _check_upstream(f"{here}.upstream", model.upstream, config)
-        if model.pool is not None and model.pool not in config.pools:
-            yield unknown_name(f"{here}.pool", "pool", model.pool, config.pools)
+        if model.pool is not None:
+            yield from _check_pool(f"{here}.pool", model.pool, config)
         if model.alias is not None:
             yield from _check_alias(f"{here}.alias", name, model.alias, table, config.pools)
         if model.targets is not None:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import types
 import typing
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -21,20 +21,37 @@ from llmproxy.units import DURATION, SIZE, parse_duration, parse_size
 
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
+NOWHERE: Final[Mapping[str, str]] = types.MappingProxyType({})
+
 BROKEN: Final = object()
 """Stands for a value whose mistake is already in the list, so that the rest can still be read."""
 
 
-def decode_struct(type_: type[StructT], tree: object, path: str = "") -> StructT:
+def decode_struct(
+    type_: type[StructT], tree: object, path: str = "", elsewhere: Mapping[str, str] = NOWHERE
+) -> StructT:
     """Decode a mapping into `type_`, or raise ConfigErrors with every mistake in it.
 
     It reads a plugin's own configuration too: `decode_struct(CacheConfig, instance.config, "plugins.cache")`.
+    `elsewhere` tells of keys that are not known here where they are written.
     """
     decoder = Decoder()
-    value = decoder.struct(type_, tree, path)
+    value = decoder.struct(type_, tree, path, elsewhere)
     if decoder.errors:
-        raise ConfigErrors(decoder.errors)
+        raise ConfigErrors(first_of_each(decoder.errors))
     return cast(StructT, value)
+
+
+def first_of_each(errors: Sequence[ConfigError]) -> list[ConfigError]:
+    """Drop what only follows from an earlier error at the same key or inside it."""
+    kept: list[ConfigError] = []
+    for error in errors:
+        inside = (f"{error.path}.", f"{error.path}[")
+        # Where a list may be written as its only item, that was called by the list's own path until it was decoded.
+        same = (error.path, error.path.removesuffix("[0]"))
+        if not any(known.path in same or known.path.startswith(inside) for known in kept):
+            kept.append(error)
+    return kept
 
 
 class Decoder:
@@ -43,7 +60,9 @@ class Decoder:
     def __init__(self) -> None:
         self.errors: list[ConfigError] = []
 
-    def struct(self, type_: type[msgspec.Struct], tree: object, path: str) -> object:
+    def struct(
+        self, type_: type[msgspec.Struct], tree: object, path: str, elsewhere: Mapping[str, str] = NOWHERE
+    ) -> object:
         """Decode a mapping, or a shorthand that the struct's `from_shorthand` knows, into a struct."""
         try:
             tree = type_.from_shorthand(tree) if hasattr(type_, "from_shorthand") else tree
@@ -52,7 +71,7 @@ class Decoder:
         if not isinstance(tree, dict):
             return self._fail(path, f"expected a mapping, got {_kind(tree)}")
         fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
-        elsewhere: Mapping[str, str] = getattr(type_, "elsewhere", {})
+        elsewhere = {**elsewhere, **getattr(type_, "elsewhere", NOWHERE)}
         self.errors.extend(
             unknown_key(path, key, fields, elsewhere.get(key)) for key in tree if key not in fields
         )

@@ -13,7 +13,14 @@ from llmproxy.errors import ConfigError
 from llmproxy.fetchpolicy import FetchingConfig
 from llmproxy.modelsettings import ModelConfig
 from llmproxy.patterns import compile_path
-from llmproxy.poolsettings import NEXT_PLACES, PoolConfig, StrategyRef, TargetConfig, upstreams_of
+from llmproxy.poolsettings import (
+    NEXT_PLACES,
+    PoolConfig,
+    StrategyRef,
+    TargetConfig,
+    check_answering,
+    upstreams_of,
+)
 from llmproxy.references import Secret, quoted
 from llmproxy.sections import Section
 from llmproxy.units import Duration, Size
@@ -290,6 +297,8 @@ class RouteConfig(Section, frozen=True):
         given = [key for key in ("upstream", "pool", "targets") if getattr(self, key)]
         if len(given) > 1:
             raise ConfigError(given[1], f"stands beside {given[0]}; write one of them")
+        if self.targets:
+            check_answering(self.targets)
         if self.strategy is not None and not self.targets:
             raise ConfigError("strategy", "orders targets, and there are none; a pool has its own")
         if self.deadline == 0:

@@ -54,6 +54,11 @@ class Keeping(Plugin):
     Config = Kept
 
 
+class Placed(Plugin):
+    Config = Kept
+    RouteConfig = Sized
+
+
 class Reversed:
     def __init__(self, pool: Pool, options: Sized) -> None:
         self.size = options.size
@@ -291,6 +296,29 @@ async def test_unknown_options_of_a_route_are_told_by_their_path():
 
     with pytest.raises(StartError, match=r"routes\.r\.plugins\.upper"):
         routes(tree)
+
+
+async def test_a_key_in_the_wrong_one_of_a_plugins_two_places_is_told_where_it_belongs():
+    tree = {"upstreams": {"api": API}, "plugins": {"placed": {"use": Placed, "size": 1}}}
+    with pytest.raises(ConfigErrors) as told:
+        routes(tree)
+    assert "plugins.placed.size: unknown key" in str(told.value)
+    assert "; routes have it: `plugins: [placed: {size: ...}]`" in str(told.value)
+
+    tree["plugins"] = {"placed": {"use": Placed, "store": "memory"}}
+    tree["stores"] = {"memory": "memory://"}
+    tree["routes"] = [{"name": "a", "upstream": "api", "plugins": [{"placed": {"store": "memory"}}]}]
+    with pytest.raises(ConfigErrors) as told:
+        routes(tree)
+    assert "routes.a.plugins.placed.store: unknown key" in str(told.value)
+    assert str(told.value).endswith("; it holds for all routes: `plugins.placed.store`")
+
+
+async def test_what_walks_pools_is_loaded_where_a_route_lists_it():
+    tree = {"upstreams": {"api": API}}
+    tree["routes"] = [{"name": "a", "upstream": "api", "plugins": [{"balance": {"retries": 1}}]}]
+
+    assert [plugin.name for plugin in routes(tree)["a"].pipeline.plugins] == ["balance"]
 
 
 async def test_a_model_route_reads_its_models_and_has_a_face():

@@ -120,6 +120,10 @@ def test_a_sound_configuration_passes() -> None:
             {"pools": {"m": ["main"]}, "models": {"m": ["main"]}},
             'models.m.targets: there is a pool "m" already',
         ),
+        (
+            {"routes": [{"name": "a", "pool": "main"}]},
+            'routes[0].pool: "main" is an upstream; write {upstream: main}',
+        ),
         ({"models": {"m": {"pool": "p"}}}, 'models.m.pool: unknown pool "p"'),
         ({"routes": [{"name": "a", "pool": "p"}]}, 'routes[0].pool: unknown pool "p"'),
         (

@@ -97,6 +97,17 @@ def test_an_admin_listener_for_other_machines_has_a_token() -> None:
         (Match, {"methods": [5]}, "methods[0]: expected str"),
         (Listener, {"address": "h:1", "trusted_proxies": [5]}, "trusted_proxies[0]: expected str"),
         (RouteConfig, {"name": "a", "upstream": "b", "targets": ["c"]}, "targets: stands beside upstream"),
+        (
+            RouteConfig,
+            {"name": "a", "targets": [{"members": "x"}]},
+            "targets[0].upstream: a target is an upstream or a pool; write one of them, as in openai/",
+        ),
+        (
+            RouteConfig,
+            {"name": "a", "targets": [{"upstream": "b", "mirror": 1}]},
+            "targets: holds nothing that answers",
+        ),
+        (RouteConfig, {"name": "a", "retries": 3}, 'retries: unknown key "retries"; `attempts` bounds'),
         (PluginRef, {"a": {}, "b": {}}, ": expected a plugin's name, or {name: options}"),
         (PluginRef, 5, ": expected a plugin's name, or {name: options}"),
         (Config, {"plugins": {"x": 5}}, "plugins.x: expected a mapping"),

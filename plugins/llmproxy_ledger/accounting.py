@@ -1,0 +1,160 @@
+"""How exchanges become records: an intent before each attempt leaves, a row when it has ended."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Final, NamedTuple, Protocol
+
+from llmproxy.plugin import (
+    RESERVATION,
+    Attempt,
+    Body,
+    Endpoint,
+    Exchange,
+    Settlement,
+    SettlementState,
+    StateKey,
+    Tariff,
+    UpstreamRequest,
+    Usage,
+    price_usage,
+    settlement_id,
+)
+from llmproxy_ledger.config import OnAbort
+from llmproxy_ledger.estimating import Seen, quick_limit
+from llmproxy_ledger.pricing import NOTHING, Priced, Prices
+from llmproxy_ledger.records import Intent, Record, Row
+from llmproxy_ledger.settling import Sent, find
+
+_LONGEST: Final = 200
+_NOBODY: Final = Endpoint("")
+
+
+class Opened(NamedTuple):
+    """An attempt that has an intent: the entry's name, the wire request, its price."""
+
+    entry: str
+    request: UpstreamRequest
+    size: int
+    most: int
+    priced: Priced
+
+
+OPENED: Final[StateKey[dict[int, Opened]]] = StateKey("ledger.opened")
+SEEN: Final[StateKey[Seen]] = StateKey("ledger.seen")
+
+
+class Writes(Protocol):
+    """What is needed of a journal."""
+
+    def entry(self) -> str:
+        """Return a name for a row."""
+
+    def intend(self, record: Record) -> None:
+        """Write at once."""
+
+    def put(self, record: Record) -> None:
+        """Write soon."""
+
+
+class Accounting:
+    """Writes the records of exchanges; `wrote` is told the state of each row and, unpriced, its upstream."""
+
+    def __init__(
+        self,
+        journal: Writes,
+        prices: Prices,
+        tariff: Tariff,
+        wall: Callable[[], float],
+        max_output: int,
+        wrote: Callable[[SettlementState, str], None],
+    ) -> None:
+        self._journal = journal
+        self._prices = prices
+        self._tariff = tariff
+        self._wall = wall
+        self._max_output = max_output
+        self._wrote = wrote
+
+    def open(self, exchange: Exchange, request: UpstreamRequest) -> None:
+        """Write down that an attempt is about to leave.
+
+        Raises:
+            GatewayError: what it costs is not known, and the policy is to refuse.
+            JournalFault: it cannot be written down.
+        """
+        attempt = exchange.attempts[-1]
+        if attempt.number != request.attempt:
+            attempt = exchange.attempts[request.attempt - 1]
+        endpoint, body = attempt.endpoint, request.body
+        priced = self._prices.of(endpoint, exchange.model) if exchange.model is not None else NOTHING
+        if not priced.known:
+            self._prices.check(endpoint, priced)
+        data = b"" if isinstance(body, Body) else body
+        most = self._max_output if exchange.model is None else quick_limit(data, self._max_output)
+        opened = Opened(self._journal.entry(), request, len(data), most, priced)
+        row = self._row(exchange, attempt, endpoint, priced.version)
+        self._journal.intend(Intent(opened.entry, row, opened.size, most))
+        known = exchange.state.get(OPENED)
+        if known is None:
+            exchange.state[OPENED] = {attempt.number: opened}
+        else:
+            known[attempt.number] = opened
+
+    def close(self, exchange: Exchange, attempt: Attempt, policy: OnAbort) -> None:
+        """Write down what an attempt came to."""
+        opened = (exchange.state.get(OPENED) or {}).pop(attempt.number, None)
+        entry = self._journal.entry() if opened is None else opened.entry
+        sent, priced = None, NOTHING
+        if opened is not None and opened.request.sent:
+            sent, priced = Sent(opened.size, opened.most, opened.priced.rates), opened.priced
+        seen = exchange.state.get(SEEN)
+        found = find(exchange, attempt, sent, seen, policy, self._tariff)
+        version = "" if found.state == "free" else priced.version
+        cost = price_usage(found.usage, priced.rates) if version and priced.rates else 0
+        row = self._row(
+            exchange, attempt, attempt.endpoint, version, found.usage, found.state, cost, found.result
+        )
+        self._journal.put(Row(entry, row, found.basis))
+        self._wrote(found.state, attempt.endpoint.upstream if version and not priced.known else "")
+
+    def free(self, exchange: Exchange) -> None:
+        """Write down an exchange that made no attempt."""
+        row = self._row(exchange, None, _NOBODY, "", state="free", result=exchange.outcome.result)
+        self._journal.put(Row(self._journal.entry(), row, "none"))
+        self._wrote("free", "")
+
+    def _row(  # the parts of one row
+        self,
+        exchange: Exchange,
+        attempt: Attempt | None,
+        endpoint: Endpoint,
+        prices: str,
+        usage: Usage = Usage(),  # noqa: B008  # frozen
+        state: SettlementState = "unknown",
+        cost: int = 0,
+        result: str = "",
+    ) -> Settlement:
+        caller, model = exchange.caller, exchange.model or ""
+        labels = dict(caller.labels) if caller.labels else {}
+        reservation = None if attempt is None else exchange.state.get(RESERVATION)
+        return Settlement(
+            id=settlement_id(exchange, attempt),
+            exchange=exchange.id,
+            at=self._wall(),
+            tenant=caller.tenant,
+            key=caller.key,
+            org=labels.get("org", ""),
+            team=labels.get("team", ""),
+            user=labels.get("user", ""),
+            route=exchange.route.name,
+            model=model[:_LONGEST],
+            upstream=endpoint.upstream,
+            upstream_model=(endpoint.model or model)[:_LONGEST] if attempt is not None else "",
+            usage=usage,
+            state=state,
+            cost=cost,
+            reserved=0 if reservation is None else reservation.money,
+            prices=prices,
+            result=result,
+        )

@@ -1,0 +1,217 @@
+"""A worker's journal: what is written at once, made durable in groups, and kept until the database has it.
+
+Theory of operation. A journal has a random name, a lock file that its process holds for as long as it lives, and
+numbered segments. An intent is written before its call leaves, in one `write` together with all rows that wait; it
+outlives the process from then on, and the machine from the next sync on. The thread of the journal writes what waits,
+syncs, and closes segments that are full. Whoever can take the lock of another journal knows that its process is dead.
+"""
+
+from __future__ import annotations
+
+import fcntl
+import os
+import secrets
+import threading
+from collections import deque
+from collections.abc import Callable
+from contextlib import suppress
+from itertools import count
+from pathlib import Path
+from typing import Final
+
+from llmproxy_ledger.records import PriceList, Record, frame
+
+LOCK: Final = ".lock"
+SEGMENT: Final = ".journal"
+#: Bytes that wait in memory while a journal cannot be written; what comes then is dropped, and counted.
+MOST_WAITING: Final = 16 << 20
+
+
+class JournalFault(Exception):
+    """The journal cannot be written."""
+
+
+class Journal:
+    """The journal of one process. `faulty` is called with each failure, `dropped` counts rows that were lost to one."""
+
+    def __init__(
+        self,
+        directory: Path,
+        *,
+        segment: int,
+        every: float,
+        rows: int,
+        faulty: Callable[[Exception], None] = lambda fault: None,
+    ) -> None:
+        directory.mkdir(parents=True, exist_ok=True, mode=0o700)
+        self.directory = directory
+        self.name, self._lock_file = _claimed(directory)
+        self.dropped = 0
+        self._entries, self._segments = count(1), count(1)
+        self._most, self._every, self._rows = segment, every, rows
+        self._faulty = faulty
+        self._guard = threading.Lock()
+        self._waiting = bytearray()
+        self._unsynced = 0
+        self._full: deque[int] = deque()
+        self._told: set[str] = set()
+        self._wake, self._stopping = threading.Event(), False
+        self.current, self._fd, self._size = directory, -1, 0
+        self._open()
+        self._thread = threading.Thread(target=self._run, name=f"ledger-{self.name}", daemon=True)
+        self._thread.start()
+
+    def entry(self) -> str:
+        """Return a name for a row that no other has, of any process."""
+        return f"{self.name}-{next(self._entries):x}"
+
+    def intend(self, record: Record) -> None:
+        """Write what must outlive this process from now on.
+
+        Raises:
+            JournalFault: it cannot be written.
+        """
+        with self._guard:
+            self._waiting += frame(record)
+            fault = self._write()
+        if fault is not None:
+            self._faulty(fault)
+            raise JournalFault("the ledger's journal cannot be written") from fault
+        self._note()
+
+    def put(self, record: Record) -> None:
+        """Have a record written soon."""
+        with self._guard:
+            if len(self._waiting) > MOST_WAITING:
+                self.dropped += 1
+            else:
+                self._waiting += frame(record)
+        self._note()
+
+    def list_price(self, record: PriceList) -> None:
+        """Write what a version of prices stands for, once."""
+        if record.version not in self._told:
+            self._told.add(record.version)
+            self.put(record)
+
+    def flush(self) -> None:
+        """Write what waits and make it durable; for threads that may wait."""
+        with self._guard:
+            fault = self._write()
+            descriptor = os.dup(self._fd)
+        if fault is not None:
+            self._faulty(fault)
+        try:
+            self._close_full()
+            os.fdatasync(descriptor)
+        except OSError as error:
+            self._faulty(error)
+        finally:
+            os.close(descriptor)
+
+    def close(self) -> None:
+        """Write and sync the rest; the lock goes with the process, or with `leave`."""
+        self._stopping = True
+        self._wake.set()
+        self._thread.join()
+        self.flush()
+        os.close(self._fd)
+
+    def leave(self) -> None:
+        """Give the lock back; the files are gone if the database has them."""
+        if not any(self.directory.glob(f"{self.name}-*{SEGMENT}")):
+            (self.directory / (self.name + LOCK)).unlink(missing_ok=True)
+        os.close(self._lock_file)
+
+    def _note(self) -> None:
+        self._unsynced += 1
+        if self._unsynced in (1, self._rows):
+            self._wake.set()
+
+    def _run(self) -> None:
+        pause = threading.Event()
+        while not self._stopping:
+            self._wake.wait()
+            self._wake.clear()
+            if self._unsynced < self._rows and not self._stopping:
+                # A group gathers meanwhile; one that is large enough is not waited for longer.
+                pause.wait(self._every)
+            self._unsynced = 0
+            self.flush()
+
+    def _write(self) -> OSError | None:
+        """Write what waits; what could not be written whole goes on waiting."""
+        if not self._waiting:
+            return None
+        try:
+            written = os.write(self._fd, self._waiting)
+            while written < len(self._waiting):
+                written += os.write(self._fd, memoryview(self._waiting)[written:])
+        except OSError as fault:
+            _cut(self._fd, self._size)
+            return fault
+        self._size += len(self._waiting)
+        self._waiting.clear()
+        if self._size >= self._most:
+            self._full.append(self._fd)
+            try:
+                self._open()
+            except OSError as fault:
+                self._fd = self._full.pop()
+                return fault
+        return None
+
+    def _open(self) -> None:
+        path = self.directory / f"{self.name}-{next(self._segments):08x}{SEGMENT}"
+        self._fd = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._size = 0
+        self.current = path
+
+    def _close_full(self) -> None:
+        while self._full:
+            descriptor = self._full.popleft()
+            try:
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+
+
+def _cut(descriptor: int, size: int) -> None:
+    """Take back what was written of something that did not fit; a reader stops at what is left of it otherwise."""
+    with suppress(OSError):
+        os.ftruncate(descriptor, size)
+
+
+def _claimed(directory: Path) -> tuple[str, int]:
+    """Return a new name and its locked file."""
+    while True:
+        name = secrets.token_hex(6)
+        held = claim(directory / (name + LOCK), new=True)
+        if held is not None:
+            return name, held
+
+
+def claim(path: Path, *, new: bool = False) -> int | None:
+    """Return the descriptor of a lock file, locked; None where another process holds it, or has removed it."""
+    try:
+        descriptor = os.open(path, os.O_RDWR | os.O_CLOEXEC | (os.O_CREAT if new else 0), 0o600)
+    except FileNotFoundError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        if os.fstat(descriptor).st_nlink:
+            return descriptor
+    except BlockingIOError:
+        pass
+    os.close(descriptor)
+    return None
+
+
+def journals(directory: Path) -> list[str]:
+    """Return the names of all journals there."""
+    return sorted(path.name.removesuffix(LOCK) for path in directory.glob("*" + LOCK))
+
+
+def segments(directory: Path, name: str) -> list[Path]:
+    """Return a journal's segments in order."""
+    return sorted(directory.glob(f"{name}-*{SEGMENT}"))

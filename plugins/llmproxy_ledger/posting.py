@@ -1,0 +1,132 @@
+"""How journals reach the database: in a thread, in groups, again and again until it has them."""
+
+from __future__ import annotations
+
+import os
+import threading
+from collections.abc import Callable
+from pathlib import Path
+
+import apsw
+
+from llmproxy_ledger.books import FILE, Books
+from llmproxy_ledger.journal import LOCK, Journal, claim, journals, segments
+from llmproxy_ledger.records import read
+
+#: Bytes of a segment that one transaction takes.
+_AT_ONCE = 4 << 20
+
+
+class Posting:
+    """Posts the journal of this process, and takes over those of dead ones."""
+
+    def __init__(self, directory: Path, faulty: Callable[[Exception], None] = lambda fault: None) -> None:
+        self._directory = directory
+        self._faulty = faulty
+        self._books: Books | None = None
+        self._read: dict[Path, int] = {}
+        self._guard = threading.Lock()
+
+    def post(self, journal: Journal) -> int:
+        """Post what is there of this process's journal; return how many rows."""
+        with self._guard:
+            journal.flush()
+            return self._post_all(journal.name, journal.current)
+
+    def finish(self, journal: Journal) -> int:
+        """Post all of this process's journal, which nothing more is written to, and remove it."""
+        with self._guard:
+            return self._post_all(journal.name, None)
+
+    def take_over(self) -> int:
+        """Post the journals of processes that died, and give their open calls up; return how many calls."""
+        given_up = 0
+        with self._guard:
+            for name in journals(self._directory):
+                path = self._directory / (name + LOCK)
+                held = claim(path)
+                if held is None:
+                    continue
+                try:
+                    self._post_all(name, None)
+                    given_up += self._open().give_up(name)
+                    if not segments(self._directory, name):
+                        path.unlink()
+                finally:
+                    os.close(held)
+        return given_up
+
+    def close(self) -> None:
+        """Close the database."""
+        with self._guard:
+            if self._books is not None:
+                self._books.close()
+                self._books = None
+
+    def _open(self) -> Books:
+        if self._books is None:
+            self._books = Books(self._directory / FILE)
+        return self._books
+
+    def _post_all(self, name: str, current: Path | None) -> int:
+        """Post all segments of a journal in order, and remove those that are whole in the database."""
+        rows = 0
+        for path in segments(self._directory, name):
+            rows += self._post_segment(name, path)
+            if path != current:
+                self._remove(path)
+        return rows
+
+    def _post_segment(self, name: str, path: Path) -> int:
+        rows = 0
+        while True:
+            at = self._read.get(path, 0)
+            with path.open("rb") as file:
+                file.seek(at)
+                found = list(read(file.read(_AT_ONCE)))
+            if not found:
+                return rows
+            rows += self._open().post((name, reading.record) for reading in found)
+            self._read[path] = at + found[-1].end
+
+    def _remove(self, path: Path) -> None:
+        """Remove a segment; what is broken in it is kept beside, for a person to look at."""
+        if path.stat().st_size > self._read.pop(path, 0):
+            path.rename(path.with_suffix(".broken"))
+            self._faulty(ValueError(f"the journal {path.name} has a part that cannot be read"))
+        else:
+            path.unlink()
+
+
+class Poster:
+    """The thread that posts, every so many seconds."""
+
+    def __init__(
+        self,
+        journal: Journal,
+        posting: Posting,
+        every: float,
+        posted: Callable[[int], None],
+        faulty: Callable[[Exception], None],
+    ) -> None:
+        self._journal, self._posting, self._every = journal, posting, every
+        self._posted, self._faulty = posted, faulty
+        self._stopping = threading.Event()
+        self._thread = threading.Thread(target=self._run, name="ledger-posting", daemon=True)
+        self._thread.start()
+
+    def close(self) -> None:
+        """Post the rest, and stop."""
+        self._stopping.set()
+        self._thread.join()
+
+    def _run(self) -> None:
+        while not self._stopping.wait(self._every):
+            self.post()
+
+    def post(self) -> None:
+        """Post once; what fails is told, and tried again the next time."""
+        try:
+            self._posted(self._posting.post(self._journal))
+        except (apsw.Error, OSError) as fault:
+            self._faulty(fault)

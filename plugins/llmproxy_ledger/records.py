@@ -1,0 +1,81 @@
+"""What a journal holds, and how it is framed: length, checksum, record. Pure."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from struct import Struct
+from typing import Final, NamedTuple
+from zlib import crc32
+
+import msgspec
+
+from llmproxy.plugin import Rates, Settlement
+
+_HEAD: Final = Struct("<II")
+#: The longest record; a row is a few hundred bytes, and what claims to be more is no record.
+MOST: Final = 1 << 20
+
+
+class Intent(msgspec.Struct, frozen=True, array_like=True, tag="i"):
+    """A call that is about to leave: what its row is made of if nothing more is heard of it.
+
+    `size` is the request's bytes, `most` the output tokens that it may have, `prices` what it is priced by.
+    """
+
+    entry: str
+    row: Settlement
+    size: int
+    most: int
+
+
+class Row(msgspec.Struct, frozen=True, array_like=True, tag="r"):
+    """A call that has ended. `basis` is what its usage rests on: `told`, `seen`, `ceiling` or `none`."""
+
+    entry: str
+    row: Settlement
+    basis: str
+
+
+class PriceList(msgspec.Struct, frozen=True, array_like=True, tag="p"):
+    """The rates that a version of prices stands for."""
+
+    version: str
+    rates: tuple[Rates, ...]
+
+
+Record = Intent | Row | PriceList
+
+_encoder: Final = msgspec.msgpack.Encoder()
+_decoder: Final = msgspec.msgpack.Decoder(Record)
+
+
+def frame(record: Record) -> bytes:
+    """Return a record as it stands in a journal."""
+    payload = _encoder.encode(record)
+    return _HEAD.pack(len(payload), crc32(payload)) + payload
+
+
+class Reading(NamedTuple):
+    """One record and where the next begins."""
+
+    record: Record
+    end: int
+
+
+def read(data: bytes, at: int = 0) -> Iterator[Reading]:
+    """Yield the whole records from `at` on, up to the first that is cut or broken."""
+    view = memoryview(data)
+    while at + _HEAD.size <= len(data):
+        size, checksum = _HEAD.unpack_from(data, at)
+        end = at + _HEAD.size + size
+        if size > MOST or end > len(data):
+            return
+        payload = view[at + _HEAD.size : end]
+        if crc32(payload) != checksum:
+            return
+        try:
+            record = _decoder.decode(payload)
+        except msgspec.DecodeError:
+            return
+        yield Reading(record, end)
+        at = end
