@@ -47,7 +47,26 @@ def varies(reply: Reply, types: Types, *, events: bool) -> bool:
         return False
     content_type = headers.index.get(b"content-type", b"")
     wanted = events if kind_of(content_type) == _EVENTS else types.take(content_type)
-    return wanted and not _NO_TRANSFORM.search(headers.index.get(b"cache-control", b""))
+    return wanted and not _NO_TRANSFORM.search(whole(headers, b"cache-control") or b"")
+
+
+def whole(headers: Headers, name: bytes) -> bytes | None:
+    """Return a list's field, all of its lines as one (RFC 9110 §5.3); None where there is none."""
+    index, raw = headers.index, headers.raw
+    if len(index) == len(raw) or name not in index:
+        return index.get(name)
+    return b", ".join(value for field, value in raw if field.lower() == name)
+
+
+def confirm(headers: Headers, asked: bytes) -> None:
+    """Let a 304 name the coded answer that its caller has, where `asked`, the `If-None-Match`, tells that he has one.
+
+    Caches take a 304 with a strong validator for news of another answer than theirs (RFC 9111 §4.3.4).
+    """
+    etag = headers.index.get(b"etag", b"")
+    if etag.startswith(b'"') and b"W/" + etag in asked:
+        headers.set("ETag", b"W/" + etag)
+        add_vary(headers)
 
 
 def large(reply: Reply, least: int) -> bool:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 from llmproxy.plugin import Exchange, Plugin, Reply, hookimpl
 from llmproxy_compression.accepting import Choice
 from llmproxy_compression.coding import compressed
 from llmproxy_compression.config import CompressionConfig, CompressionRoute
-from llmproxy_compression.eligible import Types, add_vary, large, mark, varies
+from llmproxy_compression.eligible import Types, add_vary, confirm, large, mark, varies, whole
+
+_NOT_MODIFIED: Final = 304
 
 
 class CompressionPlugin(Plugin[CompressionConfig]):
@@ -30,12 +34,13 @@ class CompressionPlugin(Plugin[CompressionConfig]):
             exchange.finish = lambda reply: self._code(exchange, reply, events=events)
 
     def _code(self, exchange: Exchange, reply: Reply, *, events: bool) -> None:
+        headers, request = reply.headers, exchange.request.headers
         if not varies(reply, self._types, events=events):
+            if reply.status == _NOT_MODIFIED:
+                confirm(headers, whole(request, b"if-none-match") or b"")
             return
-        headers = reply.headers
         add_vary(headers)
-        request = exchange.request.headers
-        coding = self._choice.of(request.index.get(b"accept-encoding"))
+        coding = self._choice.of(whole(request, b"accept-encoding"))
         if coding is None or not large(reply, self.config.min_size):
             return
         if exchange.request.method != "HEAD":

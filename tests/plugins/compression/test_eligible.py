@@ -4,7 +4,7 @@ import pytest
 
 from llmproxy.plugin import Body, Headers, Reply
 from llmproxy_compression.config import CompressionConfig
-from llmproxy_compression.eligible import Types, add_vary, kind_of, large, mark, varies
+from llmproxy_compression.eligible import Types, add_vary, confirm, kind_of, large, mark, varies, whole
 
 TYPES = Types(CompressionConfig().types)
 
@@ -61,6 +61,38 @@ def reply(status: int = 200, body: bytes | Body = b"", **headers: str) -> Reply:
 )
 def test_only_plain_whole_answers_are_coded(given: Reply, result: bool) -> None:
     assert varies(given, TYPES, events=False) is result
+
+
+def test_no_transform_counts_in_whichever_line_it_stands() -> None:
+    given = reply(Cache_Control="no-transform")
+    given.headers.add("Cache-Control", "max-age=9")
+
+    assert varies(given, TYPES, events=False) is False
+
+
+def test_a_list_is_read_whole() -> None:
+    headers = Headers.of([("Accept-Encoding", "br"), ("X-A", "1"), ("accept-encoding", "gzip;q=0")])
+
+    assert whole(headers, b"accept-encoding") == b"br, gzip;q=0"
+    assert whole(headers, b"x-a") == b"1"
+    assert whole(headers, b"x-b") is None
+
+
+@pytest.mark.parametrize(
+    ("etag", "asked", "told"),
+    [
+        ('"a"', b'W/"b", W/"a"', 'W/"a"'),
+        ('"a"', b'"a"', '"a"'),
+        ('"a"', b"", '"a"'),
+        ('W/"a"', b'W/"a"', 'W/"a"'),
+    ],
+)
+def test_a_304_names_the_answer_that_its_caller_has(etag: str, asked: bytes, told: str) -> None:
+    headers = Headers.of({"ETag": etag})
+    confirm(headers, asked)
+
+    assert headers.get("etag") == told
+    assert ("vary" in headers) is (etag != told)
 
 
 def test_events_are_coded_where_that_was_asked_for() -> None:

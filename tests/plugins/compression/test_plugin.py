@@ -181,3 +181,21 @@ async def test_what_the_gateway_asks_of_itself_comes_plain() -> None:
         await asyncio.sleep(0)
 
         assert reply.headers.get("content-encoding") is None
+
+
+async def test_what_was_coded_and_has_not_changed_keeps_its_tag() -> None:
+    exchange = make_exchange("GET", "/a", headers={"Accept-Encoding": "gzip", "If-None-Match": 'W/"a"'})
+    tables = {"compression": {"use": CompressionPlugin}}
+    async with FakeUpstream().reply(304, headers=[("ETag", '"a"')]) as upstream:
+        served = await run_route(tables, exchange, upstream=upstream)
+
+    assert (served.reply.status, told(served, "etag", "vary")) == (304, ['W/"a"', "Accept-Encoding"])
+
+
+async def test_a_coding_that_is_refused_in_another_line_is_not_used() -> None:
+    exchange = make_exchange("GET", "/a", headers={"Accept-Encoding": "gzip;q=0", "accept-encoding": "*"})
+    tables = {"compression": {"use": CompressionPlugin, "codings": ["gzip"]}}
+    async with FakeUpstream().reply(json=VALUE) as upstream:
+        served = await run_route(tables, exchange, upstream=upstream)
+
+    assert served.body == PLAIN
