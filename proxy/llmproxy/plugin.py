@@ -153,7 +153,7 @@ from llmproxy.sections import Section
 from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, EventTooLarge, Framer, parse
 from llmproxy.storedheaders import StoredHeaders, wire_fields
-from llmproxy.stores import Store, StoreAway, StoreUrl
+from llmproxy.stores import Store, StoreAway, StoreUrl, reserving
 from llmproxy.stores import key as store_key
 from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data, unfinished
@@ -376,6 +376,7 @@ __all__ = [
     "read_order",
     "redact_text",
     "replay",
+    "reserving",
     "retry_delay",
     "retry_fields",
     "says",

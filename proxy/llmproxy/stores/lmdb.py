@@ -12,6 +12,7 @@ from llmproxy.stores.environment import FAULTS, Environment, Transaction
 from llmproxy.stores.gathering import Gathering, Put
 from llmproxy.stores.interface import Extent, StoreAway
 from llmproxy.stores.lmdb_counters import LmdbCounters
+from llmproxy.stores.lmdb_reserving import LmdbReservations
 from llmproxy.stores.shelf import TABLES, ends_at, now_us, shelf_key, shelf_prefix
 from llmproxy.stores.urls import StoreUrl
 from llmproxy.units import parse_size
@@ -30,7 +31,7 @@ def make_lmdb(url: StoreUrl) -> LmdbStore:
 
 
 class LmdbStore(Local):
-    """Entries in `directory`/cache; counters in `directory`/counters, out of the cache's way.
+    """Entries in `directory`/cache; counters and reservations beside it, out of the cache's way.
 
     `evictions` counts what this process removed by reason: `size`, `expired`, `replaced`.
     """
@@ -46,6 +47,7 @@ class LmdbStore(Local):
         self._directory = directory
         self._map_size = map_size
         self._counters = LmdbCounters(directory / "counters", counters_map_size)
+        self._reservations = LmdbReservations(directory / "reservations", counters_map_size)
         self._env: Environment | None = None
         self._gathering = Gathering(self._put_all)
         self.evictions = dict.fromkeys(("size", "expired", "replaced"), 0)
@@ -58,6 +60,7 @@ class LmdbStore(Local):
 
     async def _close(self, *_: object, **__: object) -> None:
         self._counters.close()
+        self._reservations.close()
         if self._env is not None:
             self._gathering.flush()
             self._env.release()
@@ -66,6 +69,11 @@ class LmdbStore(Local):
     @property
     def counters(self) -> LmdbCounters:
         return self._counters
+
+    @property
+    def reservations(self) -> LmdbReservations:
+        """The limits that the workers of this host share, in files of their own."""
+        return self._reservations
 
     @property
     def directory(self) -> Path:
@@ -88,8 +96,9 @@ class LmdbStore(Local):
             raise env.away(error) from error
 
     def check_readers(self) -> int:
-        """Free what workers that died held of both environments; return how many slots that were."""
-        return self.env.check_readers() + self._counters.check_readers()
+        """Free what workers that died held of all environments; return how many slots that were."""
+        beside = self._counters.check_readers() + self._reservations.check_readers()
+        return self.env.check_readers() + beside
 
     def get_nowait(self, key: bytes) -> bytes | None:
         env = self.env

@@ -9,6 +9,7 @@ from llmproxy.references import quoted
 from llmproxy.stores.backend import ANYTHING, Expect, Local, whole_number
 from llmproxy.stores.interface import Extent
 from llmproxy.stores.memory_counters import MemoryCounters
+from llmproxy.stores.memory_reserving import MemoryReservations
 from llmproxy.stores.policies import POLICIES, Evictions
 from llmproxy.stores.urls import StoreUrl
 from llmproxy.units import parse_size
@@ -37,6 +38,7 @@ class MemoryStore(Local):
         self.evictions: Evictions = dict.fromkeys(("size", "expired", "replaced"), 0)
         self._policy = policy
         self._counters = MemoryCounters(name)
+        self._reservations: MemoryReservations | None = None
         self._empty()
 
     def _empty(self) -> None:
@@ -55,6 +57,13 @@ class MemoryStore(Local):
     @property
     def counters(self) -> MemoryCounters:
         return self._counters
+
+    @property
+    def reservations(self) -> MemoryReservations:
+        """The limits of this process, which are only made where somebody asks."""
+        if self._reservations is None:
+            self._reservations = MemoryReservations(self.name)
+        return self._reservations
 
     def get_nowait(self, key: bytes) -> bytes | None:
         entry = self._find(key)

@@ -17,6 +17,8 @@ from llmproxy.units import parse_duration
 if TYPE_CHECKING:
     from redis.asyncio import BlockingConnectionPool, Redis
 
+    from llmproxy.stores.redis_reserving import RedisReservations
+
 T = TypeVar("T")
 
 _SCAN: Final = 512
@@ -63,8 +65,8 @@ def make_redis(url: StoreUrl) -> RedisStore:
 class RedisStore(Backend):
     """Entries of a server that several machines share.
 
-    Entries stand under `prefix` and ``=``, counters under `prefix` and ``#``. `address` is what redis-py's
-    connection takes. A call ends within `timeout` s whatever the server does,
+    Entries stand under `prefix` and ``=``, counters under `prefix` and ``#``, reservations under
+    ``$``. `address` is what redis-py's connection takes. A call ends within `timeout` s whatever the server does,
     is never retried, and after `failures` in a row none is made for `retry_after` s.
     """
 
@@ -101,6 +103,13 @@ class RedisStore(Backend):
     @property
     def counters(self) -> RedisCounters:
         return self._counters
+
+    @property
+    def reservations(self) -> RedisReservations:
+        """The limits that all who reach the server share."""
+        from llmproxy.stores.redis_reserving import RedisReservations  # noqa: PLC0415  # not every gateway limits
+
+        return RedisReservations(self)
 
     @property
     def client(self) -> Redis:

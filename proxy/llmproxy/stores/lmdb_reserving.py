@@ -1,0 +1,117 @@
+"""Reservations in an LMDB environment of their own: one write transaction a call, shared by the workers of a host.
+
+Nothing live is ever evicted: when the map is full, reserving fails and the caller's policy decides.
+"""
+
+from __future__ import annotations
+
+import struct
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Final, TypeVar
+
+import lmdb
+import msgspec
+
+from llmproxy.stores import reserved_rows
+from llmproxy.stores.environment import Environment, Tables, Transaction
+from llmproxy.stores.interface import StoreAway
+from llmproxy.stores.reserved_rows import Held
+from llmproxy.stores.reserving import Claim, Row, Verdict
+from llmproxy.stores.shelf import now_us
+
+T = TypeVar("T")
+
+_TABLES: Final = ("rows", "held", "marks")
+_AT: Final = struct.Struct(">Q")
+_encode = msgspec.msgpack.Encoder().encode
+_decode_row = msgspec.msgpack.Decoder(list[int]).decode
+_decode_held = msgspec.msgpack.Decoder(Held).decode
+
+
+class LmdbReservations:
+    """Reservations in `directory`, opened when first used."""
+
+    def __init__(self, directory: Path, map_size: int, clock: Callable[[], int] = now_us) -> None:
+        self._directory = directory
+        self._map_size = map_size
+        self._clock = clock
+        self._env: Environment | None = None
+
+    async def reserve(self, claim: Claim) -> Verdict:
+        return self._write(lambda rows: reserved_rows.reserve(rows, claim, self._clock()))
+
+    async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
+        return self._write(lambda rows: reserved_rows.settle(rows, claim, actual, self._clock()))
+
+    async def renew(self, claims: Sequence[Claim]) -> int:
+        return self._write(lambda rows: reserved_rows.renew(rows, claims, self._clock()))
+
+    def check_readers(self) -> int:
+        """Free the reader slots of processes that died, and return how many there were."""
+        return 0 if self._env is None else self._env.check_readers()
+
+    def close(self) -> None:
+        if self._env is not None:
+            self._env.release()
+            self._env = None
+
+    def _write(self, work: Callable[[LmdbRows], T]) -> T:
+        env = self._env
+        if env is None:
+            env = self._env = Environment.acquire(self._directory, self._map_size, _TABLES)
+        try:
+            return env.write(lambda txn: work(LmdbRows(txn, env.tables)))
+        except lmdb.MapFullError as error:
+            raise StoreAway(f"store {self._directory} is full") from error
+
+
+class LmdbRows:
+    """Rows as one transaction sees them."""
+
+    __slots__ = ("_held", "_marks", "_rows", "_txn")
+
+    def __init__(self, txn: Transaction, tables: Tables) -> None:
+        self._txn = txn
+        self._rows, self._held, self._marks = tables
+
+    def row(self, name: bytes) -> Row | None:
+        data = self._txn.get(name, db=self._rows)
+        return None if data is None else _decode_row(data)
+
+    def put_row(self, name: bytes, row: Row) -> None:
+        self._txn.put(name, _encode(row), db=self._rows)
+
+    def drop_row(self, name: bytes) -> None:
+        self._txn.delete(name, db=self._rows)
+
+    def held(self, name: bytes) -> Held | None:
+        data = self._txn.get(name, db=self._held)
+        return None if data is None else _decode_held(data)
+
+    def put_held(self, name: bytes, held: Held) -> None:
+        self._txn.put(name, _encode(held), db=self._held)
+
+    def drop_held(self, name: bytes) -> None:
+        self._txn.delete(name, db=self._held)
+
+    def mark(self, at: int, what: bytes) -> None:
+        self._txn.put(_mark(at, what), b"", db=self._marks)
+
+    def unmark(self, at: int, what: bytes) -> None:
+        self._txn.delete(_mark(at, what), db=self._marks)
+
+    def next_mark(self, until: int) -> tuple[int, bytes] | None:
+        with self._txn.cursor(self._marks) as cursor:
+            if not cursor.first():
+                return None
+            at = _AT.unpack_from(cursor.key())[0]
+            if at > until:
+                return None
+            what = bytes(cursor.key()[_AT.size :])
+            cursor.delete()
+            return at, what
+
+
+def _mark(at: int, what: bytes) -> bytes:
+    return _AT.pack(max(at, 0)) + what

@@ -1,0 +1,64 @@
+"""Reservations of one process."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from heapq import heappop, heappush
+from typing import Final
+
+from llmproxy.stores import reserved_rows
+from llmproxy.stores.interface import StoreAway
+from llmproxy.stores.reserved_rows import Held
+from llmproxy.stores.reserving import Claim, Row, Verdict
+from llmproxy.stores.shelf import now_us
+
+_MOST: Final = 100_000
+
+
+class MemoryReservations:
+    """Limits of this process; refuses new rows over a fixed number rather than forget a live one."""
+
+    def __init__(self, name: str, most: int = _MOST, clock: Callable[[], int] = now_us) -> None:
+        self._name = name
+        self._most = most
+        self._clock = clock
+        self._rows = MemoryRows()
+
+    async def reserve(self, claim: Claim) -> Verdict:
+        rows = self._rows
+        if len(rows.rows) + len(rows.helds) >= self._most:
+            reserved_rows.sweep(rows, self._clock())
+            if len(rows.rows) + len(rows.helds) >= self._most:
+                raise StoreAway(f"store {self._name} holds {self._most} limits and reservations already")
+        return reserved_rows.reserve(rows, claim, self._clock())
+
+    async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
+        return reserved_rows.settle(self._rows, claim, actual, self._clock())
+
+    async def renew(self, claims: Sequence[Claim]) -> int:
+        return reserved_rows.renew(self._rows, claims, self._clock())
+
+
+class MemoryRows:
+    """Rows in dictionaries; a mark that was taken back stays until its time."""
+
+    def __init__(self) -> None:
+        self.rows: dict[bytes, Row] = {}
+        self.helds: dict[bytes, Held] = {}
+        self._marks: list[tuple[int, bytes]] = []
+        self.row = self.rows.get
+        self.put_row = self.rows.__setitem__
+        self.drop_row = self.rows.__delitem__
+        self.held = self.helds.get
+        self.put_held = self.helds.__setitem__
+        self.drop_held = self.helds.__delitem__
+
+    def mark(self, at: int, what: bytes) -> None:
+        heappush(self._marks, (at, what))
+
+    def unmark(self, at: int, what: bytes) -> None:
+        pass
+
+    def next_mark(self, until: int) -> tuple[int, bytes] | None:
+        marks = self._marks
+        return heappop(marks) if marks and marks[0][0] <= until else None

@@ -1,0 +1,223 @@
+"""Limits that many workers share, exactly: what is claimed of several at once is taken of all of them, or of none.
+
+Amounts are whole numbers below 2**53, as every engine counts them; times are whole microseconds of the wall clock, which
+is the engine's where it has one. A row of numbers stands for each limit; the first says when it can be forgotten.
+
+- A rate leaks: `limit` units in each `period`, up to `burst` at once (the generic cell rate algorithm, ITU-T I.371, in
+  whole numbers). What was taken is never given back.
+- A window counts amounts by the buckets they were taken in: one bucket of a calendar, or as many as cover the time up
+  to now. What an amount came to is set when its reservation is settled.
+- A lease counts reservations that are not settled and have not ended.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from hashlib import blake2b
+from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+
+from llmproxy.stores.calendars import month_number, month_start
+
+Row: TypeAlias = "list[int]"
+Mode = Literal["hard", "soft", "shadow"]
+
+SECOND: Final = 1_000_000
+#: No number of seconds to wait: it can never be had.
+NEVER: Final = -1
+_SHORT: Final = 200
+#: Above this engines that count in floating point miscount.
+MOST: Final = 2**53
+
+RATE: Final = 0
+WINDOW: Final = 1
+LEASE: Final = 2
+
+
+class Standing(NamedTuple):
+    """How a limit stands: what is left, and microseconds until it is whole again, or until the claimed amount fits.
+
+    Where it does not fit `ok` is false; `wait` is `NEVER` where it cannot ever.
+    """
+
+    ok: bool
+    left: int
+    wait: int
+
+
+class Taking(NamedTuple):
+    """What taking comes to: how the limit stands then, its row, and the bucket that the amount is in."""
+
+    standing: Standing
+    row: Row
+    bucket: int = 0
+
+
+class Rate(NamedTuple):
+    """So many units in each `period` (microseconds), `burst` of them at once."""
+
+    key: bytes
+    limit: int
+    period: int
+    burst: int
+    kind: int = RATE
+
+    def take(self, row: Row | None, amount: int, now: int) -> Taking:
+        """Take of the row as it is; None is a new one."""
+        debt = 0 if row is None else max(0, row[1] - max(0, now - row[2]) * self.limit)
+        room = self.burst * self.period
+        wanted = debt + amount * self.period
+        ok = wanted <= room
+        full = -(-wanted // self.limit)
+        fits = NEVER if amount > self.burst else -((room - wanted) // self.limit)
+        left = max(0, room - (wanted if ok else debt)) // self.period
+        return Taking(Standing(ok, left, full if ok else fits), [now + full + SECOND, wanted, now])
+
+
+class Window(NamedTuple):
+    """So much in each bucket, or in `keep` of them: `step` microseconds each from `anchor` on; 0 is a calendar month."""
+
+    key: bytes
+    limit: int
+    step: int
+    anchor: int = 0
+    keep: int = 1
+    kind: int = WINDOW
+
+    def take(self, row: Row | None, amount: int, now: int) -> Taking:
+        """Take of the row as it is; None is a new one."""
+        bucket = self.bucket(now)
+        buckets = _live(row, bucket - self.keep)
+        used = sum(buckets[1::2])
+        ok = used + amount <= self.limit
+        whole = self.starts(bucket + self.keep)
+        wait = whole - now if ok else self._wait(buckets, used + amount, now)
+        left = max(0, self.limit - used - (amount if ok else 0))
+        _add(buckets, bucket, amount)
+        return Taking(Standing(ok, left, wait), [whole + SECOND, *buckets], bucket)
+
+    def bucket(self, now: int) -> int:
+        """Return the number of the bucket that is filled now."""
+        return (now - self.anchor) // self.step if self.step else month_number(now)
+
+    def starts(self, bucket: int) -> int:
+        """Return when a bucket begins."""
+        return bucket * self.step + self.anchor if self.step else month_start(bucket)
+
+    def _wait(self, buckets: Row, wanted: int, now: int) -> int:
+        for bucket, amount in sorted(zip(buckets[::2], buckets[1::2], strict=True)):
+            wanted -= amount
+            if wanted <= self.limit:
+                return self.starts(bucket + self.keep) - now
+        return NEVER
+
+
+class Lease(NamedTuple):
+    """So many at the same time."""
+
+    key: bytes
+    limit: int
+    kind: int = LEASE
+
+    def take(self, row: Row | None, amount: int, now: int) -> Taking:
+        """Take of the row as it is; None is a new one."""
+        held = 0 if row is None else row[1]
+        ok = held + amount <= self.limit
+        left = max(0, self.limit - held - (amount if ok else 0))
+        return Taking(Standing(ok, left, 0 if ok else SECOND), [0, held + amount])
+
+
+Limit: TypeAlias = Rate | Window | Lease
+
+
+class Want(NamedTuple):
+    """So much of one limit. In shadow it is taken though it does not fit; hard ones need the engine itself."""
+
+    limit: Limit
+    amount: int
+    mode: Mode = "hard"
+
+
+class Claim(NamedTuple):
+    """What one call needs, of different limits, under a name of its own; to claim it again takes nothing more.
+
+    `tag` is what its limits have in common (a tenant): an engine keeps them together. `tag`, `id` and a limit's key are
+    names as `short` makes them, none empty. What nobody settles or renews within `ttl` microseconds ends: leases are
+    given back, amounts stay as they were taken if `keeps`, else go back too.
+    """
+
+    id: bytes
+    tag: bytes
+    wants: tuple[Want, ...]
+    ttl: int = 60 * SECOND
+    keeps: bool = True
+
+    @property
+    def lasting(self) -> bool:
+        """Whether there is anything to settle."""
+        return any(want.limit.kind != RATE for want in self.wants)
+
+
+class Verdict(NamedTuple):
+    """Whether all was taken, and how each limit stands, in the order of the claim."""
+
+    granted: bool
+    standings: tuple[Standing, ...]
+
+
+class Reservations(Protocol):
+    """Takes claims and settles them; one step each, however many workers do so at once."""
+
+    async def reserve(self, claim: Claim) -> Verdict:
+        """Take all that is claimed, or nothing.
+
+        Raises:
+            StoreAway: nothing was taken, or it is not known; what was ends by itself.
+        """
+
+    async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
+        """Set what each want came to, in the claim's order, more than was taken included; give leases back.
+
+        Return False, and do nothing, where that was done before or the reservation has ended.
+
+        Raises:
+            StoreAway: it is not known whether it was done; to do it again does no harm.
+        """
+
+    async def renew(self, claims: Sequence[Claim]) -> int:
+        """Have reservations end their `ttl` from now on, and not before; return how many were still there."""
+
+
+def reservations_of(store: object) -> Reservations | None:
+    """Return what keeps limits in a store's engine, behind a tier at hand and a seal; None where nothing does."""
+    far = getattr(store, "far", store)
+    return getattr(getattr(far, "inner", far), "reservations", None)
+
+
+def short(name: bytes) -> bytes:
+    """Return a name that every engine takes: a long one keeps its beginning and gets a digest."""
+    if len(name) < _SHORT:
+        return name
+    return name[: _SHORT - 32] + blake2b(name, digest_size=32).digest()
+
+
+def settle_bucket(row: Row, bucket: int, by: int) -> None:
+    """Change what was taken in a bucket, if it still counts."""
+    for place in range(1, len(row), 2):
+        if row[place] == bucket:
+            row[place + 1] = max(0, row[place + 1] + by)
+
+
+def _live(row: Row | None, oldest: int) -> Row:
+    if row is None:
+        return []
+    if len(row) == 3:  # one bucket, as calendars have
+        return row[1:] if row[1] > oldest else []
+    return [number for at in range(1, len(row), 2) if row[at] > oldest for number in row[at : at + 2]]
+
+
+def _add(buckets: Row, bucket: int, amount: int) -> None:
+    for place in range(0, len(buckets), 2):
+        if buckets[place] == bucket:
+            buckets[place + 1] += amount
+            return
+    buckets += (bucket, amount)
