@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
-from llmproxy.plugin import Metrics
+from typing import Final
+
+from llmproxy.plugin import CounterChild, Metrics, Place, Pool
+
+#: Places of which is remembered where their good attempts are counted.
+_REMEMBERED: Final = 4096
 
 
 class Meters:
@@ -14,6 +19,16 @@ class Meters:
             "Attempts at the places of pools, by how they ended: ok, a kind of failure, or gone with their caller.",
             ("pool", "place", "outcome"),
         )
+        self._good: dict[tuple[str, Place], CounterChild] = {}
+
+    def good(self, pool: Pool, place: Place) -> None:
+        """Count an attempt that was answered, which is what most are."""
+        counter = self._good.get((pool.name, place))
+        if counter is None:
+            if len(self._good) >= _REMEMBERED:
+                self._good.clear()
+            counter = self._good[pool.name, place] = self._attempts.labels(pool.name, place.label, "ok")
+        counter.value += 1
 
     def count(self, pool: str, place: str, outcome: str) -> None:
         """Count one attempt."""

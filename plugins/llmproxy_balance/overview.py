@@ -59,7 +59,7 @@ class Overview:
                 yield place.name, self._seen(record)
 
     def _seen(self, record: Record) -> Seen:
-        clock, health, vitals = self._runtime.clock, record.health, record.vitals
+        clock, health = self._runtime.clock, record.health
         now = clock.now()
         health.advance(now)
         since = datetime.fromtimestamp(clock.wall() - (now - health.since), UTC)
@@ -69,8 +69,8 @@ class Overview:
             since.isoformat(timespec="seconds"),
             round(health.share(now), 3),
             round(health.wait(now), 3) or None,
-            vitals.in_flight,
-            None if vitals.latency is None else round(vitals.latency, 4),
+            record.in_flight,
+            None if record.latency is None else round(record.latency, 4),
         )
 
     async def answer(self, request: AdminRequest) -> Reply:

@@ -13,11 +13,13 @@ _STEPS: Final = 10
 class Recent:
     """Good and bad outcomes of the last `window` seconds, forgotten in ten steps."""
 
-    __slots__ = ("_bads", "_goods", "_slot", "_step", "bad", "good", "row")
+    __slots__ = ("_at", "_bads", "_goods", "_slot", "_step", "_until", "bad", "good", "row")
 
     def __init__(self, window: float) -> None:
         self._step = window / _STEPS
-        self._slot = 0
+        self._slot = self._at = 0
+        #: When the step is over.
+        self._until = self._step
         self._goods = [0] * _STEPS
         self._bads = [0] * _STEPS
         self.good = self.bad = 0
@@ -26,17 +28,16 @@ class Recent:
 
     def count_good(self, now: float) -> None:
         """Count what went well."""
-        slot = int(now / self._step)
-        if slot > self._slot:
-            self._turn(slot)
-        self._goods[self._slot % _STEPS] += 1
+        if now >= self._until:
+            self.forget(now)
+        self._goods[self._at] += 1
         self.row = 0
         self.good += 1
 
     def count_bad(self, now: float) -> None:
         """Count what did not."""
         self.forget(now)
-        self._bads[self._slot % _STEPS] += 1
+        self._bads[self._at] += 1
         self.row += 1
         self.bad += 1
 
@@ -58,7 +59,8 @@ class Recent:
             self.good -= self._goods[place]
             self.bad -= self._bads[place]
             self._goods[place] = self._bads[place] = 0
-        self._slot = slot
+        self._slot, self._at = slot, slot % _STEPS
+        self._until = (slot + 1) * self._step
 
     def speaks_against(self, settings: HealthSettings) -> str:
         """Return why an endpoint of such outcomes should rest, "" if it should not."""

@@ -15,15 +15,15 @@ _MOST_GONE: Final = 256
 OnChange = Callable[["Record", State, str], None]
 
 
-class Record:
-    """What is known of one endpoint, and the names of the pools that it is a place of."""
+class Record(Vitals):
+    """What is known of one endpoint, and the names of the pools that it is a place of: all its places' vitals."""
 
-    __slots__ = ("aged", "compared", "endpoint", "health", "pools", "vitals")
+    __slots__ = ("aged", "compared", "endpoint", "health", "pools")
 
     def __init__(self, endpoint: Endpoint, health: Health) -> None:
+        super().__init__()
         self.endpoint = endpoint
         self.health = health
-        self.vitals = Vitals()
         self.pools: set[str] = set()
         self.compared = 0.0
         #: The latency when it was last looked at whether there was a newer one.
@@ -55,7 +55,7 @@ class Roll:
             elif place.endpoint is not None:
                 record = self._record(place.endpoint)
                 record.pools.add(pool.name)
-                place.vitals = record.vitals
+                place.vitals = record
         here = {place.endpoint for place in pool.places}
         self._leave(pool.name, (place for place in before if place.endpoint not in here))
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llmproxy.plugin import Attempt, Endpoint, Exchange, Failure
+from llmproxy.plugin import Attempt, Endpoint, Exchange, Failure, Place
 from llmproxy_balance.lineup import AllWell, Health
 
 
@@ -19,6 +19,9 @@ class Watcher(Health, Protocol):
 
     def began(self, exchange: Exchange) -> None:
         """Hear that an exchange's last attempt has brought its first output."""
+
+    def answered(self, place: Place, attempt: Attempt) -> None:
+        """Hear of a good answer."""
 
     def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
         """Hear how an attempt ended; None if no place is to blame."""
@@ -35,6 +38,9 @@ class Unwatched(AllWell):
         """Nobody counts."""
 
     def began(self, exchange: Exchange) -> None:
+        """Nobody listens."""
+
+    def answered(self, place: Place, attempt: Attempt) -> None:
         """Nobody listens."""
 
     def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:

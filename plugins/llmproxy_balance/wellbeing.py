@@ -153,6 +153,14 @@ class Wellbeing:
 
     # What attempts say.
 
+    def answered(self, place: Place, attempt: Attempt) -> None:
+        """Hear of a good answer, from `attempt_done`: what nearly all attempts come to, in few steps."""
+        record = place.vitals
+        if isinstance(record, Record):
+            ended = attempt.ended or self._clock.now()
+            latency = (attempt.first_output_at or attempt.headers_at or ended) - attempt.started
+            _answered(record, latency, ended, attempt.started)
+
     def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
         """Hear of an attempt that has ended, from `attempt_done`; `failure` is None if none is to blame."""
         record = self._records.get(attempt.endpoint)
@@ -205,10 +213,10 @@ class Wellbeing:
         Otherwise one slow answer would keep a place from ever being chosen again by who chooses the fastest.
         """
         for record in self._records.values():
-            vitals = record.vitals
-            if vitals.latency is not None and vitals.latency == record.aged and not vitals.in_flight:
-                vitals.latency = vitals.latency * _STALER if vitals.latency > _KNOWN else None
-            record.aged = vitals.latency
+            latency = record.latency
+            if latency is not None and latency == record.aged and not record.in_flight:
+                record.latency = latency * _STALER if latency > _KNOWN else None
+            record.aged = record.latency
 
     def began(self, exchange: Exchange) -> None:
         """Hear that an exchange's last attempt has brought its first output: no trial waits for a long stream's end."""
@@ -238,7 +246,6 @@ class Wellbeing:
 
 
 def _answered(record: Record, latency: float, now: float, started: float | None) -> None:
-    vitals = record.vitals
-    known = vitals.latency
-    vitals.latency = latency if known is None else known + _NEWEST * (latency - known)
+    known = record.latency
+    record.latency = latency if known is None else known + _NEWEST * (latency - known)
     record.health.succeeded(now, started)

@@ -328,6 +328,16 @@ def test_a_stream_has_the_latency_of_its_first_output_once_it_is_whole() -> None
     assert pool.places[0].vitals.latency == pytest.approx(0.5)
 
 
+def test_a_good_answer_is_heard_of_at_its_place() -> None:
+    ward, pool = Ward(), pool_of("a")
+    ward.names(pool)
+    known = {"status": 200, "headers_at": 100.1, "first_output_at": 100.5, "ended": 103.0, "complete": True}
+    ward.wellbeing.answered(pool.places[0], Attempt(1, Endpoint("a"), 100.0, **known))
+
+    assert pool.places[0].vitals.latency == pytest.approx(0.5)
+    assert ward.wellbeing.roll.records[Endpoint("a")].health.recent.good == 1
+
+
 def test_an_attempt_that_failed_is_heard_of_when_it_began() -> None:
     ward, pool, exchange = Ward(), pool_of("a", "b"), make_exchange()
     ward.names(pool)
