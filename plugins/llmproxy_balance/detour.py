@@ -8,11 +8,12 @@ that are spared; and when all have failed, those again whose failure may have pa
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
+    Attempt,
     Body,
     CallNext,
     Endpoint,
@@ -56,7 +57,7 @@ class Detour:
         order: Iterator[Place],
         terms: Terms,
         *,
-        uploaded: bool,
+        uploaded: bool = False,
     ) -> None:
         self._walker = walker
         self._exchange = exchange
@@ -73,29 +74,36 @@ class Detour:
         self._again: list[tuple[float, int, Place]] = []
         self._best = Best()
 
-    async def go(self, place: Place, outcome: Outcome, call_next: CallNext) -> Reply:
-        """Go on after `outcome`, at `place`; return the caller's reply."""
+    def heard(self, failed: Iterable[tuple[Place, Failure]]) -> None:
+        """Know of places that were tried beside the one that the way goes on from."""
+        for place, failure in failed:
+            self._note(place, failure)
+
+    async def go(self, place: Place, outcome: Outcome, attempt: Attempt | None, call_next: CallNext) -> Reply:
+        """Go on after the `outcome` of an attempt at `place`, if one was made; return the caller's reply."""
         exchange = self._exchange
         while True:
-            failure = await self._judge(place, outcome)
+            failure = await self._judge(place, outcome, attempt)
             if failure is None:
                 return self._best.instead_of(outcome, exchange)
-            self._best.offer(outcome, failure, exchange.endpoint)
-            found = await self._next(place, failure)
+            self._best.offer(outcome, failure, place.endpoint if attempt is None else attempt.endpoint)
+            found = await self._next(place, failure, attempt)
             if found is None:
                 return self._best.final(exchange)
             place, retry = found
             self._best.let_go()
             exchange.losses = ()
+            number = self._walker.begin(exchange, self._trail, place, retry=retry)
             try:
-                outcome = await self._walker.attempt(exchange, place, call_next, self._trail, retry=retry)
+                outcome = await self._walker.made(exchange, number, call_next, self._trail)
             except GatewayError as fault:
                 outcome = fault
             else:
                 if outcome.status < 400 or is_answer(exchange, outcome.status):
                     return outcome
+            attempt = exchange.attempts[number - 1] if len(exchange.attempts) >= number else None
 
-    async def _judge(self, place: Place, outcome: Outcome) -> Failure | None:
+    async def _judge(self, place: Place, outcome: Outcome, attempt: Attempt | None) -> Failure | None:
         """Return what an attempt failed with; None if no place is to blame."""
         exchange = self._exchange
         wall, said = self._walker.clock.wall(), partial(says, exchange)
@@ -105,13 +113,14 @@ class Detour:
             failure = await read_failure(outcome, wall=wall, within=within, said=said)
         else:
             failure = failure_of(outcome, wall=wall, said=said)
-        if failure is not None and exchange.attempts:
-            attempt = exchange.attempts[-1]
+        if failure is not None and attempt is not None:
             self._trail.failures[attempt.number] = failure
             self._walker.judged(exchange, self._trail, place, attempt, failure)
         return failure
 
-    async def _next(self, place: Place, failure: Failure) -> tuple[Place, bool] | None:
+    async def _next(
+        self, place: Place, failure: Failure, attempt: Attempt | None
+    ) -> tuple[Place, bool] | None:
         """Return where to try next, and whether the retry budget bears it; None if that is nowhere."""
         exchange, walker = self._exchange, self._walker
         left = self._left()
@@ -119,8 +128,11 @@ class Detour:
             return None
         if not may_repeat(exchange, failure, uploaded=self._uploaded):
             return None
-        if another_key(exchange.attempts[-1], failure, walker.clock.now()) and walker.takes(
-            exchange, self._trail, place
+        now = walker.clock.now()
+        if (
+            attempt is not None
+            and another_key(attempt, failure, now)
+            and walker.takes(exchange, self._trail, place)
         ):
             return place, False
         if failure.kind == "invalid_request" and failure.phase != "encode":

@@ -10,7 +10,7 @@ Health hears of it once: here, unless its reply was an error whose body says mor
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from copy import copy
 from functools import partial
 from typing import TYPE_CHECKING, Final, NamedTuple
@@ -59,18 +59,20 @@ class Terms(NamedTuple):
 
 
 class Taken(msgspec.Struct, gc=False):
-    """An attempt's place, whether the retry budget bears it, and its slot where the place has a limit."""
+    """An attempt's place, whether the retry budget bears it, its slot where there is a limit; whether it is over."""
 
     place: Place
     vitals: Vitals
     retry: bool
     lease: Lease | None
+    over: bool = False
 
 
 class Trail(msgspec.Struct):
     """What became of one exchange's attempts: their places by number, and what each failed with.
 
-    `lease` is the slot that was taken for the next attempt, where the place has a limit.
+    `lease` is the slot that was taken for the next attempt, where the place has a limit. `unheard` are attempts whose
+    error replies nobody has judged yet; once the walk is `over`, nobody will.
     """
 
     walker: Walker
@@ -79,6 +81,8 @@ class Trail(msgspec.Struct):
     taken: dict[int, Taken] = {}
     failures: dict[int, Failure] = {}
     skipped: list[Skipped] = []
+    unheard: list[Attempt] = []
+    over: bool = False
 
 
 TRAIL: Final[StateKey[Trail]] = StateKey("balance.trail")
@@ -129,47 +133,41 @@ class Walker:
                 can answer such a request.
         """
         trail = exchange.state[TRAIL] = Trail(self, pool)
-        uploaded = isinstance(exchange.upload, Body)
-        order = self.line_up.order(exchange, pool, trail.skipped)
-        for place in order:
-            if self.takes(exchange, trail, place):
-                break
-        else:
-            place, order = await otherwise(self, exchange, trail)
-        outcome: Reply | GatewayError
-        if hedge is not None and may_hedge(exchange):
-            race = Race(self, exchange, trail, order, call_next, hedge)
-            place, outcome = await race.run(place)
-            if isinstance(outcome, Reply) and (outcome.status < 400 or is_answer(exchange, outcome.status)):
-                return outcome
-            return await self._detour(exchange, trail, order, call_next, place, outcome)
-        number = self._begin(exchange, trail, place, retry=False)
         try:
-            outcome = await call_next(exchange)
-        except GatewayError as fault:
-            outcome = fault
-        else:
-            if outcome.status < 400 or is_answer(exchange, outcome.status):
-                return outcome
+            uploaded = isinstance(exchange.upload, Body)
+            order = self.line_up.order(exchange, pool, trail.skipped)
+            for place in order:
+                if self.takes(exchange, trail, place):
+                    break
+            else:
+                place, order = await otherwise(self, exchange, trail)
+            outcome: Reply | GatewayError
+            if hedge is not None and may_hedge(exchange):
+                race = Race(self, exchange, trail, order, call_next, hedge)
+                last, outcome = await race.run(place)
+                if isinstance(outcome, Reply) and (
+                    outcome.status < 400 or is_answer(exchange, outcome.status)
+                ):
+                    return outcome
+                detour = Detour(self, exchange, trail, order, self._terms_of(exchange))
+                detour.heard(race.failed)
+                return await detour.go(last.place, outcome, last.attempt_of(exchange), call_next)
+            number = self.begin(exchange, trail, place, retry=False)
+            try:
+                outcome = await call_next(exchange)
+            except GatewayError as fault:
+                outcome = fault
+            else:
+                if outcome.status < 400 or is_answer(exchange, outcome.status):
+                    return outcome
+            finally:
+                if len(exchange.attempts) < number:  # answered or refused before an attempt was made
+                    self.give_back(trail.taken[number])
+            detour = Detour(self, exchange, trail, order, self._terms_of(exchange), uploaded=uploaded)
+            attempt = exchange.attempts[number - 1] if len(exchange.attempts) >= number else None
+            return await detour.go(place, outcome, attempt, call_next)
         finally:
-            if len(exchange.attempts) < number:  # answered or refused before an attempt was made
-                self._give_back(trail.taken[number])
-        return await self._detour(exchange, trail, order, call_next, place, outcome, uploaded=uploaded)
-
-    async def _detour(  # all that the first attempt leaves behind
-        self,
-        exchange: Exchange,
-        trail: Trail,
-        order: Iterator[Place],
-        call_next: CallNext,
-        place: Place,
-        outcome: Reply | GatewayError,
-        *,
-        uploaded: bool = False,
-    ) -> Reply:
-        terms = self._terms_of(exchange)
-        detour = Detour(self, exchange, trail, order, terms, uploaded=uploaded)
-        return await detour.go(place, outcome, call_next)
+            self.leave(trail)
 
     def takes(self, exchange: Exchange, trail: Trail, place: Place) -> bool:
         """Take a place for the next attempt, if it may be made there now."""
@@ -187,18 +185,19 @@ class Walker:
         trail.lease = lease
         return True
 
-    async def attempt(
-        self, exchange: Exchange, place: Place, call_next: CallNext, trail: Trail, *, retry: bool
-    ) -> Reply:
-        """Make one more attempt; with `retry` it has taken its part of the retry budget, which it gives back."""
-        number = self._begin(exchange, trail, place, retry=retry)
+    async def made(self, exchange: Exchange, number: int, call_next: CallNext, trail: Trail) -> Reply:
+        """Make the attempt that has begun with this number."""
         try:
             return await call_next(exchange)
         finally:
             if len(exchange.attempts) < number:
-                self._give_back(trail.taken[number])
+                self.give_back(trail.taken[number])
 
-    def _begin(self, exchange: Exchange, trail: Trail, place: Place, *, retry: bool) -> int:
+    def begin(self, exchange: Exchange, trail: Trail, place: Place, *, retry: bool) -> int:
+        """Count an attempt from now on, and return its number.
+
+        With `retry` it has taken its part of the retry budget, which it gives back.
+        """
         number = len(exchange.attempts) + 1
         vitals = place.vitals
         trail.taken[number] = Taken(place, vitals, retry, trail.lease)
@@ -208,13 +207,16 @@ class Walker:
         self.budget.active += 1
         return number
 
-    def _give_back(self, taken: Taken) -> None:
-        """Give all back that was taken for an attempt that is not made."""
-        self._release(taken)
-        if taken.place.endpoint is not None:
+    def give_back(self, taken: Taken) -> None:
+        """Give all back, once, that was taken for an attempt that is not made."""
+        if not taken.over and taken.place.endpoint is not None:
             self.watcher.unclaim(taken.place.endpoint)
+        self._release(taken)
 
     def _release(self, taken: Taken) -> None:
+        if taken.over:
+            return
+        taken.over = True
         taken.vitals.in_flight -= 1
         self.budget.active -= 1
         if taken.retry:
@@ -230,7 +232,11 @@ class Walker:
         self._release(taken)
         status, error = attempt.status, attempt.error
         if status is not None and status >= 400 and not is_answer(exchange, status):
-            return  # `judged` comes
+            if trail.over:
+                self._pass_over(trail, attempt)
+            else:
+                trail.unheard.append(attempt)  # `judged` comes
+            return
         if error is None:
             if self._failing:
                 self._failing.discard(attempt.endpoint)
@@ -242,6 +248,16 @@ class Walker:
             failure = None  # who gives a place less time than it has learns nothing of it
         self._count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
         self._fell(exchange, attempt, failure)
+
+    def leave(self, trail: Trail) -> None:
+        """Hear that a walk is over: what was not judged by now will not be."""
+        trail.over = True
+        for attempt in trail.unheard:
+            self._pass_over(trail, attempt)
+
+    def _pass_over(self, trail: Trail, attempt: Attempt) -> None:
+        if attempt.number not in trail.failures:
+            self.watcher.unclaim(attempt.endpoint)
 
     def judged(
         self, exchange: Exchange, trail: Trail, place: Place, attempt: Attempt, failure: Failure

@@ -108,6 +108,16 @@ async def test_the_first_may_still_win(first, second):
     assert len(second.requests) == 1
 
 
+async def test_each_failure_is_that_of_the_place_where_it_happened(first, second):
+    first.raw(0.3, b"HTTP/1.1 500 No\r\nContent-Length: 2\r\n\r\n{}", then="keep")
+    second.reply(401, json={"error": {"message": "No."}})
+    async with running_gateway(config(first, second, attempts=2)) as gateway:
+        reply = await ask(gateway)
+
+    told = [item.rpartition(";ms=")[0] for item in reply.header("x-llmproxy-attempts").split(", ")]
+    assert told == ['"first";failure=server;status=500', '"second";failure=authentication;status=401']
+
+
 async def test_one_that_fails_leaves_the_other_to_answer(first, second):
     first.raw(0.4, _http(ANSWER), then="keep")
     second.reply(500, json={"error": {"message": "broken", "type": "server_error"}})

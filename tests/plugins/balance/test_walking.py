@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 
+from llmproxy.body import Body
 from llmproxy.errors import BadRequest, GatewayError, UpstreamError, UpstreamTimeout
 from llmproxy.messages import Reply
 from llmproxy.testing import make_exchange
@@ -186,3 +187,15 @@ async def test_a_trial_is_given_back_where_no_attempt_was_made():
         await walk(pool_of(1))
 
     assert [endpoint.model for endpoint in given] == ["a"]
+
+
+async def test_a_trial_is_given_back_where_nobody_judges_the_error_that_it_brought():
+    walk, given = Walk({"a": [Reply(400, body=Body())]}), []
+    walk.watcher.unclaim = given.append
+    walking = asyncio.ensure_future(walk(pool_of(1)))
+    await asyncio.sleep(0.01)
+    walking.cancel()
+    await asyncio.wait([walking])
+
+    assert [endpoint.model for endpoint in given] == ["a"]
+    assert walk.watcher.heard == []
