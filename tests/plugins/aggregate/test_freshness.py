@@ -43,3 +43,26 @@ def test_what_is_personal_is_private():
     assert combined(said("max-age=60, s-maxage=9"), personal=True) == "private, max-age=60"
     assert combined(said(""), personal=True) == "private"
     assert combined(said("no-store"), personal=True) == "no-store"
+
+
+DATE = "Sun, 06 Nov 1994 08:49:00 GMT"
+
+
+@pytest.mark.parametrize(
+    ("fields", "expected"),
+    [
+        ({"Expires": "0"}, "max-age=0"),
+        ({"Expires": "Sun, 06 Nov 1994 08:49:37 GMT", "Date": DATE}, "max-age=37"),
+        ({"Expires": "Sun, 06 Nov 1994 08:49:37 GMT"}, "max-age=0"),
+        ({"Expires": "Sun, 06 Nov 1994 08:49:37 GMT", "Cache-Control": "max-age=5"}, "max-age=5"),
+        ({"Expires": "Sun, 06 Nov 99999999999 08:49:37 GMT", "Date": DATE}, "max-age=0"),
+        ({"Pragma": "no-cache"}, "no-cache"),
+        ({"Pragma": "no-cache", "Cache-Control": "max-age=5"}, "max-age=5"),
+        ({"Set-Cookie": "a=b"}, "private"),
+        ({"Set-Cookie": "a=b", "Cache-Control": "max-age=5, s-maxage=9"}, "private, max-age=5"),
+        ({"Vary": "Accept, *"}, "no-store"),
+        ({"Vary": "Accept"}, ""),
+    ],
+)
+def test_what_an_answer_says_otherwise_counts_too(fields, expected):
+    assert combined([Headers.of(fields)]) == expected
