@@ -37,7 +37,7 @@ class _Wish:
         self.key = key
         self.origin = origin
         self.settings = settings
-        self.chosen: list[tuple[Pool, Place]] = []
+        self.chosen: dict[str, tuple[Pool, Place]] = {}
 
 
 _WISH: Final = StateKey[_Wish]("balance.wish")
@@ -106,7 +106,7 @@ class Belonging:
         if affinity is None or affinity.settings != settings:
             affinity = self._affinities[pool.name] = Affinity(settings)
         found = affinity.choose(wish.key, places, self._clock.now())
-        wish.chosen.append((pool, found))
+        wish.chosen[pool.name] = pool, found
         return found
 
     def gate(self, exchange: Exchange, place: Place) -> str:
@@ -144,7 +144,7 @@ class Belonging:
         if wish is None or wish.key is None:
             return
         now = self._clock.now()
-        for pool, chosen in wish.chosen:
+        for pool, chosen in wish.chosen.values():
             lies_in = (
                 chosen if _holds(chosen, place) else next((p for p in pool.places if _holds(p, place)), None)
             )

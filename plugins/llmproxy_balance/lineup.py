@@ -109,8 +109,11 @@ class LineUp:
             plan = self._planned(pool)
         places = self.health.eligible(pool) if among is None else among(pool)
         ordered = pool.strategy.order(exchange, places)
-        if self.prefer is not None and (preferred := self.prefer(exchange, pool, places)) is not None:
-            ordered = _before(preferred, ordered)
+        if self.prefer is not None:
+            # A place that never answers such requests would have its share of who belongs somewhere, and be none.
+            fitting = [place for place in places if self._fits(plan, exchange, place)]
+            if (preferred := self.prefer(exchange, pool, fitting)) is not None:
+                ordered = _before(preferred, ordered)
         left = iter(ordered)
         rest = self._through(plan, left, exchange, skipped, among)
         # The first one is all that most requests need: it is found without what finds the others.
@@ -167,6 +170,13 @@ class LineUp:
         """Whether the model of a place is known to read more than another's."""
         one, other = self.window(exchange, place), self.window(exchange, than)
         return one is not None and other is not None and one > other
+
+    def _fits(self, plan: _Plan, exchange: Exchange, place: Place) -> bool:
+        """Whether a place answers such requests, if perhaps not now."""
+        gates = plan.gates.get(place, self._gates)
+        return not place.settings.after and not any(
+            each.gate(exchange, place) for each in gates if not each.passing
+        )
 
     def _planned(self, pool: Pool) -> _Plan:
         gates = {place: tuple(each for each in self._gates if each.concerns(place)) for place in pool.places}

@@ -137,3 +137,12 @@ def test_pools_that_are_made_for_names_of_callers_are_not_remembered_for_ever():
         ordered(pool_of(1, name=str(number)), line_up)
 
     assert len(line_up._plans) <= 4096
+
+
+def test_who_goes_back_where_is_chosen_among_those_that_answer_such_requests():
+    waiting, asked = target(name="c", model="c", after=["window"]), []
+    line_up = LineUp(AllWell(), [refusing("a"), refusing("b", passing=True)])
+    line_up.prefer = lambda exchange, pool, places: asked.append(names(places))
+    ordered(pool_of(1, 1, waiting, 1), line_up)
+
+    assert asked == [["b", "d"]]
