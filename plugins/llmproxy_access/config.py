@@ -8,7 +8,8 @@ from typing import Literal
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Secret
+from llmproxy.plugin import ConfigError, Duration, Secret, Section
+from llmproxy_access.issuing import SHORTEST_PEPPER
 from llmproxy_access.keys import digest_of
 
 #: Characters that a key needs at least: 12 random ones of base64 hold 72 bits, ours have 43 characters.
@@ -45,17 +46,46 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
         return bytes.fromhex(self.sha256 or "")
 
 
+class DatabaseConfig(Section, frozen=True):
+    """Where keys are kept that are made while the gateway runs.
+
+    `pepper` is what they are hashed with: it stands outside the database, and nobody without it can use or make a key.
+    When the database cannot be read, its keys go on for `stale` as they were last known.
+    """
+
+    path: str
+    pepper: Secret | None = None
+    stale: Duration = 600.0
+
+    def __post_init__(self) -> None:
+        if not self.path.strip():
+            raise ConfigError("path", "empty; name the file, such as /var/lib/llmproxy/access.db")
+        if self.pepper is None:
+            raise ConfigError("pepper", "missing; write '${env:NAME}' of 32 random characters or more")
+        if len(self.pepper.reveal()) < SHORTEST_PEPPER:
+            raise ConfigError("pepper", f"shorter than {SHORTEST_PEPPER} characters, so it could be guessed")
+        if self.stale < 1:
+            raise ConfigError(
+                "stale", "less than 1s, in which the database may not yet have been asked again"
+            )
+
+
 class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """`keys` lets in who holds one of them; `open` lets in everybody who can reach a local listener."""
+    """`keys` lets in who holds one of them; `open` lets in everybody who can reach a local listener.
+
+    Keys of the configuration, keys of the database and tokens of issuers are let in beside one another.
+    """
 
     mode: Literal["keys", "open"] = "keys"
     keys: tuple[Key, ...] = ()
+    database: DatabaseConfig | None = None
 
     def __post_init__(self) -> None:
-        if self.mode == "keys" and not self.keys:
+        named = [name for name in ("keys", "database") if getattr(self, name)]
+        if self.mode == "keys" and not named:
             raise ConfigError("keys", 'empty, so nobody could come in; add a key, or write mode: "open"')
-        if self.mode == "open" and self.keys:
-            raise ConfigError("keys", 'of no use in mode "open"; remove them, or the mode')
+        if self.mode == "open" and named:
+            raise ConfigError(named[0], 'of no use in mode "open"; remove them, or the mode')
         self._refuse_twins([key.name for key in self.keys], "name")
         self._refuse_twins([key.digest for key in self.keys], "key")
 

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from contextlib import asynccontextmanager
+from contextlib import AsyncExitStack, asynccontextmanager
+from functools import partial
+from typing import TYPE_CHECKING
 
 from llmproxy.plugin import (
     ANONYMOUS,
@@ -11,19 +13,28 @@ from llmproxy.plugin import (
     Exchange,
     GatewayError,
     Plugin,
+    Registry,
     Reply,
     Runtime,
     StartError,
+    StateKey,
     hookimpl,
 )
 from llmproxy_access.config import AccessConfig, AccessRoute
 from llmproxy_access.credentials import PLACES, SeveralCredentials, find_key
 from llmproxy_access.keys import KeyRing
 from llmproxy_access.listeners import is_foreign, is_local
+from llmproxy_access.permissions import Grant
+
+if TYPE_CHECKING:
+    from llmproxy_access.keeping import DirectoryKeeper
+
+#: What the caller of an exchange was granted, where that is less than everything.
+_GRANT: StateKey[Grant] = StateKey("access.grant")
 
 
 class AccessPlugin(Plugin[AccessConfig]):
-    """API keys from the configuration, each with a tenant."""
+    """API keys from the configuration and from a database, each with a tenant."""
 
     Config = AccessConfig
     RouteConfig = AccessRoute
@@ -34,11 +45,21 @@ class AccessPlugin(Plugin[AccessConfig]):
         super().__init__(name, config)
         self._open = config.mode == "open"
         self._keys = KeyRing((key.digest, Caller(key.tenant, key.name)) for key in config.keys)
+        self._keeper: DirectoryKeeper | None = None
+
+    @hookimpl
+    def register(self, registry: Registry) -> None:
+        """Offer what manages keys, where there is a database of them."""
+        if self.config.database is not None:
+            # What needs SQLite is imported where there is a database.
+            from llmproxy_access.adminapi import KeyDesk  # noqa: PLC0415
+
+            KeyDesk(self._kept, {key.name for key in self.config.keys}).register(registry)
 
     @hookimpl
     @asynccontextmanager
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
-        """Refuse to be open where others can reach; say aloud that it is open."""
+        """Refuse to be open where others can reach, and say aloud that it is open; keep a copy of the database."""
         if self._open:
             far = [address for address in runtime.listeners if not is_local(address)]
             if far:
@@ -47,17 +68,25 @@ class AccessPlugin(Plugin[AccessConfig]):
                     "configure keys"
                 )
             runtime.log.warning("access_open", listeners=list(runtime.listeners))
-        yield
+        async with AsyncExitStack() as held:
+            if (database := self.config.database) is not None:
+                from llmproxy_access.keeping import open_keeper  # noqa: PLC0415
+
+                opening = partial(open_keeper, database, runtime)
+                self._keeper = await held.enter_async_context(runtime.shared(database, opening))
+            yield
 
     @hookimpl
     async def pre_route(self, exchange: Exchange) -> Reply | None:
-        """Set the caller, or refuse."""
+        """Set the caller and what he may use, or refuse."""
         if self._open:
             _refuse_foreign_pages(exchange)
         else:
             # What a plugin asks for on behalf of a caller who was let in needs no key of its own.
             if exchange.parent is None or exchange.caller is ANONYMOUS:
-                exchange.caller = self._identify(exchange)
+                self._let_in(exchange)
+            elif (grant := exchange.parent.state.get(_GRANT)) is not None:
+                _limit(exchange, grant)
             # The key was for the gateway alone: no upstream may see it.
             exchange.spent = PLACES
         tenants = exchange.options(self).tenants
@@ -65,17 +94,36 @@ class AccessPlugin(Plugin[AccessConfig]):
             raise GatewayError(403, "tenant_not_allowed", "This key's tenant may not use this route.")
         return None
 
-    def _identify(self, exchange: Exchange) -> Caller:
+    def _let_in(self, exchange: Exchange) -> None:
         try:
             key = find_key(exchange.request.headers)
         except SeveralCredentials:
             raise _refusal("The request holds different API keys; send one.") from None
         if key is None:
             raise _refusal("The request holds no API key; send it as Authorization: Bearer KEY.")
+        if self._keeper is not None and (grant := self._keeper.find(key, exchange.started)) is not None:
+            exchange.caller = grant.caller
+            _limit(exchange, grant)
+            return
         caller = self._keys.find(key)
         if caller is None:
             raise _refusal("The API key is not known here.")
-        return caller
+        exchange.caller = caller
+
+    def _kept(self) -> DirectoryKeeper:
+        if self._keeper is None:
+            raise GatewayError(503, "not_ready", "The keys are not read yet.", retry_after=1)
+        return self._keeper
+
+
+def _limit(exchange: Exchange, grant: Grant) -> None:
+    """Hold an exchange, and those that are made on its behalf, to what its caller may use."""
+    if not grant.models and not grant.routes:
+        return
+    exchange.state[_GRANT] = grant
+    exchange.may_ask = grant.model_check
+    if not grant.may_pass(exchange.route.name):
+        raise GatewayError(403, "route_not_allowed", "This key may not use this route.")
 
 
 def _refuse_foreign_pages(exchange: Exchange) -> None:

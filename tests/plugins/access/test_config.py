@@ -7,10 +7,11 @@ import msgspec
 import pytest
 
 from llmproxy.plugin import ConfigError, Secret
-from llmproxy_access.config import MIN_LENGTH, AccessConfig, AccessRoute, Key
+from llmproxy_access.config import MIN_LENGTH, AccessConfig, AccessRoute, DatabaseConfig, Key
 
 CANARY = "canary-0123456789abcdef"
 DIGEST = sha256(CANARY.encode()).hexdigest()
+PEPPER = Secret(CANARY * 2, "${env:PEPPER}")
 
 
 def key(name: str = "web", **more: Any) -> Key:
@@ -35,6 +36,15 @@ def test_a_key_is_known_by_its_digest(given: Key) -> None:
         (lambda: AccessConfig(mode="open", keys=(key(),)), "keys", "of no use"),
         (lambda: AccessConfig(keys=(key(), key(sha256="0" * 64))), "keys[0].name", "twice"),
         (lambda: AccessConfig(keys=(key("a"), key("b", sha256=DIGEST))), "keys[0].key", "twice"),
+        (
+            lambda: AccessConfig(mode="open", database=DatabaseConfig(path="x", pepper=PEPPER)),
+            "database",
+            "of no use",
+        ),
+        (lambda: DatabaseConfig(path=" ", pepper=PEPPER), "path", "empty"),
+        (lambda: DatabaseConfig(path="x"), "pepper", "missing"),
+        (lambda: DatabaseConfig(path="x", pepper=Secret(CANARY)), "pepper", "shorter than 32"),
+        (lambda: DatabaseConfig(path="x", pepper=PEPPER, stale=0.5), "stale", "less than 1s"),
         (lambda: AccessRoute(tenants=()), "tenants", "nobody could use"),
     ],
 )
@@ -51,6 +61,13 @@ def test_a_config_shows_references_only() -> None:
 
     assert CANARY not in shown
     assert "${env:KEY}" in shown
+
+
+def test_a_database_is_enough() -> None:
+    config = AccessConfig(database=DatabaseConfig(path="x", pepper=PEPPER))
+
+    assert config.keys == ()
+    assert CANARY not in repr(config)
 
 
 def test_open_needs_no_keys_and_a_route_takes_any_tenant() -> None:

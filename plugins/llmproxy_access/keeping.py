@@ -1,0 +1,162 @@
+"""Keeps a worker's copy of the directory like the database: told at once by the other workers, and looking itself.
+
+The database is read in a thread of its own. Requests meet the copy alone, so that a slow disk delays none of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import asynccontextmanager, suppress
+from functools import partial
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Final, TypeVar
+
+import apsw
+
+from llmproxy.plugin import GatewayError, Runtime
+from llmproxy_access.config import DatabaseConfig
+from llmproxy_access.database import Database
+from llmproxy_access.directory import Directory
+from llmproxy_access.issuing import Pepper, public_id
+from llmproxy_access.permissions import Grant
+from llmproxy_access.records import Contents
+
+T = TypeVar("T")
+
+#: Seconds between looks: a change that nobody told of is seen after these and the time of one look.
+PAUSE: Final = 0.5
+
+
+class DirectoryKeeper:
+    """One worker's copy of a database's directory, and the way to change the database."""
+
+    def __init__(self, config: DatabaseConfig, runtime: Runtime) -> None:
+        assert config.pepper is not None
+        self._pepper = Pepper(config.pepper.reveal())
+        self.directory = Directory(Contents(), 0.0)
+        self._config = config
+        self._clock = runtime.clock
+        self._bus = runtime.bus
+        self._log = runtime.log
+        self._topic = f"access:{sha256(config.path.encode()).hexdigest()[:16]}"
+        self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="access")
+        self._database: Database | None = None
+        self._known_at = 0.0
+        #: What wall time is ahead of the gateway's clock, so that a request need not ask for both.
+        self._ahead = 0.0
+        self._told_away = False
+        self._leave_bus: Callable[[], None] = lambda: None
+
+    def find(self, key: bytes, now: float) -> Grant | None:
+        """Return what a key grants at a time of the gateway's clock; None for a key that is not from here.
+
+        Raises:
+            GatewayError: the key has expired (401), or what is known is too old to go by (503).
+        """
+        public = public_id(key)
+        if public is None:
+            return None
+        if now - self._known_at > self._config.stale:
+            raise GatewayError(503, "keys_unavailable", "Keys cannot be checked now.", retry_after=5)
+        grant = self.directory.find(public, self._pepper.digest(key))
+        if grant is not None and grant.expires is not None and grant.expires <= now + self._ahead:
+            raise expired("The API key has expired.")
+        return grant
+
+    async def change(self, work: Callable[[Database], T]) -> tuple[T, list[str]]:
+        """Change the database; return what came of it, and the workers that do not know yet: they look within a second.
+
+        Raises:
+            OrderRefused: it cannot be done.
+        """
+        made = await self._do(work)
+        await self.refresh()
+        answers = await self._bus.ask(self._topic)
+        return made, [str(peer.slot) for peer in sorted(answers.missing)]
+
+    async def look(self, work: Callable[[Database], T]) -> T:
+        """Ask the database something."""
+        return await self._do(work)
+
+    def wall(self) -> float:
+        """Return wall time."""
+        return self._clock.wall()
+
+    async def refresh(self) -> None:
+        """Take over what has changed; what is known stays where the database cannot be read."""
+        asked_at = self._clock.now()
+        try:
+            directory = await self._do(self._newer)
+        except Exception as fault:  # whatever it is: who holds a key goes on with what is known, for a while
+            if not self._told_away:
+                self._log.error("access_database_away", fault=type(fault).__name__)
+            self._told_away = True
+            return
+        self._told_away = False
+        self._known_at, self._ahead = asked_at, self._clock.wall() - self._clock.now()
+        if directory is not None and directory.version > self.directory.version:
+            self.directory = directory
+
+    def _newer(self, database: Database) -> Directory | None:
+        if database.version() == self.directory.version:
+            return None
+        return Directory(database.read(), self._clock.wall())
+
+    async def _do(self, work: Callable[[Database], T]) -> T:
+        assert self._database is not None
+        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._database)
+
+    async def _answer(self, payload: bytes, asker: Any) -> bytes:
+        await self.refresh()
+        return str(self.directory.version).encode()
+
+    async def open(self) -> None:
+        """Read the database, and be told of changes.
+
+        Raises:
+            StartError: it cannot be used.
+        """
+        opening = partial(Database, Path(self._config.path), self._pepper, self._clock.wall)
+        self._database = await asyncio.get_running_loop().run_in_executor(self._thread, opening)
+        self._known_at = self._clock.now()
+        self._ahead = self._clock.wall() - self._known_at
+        self.directory = Directory(await self._do(Database.read), self._clock.wall())
+        self._leave_bus = self._bus.answer(self._topic, self._answer)
+
+    async def close(self) -> None:
+        """Let go of the database."""
+        self._leave_bus()
+        if self._database is not None:
+            with suppress(apsw.Error):
+                await self._do(Database.close)
+        self._thread.shutdown(wait=False)
+
+    async def watch(self) -> None:
+        """Look for changes for ever: others than this host's workers make some."""
+        while True:
+            await self._clock.sleep(PAUSE)
+            await self.refresh()
+
+
+@asynccontextmanager
+async def open_keeper(config: DatabaseConfig, runtime: Runtime) -> AsyncIterator[DirectoryKeeper]:
+    """Hold a keeper that goes on looking, whatever generation began it."""
+    keeper = DirectoryKeeper(config, runtime)
+    try:
+        await keeper.open()
+        async with asyncio.TaskGroup() as group:
+            watching = group.create_task(keeper.watch(), name="access:watch")
+            try:
+                yield keeper
+            finally:
+                watching.cancel()
+    finally:
+        await keeper.close()
+
+
+def expired(message: str) -> GatewayError:
+    """Return the refusal of a credential that was good once."""
+    return GatewayError(401, "expired_api_key", message, headers=[("WWW-Authenticate", "Bearer")])

@@ -1,0 +1,237 @@
+"""`llmproxy keys`: makes, shows, rotates and revokes keys in the database that a configuration names.
+
+A gateway that runs sees within a second what has changed; none need run.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, cast
+
+import click
+import msgspec
+import orjson
+
+from llmproxy.plugin import Clock, configured_plugins, parse_duration
+from llmproxy_access.database import Database
+from llmproxy_access.issuing import Issued, Pepper
+from llmproxy_access.plugin import AccessPlugin
+from llmproxy_access.records import KINDS, AccountKind, AccountOrder, KeyOrder, KeyRecord, OrderRefused
+
+
+def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
+    try:
+        return None if value is None else parse_duration(value)
+    except ValueError as fault:
+        raise click.BadParameter(str(fault)) from None
+
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_config = click.option(
+    "-c", "--config", "path", type=_FILE, required=True, metavar="FILE", help="The configuration."
+)
+_instance = click.option(
+    "--plugin", metavar="NAME", help="Which instance of the plugin, where there are several."
+)
+_json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+_models = click.option(
+    "--model",
+    "models",
+    multiple=True,
+    metavar="NAME",
+    help="A model that may be used; all, if none is named.",
+)
+_routes = click.option(
+    "--route",
+    "routes",
+    multiple=True,
+    metavar="NAME",
+    help="A route that may be used; all, if none is named.",
+)
+_lifetime = click.option(
+    "--expires", "lifetime", callback=_seconds, metavar="TIME", help="After this time it ends: 90d, 12h."
+)
+_kind = click.argument("kind", type=click.Choice(KINDS))
+
+
+def _common(command: Callable[..., None]) -> Callable[..., None]:
+    return _config(_instance(_json(command)))
+
+
+@click.group()
+def keys() -> None:
+    """Work with the keys of a gateway's database, whether it runs or not; one that does obeys within a second."""
+
+
+@keys.command()
+@click.argument("name")
+@click.option("--tenant", metavar="NAME", help="Whose it is, where it belongs to no organisation.")
+@click.option("--org", metavar="NAME", help="The organisation it belongs to.")
+@click.option("--team", metavar="NAME", help="The team it belongs to.")
+@click.option("--user", metavar="NAME", help="The user it belongs to.")
+@_models
+@_routes
+@_lifetime
+@_common
+def create(name: str, path: Path, plugin: str | None, *, as_json: bool, **told: Any) -> None:
+    """Make a key and print it: this once, for it is kept nowhere."""
+    with _opened(path, plugin) as (database, taken):
+        if name in taken:
+            raise click.ClickException(f"the configuration has a key {name!r} already")
+        issued = database.create(KeyOrder(name=name, **_listed(told)))
+    _print_issued(name, issued, as_json=as_json)
+
+
+@keys.command("list")
+@_common
+def list_(path: Path, plugin: str | None, *, as_json: bool) -> None:
+    """List all keys, by name; no secret is kept, so none is shown."""
+    with _opened(path, plugin) as (database, _):
+        found = database.read().keys
+    now = Clock().wall()
+    if as_json:
+        click.echo(orjson.dumps([key.told(now) for key in found]))
+        return
+    for key in found:
+        owner = " ".join(each for each in (key.org, key.team, key.user) if each)
+        ids = ",".join(secret.id for secret in key.secrets if secret.state(now) == "live") or "-"
+        click.echo("\t".join((key.name, key.state(now), key.tenant, owner or "-", ids)))
+
+
+@keys.command()
+@click.argument("name")
+@_common
+def show(name: str, path: Path, plugin: str | None, *, as_json: bool) -> None:
+    """Show a key: whose it is, what it may use, its secrets by their public ids."""
+    with _opened(path, plugin) as (database, _):
+        key = database.key(name)
+    now = Clock().wall()
+    click.echo(orjson.dumps(key.told(now)) if as_json else _shown(key, now))
+
+
+@keys.command()
+@click.argument("name")
+@click.option(
+    "--overlap",
+    callback=_seconds,
+    metavar="TIME",
+    default="24h",
+    show_default=True,
+    help="How long the old one still works.",
+)
+@_lifetime
+@_common
+def rotate(
+    name: str, overlap: float, lifetime: float | None, path: Path, plugin: str | None, *, as_json: bool
+) -> None:
+    """Give a key another secret and print it; what it had still works for a while."""
+    with _opened(path, plugin) as (database, _):
+        issued = database.rotate(name, overlap, lifetime)
+    _print_issued(name, issued, as_json=as_json)
+
+
+@keys.command()
+@click.argument("name")
+@_common
+def revoke(name: str, path: Path, plugin: str | None, *, as_json: bool) -> None:
+    """Revoke a key by its name, or one of its secrets by the public id."""
+    with _opened(path, plugin) as (database, _):
+        key = database.revoke(name)
+    click.echo(orjson.dumps({"name": key, "revoked": name}) if as_json else f"revoked: {name}")
+
+
+@keys.command("put")
+@_kind
+@click.argument("name")
+@click.option("--tenant", metavar="NAME", help="Whose it is; an organisation's own name, if left out.")
+@click.option("--org", metavar="NAME", help="The organisation that a team or a user belongs to.")
+@_models
+@_routes
+@_common
+def put(kind: str, name: str, path: Path, plugin: str | None, *, as_json: bool, **told: Any) -> None:
+    """Make an organisation, a team or a user, or change what those who belong to it may use."""
+    with _opened(path, plugin) as (database, _):
+        database.put(cast("AccountKind", kind), name, AccountOrder(**_listed(told)))
+    click.echo(orjson.dumps({"kind": kind, "name": name}) if as_json else f"{kind}: {name}")
+
+
+@keys.command("drop")
+@_kind
+@click.argument("name")
+@_common
+def drop(kind: str, name: str, path: Path, plugin: str | None, *, as_json: bool) -> None:
+    """Remove an organisation, a team or a user that nothing belongs to."""
+    with _opened(path, plugin) as (database, _):
+        database.drop(cast("AccountKind", kind), name)
+    click.echo(orjson.dumps({"kind": kind, "name": name}) if as_json else f"dropped: {kind} {name}")
+
+
+@keys.command("accounts")
+@_common
+def accounts(path: Path, plugin: str | None, *, as_json: bool) -> None:
+    """List organisations, teams and users."""
+    with _opened(path, plugin) as (database, _):
+        found = database.read().accounts
+    if as_json:
+        click.echo(orjson.dumps([msgspec.to_builtins(account) for account in found]))
+        return
+    for account in found:
+        click.echo("\t".join((account.kind, account.name, account.tenant or "-", account.org or "-")))
+
+
+@contextmanager
+def _opened(path: Path, plugin: str | None) -> Iterator[tuple[Database, set[str]]]:
+    """Hold the database that a configuration names, and the names of the keys that it has itself."""
+    configs = {name: each.config for name, each in configured_plugins(path, AccessPlugin).items()}
+    found = {name: each for name, each in configs.items() if each.database and plugin in {None, name}}
+    if len(found) != 1:
+        names = ", ".join(sorted(found))
+        raise click.ClickException(
+            f"several plugins have a database: name one with --plugin ({names})"
+            if found
+            else f"{path}: no plugin 'access' {'of this name ' if plugin else ''}has a database; write 'database'"
+        )
+    config = next(iter(found.values()))
+    assert config.database is not None
+    assert config.database.pepper is not None
+    database = Database(Path(config.database.path), Pepper(config.database.pepper.reveal()), Clock().wall)
+    try:
+        yield database, {key.name for key in config.keys}
+    except OrderRefused as refused:
+        raise click.ClickException(str(refused)) from None
+    finally:
+        database.close()
+
+
+def _listed(told: dict[str, Any]) -> dict[str, Any]:
+    """Leave out empty lists: they mean that all may be used."""
+    return {name: value for name, value in told.items() if value not in {None, ()}}
+
+
+def _print_issued(name: str, issued: Issued, *, as_json: bool) -> None:
+    if as_json:
+        click.echo(orjson.dumps({"name": name, "id": issued.id, "key": issued.key}))
+        return
+    click.echo(f"key: {issued.key}")
+    click.echo(f"id: {issued.id}")
+    click.echo("The key is shown this once.", err=True)
+
+
+def _shown(key: KeyRecord, now: float) -> str:
+    told = key.told(now)
+    lines = [
+        f"{name}: {', '.join(value) if isinstance(value, tuple) else value}"
+        for name, value in told.items()
+        if value is not None and name not in {"secrets", "created", "revoked"}
+    ]
+    for secret in key.secrets:
+        until = "" if secret.expires is None else f", until {_date(secret.expires)}"
+        lines.append(f"secret: {secret.id} {secret.state(now)}, since {_date(secret.created)}{until}")
+    return "\n".join(lines)
+
+
+def _date(wall: float) -> str:
+    return datetime.fromtimestamp(wall, UTC).strftime("%Y-%m-%d %H:%M UTC")
