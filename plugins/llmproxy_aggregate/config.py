@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
+from collections.abc import Callable, Collection, Iterator
 from graphlib import CycleError, TopologicalSorter
 from typing import Annotated, Any, Final, Literal, TypeVar
 
@@ -150,17 +150,29 @@ class AggregateRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         """`- aggregate: internal` marks a route."""
         return {"internal": True} if tree == "internal" else tree
 
+    def check_parameters(self, known: Collection[str]) -> None:
+        """Refuse references to parameters that the route's path does not have."""
+        for place, reference in self._placed():
+            name = reference.path[0] if reference.path else ""
+            if reference.source == "params" and reference.fallback is None and name and name not in known:
+                told = ", ".join(sorted(known)) or "it has none"
+                raise ConfigError(place, f"the route's path has no parameter {name!r} ({told})")
+
     def _check_references(self) -> None:
         known = {*REQUEST, *self.calls}
+        for place, reference in self._placed():
+            if reference.source not in known:
+                sources = ", ".join(sorted(REQUEST))
+                message = f"refers to {reference.source!r}, which is no call and no source ({sources})"
+                raise ConfigError(place, message)
+
+    def _placed(self) -> Iterator[tuple[str, Reference]]:
+        """Yield all references in its templates, each with the key that it stands under."""
         places = {f"calls.{name}": call.references for name, call in self.calls.items()}
         places["answer"] = list(self.shape.references())
         places["headers"] = [each for text in self.texts.values() for each in text.references()]
         for place, references in places.items():
-            for reference in references:
-                if reference.source not in known:
-                    raise ConfigError(
-                        place, f"refers to {reference.source!r}, which is no call and no source"
-                    )
+            yield from ((place, reference) for reference in references)
 
     @property
     def shape(self) -> Shape:

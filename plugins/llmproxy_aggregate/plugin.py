@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Sequence
 from contextlib import asynccontextmanager
 from functools import partial
 
@@ -55,6 +55,10 @@ class AggregatePlugin(Plugin[AggregateConfig]):
             message = f"No route matches {request.method} {request.path[:200]}."
             raise GatewayError(404, "unknown_route", message)
         return None
+
+    def check_options(self, options: AggregateRoute, parameters: Collection[str]) -> None:
+        """Refuse templates that refer to parameters which the route's path does not have."""
+        options.check_parameters(parameters)
 
     async def answer(self, exchange: Exchange) -> Reply:
         """Make the calls and merge what they give."""

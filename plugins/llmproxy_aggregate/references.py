@@ -63,7 +63,7 @@ def read_reference(text: str) -> Reference:
     """
     match = _REFERENCE.fullmatch(text)
     if match is None:
-        raise ValueError(f"{text!r} is no reference; write a source and a path in it, as in 'user/name'")
+        raise ValueError(f"{text!r} is no reference; write a source and a path in it, as in 'params/id'")
     return Reference(match[1], read_path(match[2]), match[3])
 
 

@@ -69,6 +69,11 @@ class PathRewrite(Section, frozen=True):
     replace: tuple[Replace, ...] = ()
     add: str | None = None
 
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`path: "/api/orders/{path.id}"` is the whole new path."""
+        return {"to": tree} if isinstance(tree, str) else tree
+
     def __post_init__(self) -> None:
         others = [key for key in ("strip", "replace", "add") if getattr(self, key)]
         if self.to is not None:

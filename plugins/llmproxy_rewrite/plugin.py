@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 
 from llmproxy.plugin import (
     BadRequest,
@@ -19,6 +19,7 @@ from llmproxy_rewrite.changes import changed
 from llmproxy_rewrite.config import RewriteConfig, RewriteRoute
 from llmproxy_rewrite.fields import edit_headers
 from llmproxy_rewrite.foreseeing import foreseen
+from llmproxy_rewrite.parameters import check_parameters
 from llmproxy_rewrite.plan import Plan
 from llmproxy_rewrite.pointers import Unfit
 from llmproxy_rewrite.queries import edit_query
@@ -39,6 +40,10 @@ class RewritePlugin(Plugin[RewriteConfig]):
     def __init__(self, name: str, config: RewriteConfig) -> None:
         super().__init__(name, config)
         self._plans: dict[str, Plan] = {}
+
+    def check_options(self, options: RewriteRoute, parameters: Collection[str]) -> None:
+        """Refuse placeholders of parameters that the route's path does not have."""
+        check_parameters(options, parameters)
 
     @hookimpl
     async def pre_route(self, exchange: Exchange) -> Reply | None:

@@ -20,6 +20,7 @@ from llmproxy.faces import Faces
 from llmproxy.http_api import HttpApi
 from llmproxy.keypaths import join_key, join_paths
 from llmproxy.listing import Listing
+from llmproxy.patterns import compile_path
 from llmproxy.pipeline import Pipeline
 from llmproxy.pools import Pool, Strategy, compile_pools
 from llmproxy.registry import DIALECT_GROUP, HookTable, Plugin, Registrations, Registry, available, load
@@ -178,6 +179,7 @@ def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str
     for route, refs in routes:
         plugins = _plugins_of(assembly, _with_walker(assembly, route, refs), route.name)
         route.options = {p.name: _options(p, ref, route.name) for p, ref in plugins}
+        _check_options(route, [plugin for plugin, ref in plugins if ref in refs])
         route.choose = _choice(assembly, route)
         instances = [plugin for plugin, _ in plugins]
         route.answers_preflights = any(plugin.answers_preflights for plugin in instances)
@@ -362,6 +364,16 @@ def _plugins_of(
 def _options(plugin: Plugin[Any], ref: PluginRef, route: str) -> msgspec.Struct:
     path = f"routes.{route}.plugins.{plugin.name}"
     return decode_struct(type(plugin).RouteConfig, ref.options, path, _on_plugins(plugin.name, type(plugin)))
+
+
+def _check_options(route: Route, plugins: Sequence[Plugin[Any]]) -> None:
+    """Have plugins look at the options that a route gives them itself."""
+    parameters = compile_path(route.match.path).parameters
+    for plugin in plugins:
+        try:
+            plugin.check_options(route.options[plugin.name], parameters)
+        except ConfigError as fault:
+            raise _below(f"routes.{route.name}.plugins.{plugin.name}", fault) from None
 
 
 def _on_routes(name: str, kind: type[Plugin[Any]]) -> dict[str, str]:

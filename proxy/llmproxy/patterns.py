@@ -52,6 +52,11 @@ class PathPattern:
     catch_all: str | None
     specificity: tuple[int, int, int]
 
+    @property
+    def parameters(self) -> frozenset[str]:
+        """The names of its parameters."""
+        return frozenset(self.regex.groupindex)
+
     def match(self, normalised: str) -> Mapping[str, str] | None:
         """Return the parameters, decoded but for a catch-all, which stays as written; None for no match."""
         if self.prefix is not None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import importlib
 import importlib.metadata
 import inspect
-from collections.abc import Awaitable, Callable, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from difflib import get_close_matches
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVar
@@ -76,6 +76,12 @@ class Plugin(Generic[C], _Interface):
     def __init__(self, name: str, config: C) -> None:
         self.name = name
         self.config = config
+
+    def check_options(self, options: Any, parameters: Collection[str]) -> None:
+        """Raise a ConfigError where options that a route gives do not fit its path, whose parameters are `parameters`.
+
+        Its path is relative to the options. Options of the pipeline are not asked about: they are of many routes.
+        """
 
     def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
         """Return what `llmproxy explain` shall say of a request, as names and texts; nothing was started.

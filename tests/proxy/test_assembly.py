@@ -59,6 +59,14 @@ class Placed(Plugin):
     RouteConfig = Sized
 
 
+class Picky(Plugin):
+    RouteConfig = Sized
+
+    def check_options(self, options, parameters):
+        if "id" not in parameters:
+            raise ConfigError("size", f"{options.size} of {', '.join(sorted(parameters))}")
+
+
 class Reversed:
     def __init__(self, pool: Pool, options: Sized) -> None:
         self.size = options.size
@@ -312,6 +320,21 @@ async def test_a_key_in_the_wrong_one_of_a_plugins_two_places_is_told_where_it_b
         routes(tree)
     assert "routes.a.plugins.placed.store: unknown key" in str(told.value)
     assert str(told.value).endswith("; it holds for all routes: `plugins.placed.store`")
+
+
+async def test_a_plugin_may_look_at_what_a_route_writes_for_its_path():
+    tree = {"upstreams": {"api": API}, "plugins": {"picky": {"use": Picky}}}
+    tree["routes"] = [
+        {"name": "a", "match": {"path": "/a/{id}"}, "upstream": "api", "plugins": [{"picky": {"size": 1}}]},
+        {"name": "b", "match": {"path": "/b/{at}/{rest...}"}, "upstream": "api"},
+    ]
+    assert routes(tree).keys() == {"a", "b"}
+    tree["pipeline"] = [{"picky": {"size": 1}}]
+    assert routes(tree)["b"].options["picky"].size == 1
+
+    tree["routes"][1]["plugins"] = [{"picky": {"size": 2}}]
+    with pytest.raises(ConfigErrors, match=r"^routes\.b\.plugins\.picky\.size: 2 of at, rest$"):
+        routes(tree)
 
 
 async def test_what_walks_pools_is_loaded_where_a_route_lists_it():

@@ -3,7 +3,7 @@ from __future__ import annotations
 import pytest
 
 from llmproxy.config import decode_struct
-from llmproxy.errors import ConfigErrors
+from llmproxy.errors import ConfigError, ConfigErrors
 from llmproxy_aggregate.config import AggregateConfig, AggregateRoute
 
 
@@ -76,3 +76,15 @@ def test_bounds_have_sizes():
     config = decode_struct(AggregateConfig, {"max_reply": "2MiB", "timeout": "3s"})
 
     assert (config.max_reply, config.timeout, config.max_depth) == (2 << 20, 3.0, 3)
+
+
+def test_references_to_parameters_that_the_route_does_not_have_are_refused():
+    options = route(calls={"a": "/a/{params/id}/{params/no|1}"}, answer={"b": "{params/at}"})
+    options.check_parameters({"id", "at"})
+
+    with pytest.raises(ConfigError, match=r"answer: the route's path has no parameter 'at' \(id\)"):
+        options.check_parameters({"id"})
+    with pytest.raises(
+        ConfigError, match=r"calls\.a: the route's path has no parameter 'id' \(it has none\)"
+    ):
+        options.check_parameters(())
