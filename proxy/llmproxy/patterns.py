@@ -21,7 +21,9 @@ from llmproxy.references import quoted
 _ENCODED: Final = re.compile(r"%([0-9A-Fa-f]{2})")
 _UNRESERVED: Final = frozenset("ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789-._~")
 _SEPARATOR: Final = r"(?:[/\\]|%2F|%5C)"
-_DOT_SEGMENT: Final = re.compile(rf"{_SEPARATOR}\.\.?(?:{_SEPARATOR}|;|%3B|$)")
+#: What some servers end a segment or a path at once they have decoded it: NUL above all, and what they trim.
+_END: Final = "(?:;|%(?:[01][0-9A-F]|20|23|3B|3F|7F))"
+_DOT_SEGMENT: Final = re.compile(rf"{_SEPARATOR}\.\.?(?:{_SEPARATOR}|{_END}|$)")
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}")
 _MAX_PARAMETERS: Final = 16
 

@@ -94,13 +94,22 @@ def test_only_unreserved_characters_are_decoded(path: str, normalised: str) -> N
         "/a%2f..%2fb",
         "/a%5C..",
         "/a/..;x/b",
+        "/a/..%3bx/b",
+        "/a/..%00/b",
+        "/a/%2e%2e%00",
+        "/a/..%20/b",
+        "/a/.%0d%0a",
+        "/a/..%3fx",
+        "/a/..%23",
     ],
 )
 def test_dot_segments_are_seen_however_they_are_written(path: str) -> None:
     assert has_dot_segment(normalise_path(path))
 
 
-@pytest.mark.parametrize("path", ["/", "/a.b", "/...", "/.well-known/x", "/a..b/c", "//", "/%252e%252e/"])
+@pytest.mark.parametrize(
+    "path", ["/", "/a.b", "/...", "/.well-known/x", "/a..b/c", "//", "/%252e%252e/", "/..%41", "/a.%00"]
+)
 def test_other_dots_are_no_dot_segments(path: str) -> None:
     assert not has_dot_segment(normalise_path(path))
 
