@@ -7,12 +7,13 @@ import math
 import re
 from collections.abc import Callable, Iterable
 from dataclasses import replace
-from ipaddress import ip_address
+from ipaddress import IPv4Address, IPv6Address, ip_address
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
 from llmproxy.errors import GatewayError
+from llmproxy.publicaddresses import is_nobodys, read_ipv4
 
 if TYPE_CHECKING:
     from llmproxy.exchange import Endpoint, Exchange
@@ -55,10 +56,20 @@ class PoolMember(msgspec.Struct, frozen=True):
 
 
 def _host(host: str) -> str | None:
+    """Return an address or a name, in its usual spelling; None for what is neither, or where nobody's service is."""
     try:
-        return str(ip_address(host))
+        address: IPv4Address | IPv6Address | None = ip_address(host)
     except ValueError:
-        return host.lower().removesuffix(".") if _HOST.fullmatch(host) else None
+        if not _HOST.fullmatch(host):
+            return None
+        host = host.lower().removesuffix(".")
+        try:
+            address = read_ipv4(host)
+        except ValueError:
+            return None
+    if address is None:
+        return host
+    return None if is_nobodys(address) else str(address)
 
 
 def _weight(weight: object) -> float:
@@ -95,6 +106,7 @@ class MemberList:
         self._changed = changed
         self._log = log
         self._kept_for = ""
+        self._left_out = False
         self._size = metrics.gauge(
             "llmproxy_members", "Members that a discovery plugin knows.", ("plugin",), mode="max"
         ).labels(plugin)
@@ -115,8 +127,11 @@ class MemberList:
         by_address: dict[str, PoolMember] = {}
         for member in found:
             by_address.setdefault(member.address, member)
-        if len(by_address) > MOST:
-            self._log.warning("members_left_out", listed=len(by_address), most=MOST)
+            if len(by_address) > MOST:
+                break
+        if len(by_address) > MOST and not self._left_out:
+            self._log.warning("members_left_out", most=MOST)
+        self._left_out = len(by_address) > MOST
         members = tuple(by_address.values())[:MOST]
         if not members and not allow_empty:
             self.keep("the registry lists no members", reason="empty")

@@ -43,6 +43,11 @@ _METADATA: Final = frozenset(
     map(IPv6Address, ("fd00:ec2::254", "fd00:ec2::23", "fd20:ce::254", "fd00:42::42"))
 ) | {IPv4Address("100.100.100.200")}
 
+#: No host, the link with its metadata services, multicast, reserved ones with broadcast, Azure's host.
+_NOBODYS_V4: Final = tuple(
+    map(IPv4Network, ("0.0.0.0/8", "169.254.0.0/16", "224.0.0.0/4", "240.0.0.0/4", "168.63.129.16/32"))
+)
+
 _DECIMAL: Final = re.compile(r"[1-9][0-9]{0,10}|0", re.ASCII)
 _OCTAL: Final = re.compile(r"0[0-7]{1,12}", re.ASCII)
 _HEX: Final = re.compile(r"0[xX][0-9a-fA-F]{0,12}", re.ASCII)
@@ -73,6 +78,15 @@ def is_private(address: Address) -> bool:
     """Whether an address is in a range for networks of one's own, and no cloud's metadata service."""
     address = plain(address)
     return address not in _METADATA and any(address in network for network in _PRIVATE)
+
+
+def is_nobodys(address: Address) -> bool:
+    """Whether nobody of one's own can be there: no host at all, all of them, whoever is on the link, cloud metadata."""
+    address = plain(address)
+    if isinstance(address, IPv4Address):
+        return address in _METADATA or any(address in network for network in _NOBODYS_V4)
+    odd = address.is_unspecified or address.is_multicast or address.is_link_local
+    return odd or address.scope_id is not None or address in _METADATA
 
 
 def read_ipv4(host: str) -> IPv4Address | None:

@@ -138,3 +138,37 @@ def test_whatever_is_listed_is_read_or_left_out(host: str, port: int, weight: An
     member = PoolMember.read(host, port, weight, labels)
 
     assert member is None or (0 < member.port < 65536 and 0 <= member.weight <= 1e6 and member.host)
+
+
+def test_a_list_that_is_too_long_is_told_of_once() -> None:
+    made = Made()
+    for last in (300, 301):
+        found = (PoolMember(f"10.0.{n // 256}.{n % 256}", 80) for n in range(MOST + last))
+        made.list.set(found)
+
+    assert made.log.words.count("members_left_out") == 1
+
+
+@pytest.mark.parametrize(
+    "host",
+    [
+        *("0.0.0.0", "::", "224.0.0.1", "255.255.255.255", "ff02::1", "fe80::1", "fe80::1%eth0"),
+        *(
+            "169.254.169.254",
+            "::ffff:169.254.169.254",
+            "0xa9fea9fe",
+            "fd00:ec2::254",
+            "2001:db8::1%\r\nx",
+            "1.2.3.4.5",
+        ),
+    ],
+)
+def test_nobodys_service_is_where_no_host_is_or_a_cloud_tells_secrets(host: str) -> None:
+    assert PoolMember.read(host, 80) is None
+
+
+def test_an_address_is_the_same_member_however_it_is_spelt() -> None:
+    spelt = ["10.1.2.3", "10.1.2.3.", "167838211", "0xa.1.2.3", "10.66051"]
+
+    assert {PoolMember.read(host, 80) for host in spelt} == {PoolMember("10.1.2.3", 80)}
+    assert PoolMember.read("127.0.0.1", 80) == PoolMember("127.0.0.1", 80)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.publicaddresses import is_private, is_public, plain, read_ipv4
+from llmproxy.publicaddresses import is_nobodys, is_private, is_public, plain, read_ipv4
 
 V4 = st.integers(0, 2**32 - 1).map(IPv4Address)
 V6 = st.integers(0, 2**128 - 1).map(IPv6Address)
@@ -113,3 +113,15 @@ def test_a_name_is_no_address(host):
 def test_what_ends_in_a_number_and_is_no_address_is_nothing(host):
     with pytest.raises(ValueError, match="IPv4"):
         read_ipv4(host)
+
+
+@given(V4 | V6)
+def test_no_public_address_is_nobodys(address):
+    assert not (is_public(address) and is_nobodys(address))
+
+
+@pytest.mark.parametrize(
+    "text", ["127.0.0.1", "10.0.0.1", "::1", "fd00::1", "100.64.0.1", "2001:db8::1", "192.0.2.1"]
+)
+def test_ones_own_addresses_are_somebodys(text):
+    assert not is_nobodys(ip_address(text))
