@@ -72,8 +72,11 @@ class Journal:
             JournalFault: it cannot be written.
         """
         with self._guard:
+            before = len(self._waiting)
             self._waiting += frame(record)
             fault = self._write()
+            if fault is not None:
+                del self._waiting[before:]  # its call does not leave
         if fault is not None:
             self._faulty(fault)
             raise JournalFault("the ledger's journal cannot be written") from fault
@@ -96,18 +99,19 @@ class Journal:
 
     def flush(self) -> None:
         """Write what waits and make it durable; for threads that may wait."""
-        with self._guard:
-            fault = self._write()
-            descriptor = os.dup(self._fd)
+        try:
+            with self._guard:
+                fault = self._write()
+                descriptor = os.dup(self._fd)
+            try:
+                self._close_full()
+                os.fdatasync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            fault = error
         if fault is not None:
             self._faulty(fault)
-        try:
-            self._close_full()
-            os.fdatasync(descriptor)
-        except OSError as error:
-            self._faulty(error)
-        finally:
-            os.close(descriptor)
 
     def close(self) -> None:
         """Write and sync the rest; the lock goes with the process, or with `leave`."""

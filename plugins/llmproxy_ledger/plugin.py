@@ -16,6 +16,7 @@ from llmproxy.plugin import (
     Body,
     CallNext,
     Exchange,
+    GatewayError,
     Plugin,
     Reply,
     Runtime,
@@ -28,6 +29,7 @@ from llmproxy_ledger.accounting import SEEN, Accounting
 from llmproxy_ledger.config import LedgerConfig, LedgerRoute, OnAbort
 from llmproxy_ledger.draining import Drain, Joining
 from llmproxy_ledger.estimating import Seen
+from llmproxy_ledger.journal import JournalFault
 from llmproxy_ledger.keeping import Keeping, Meters, keep
 from llmproxy_ledger.pricing import Priced, Prices
 from llmproxy_ledger.records import PriceList
@@ -93,7 +95,11 @@ class LedgerPlugin(Plugin[LedgerConfig]):
     @hookimpl
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
         """Write down that an attempt is about to leave."""
-        self._accounting.open(exchange, request)
+        try:
+            self._accounting.open(exchange, request)
+        except JournalFault:
+            message = "The gateway cannot write down what calls cost, so it makes none."
+            raise GatewayError(503, "ledger_unavailable", message) from None
 
     @hookimpl
     def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:

@@ -1,0 +1,121 @@
+"""`llmproxy usage`: what the ledger tells."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import apsw
+import click
+
+from llmproxy.plugin import configured_plugins
+from llmproxy_ledger.auditing import Audit
+from llmproxy_ledger.books import FILE, Books
+from llmproxy_ledger.journal import journals
+from llmproxy_ledger.plugin import LedgerPlugin
+from llmproxy_ledger.reporting import GROUPS, BadDay, Format, Period, dollars, moment, report, rows, written
+
+_FILE = click.Path(path_type=Path, dir_okay=False)
+_DIRECTORY = click.Path(path_type=Path, file_okay=False)
+
+
+def _options(command: Any) -> Any:
+    for option in (
+        click.option("--tenant", metavar="NAME", help="This tenant's rows only."),
+        click.option("--until", metavar="DAY", help="Before this day."),
+        click.option("--since", metavar="DAY", help="From this day on, as 2026-11-22 (UTC)."),
+        click.option("--directory", type=_DIRECTORY, metavar="DIR", help="The ledger's directory."),
+        click.option(
+            "-c",
+            "--config",
+            "path",
+            type=_FILE,
+            metavar="FILE",
+            help="A configuration that says where it is.",
+        ),
+    ):
+        command = option(command)
+    return command
+
+
+@click.group()
+def usage() -> None:
+    """Tell what calls used and cost, by the ledger."""
+
+
+@usage.command("report")
+@_options
+@click.option(
+    "--by",
+    multiple=True,
+    type=click.Choice(sorted(GROUPS)),
+    help="What to sum by; may be repeated. By model if not.",
+)
+@click.option(
+    "--format", "form", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True
+)
+def report_command(by: tuple[str, ...], form: Format, **where: Any) -> None:
+    """Sum up what calls used and cost. Costs are dollars in text, microdollars in CSV and JSON."""
+    with _Opened(where) as (books, period):
+        for line in written(report(books, by or ("model",), period), form):
+            click.echo(line)
+
+
+@usage.command()
+@_options
+@click.option("--format", "form", type=click.Choice(["csv", "json"]), default="csv", show_default=True)
+def export(form: Format, **where: Any) -> None:
+    """Write all rows out: CSV with a head, or a JSON object a line. Costs are microdollars."""
+    with _Opened(where) as (books, period):
+        for line in written(rows(books, period), form):
+            click.echo(line)
+
+
+@usage.command()
+@_options
+def audit(**where: Any) -> None:
+    """Compute every cost again, and tell each row that does not balance; the exit status is 1 if there is one."""
+    with _Opened(where) as (books, period):
+        found = Audit(books)
+        for fault in found.run(period):
+            click.echo(f"{fault.entry} ({fault.attempt}): {fault.why}")
+        click.echo(
+            f"{found.rows} rows, {found.faults} faults; settled {dollars(found.settled)}, reserved "
+            f"{dollars(found.reserved)}, released {dollars(found.released)}, over {dollars(found.over)}"
+        )
+        raise click.exceptions.Exit(1 if found.faults else 0)
+
+
+class _Opened:
+    """The ledger's database, and the time that is asked for."""
+
+    def __init__(self, where: dict[str, Any]) -> None:
+        self._directory = where["directory"] or _configured(where["path"])
+        try:
+            self._period = Period(moment(where["since"]), moment(where["until"]), where["tenant"])
+        except BadDay as fault:
+            raise click.ClickException(str(fault)) from None
+
+    def __enter__(self) -> tuple[Books, Period]:
+        waiting = len(journals(self._directory))
+        if waiting:
+            click.echo(
+                f"{waiting} journals are open: what ended in the last moments may be missing", err=True
+            )
+        try:
+            self._books = Books(self._directory / FILE, reading=True)
+        except apsw.CantOpenError:
+            raise click.ClickException(f"there is no ledger in {str(self._directory)!r}") from None
+        return self._books, self._period
+
+    def __exit__(self, *_: object) -> None:
+        self._books.close()
+
+
+def _configured(path: Path | None) -> Path:
+    if path is None:
+        raise click.UsageError("say where the ledger is: --directory DIR, or -c FILE")
+    found = sorted({plugin.config.directory for plugin in configured_plugins(path, LedgerPlugin).values()})
+    if len(found) != 1:
+        raise click.UsageError(f"{str(path)!r} configures {len(found)} ledgers; say which: --directory DIR")
+    return Path(found[0])

@@ -1,0 +1,86 @@
+import orjson
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmproxy.plugin import Usage, price_usage
+from llmproxy_ledger.config import PriceConfig
+from llmproxy_ledger.estimating import Seen, ceiling, output_limit, quick_limit
+from llmproxy_ledger.pricing import rates_of
+
+from .stage import event
+
+
+def seen(*pieces: bytes) -> int:
+    watching = Seen()
+    for piece in pieces:
+        watching.feed(piece)
+    watching.end()
+    return watching.tokens
+
+
+def test_an_event_is_a_token_at_least():
+    assert seen() == 0
+    assert seen(event("a"), event("b")) == 2
+    assert seen(event("a") + event("b") + event("c")) == 3
+
+
+def test_longer_texts_are_more_tokens():
+    assert seen(event("x" * 40)) == 10
+    assert seen(event("x" * 40), event("x" * 40)) == 20
+
+
+def test_what_is_no_stream_is_measured_by_its_size():
+    assert seen(b"x" * 40) == 10
+
+
+def test_what_broke_off_stays_seen():
+    watching = Seen()
+    watching.feed(event("a"))
+    watching.fail(ConnectionError())
+
+    assert watching.tokens == 1
+
+
+@pytest.mark.parametrize(
+    ("body", "most"),
+    [
+        ({"max_tokens": 5}, 5),
+        ({"max_completion_tokens": 7, "max_tokens": 5}, 7),
+        ({"max_output_tokens": 9}, 9),
+        ({"generationConfig": {"maxOutputTokens": 11}}, 11),
+        ({"max_tokens": 5, "n": 3}, 15),
+        ({}, 100),
+        ({"max_tokens": None}, 100),
+        ({"max_tokens": -1, "n": True}, 100),
+        ({"metadata": {"max_tokens": 1}}, 100),
+    ],
+)
+def test_the_limit_of_output_is_what_the_request_says_itself(body, most):
+    assert output_limit(orjson.dumps(body), 100) == most
+
+
+@pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])
+def test_what_is_no_request_has_no_limit_of_its_own(body):
+    assert output_limit(body, 100) == 100
+
+
+def test_a_quick_look_finds_the_largest_limit():
+    assert quick_limit(b'{"max_tokens": 5, "x": {"max_output_tokens":70}}', 100) == 70
+    assert quick_limit(b'{"text": "\\"max_tokens\\": 900"}', 100) == 100
+
+
+COUNT = st.integers(0, 10**6)
+PRICED = ("input", "output", "cache_write", "reasoning")
+PRICES = st.builds(PriceConfig, **dict.fromkeys(PRICED, st.integers(0, 900)))
+    PriceConfig, **{name: st.integers(0, 900) for name in ("input", "output", "cache_write", "reasoning")}
+)
+
+
+@given(st.builds(Usage, COUNT, st.just(0), COUNT, COUNT, COUNT), PRICES)
+def test_no_usage_within_the_bounds_costs_more_than_the_ceiling(usage, prices):
+    rates = (rates_of(prices),)
+    bound = ceiling(usage.input + usage.cache_write, usage.output + usage.reasoning, rates)
+
+    assert price_usage(usage, rates) <= price_usage(bound, rates)
+    assert bound.total == usage.total

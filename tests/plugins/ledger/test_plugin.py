@@ -1,0 +1,290 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Awaitable, Callable
+from pathlib import Path
+from typing import Any, ClassVar
+
+import orjson
+import pytest
+
+from llmproxy.plugin import Caller, Exchange, NoConfig, Plugin, Reply, hookimpl
+from llmproxy.testing import FakeUpstream, PluginContract, Serving, make_exchange, make_process
+from llmproxy_ledger import LedgerPlugin
+
+from .stage import answer, asked, event, ledger, rows
+
+
+@pytest.fixture(autouse=True)
+def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    return tmp_path / "ledger"
+
+
+class TestContract(PluginContract):
+    plugin_class = LedgerPlugin
+    config: ClassVar[dict[str, Any]] = {"directory": "ledger"}
+    route: ClassVar[dict[str, Any]] = {"on_abort": "estimate"}
+
+
+async def only_row(directory: Path, upstream: FakeUpstream, **how: Any) -> dict[str, Any]:
+    """Serve one request whole, and return its row."""
+    async with ledger(directory, upstream, **how) as serving:
+        await serving.serve(asked())
+    (row,) = rows(directory)
+    return row
+
+
+async def test_a_whole_answer_is_exact_and_costs_its_price(directory: Path) -> None:
+    async with FakeUpstream().reply(json=answer(5)) as upstream, ledger(directory, upstream) as serving:
+        caller = Caller("shop", "web", (("org", "o"), ("team", "t"), ("user", "u")))
+        exchange = asked(name="one")
+        exchange.caller = caller
+        await serving.serve(exchange)
+
+    (row,) = rows(directory)
+    whose = {
+        name: row[name] for name in ("tenant", "key", "org", "team", "user", "route", "model", "upstream")
+    }
+    assert (row["state"], row["basis"], row["result"], row["id"]) == ("exact", "told", "ok", "one/1")
+    assert (row["input"], row["output"], row["cost"]) == (7, 5, 57)
+    assert whose == {
+        "tenant": "shop",
+        "key": "web",
+        "org": "o",
+        "team": "t",
+        "user": "u",
+        "route": "test",
+        "model": "gpt",
+        "upstream": "upstream",
+    }
+
+
+async def test_a_whole_stream_is_exact(directory: Path) -> None:
+    events = [event("a"), event("b"), event(usage=2), event()]
+    async with FakeUpstream().stream(events) as upstream, ledger(directory, upstream) as serving:
+        await serving.serve(asked(stream=True))
+
+    (row,) = rows(directory)
+    assert (row["state"], row["input"], row["output"]) == ("exact", 7, 2)
+
+
+@pytest.mark.parametrize(("script", "result"), [(429, "status_429"), (500, "status_500")])
+async def test_what_the_provider_refuses_is_free(directory: Path, script: int, result: str) -> None:
+    async with FakeUpstream().reply(script, json={"error": {"message": "no"}}) as upstream:
+        row = await only_row(directory, upstream)
+
+    assert (row["state"], row["cost"], row["result"]) == ("free", 0, result)
+
+
+async def test_what_never_left_is_free(directory: Path) -> None:
+    async with ledger(directory, None) as serving:
+        await serving.serve(asked())
+
+    (row,) = rows(directory)
+    assert (row["state"], row["cost"], row["result"]) == ("free", 0, "upstream_unreachable")
+
+
+async def test_a_call_without_any_answer_is_unknown(directory: Path) -> None:
+    async with FakeUpstream().raw(b"") as upstream:
+        row = await only_row(directory, upstream)
+
+    assert (row["state"], row["basis"], row["output"]) == ("unknown", "seen", 0)
+    assert row["cost"] == row["input"] > 0
+
+
+async def test_a_stream_that_was_cut_is_estimated_by_what_was_seen(directory: Path) -> None:
+    upstream = FakeUpstream().stream([event("one ")] * 9, then="reset", after=1200)
+    async with upstream, ledger(directory, upstream) as serving:
+        await serving.serve(asked(stream=True))
+
+    (row,) = rows(directory)
+    assert (row["state"], row["basis"]) == ("estimated", "seen")
+    assert 1 <= row["output"] <= 9
+    assert row["cost"] == row["input"] + 10 * row["output"]
+
+
+class Early(Plugin[NoConfig]):
+    """Answers at once."""
+
+    @hookimpl
+    async def pre_route(self, exchange: Exchange) -> Reply | None:
+        return Reply.text("at once")
+
+
+async def test_an_exchange_that_made_no_attempt_has_a_free_row(directory: Path) -> None:
+    async with ledger(directory, None, plugins={"early": Early}) as serving:
+        await serving.serve(asked(name="e"))
+
+    (row,) = rows(directory)
+    assert (row["id"], row["state"], row["result"], row["upstream"]) == ("e/0", "free", "answered", "")
+
+
+async def test_a_request_id_that_is_sent_twice_hides_no_call(directory: Path) -> None:
+    async with FakeUpstream().reply(json=answer()) as upstream, ledger(directory, upstream) as serving:
+        await serving.serve(asked(name="same"))
+        await serving.serve(asked(name="same"))
+
+    assert [row["id"] for row in rows(directory)] == ["same/1", "same/1"]
+
+
+async def leave(
+    serving: Serving, upstream: FakeUpstream, exchange: Exchange, when: Callable[[], Awaitable[object]]
+) -> None:
+    """Ask, and leave when `when` has come."""
+    serving_it = asyncio.ensure_future(serving.serve(exchange))
+    await upstream.received()
+    await when()
+    serving_it.cancel()
+    with pytest.raises(asyncio.CancelledError):
+        await serving_it
+
+
+async def output_of(exchange: Exchange) -> None:
+    """Wait until output has begun to leave."""
+    while not exchange.attempts or exchange.attempts[0].first_output_at is None:
+        await asyncio.sleep(0.005)
+    await asyncio.sleep(0.02)
+
+
+async def at_once() -> None:
+    await asyncio.sleep(0.02)
+
+
+async def test_a_caller_who_leaves_before_the_answer_is_charged_for_the_question(directory: Path) -> None:
+    async with FakeUpstream().stall() as upstream, ledger(directory, upstream) as serving:
+        await leave(serving, upstream, asked(), at_once)
+
+    (row,) = rows(directory)
+    assert (row["state"], row["basis"], row["output"]) == ("estimated", "seen", 0)
+    assert row["input"] > 0
+
+
+async def test_a_caller_who_leaves_a_stream_is_charged_for_what_was_seen(directory: Path) -> None:
+    upstream = FakeUpstream().stream([event("one "), event("two ")], delay=5.0)
+    async with upstream, ledger(directory, upstream) as serving:
+        exchange = asked(stream=True)
+        await leave(serving, upstream, exchange, lambda: output_of(exchange))
+
+    (row,) = rows(directory)
+    assert (row["state"], row["basis"], row["output"]) == ("estimated", "seen", 1)
+
+
+async def test_a_stream_that_is_drained_is_exact_though_its_caller_left(directory: Path) -> None:
+    events = [event("one "), event("two "), event(usage=2), event()]
+    upstream = FakeUpstream().stream(events, delay=0.1)
+    async with upstream, ledger(directory, upstream, options={"on_abort": "drain"}) as serving:
+        exchange = asked(stream=True)
+        await leave(serving, upstream, exchange, lambda: output_of(exchange))
+        while exchange.attempts[0].ended is None:
+            await asyncio.sleep(0.01)
+
+    (row,) = rows(directory)
+    assert (row["state"], row["input"], row["output"], row["cost"]) == ("exact", 7, 2, 27)
+
+
+async def test_an_answer_is_drained_though_its_caller_left_before_it_came(directory: Path) -> None:
+    body = orjson.dumps(answer(5))
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n" % len(body)
+    upstream = FakeUpstream().raw(0.1, head, body)
+    async with upstream, ledger(directory, upstream, on_abort="drain") as serving:
+        exchange = asked()
+        await leave(serving, upstream, exchange, at_once)
+        while exchange.attempts[0].ended is None:
+            await asyncio.sleep(0.01)
+
+    (row,) = rows(directory)
+    assert (row["state"], row["cost"], row["result"]) == ("exact", 57, "ok")
+
+
+async def test_draining_ends_with_its_time(directory: Path) -> None:
+    async with (
+        FakeUpstream().stream([event("one "), event("two "), event()], delay=5.0) as upstream,
+        ledger(directory, upstream, options={"on_abort": "drain", "drain_time": "50ms"}) as serving,
+    ):
+        exchange = asked(stream=True)
+        await leave(serving, upstream, exchange, lambda: output_of(exchange))
+        while exchange.attempts[0].ended is None:
+            await asyncio.sleep(0.01)
+
+    (row,) = rows(directory)
+    assert (row["state"], row["output"]) == ("estimated", 1)
+
+
+async def test_a_caller_who_leaves_is_charged_the_ceiling_where_that_is_said(directory: Path) -> None:
+    upstream = FakeUpstream().stream([event("one "), event("two ")], delay=5.0)
+    async with upstream, ledger(directory, upstream, on_abort="ceiling") as serving:
+        exchange = asked(stream=True, max_tokens=100)
+        await leave(serving, upstream, exchange, lambda: output_of(exchange))
+        sent = len(upstream.requests[0].body)
+
+    (row,) = rows(directory)
+    assert (row["state"], row["basis"], row["output"]) == ("estimated", "ceiling", 100)
+    assert row["input"] == sent
+    assert row["cost"] == sent + 1000
+
+
+async def test_an_unknown_price_is_refused_before_anything_is_sent(directory: Path) -> None:
+    upstream = FakeUpstream().reply(json=answer())
+    async with upstream, ledger(directory, upstream, prices={}, unknown_price="refuse") as serving:
+        served = await serving.serve(asked())
+
+        assert (served.reply.status, served.json()["error"]["code"]) == (503, "price_unknown")
+        assert upstream.requests == []
+    assert [row["state"] for row in rows(directory)] == ["free"]
+
+
+@pytest.mark.parametrize(
+    ("policy", "cost", "version"), [("zero", 0, "unknown"), ("ceiling", 4050, "ceiling:")]
+)
+async def test_an_unknown_price_is_never_silent(
+    directory: Path, policy: str, cost: int, version: str
+) -> None:
+    process = make_process()
+    async with FakeUpstream().reply(json=answer(5)) as upstream:
+        row = await only_row(directory, upstream, process=process, prices={}, unknown_price=policy)
+
+    unpriced = process.metrics.counter("llmproxy_ledger_unpriced_total", "", ("upstream",))
+    assert (row["state"], row["cost"]) == ("exact", cost)
+    assert row["prices"].startswith(version)
+    assert unpriced.labels("upstream").value == 1
+
+
+async def test_a_journal_that_cannot_be_written_refuses_calls(
+    directory: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def full(*_: object) -> int:
+        raise OSError(28, "No space left on device")
+
+    async with FakeUpstream().reply(json=answer()) as upstream, ledger(directory, upstream) as serving:
+        with monkeypatch.context() as patched:
+            patched.setattr("llmproxy_ledger.journal.os.write", full)
+            served = await serving.serve(asked())
+
+        assert (served.reply.status, served.json()["error"]["code"]) == (503, "ledger_unavailable")
+        assert upstream.requests == []
+    assert [row["state"] for row in rows(directory)] == ["free"]
+
+
+async def test_two_generations_share_one_journal(directory: Path) -> None:
+    process = make_process()
+    async with (
+        FakeUpstream().reply(json=answer()) as upstream,
+        ledger(directory, upstream, process=process) as old,
+        ledger(directory, upstream, process=process) as new,
+    ):
+        await old.serve(asked(name="a"))
+        await new.serve(asked(name="b"))
+
+        assert len(list(directory.glob("*.lock"))) == 1
+    assert [row["exchange"] for row in rows(directory)] == ["a", "b"]
+
+
+async def test_nothing_of_a_request_but_names_and_numbers_is_kept(directory: Path) -> None:
+    canary = "canary-3f9a"
+    async with FakeUpstream().reply(json=answer()) as upstream, ledger(directory, upstream) as serving:
+        exchange = asked(headers={"Authorization": f"Bearer {canary}"}, user=canary)
+        await serving.serve(exchange)
+        await serving.serve(make_exchange("GET", f"/v1/models?{canary}"))
+
+    assert canary.encode() not in b"".join(path.read_bytes() for path in directory.iterdir())

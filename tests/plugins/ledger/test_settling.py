@@ -1,0 +1,88 @@
+import asyncio
+
+import pytest
+
+from llmproxy.plugin import Attempt, Endpoint, Tariff, UpstreamError, UpstreamTimeout, Usage
+from llmproxy.runtime import Clock
+from llmproxy_ledger.estimating import Seen
+from llmproxy_ledger.settling import Sent, find, given_up
+
+from .stage import asked, event
+
+SENT = Sent(40, 100, ())
+TOLD = Usage(input=7, cache_read=3, output=2)
+GONE = ConnectionAbortedError("given up")
+RESET = UpstreamError("upstream_reset", "It broke.", phase="headers", sent=True)
+
+
+def found(*, sent=SENT, seen=None, policy="estimate", exchange=None, model="gpt", **attempt):
+    exchange = exchange or asked()
+    exchange.model = model
+    known = Attempt(1, Endpoint("upstream", "gpt"), 0.0, **attempt)
+    return find(exchange, known, sent, seen, policy, Tariff({}, Clock()))
+
+
+def watched(*pieces):
+    seen = Seen()
+    for piece in pieces:
+        seen.feed(piece)
+    return seen
+
+
+@pytest.mark.parametrize(
+    ("attempt", "state", "basis", "result"),
+    [
+        ({"status": 200, "usage": TOLD, "complete": True}, "exact", "told", "ok"),
+        ({"status": 200, "usage": TOLD, "error": GONE}, "partial", "told", "given_up"),
+        ({"status": 200, "error": GONE}, "estimated", "seen", "given_up"),
+        ({"status": 200, "complete": True}, "estimated", "seen", "ok"),
+        ({"error": asyncio.CancelledError()}, "estimated", "seen", "given_up"),
+        ({"error": RESET}, "unknown", "seen", "upstream_reset"),
+        ({"error": UpstreamTimeout("headers", 1, sent=True)}, "unknown", "seen", "upstream_timeout"),
+        ({"error": ValueError()}, "unknown", "seen", "failed"),
+        ({"status": 429, "complete": True}, "free", "none", "status_429"),
+        ({"sent": None, "error": RESET}, "free", "none", "upstream_reset"),
+        ({"model": None, "status": 200, "complete": True}, "free", "none", "ok"),
+        ({"model": None, "status": 200, "error": GONE}, "free", "none", "given_up"),
+    ],
+)
+def test_each_end_has_its_state(attempt, state, basis, result):
+    finding = found(**attempt)
+
+    assert (finding.state, finding.basis, finding.result) == (state, basis, result)
+    assert (state == "free") == (finding.usage.total == 0)
+
+
+def test_what_the_provider_told_at_the_end_stands_as_it_is():
+    assert found(status=200, usage=TOLD, complete=True).usage is TOLD
+
+
+def test_output_that_was_seen_is_added_to_what_was_told_before():
+    finding = found(status=200, usage=TOLD, error=GONE, seen=watched(*[event("a")] * 9))
+
+    assert finding.usage == Usage(input=7, cache_read=3, output=9)
+    assert (finding.state, finding.basis) == ("partial", "seen")
+
+
+def test_the_ceiling_keeps_what_was_told_of_the_input():
+    finding = found(status=200, usage=TOLD, error=GONE, policy="ceiling", exchange=asked(max_tokens=50))
+    exchange = asked(max_tokens=50)
+    exchange.take_body()
+    whole = found(status=200, usage=TOLD, error=GONE, policy="ceiling", exchange=exchange)
+
+    assert finding.usage == Usage(input=7, cache_read=3, output=100)
+    assert whole.usage == Usage(input=7, cache_read=3, output=50)
+
+
+def test_the_ceiling_is_for_what_broke_off_alone():
+    assert found(status=200, usage=TOLD, complete=True, policy="ceiling").state == "exact"
+    assert found(status=200, complete=True, policy="ceiling").basis == "seen"
+
+
+def test_who_left_is_told_from_what_was_given_up():
+    exchange = asked()
+    exchange.outcome.client_gone = True
+
+    assert found(status=200, error=GONE, exchange=exchange).result == "client_gone"
+    assert given_up(Attempt(1, Endpoint("upstream"), 0.0, error=GONE))
+    assert not given_up(Attempt(1, Endpoint("upstream"), 0.0, error=RESET))
