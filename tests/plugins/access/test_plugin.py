@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, ClassVar
 
@@ -18,6 +19,7 @@ from llmproxy.plugin import (
 from llmproxy.testing import PluginContract
 from llmproxy_access import AccessPlugin
 from llmproxy_access.config import AccessConfig, AccessRoute, Key
+from llmproxy_access.permissions import Grant, NameList
 
 CANARY = "canary-0123456789abcdef"
 OTHER = "another-0123456789abcdef"
@@ -175,6 +177,61 @@ async def test_keys_start_anywhere_without_a_warning(plugin: AccessPlugin) -> No
         pass
 
     assert log.warnings == []
+
+
+def granted(**lists: tuple[NameList, ...]) -> Any:
+    """Return what finds one grant, whatever the key."""
+    return SimpleNamespace(find=lambda key, now: Grant(Caller("shop", "made"), **lists))
+
+
+async def test_a_key_of_the_database_is_let_in_beside_those_of_the_configuration(
+    plugin: AccessPlugin,
+) -> None:
+    exchange = exchange_with(("x-api-key", "llmp-whatever"))
+    plugin._keeper = granted()
+
+    assert await plugin.pre_route(exchange) is None
+    assert exchange.caller == Caller("shop", "made")
+    assert exchange.may_ask is None
+    plugin._keeper = SimpleNamespace(find=lambda key, now: None)  # type: ignore[assignment]  # all that is asked
+    other = exchange_with(("x-api-key", CANARY))
+    assert await plugin.pre_route(other) is None
+    assert other.caller.key == "web"
+
+
+async def test_a_key_may_use_its_routes_and_models_alone(plugin: AccessPlugin) -> None:
+    plugin._keeper = granted(models=(NameList(["fast"]),), routes=(NameList(["chat"]),))
+    exchange, other = exchange_with(("x-api-key", "k")), exchange_with(("x-api-key", "k"))
+    exchange.route.name, other.route.name = "chat", "other"
+
+    assert await plugin.pre_route(exchange) is None
+    assert exchange.may_ask is not None
+    assert [exchange.may_ask("fast"), exchange.may_ask("slow")] == [True, False]
+    assert (await refused(plugin, other)).code == "route_not_allowed"
+
+
+async def test_a_child_is_held_to_its_parents_routes(plugin: AccessPlugin) -> None:
+    plugin._keeper = granted(routes=(NameList(["chat"]),))
+    parent, child = exchange_with(("x-api-key", "k")), exchange_with()
+    parent.route.name, child.route.name = "chat", "other"
+    await plugin.pre_route(parent)
+    child.parent, child.caller = parent, parent.caller
+
+    assert (await refused(plugin, child)).code == "route_not_allowed"
+
+
+class TestContractWithDatabase(PluginContract):
+    plugin_class = AccessPlugin
+    config: ClassVar[dict[str, Any]] = {
+        "keys": [{"name": "web", "tenant": "shop", "key": "${env:KEY}"}],
+        "database": {"pepper": "${env:PEPPER}"},
+    }
+    environ: ClassVar[dict[str, str]] = {"KEY": CANARY, "PEPPER": OTHER * 2}
+    headers: ClassVar[dict[str, str]] = {"Authorization": f"Bearer {CANARY}"}
+
+    @pytest.fixture(autouse=True)
+    def _somewhere(self, tmp_path: Path) -> None:
+        self.config["database"]["path"] = str(tmp_path / "access.db")
 
 
 def test_a_plugin_shows_no_key(plugin: AccessPlugin) -> None:

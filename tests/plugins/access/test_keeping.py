@@ -1,0 +1,171 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator, Callable
+from contextlib import asynccontextmanager
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any, NamedTuple
+
+import pytest
+
+from llmproxy.plugin import Clock, GatewayError, Secret
+from llmproxy_access import keeping
+from llmproxy_access.config import DatabaseConfig
+from llmproxy_access.database import Database
+from llmproxy_access.keeping import DirectoryKeeper, open_keeper
+from llmproxy_access.records import KeyOrder
+
+from .conftest import Wall
+
+WEB = KeyOrder(name="web", tenant="shop")
+
+
+class Bus:
+    """One worker's end of a bus; `others` answer."""
+
+    def __init__(self) -> None:
+        self.answerers: dict[str, Any] = {}
+        self.others: list[Bus] = []
+        self.deaf: dict[Any, str] = {}
+
+    def answer(self, topic: str, handler: Any) -> Callable[[], None]:
+        self.answerers[topic] = handler
+        return lambda: None
+
+    async def ask(self, topic: str) -> Any:
+        for other in self.others:
+            await other.answerers[topic](b"", None)
+        return SimpleNamespace(missing=self.deaf)
+
+
+class Peer(NamedTuple):
+    slot: int
+
+
+class Log:
+    def __init__(self) -> None:
+        self.errors: list[str] = []
+
+    def error(self, event: str, **fields: Any) -> None:
+        self.errors.append(f"{event} {fields}")
+
+
+class Still(Clock):
+    """A clock that stands, on which sleepers never wake: nothing looks by itself."""
+
+    def __init__(self, wall: Wall) -> None:
+        self.time = 1000.0
+        self.now = lambda: self.time  # type: ignore[method-assign, misc]  # a clock's now is no method
+        self.wall = wall  # type: ignore[method-assign]  # likewise
+
+    async def sleep(self, seconds: float) -> None:
+        await asyncio.Event().wait()
+
+
+@pytest.fixture
+def clock(wall: Wall) -> Still:
+    return Still(wall)
+
+
+@pytest.fixture
+def keep(tmp_path: Path, clock: Still) -> Any:
+    """Open keepers of one database, as workers do."""
+    config = DatabaseConfig(
+        path=str(tmp_path / "state" / "access.db"),
+        pepper=Secret("pepper-0123456789abcdef-0123456789"),
+        stale=60.0,
+    )
+
+    @asynccontextmanager
+    async def keep(bus: Bus | None = None, clock: Clock = clock) -> AsyncIterator[DirectoryKeeper]:
+        runtime: Any = SimpleNamespace(clock=clock, bus=bus or Bus(), log=Log())
+        async with open_keeper(config, runtime) as keeper:
+            yield keeper
+
+    return keep
+
+
+async def test_a_key_that_was_made_is_known_at_once_here_and_by_who_answers(keep: Any, clock: Still) -> None:
+    here, there = Bus(), Bus()
+    here.others = [there]
+    async with keep(here) as one, keep(there) as other:
+        issued, missing = await one.change(lambda database: database.create(WEB))
+        grants = [keeper.find(issued.key.encode(), clock.time) for keeper in (one, other)]
+        await other.change(lambda database: database.revoke("web"))
+        await one.refresh()
+        after = [keeper.find(issued.key.encode(), clock.time) for keeper in (one, other)]
+
+    assert missing == []
+    assert [grant.caller.key for grant in grants] == ["web", "web"]
+    assert after == [None, None]
+
+
+async def test_who_did_not_answer_is_told(keep: Any) -> None:
+    bus = Bus()
+    bus.deaf = {Peer(3): "it did not answer"}
+    async with keep(bus) as keeper:
+        _, missing = await keeper.change(lambda database: database.create(WEB))
+
+    assert missing == ["3"]
+
+
+async def test_a_change_from_outside_is_found_by_looking(
+    keep: Any, database: Database, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(keeping, "PAUSE", 0.001)
+    async with keep(clock=Clock()) as keeper:
+        issued = database.create(WEB)
+        async with asyncio.timeout(10.0):
+            while keeper.find(issued.key.encode(), Clock.now()) is None:
+                await asyncio.sleep(0.001)
+        database.revoke("web")
+        async with asyncio.timeout(10.0):
+            while keeper.find(issued.key.encode(), Clock.now()) is not None:
+                await asyncio.sleep(0.001)
+
+
+async def test_what_has_another_shape_is_no_concern(keep: Any, clock: Still) -> None:
+    async with keep() as keeper:
+        assert keeper.find(b"sk-another-gateways", clock.time + 3600) is None
+
+
+async def test_an_expired_key_is_told_so_to_who_holds_it(keep: Any, clock: Still) -> None:
+    async with keep() as keeper:
+        order = KeyOrder(name="web", tenant="shop", lifetime=30)
+        issued, _ = await keeper.change(lambda database: database.create(order))
+        key = issued.key.encode()
+        before = keeper.find(key, clock.time + 29.9)
+        with pytest.raises(GatewayError, match="expired") as caught:
+            keeper.find(key, clock.time + 30)
+        wrong = keeper.find(key[:-1] + (b"x" if key[-1:] != b"x" else b"y"), clock.time + 30)
+
+    assert before is not None
+    assert (caught.value.status, caught.value.code) == (401, "expired_api_key")
+    assert wrong is None
+
+
+async def test_a_database_that_is_away_is_done_without_for_a_while(
+    keep: Any, clock: Still, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def away(database: Database) -> int:
+        raise OSError("away")
+
+    async with keep() as keeper:
+        issued, _ = await keeper.change(lambda database: database.create(WEB))
+        key = issued.key.encode()
+        monkeypatch.setattr(Database, "version", away)
+        clock.time += 60
+        await keeper.refresh()
+        await keeper.refresh()
+        known = keeper.find(key, clock.time)
+        with pytest.raises(GatewayError) as caught:
+            keeper.find(key, clock.time + 0.1)
+        monkeypatch.undo()
+        await keeper.refresh()
+        again = keeper.find(key, clock.time + 0.1)
+
+    assert known is not None
+    assert again is not None
+    assert (caught.value.status, caught.value.code) == (503, "keys_unavailable")
+    assert keeper._log.errors == ["access_database_away {'fault': 'OSError'}"]
