@@ -97,7 +97,7 @@ class UpstreamTimeout(UpstreamError):
     def __init__(self, phase: str, seconds: float, *, sent: bool) -> None:
         super().__init__(
             "upstream_timeout",
-            f"The upstream exceeded its {phase} timeout of {round(seconds, 3):g} s.",
+            f"The upstream exceeded its {phase} timeout of {round(seconds, 2):g} s.",
             phase=phase,
             sent=sent,
             status=504,
