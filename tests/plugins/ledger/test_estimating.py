@@ -73,8 +73,6 @@ def test_a_quick_look_finds_the_largest_limit():
 COUNT = st.integers(0, 10**6)
 PRICED = ("input", "output", "cache_write", "reasoning")
 PRICES = st.builds(PriceConfig, **dict.fromkeys(PRICED, st.integers(0, 900)))
-    PriceConfig, **{name: st.integers(0, 900) for name in ("input", "output", "cache_write", "reasoning")}
-)
 
 
 @given(st.builds(Usage, COUNT, st.just(0), COUNT, COUNT, COUNT), PRICES)
