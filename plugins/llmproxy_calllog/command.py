@@ -1,0 +1,106 @@
+"""`llmproxy logs`: what an operator looks for in the records."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any, Final
+
+import click
+import msgspec
+import orjson
+
+from llmproxy.plugin import Clock
+from llmproxy_calllog.call import told
+from llmproxy_calllog.database import NotALog, Reader
+from llmproxy_calllog.filtering import BadFilter, Filter, read_filter
+from llmproxy_calllog.table import row
+
+_POLL: Final = 0.5
+_PAGE: Final = 500
+
+_Command = Callable[..., None]
+
+
+def _filters(command: _Command) -> _Command:
+    options = (
+        ("--tenant", "Of this tenant only."),
+        ("--key", "With the key of this name."),
+        ("--org", "Of this organisation."),
+        ("--team", "Of this team."),
+        ("--user", "Of this user."),
+        ("--route", "On this route."),
+        ("--model", "For the model of this public name."),
+        ("--upstream", "Last sent to this upstream."),
+        ("--id", "Of this request id."),
+        ("--result", "Which ended so: ok, hit, answered, refused, upstream_error, cut, client_gone."),
+        ("--error", "With this error code."),
+        ("--cache", "Which a cache took so: hit, joined, miss."),
+        ("--status", "With this status, such as 429, or class of them, such as 5xx."),
+        ("--since", "Begun since: so long ago, such as 2h, or a time such as 2026-11-22T09:30 (UTC)."),
+        ("--until", "Begun before, likewise."),
+        ("--slower-than", "Which took longer, such as 5s."),
+        ("--text", "With these words in a body, where bodies are kept."),
+    )
+    for name, text in reversed(options):
+        command = click.option(name, help=text)(command)
+    return command
+
+
+@click.command()
+@click.argument("database", type=click.Path(path_type=Path), envvar="LLMPROXY_CALLLOG")
+@_filters
+@click.option("--failed", is_flag=True, help="Which were refused, failed or broke off.")
+@click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
+@click.option("--bodies", is_flag=True, help="With what was kept of bodies; as JSON.")
+@click.option("--json", "as_json", is_flag=True, help="A line of JSON each.")
+@click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
+def logs(
+    database: Path,
+    *,
+    limit: int,
+    failed: bool,
+    bodies: bool,
+    as_json: bool,
+    follow: bool,
+    **asked: str | None,
+) -> None:
+    """Show the calls in DATABASE, the file that the plugin calllog writes; the newest come last."""
+    words = {name: text for name, text in asked.items() if text is not None}
+    words |= {name: "true" for name, flag in (("failed", failed), ("bodies", bodies)) if flag}
+    try:
+        wanted, reader = read_filter(words, Clock().wall()), Reader(database)
+    except BadFilter as fault:
+        raise click.UsageError(f"--{str(fault).replace('slower_than', 'slower-than')}") from None
+    except NotALog as fault:
+        raise click.ClickException(f"{database}: {fault}") from None
+    try:
+        for call in _found(reader, wanted, limit, follow=follow):
+            click.echo(orjson.dumps(told(call)) if as_json or bodies else row(call))
+    except KeyboardInterrupt:
+        pass
+    finally:
+        reader.close()
+
+
+def _found(reader: Reader, wanted: Filter, limit: int, *, follow: bool) -> Iterator[dict[str, Any]]:
+    """Give the newest `limit` records, oldest first, and then those that come."""
+    last = reader.newest()  # before the first page: what comes meanwhile comes once
+    yield from reversed(list(_newest(reader, wanted, limit, last + 1)))
+    while follow:
+        page = reader.read(msgspec.structs.replace(wanted, after=last, before=None, limit=_PAGE))
+        yield from page
+        if page:
+            last = page[-1]["number"]
+        else:
+            time.sleep(_POLL)
+
+
+def _newest(reader: Reader, wanted: Filter, limit: int, before: int) -> Iterator[dict[str, Any]]:
+    while limit > 0:
+        page = reader.read(msgspec.structs.replace(wanted, before=before, limit=min(limit, _PAGE)))
+        yield from page
+        if len(page) < min(limit, _PAGE):
+            return
+        limit, before = limit - len(page), page[-1]["number"]
