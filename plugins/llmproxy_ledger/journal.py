@@ -147,14 +147,15 @@ class Journal:
         """Write what waits; what could not be written whole goes on waiting."""
         if not self._waiting:
             return None
+        data = bytes(self._waiting)
         try:
-            written = os.write(self._fd, self._waiting)
-            while written < len(self._waiting):
-                written += os.write(self._fd, memoryview(self._waiting)[written:])
+            written = os.write(self._fd, data)
+            while written < len(data):
+                written += os.write(self._fd, data[written:])
         except OSError as fault:
             _cut(self._fd, self._size)
             return fault
-        self._size += len(self._waiting)
+        self._size += len(data)
         self._waiting.clear()
         if self._size >= self._most:
             self._full.append(self._fd)

@@ -1,0 +1,115 @@
+import os
+import threading
+import time
+
+import apsw
+import pytest
+
+from llmproxy_ledger.books import FILE
+from llmproxy_ledger.journal import Journal, journals, segments
+from llmproxy_ledger.posting import Poster, Posting
+
+from .stage import rows
+from .test_books import PRICES, intended, settled
+
+
+@pytest.fixture
+def journal(tmp_path):
+    return Journal(tmp_path, segment=2000, every=0.01, rows=100)
+
+
+def dead(journal):
+    """Have the journal as if its process had been killed."""
+    journal.close()
+    os.close(journal._lock_file)
+
+
+def test_what_is_posted_is_in_the_database_and_full_segments_are_gone(tmp_path, journal):
+    posting = Posting(tmp_path)
+    for number in range(40):
+        journal.intend(settled(f"{number:02}"))
+    posted = posting.post(journal)
+    again = posting.post(journal)
+    left = segments(tmp_path, journal.name)
+    journal.close()
+    posting.finish(journal)
+    journal.leave()
+    posting.close()
+
+    assert (posted, again) == (40, 0)
+    assert left == [journal.current]
+    assert [row["entry"] for row in rows(tmp_path)] == [f"{number:02}" for number in range(40)]
+    assert [path.name for path in tmp_path.glob("*.journal")] + journals(tmp_path) == []
+
+
+def test_the_journal_of_a_dead_process_is_taken_over(tmp_path, journal):
+    for record in (PRICES, intended("a"), settled("a"), intended("b")):
+        journal.intend(record)
+    posting = Posting(tmp_path)
+    alive = posting.take_over()
+    dead(journal)
+    lost = posting.take_over()
+    posting.close()
+
+    assert (alive, lost) == (0, 1)
+    assert [(row["entry"], row["state"]) for row in rows(tmp_path)] == [("a", "exact"), ("b", "unknown")]
+    assert journals(tmp_path) == []
+
+
+def test_what_is_broken_in_a_journal_is_kept_for_a_person(tmp_path, journal):
+    faults = []
+    journal.intend(settled("a"))
+    dead(journal)
+    (path,) = segments(tmp_path, journal.name)
+    with path.open("ab") as file:
+        file.write(b"spoilt")
+    posting = Posting(tmp_path, faults.append)
+    posting.take_over()
+    posting.close()
+
+    assert [row["entry"] for row in rows(tmp_path)] == ["a"]
+    assert len(list(tmp_path.glob("*.broken"))) == 1
+    assert "cannot be read" in str(faults[0])
+
+
+def test_while_the_database_is_away_the_journal_is_kept(tmp_path, journal):
+    (tmp_path / FILE).mkdir()
+    posting = Posting(tmp_path)
+    journal.intend(settled("a"))
+    with pytest.raises(apsw.CantOpenError):
+        posting.post(journal)
+    (tmp_path / FILE).rmdir()
+    posted = posting.post(journal)
+    journal.close()
+    posting.finish(journal)
+    journal.leave()
+    posting.close()
+
+    assert posted == 1
+    assert [row["entry"] for row in rows(tmp_path)] == ["a"]
+
+
+def test_the_thread_posts_again_after_a_failure(tmp_path, journal):
+    (tmp_path / FILE).mkdir()
+    posted, faults, safe = [], [], threading.Event()
+
+    def count(rows):
+        posted.append(rows)
+        if sum(posted) == 1:
+            safe.set()
+
+    posting = Posting(tmp_path)
+    journal.intend(settled("a"))
+    poster = Poster(journal, posting, 0.01, count, faults.append)
+    while not faults:
+        time.sleep(0.005)
+    (tmp_path / FILE).rmdir()
+    done = safe.wait(10)
+    poster.close()
+    journal.close()
+    posting.finish(journal)
+    journal.leave()
+    posting.close()
+
+    assert done
+    assert isinstance(faults[0], apsw.CantOpenError)
