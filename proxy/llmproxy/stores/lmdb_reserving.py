@@ -42,6 +42,10 @@ class LmdbReservations:
         return self._write(lambda rows: reserved_rows.reserve(rows, claim, self._clock()))
 
     async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
+        return self.settle_nowait(claim, actual)
+
+    def settle_nowait(self, claim: Claim, actual: Sequence[int]) -> bool:
+        """Settle here and now."""
         return self._write(lambda rows: reserved_rows.settle(rows, claim, actual, self._clock()))
 
     async def renew(self, claims: Sequence[Claim]) -> int:

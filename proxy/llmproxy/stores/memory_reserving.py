@@ -33,6 +33,10 @@ class MemoryReservations:
         return reserved_rows.reserve(rows, claim, self._clock())
 
     async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
+        return self.settle_nowait(claim, actual)
+
+    def settle_nowait(self, claim: Claim, actual: Sequence[int]) -> bool:
+        """Settle here and now."""
         return reserved_rows.settle(self._rows, claim, actual, self._clock())
 
     async def renew(self, claims: Sequence[Claim]) -> int:

@@ -14,9 +14,12 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from hashlib import blake2b
-from typing import Final, Literal, NamedTuple, Protocol, TypeAlias
+from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from llmproxy.stores.calendars import month_number, month_start
+
+if TYPE_CHECKING:
+    from llmproxy.stores.sheltering import Sheltered
 
 Row: TypeAlias = "list[int]"
 Mode = Literal["hard", "soft", "shadow"]
@@ -185,6 +188,21 @@ class Reservations(Protocol):
 
     async def renew(self, claims: Sequence[Claim]) -> int:
         """Have reservations end their `ttl` from now on, and not before; return how many were still there."""
+
+
+@runtime_checkable
+class LocalReservations(Reservations, Protocol):
+    """Limits within this host, settled without a loop in between."""
+
+    def settle_nowait(self, claim: Claim, actual: Sequence[int]) -> bool:
+        """Settle here and now; see `settle`."""
+
+
+def sheltered(kept: Reservations, share: int) -> Sheltered:
+    """Return limits of which the soft ones go on with a share of their own, one in so many, while the store is away."""
+    from llmproxy.stores.sheltering import Sheltered  # noqa: PLC0415  # it uses what stands here
+
+    return Sheltered(kept, share)
 
 
 def reservations_of(store: object) -> Reservations | None:

@@ -1,0 +1,83 @@
+"""Which limits a call has to keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from fnmatch import fnmatchcase
+from functools import lru_cache
+from typing import Final, NamedTuple
+
+from llmproxy.plugin import AccountScope, reserving, store_key
+from llmproxy_quota.config import CALENDAR, LimitConfig
+
+#: Buckets that a rolling window is cut into: it may hold that much of it too long.
+_PARTS: Final = 20
+#: Weeks begin on Mondays; 1970 began on a Thursday.
+_MONDAY: Final = 4 * 86_400 * reserving.SECOND
+#: The tenant of limits that all tenants share.
+_ALL: Final = "*"
+
+
+class Rule(NamedTuple):
+    """A limit of the configuration, for one account."""
+
+    config: LimitConfig
+    scope: AccountScope
+    limit: reserving.Limit
+
+
+class Rules(NamedTuple):
+    """What is taken before the route is known, and what each attempt takes."""
+
+    early: tuple[Rule, ...]
+    late: tuple[Rule, ...]
+
+
+class Book:
+    """All limits, found by the accounts of a call."""
+
+    def __init__(self, instance: str, limits: Sequence[LimitConfig]) -> None:
+        self._instance = instance
+        self._limits = limits
+        #: Whether the model's name is needed to know what is taken early.
+        self.asks_model = any(limit.scope == "model" and is_early(limit) for limit in limits)
+        self._one_tag = any(limit.across for limit in limits)
+        self.rules = lru_cache(maxsize=10_000)(self._rules)
+
+    def tag(self, tenant: str) -> bytes:
+        """Return what an engine keeps the limits of a tenant under; all in one place if any are shared."""
+        return _ALL.encode() if self._one_tag else reserving.short(b"t:" + tenant.encode())
+
+    def _rules(self, tenant: str, scopes: tuple[AccountScope, ...]) -> Rules:
+        found = list(self._found(tenant, scopes))
+        return Rules(
+            tuple(rule for rule in found if is_early(rule.config)),
+            tuple(rule for rule in found if not is_early(rule.config)),
+        )
+
+    def _found(self, tenant: str, scopes: tuple[AccountScope, ...]) -> Iterator[Rule]:
+        for config in self._limits:
+            for scope in scopes:
+                if scope.kind == config.scope and fnmatchcase(scope.name, config.match):
+                    owner = "a" if config.across else f"t{tenant}"
+                    key = store_key(owner, "quota", self._instance, config.name, scope.name)
+                    yield Rule(config, scope, limit_of(config, reserving.short(key)))
+
+
+def is_early(limit: LimitConfig) -> bool:
+    """Whether a limit is of calls, rather than of what their attempts use."""
+    return limit.counts in {"requests", "in_flight"}
+
+
+def limit_of(config: LimitConfig, key: bytes) -> reserving.Limit:
+    """Return the limit as engines count it."""
+    whole = config.whole
+    if config.counts == "in_flight":
+        return reserving.Lease(key, whole)
+    if config.rate is not None:
+        return reserving.Rate(key, whole, int(config.rate * reserving.SECOND), config.burst or whole)
+    if config.rolling is not None:
+        step = max(1, int(config.rolling * reserving.SECOND) // _PARTS)
+        return reserving.Window(key, whole, step, keep=_PARTS + 1)
+    anchor = _MONDAY if config.window == "week" else 0
+    return reserving.Window(key, whole, CALENDAR[config.window or "day"] * reserving.SECOND, anchor)

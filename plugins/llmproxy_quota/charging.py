@@ -1,0 +1,50 @@
+"""What an attempt takes before it is sent, and what it came to."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+from llmproxy.plugin import Attempt, Endpoint, Exchange, GatewayError, UpstreamError
+
+if TYPE_CHECKING:
+    from llmproxy_quota.book import Rule
+    from llmproxy_quota.bounds import Bound
+    from llmproxy_quota.pricing import Pricing
+
+
+def amount_of(
+    pricing: Pricing, rule: Rule, bound: Bound, places: Sequence[Endpoint], asked: str | None
+) -> int | None:
+    """Return what an attempt may take of a limit: at most for a hard one, else about; None if no price is known."""
+    hard = rule.config.mode == "hard"
+    tokens = (bound.input, bound.output) if hard else (bound.likely_input, bound.likely_output)
+    return pricing.dearest(places, asked, tokens) if rule.config.counts == "money" else sum(tokens)
+
+
+def charge(
+    pricing: Pricing, exchange: Exchange, attempt: Attempt, rules: Sequence[Rule], taken: Sequence[int]
+) -> list[int]:
+    """Return what an attempt came to: what was taken, where its usage is not known to its end."""
+    if is_free(attempt):
+        return [0] * len(taken)
+    usage = attempt.usage
+    if usage is None or not attempt.complete:
+        return list(taken)
+    came = []
+    for rule, amount in zip(rules, taken, strict=True):
+        if rule.config.counts == "tokens":
+            came.append(usage.total)
+            continue
+        cost = pricing.price(attempt.endpoint, exchange.model, usage)
+        came.append(amount if cost is None else cost)
+    return came
+
+
+def is_free(attempt: Attempt) -> bool:
+    """Whether nothing can have been used: it was not sent, or refused."""
+    if attempt.status is not None:
+        return attempt.status >= 400 and attempt.usage is None
+    # Refused by the gateway itself before it was sent, or never on its way.
+    error = attempt.error
+    return isinstance(error, GatewayError) and not (isinstance(error, UpstreamError) and error.sent)

@@ -1,0 +1,119 @@
+"""The plugin's configuration: which limits there are, of what, and what holds where something is not known."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from decimal import Decimal
+from typing import Final, Literal
+
+import msgspec
+
+from llmproxy.plugin import ConfigError, Duration, Measure, ScopeKind, Section, reserving
+
+#: Lengths of calendar windows in seconds; 0 is a month.
+CALENDAR: Final = {"minute": 60, "hour": 3600, "day": 86_400, "week": 7 * 86_400, "month": 0}
+Calendar = Literal["minute", "hour", "day", "week", "month"]
+
+
+class LimitConfig(Section, frozen=True):
+    """One limit: `at_most` so much of what it `counts`, for each account of its scope whose name matches.
+
+    One of `rate`, `window` and `rolling` says in which time; calls in flight have none. Money is in dollars.
+    """
+
+    name: str
+    counts: Measure
+    at_most: Decimal
+    scope: ScopeKind = "tenant"
+    match: str = "*"
+    rate: Duration | None = None
+    burst: int | None = None
+    window: Calendar | None = None
+    rolling: Duration | None = None
+    mode: reserving.Mode = "hard"
+    #: Whether all tenants share it.
+    across: bool = False
+
+    def __post_init__(self) -> None:
+        spans = [span for span in (self.rate, self.window, self.rolling) if span is not None]
+        if self.counts == "in_flight":
+            if spans:
+                raise ConfigError("counts", "calls in flight are limited at each moment: no rate or window")
+        elif len(spans) != 1:
+            raise ConfigError("window", "a limit needs one of rate, window and rolling")
+        if self.rate is not None and self.counts != "requests":
+            raise ConfigError("rate", "only requests have a rate; tokens and money need a window or rolling")
+        if self.burst is not None and (self.rate is None or self.burst < 1):
+            raise ConfigError("burst", "at least 1, and only with a rate")
+        if self.rolling is not None and self.rolling < 1:
+            raise ConfigError("rolling", "at least 1s")
+        self._check_size()
+
+    def _check_size(self) -> None:
+        if self.at_most < 0 or (self.counts != "money" and self.at_most % 1):
+            raise ConfigError("at_most", "a whole number, or dollars where money is counted")
+        most = self.whole
+        if self.rate is not None:
+            if most < 1 or not self.rate:
+                raise ConfigError("rate", "at least one request in some time")
+            most = max(self.burst or most, most) * int(self.rate * reserving.SECOND)
+        if most >= reserving.MOST:
+            raise ConfigError("at_most", "more than is counted exactly")
+
+    @property
+    def whole(self) -> int:
+        """The limit as it is counted: money in microdollars."""
+        return int(self.at_most * 1_000_000 if self.counts == "money" else self.at_most)
+
+
+class PriceConfig(Section, frozen=True):
+    """What a model costs, in dollars for a million tokens."""
+
+    input: Decimal
+    output: Decimal
+
+
+class QuotaConfig(Section, frozen=True):
+    """Which limits there are.
+
+    `output` bounds answers of requests that bound none, and is put into them; `attachment` is what an image or a file
+    is taken for, `context` a conversation that the provider keeps; in tokens. `share` is what each worker goes on
+    with, as a part of soft limits, while the store is away: one in so many.
+    """
+
+    store: str
+    limits: tuple[LimitConfig, ...]
+    prices: Mapping[str, PriceConfig] = msgspec.field(default_factory=dict)
+    unpriced: Literal["refuse", "zero"] = "refuse"
+    output: int = 4096
+    expected_output: int = 500
+    attachment: int = 16_384
+    context: int = 200_000
+    bound_chat_by: Literal["max_completion_tokens", "max_tokens"] = "max_completion_tokens"
+    lease: Duration = 30.0
+    share: int = 4
+    headers: bool = True
+
+    def __post_init__(self) -> None:
+        seen = set()
+        for index, limit in enumerate(self.limits):
+            if (
+                limit.name in seen
+                or not limit.name.isprintable()
+                or not limit.name.isascii()
+                or '"' in limit.name
+            ):
+                raise ConfigError(
+                    f"limits[{index}].name", "each limit needs a name of its own, in plain ASCII"
+                )
+            seen.add(limit.name)
+        if min(self.output, self.expected_output, self.share) < 1 or min(self.attachment, self.context) < 0:
+            raise ConfigError(
+                "output", "output, expected_output and share are at least 1, the others not negative"
+            )
+        if self.lease < 1:
+            raise ConfigError("lease", "at least 1s")
+
+
+class QuotaRoute(Section, frozen=True):
+    """What a route may say: nothing yet."""

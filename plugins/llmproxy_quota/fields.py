@@ -1,0 +1,75 @@
+"""What callers are told of their limits: header fields and refusals.
+
+The fields are those of draft-ietf-httpapi-ratelimit-headers-10: `RateLimit-Policy` says what holds, `RateLimit` how it
+stands; both are lists of structured items (RFC 9651).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from math import ceil
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import GatewayError, reserving
+
+if TYPE_CHECKING:
+    from llmproxy_quota.book import Rule
+    from llmproxy_quota.config import LimitConfig
+
+_UNITS: Final = {"requests": "", "tokens": ';qu="tokens"', "in_flight": ';qu="concurrent-requests"'}
+_MONTH: Final = 30 * 86_400
+_WHAT: Final = {
+    "requests": "requests",
+    "tokens": "tokens",
+    "money": "money",
+    "in_flight": "calls in flight",
+}
+
+
+def policy(config: LimitConfig) -> str:
+    """Return the item that tells of a limit, "" for those that are nobody's business: money, and shadows."""
+    if config.counts == "money" or config.mode == "shadow":
+        return ""
+    seconds = _seconds(config)
+    window = f";w={seconds}" if seconds else ""
+    return f'"{config.name}";q={config.whole}{_UNITS[config.counts]}{window}'
+
+
+def state(config: LimitConfig, standing: reserving.Standing) -> str:
+    """Return the item that tells how a limit stands."""
+    wait = f";t={ceil(standing.wait / reserving.SECOND)}" if standing.wait > 0 else ""
+    return f'"{config.name}";r={standing.left}{wait}'
+
+
+def rate_limit(told: Sequence[tuple[Rule, reserving.Standing]]) -> list[tuple[str, str]]:
+    """Return the header fields."""
+    shown = [(item, rule, standing) for rule, standing in told if (item := policy(rule.config))]
+    if not shown:
+        return []
+    return [
+        ("RateLimit-Policy", ", ".join(item for item, _, _ in shown)),
+        ("RateLimit", ", ".join(state(rule.config, standing) for _, rule, standing in shown)),
+    ]
+
+
+def refusal(told: Sequence[tuple[Rule, reserving.Standing]]) -> GatewayError:
+    """Return what a caller is told where something does not fit: the limit that takes longest."""
+    refused = [
+        (rule.config, standing) for rule, standing in told if not standing.ok and rule.config.mode != "shadow"
+    ]
+    config, standing = max(refused, key=lambda each: float("inf") if each[1].wait < 0 else each[1].wait)
+    status = 402 if config.counts == "money" else 429
+    code = "budget_spent" if config.counts == "money" else "rate_limited"
+    wait = None if standing.wait == reserving.NEVER else standing.wait / reserving.SECOND
+    message = f"The limit {config.name!r} of {_WHAT[config.counts]} for this {config.scope} is reached."
+    if wait is None:
+        message = (
+            f"This request alone is more than the limit {config.name!r} of {_WHAT[config.counts]} allows."
+        )
+    return GatewayError(status, code, message, retry_after=wait)
+
+
+def _seconds(config: LimitConfig) -> int:
+    if config.window is not None:
+        return {"minute": 60, "hour": 3600, "day": 86_400, "week": 604_800, "month": _MONTH}[config.window]
+    return ceil(config.rate or config.rolling or 0)

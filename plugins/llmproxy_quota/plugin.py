@@ -1,0 +1,161 @@
+"""Keeps limits of requests, tokens, money and calls in flight: taken before a call, settled after it."""
+
+from __future__ import annotations
+
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+
+from llmproxy.plugin import (
+    RESERVATION,
+    Attempt,
+    CallNext,
+    Exchange,
+    GatewayError,
+    Plugin,
+    Reply,
+    Runtime,
+    StartError,
+    StateKey,
+    UpstreamRequest,
+    hookimpl,
+    reserving,
+    scopes_of,
+)
+from llmproxy_quota import fields
+from llmproxy_quota.book import Book, Rule
+from llmproxy_quota.bounds import Bound, bound_of
+from llmproxy_quota.charging import amount_of, charge
+from llmproxy_quota.config import QuotaConfig, QuotaRoute
+from llmproxy_quota.pricing import Pricing
+from llmproxy_quota.taking import Hold, Taker
+
+
+class QuotaPlugin(Plugin[QuotaConfig]):
+    """Limits for the routes that list it, below the plugin that says who asks and below the caches."""
+
+    Config = QuotaConfig
+    RouteConfig = QuotaRoute
+    on_error = "closed"
+    after = ("access",)
+
+    _runtime: Runtime
+    _taker: Taker
+    _pricing: Pricing
+
+    def __init__(self, name: str, config: QuotaConfig) -> None:
+        super().__init__(name, config)
+        self._book = Book(name, config.limits)
+        self._early: StateKey[Hold] = StateKey(f"{name}.early")
+        self._bound: StateKey[Bound] = StateKey(f"{name}.bound")
+        self._late: StateKey[dict[int, Hold]] = StateKey(f"{name}.late")
+
+    @hookimpl
+    @asynccontextmanager
+    async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
+        """Open the store, and keep alive what is held in it."""
+        self._runtime = runtime
+        kept = reserving.reservations_of(await runtime.store(self.config.store))
+        if kept is None:
+            raise StartError(f"plugin {self.name!r}: the store {self.config.store!r} keeps no limits")
+        if any(limit.counts == "money" for limit in self.config.limits):
+            await runtime.tariff.load()
+        self._pricing = Pricing(self.config, runtime.tariff)
+        self._taker = Taker(kept, self.config.share, self.config.lease, runtime)
+        runtime.spawn(self._taker.keep_alive(), name="keep-alive")
+        yield
+
+    @hookimpl
+    async def pre_route(self, exchange: Exchange) -> Reply | None:
+        """Take requests and a place in flight."""
+        if exchange.parent is not None:
+            return None
+        if self._book.asks_model and exchange.model is None:
+            await exchange.body()
+        tenant = exchange.caller.tenant
+        rules = self._book.rules(tenant, scopes_of(exchange)).early
+        if rules:
+            wants = [(rule, 1) for rule in rules]
+            exchange.state[self._early] = await self._taker.take(exchange.id, self._book.tag(tenant), wants)
+        return None
+
+    @hookimpl
+    async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
+        """Take the tokens and the money that the first attempt may use."""
+        rules = self._rules(exchange)
+        if not rules:
+            return await call_next(exchange)
+        if exchange.state.get(self._late) is None:
+            exchange.state[self._late] = {}
+        number = len(exchange.attempts) + 1
+        bound = await self._bounded(exchange)
+        await self._take(exchange, rules, bound, number)
+        try:
+            return await call_next(exchange)
+        finally:
+            if len(exchange.attempts) < number:
+                self._release(exchange, number)
+
+    @hookimpl
+    async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
+        """Take the same again for each further attempt, before it is sent."""
+        number = len(exchange.attempts)
+        holds = exchange.state.get(self._late)
+        if number > 1 and holds is not None and number not in holds:
+            await self._take(exchange, self._rules(exchange), exchange.state[self._bound], number)
+
+    @hookimpl
+    def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Settle what the attempt came to."""
+        holds = exchange.state.get(self._late)
+        hold = None if holds is None else holds.pop(attempt.number, None)
+        if hold is not None:
+            taken = [want.amount for want in hold.claim.wants]
+            self._taker.settle(hold, charge(self._pricing, exchange, attempt, hold.rules, taken))
+
+    @hookimpl
+    async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
+        """Tell how the limits stand."""
+        hold = exchange.state.get(self._early)
+        if hold is not None and self.config.headers:
+            for name, value in fields.rate_limit(hold.told):
+                reply.headers.set(name, value)
+
+    @hookimpl
+    async def post_response(self, exchange: Exchange) -> None:
+        """Give back the place in flight, and what no attempt was made for."""
+        hold = exchange.state.get(self._early)
+        if hold is not None:
+            self._taker.settle(hold, [want.amount for want in hold.claim.wants])
+
+    def _rules(self, exchange: Exchange) -> tuple[Rule, ...]:
+        if exchange.route.models is None:
+            return ()
+        return self._book.rules(exchange.caller.tenant, scopes_of(exchange)).late
+
+    async def _bounded(self, exchange: Exchange) -> Bound:
+        bound = bound_of(exchange.request.path.partition("?")[0], await exchange.body(), self.config)
+        if bound.body is not None:
+            exchange.set_body(bound.body)
+        exchange.state[self._bound] = bound
+        return bound
+
+    async def _take(self, exchange: Exchange, rules: tuple[Rule, ...], bound: Bound, number: int) -> None:
+        places = exchange.endpoints if number > len(exchange.attempts) else (exchange.attempts[-1].endpoint,)
+        wants = []
+        for rule in rules:
+            amount = amount_of(self._pricing, rule, bound, places, exchange.model)
+            if amount is None:
+                if self.config.unpriced == "refuse" and rule.config.mode == "hard":
+                    message = "What this model costs is not known, and what is spent is limited."
+                    raise GatewayError(403, "price_unknown", message)
+                amount = 0
+            wants.append((rule, amount))
+        tag = self._book.tag(exchange.caller.tenant)
+        hold = await self._taker.take(f"{exchange.id}/{number}", tag, wants)
+        exchange.state[self._late][number] = hold
+        exchange.state[RESERVATION] = hold.reservation(self._runtime.clock.wall() + self.config.lease)
+
+    def _release(self, exchange: Exchange, number: int) -> None:
+        hold = exchange.state[self._late].pop(number, None)
+        if hold is not None:
+            self._taker.settle(hold, [0] * len(hold.rules))

@@ -1,0 +1,152 @@
+"""Takes what calls need of their limits, and gives back what they did not use."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from llmproxy.plugin import (
+    GatewayError,
+    Metrics,
+    Reservation,
+    Runtime,
+    StoreAway,
+    Taken,
+    reserving,
+)
+from llmproxy_quota import fields
+from llmproxy_quota.book import Rule
+
+#: Seconds between tries to settle with a store that is away; what is left then ends by itself, at its ceiling.
+_PAUSES = (0.2, 1.0, 5.0)
+
+
+class Hold:
+    """What one claim took, by its rules; settled once."""
+
+    __slots__ = ("claim", "rules", "standings")
+
+    def __init__(
+        self, claim: reserving.Claim, rules: Sequence[Rule], standings: Sequence[reserving.Standing]
+    ) -> None:
+        self.claim = claim
+        self.rules = rules
+        self.standings = standings
+
+    @property
+    def told(self) -> list[tuple[Rule, reserving.Standing]]:
+        """Each rule with how it stands."""
+        return list(zip(self.rules, self.standings, strict=True))
+
+    def reservation(self, ends: float) -> Reservation:
+        """Return it as other plugins see it."""
+        taken = [
+            Taken(rule.scope, rule.config.counts, rule.config.name, rule.config.window or "", want.amount)
+            for rule, want in zip(self.rules, self.claim.wants, strict=True)
+        ]
+        return Reservation(self.claim.id.decode(), tuple(taken), ends)
+
+
+class Taker:
+    """One worker's claims: taken, kept alive while their calls last, settled."""
+
+    def __init__(self, kept: reserving.Reservations, share: int, lease: float, runtime: Runtime) -> None:
+        self._kept = reserving.sheltered(kept, share)
+        self._now = kept.settle_nowait if isinstance(kept, reserving.LocalReservations) else None
+        self._lease = lease
+        self._ttl = int(lease * reserving.SECOND)
+        self._runtime = runtime
+        self._live: dict[bytes, reserving.Claim] = {}
+        self._meters = Meters(runtime.metrics)
+
+    async def take(self, name: str, tag: bytes, wants: Sequence[tuple[Rule, int]]) -> Hold:
+        """Take of all limits, or raise what the caller is told.
+
+        Raises:
+            GatewayError: something does not fit (429, 402), or the limits cannot be read (503).
+        """
+        claim = reserving.Claim(
+            name.encode(),
+            tag,
+            tuple([reserving.Want(rule.limit, amount, rule.config.mode) for rule, amount in wants]),
+            self._ttl,
+        )
+        try:
+            verdict = await self._kept.reserve(claim)
+        except StoreAway as fault:
+            self._meters.away.inc()
+            message = "The gateway cannot count this request against its limits now."
+            raise GatewayError(503, "limits_unavailable", message, retry_after=1.0) from fault
+        hold = Hold(claim, [rule for rule, _ in wants], verdict.standings)
+        if not verdict.granted:
+            self._meters.count(hold, "refused")
+            raise self._refusal(hold)
+        if not all(standing.ok for standing in verdict.standings):
+            self._meters.count(hold, "over")
+        if claim.lasting:
+            self._live[claim.id] = claim
+        return hold
+
+    def settle(self, hold: Hold, actual: Sequence[int]) -> None:
+        """Set what a claim came to; here if the engine is at hand, else soon."""
+        claim = hold.claim
+        if self._live.pop(claim.id, None) is None:
+            return
+        if any(came > want.amount for came, want in zip(actual, claim.wants, strict=True)):
+            self._meters.count(hold, "beyond")
+        if self._now is not None and not self._kept.sheltered:
+            try:
+                self._now(claim, actual)
+            except StoreAway:
+                pass
+            else:
+                return
+        self._runtime.spawn(self._settle(claim, actual), name="settle")
+
+    async def _settle(self, claim: reserving.Claim, actual: Sequence[int]) -> None:
+        for pause in (*_PAUSES, 0.0):
+            try:
+                await self._kept.settle(claim, actual)
+            except StoreAway:
+                await self._runtime.clock.sleep(pause)
+            else:
+                return
+        self._meters.unsettled.inc()
+
+    async def keep_alive(self) -> None:
+        """Renew what is held, for as long as this runs."""
+        while True:
+            await self._runtime.clock.sleep(self._lease / 3)
+            if self._live:
+                try:
+                    await self._kept.renew(list(self._live.values()))
+                except StoreAway:
+                    self._meters.away.inc()
+
+    def _refusal(self, hold: Hold) -> GatewayError:
+        error = fields.refusal(hold.told)
+        error.headers = tuple(fields.rate_limit(hold.told))
+        return error
+
+
+class Meters:
+    """What operators see of limits, by their names."""
+
+    def __init__(self, metrics: Metrics) -> None:
+        self._limits = metrics.counter(
+            "llmproxy_quota_limits_total",
+            "Calls that a limit refused, that went over a soft or shadow one, or that used more than was reserved.",
+            ("limit", "result"),
+        )
+        self.away: Any = metrics.counter(
+            "llmproxy_quota_store_away_total", "Calls to the store of limits that failed."
+        ).labels()
+        self.unsettled: Any = metrics.counter(
+            "llmproxy_quota_unsettled_total", "Reservations that ended at their ceiling: the store was away."
+        ).labels()
+
+    def count(self, hold: Hold, result: str) -> None:
+        """Count what a limit did."""
+        for rule, standing in hold.told:
+            if result == "beyond" or not standing.ok:
+                self._limits.labels(rule.config.name, result).inc()
