@@ -6,6 +6,7 @@ which is ordinary, the next one begins where it was. When the version has become
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import AsyncGenerator
 from pathlib import Path
 from typing import Any, Final
@@ -35,8 +36,12 @@ _PAGE: Final = 500
 _WATCH: Final = 290
 #: Seconds without a word, of which bookmarks are one a minute, before a watch counts as dead.
 _SILENCE: Final = _WATCH + 30.0
-#: Seconds between two looks: a service that is rolled out tells of many changes in a row.
+#: Seconds between two looks, as a service that is rolled out tells of many changes in a row; doubled while nothing comes
+#: of asking, as with a server that ends each watch at once.
 _PAUSE: Final = 0.02
+_LONGEST_PAUSE: Final = 5.0
+#: Pages of a list, which a server may never end.
+_MOST_PAGES: Final = 64
 _LONGEST_EVENT: Final = 8 * 1024 * 1024
 
 
@@ -56,21 +61,28 @@ class ServiceWatch(MemberSource):
         self._slices: dict[str, list[Seen]] = {}
         self._version = ""
         self._changes: AsyncGenerator[None, None] | None = None
+        self._pause = _PAUSE
 
     async def look(self) -> Listed:
         """Return the list: at once the first time, then when an event has come."""
         try:
-            if not self._version:
-                await self._list()
-            else:
+            if self._version:
                 await self._next()
+                self._pause = _PAUSE
+                return Listed(self._members(), _PAUSE)
+            await self._list()
         except _Gone:
             await self._stop()
             await self._list()
         except BaseException:
             await self._stop()
             raise
-        return Listed(self._members(), _PAUSE)
+        return Listed(self._members(), self._longer_pause())
+
+    def _longer_pause(self) -> float:
+        """Return the pause that is due, and have the next one be longer unless something comes."""
+        pause, self._pause = self._pause, min(2 * self._pause, _LONGEST_PAUSE)
+        return pause
 
     def _members(self) -> list[PoolMember]:
         return members_of(self._slices.values(), include_serving=self._config.include == "serving")
@@ -78,7 +90,7 @@ class ServiceWatch(MemberSource):
     async def _list(self) -> None:
         """Take all slices, page by page; a failure of any page begins the list anew, after a pause."""
         self._version, slices, more = "", dict[str, list[Seen]](), ""
-        while True:
+        for _ in range(_MOST_PAGES):
             query = {"limit": str(_PAGE)} | ({"continue": more} if more else {})
             _, tree = await self._client.get(self._target(query), self._config.timeout, self._headers())
             meta = _mapping(tree.get("metadata") if isinstance(tree, dict) else None)
@@ -88,6 +100,8 @@ class ServiceWatch(MemberSource):
             more = meta.get("continue") or ""
             if not more:
                 break
+        else:
+            raise BadRegistry(f"{self._client.host} sends a list without end")
         self._slices, self._version = slices, str(meta.get("resourceVersion") or "")
 
     async def _next(self) -> None:
@@ -98,6 +112,7 @@ class ServiceWatch(MemberSource):
             async for _ in self._changes:
                 return
             self._changes = None
+            await asyncio.sleep(self._longer_pause())
 
     async def _watch(self) -> AsyncGenerator[None, None]:
         """Follow one watch to its end; yield whenever slices have changed."""

@@ -1,3 +1,4 @@
+import asyncio
 from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
@@ -117,3 +118,35 @@ async def test_the_token_is_read_before_each_question(api: FakeKubernetes, tmp_p
 async def test_without_a_token_the_registry_is_away(api: FakeKubernetes, tmp_path: Path) -> None:
     with pytest.raises(RegistryAway, match="token file cannot be read: No such file"):
         await make(api, token_file=str(tmp_path / "none")).look()
+
+
+async def test_a_server_that_ends_each_watch_at_once_is_asked_ever_less_often(
+    api: FakeKubernetes, watch: ServiceWatch
+) -> None:
+    await addresses(watch)
+    api.watch_seconds = 0.0
+    with pytest.raises(TimeoutError):
+        async with asyncio.timeout(0.5):
+            await watch.look()
+
+    assert 1 < watches(api) < 10
+
+
+async def test_a_version_that_is_always_too_old_is_asked_for_ever_less_often(
+    api: FakeKubernetes, watch: ServiceWatch
+) -> None:
+    await watch.look()
+    pauses = []
+    for _ in range(4):
+        api.change("MODIFIED", "a", [endpoint("10.0.0.1")])
+        api.compacted = api.version
+        pauses.append((await watch.look()).again)
+
+    assert pauses == [0.04, 0.08, 0.16, 0.32]
+
+
+async def test_a_list_without_end_is_refused(api: FakeKubernetes, watch: ServiceWatch) -> None:
+    api.nonsense = b'{"metadata": {"continue": "more", "resourceVersion": "1"}, "items": []}'
+
+    with pytest.raises(BadRegistry, match="without end"):
+        await watch.look()
