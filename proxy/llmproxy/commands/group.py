@@ -7,7 +7,7 @@ import importlib.metadata
 import os
 import sys
 from collections.abc import Callable
-from typing import IO, Any, NoReturn
+from typing import IO, Any, Final, NoReturn
 
 import click
 
@@ -15,6 +15,8 @@ from llmproxy.errors import ConfigError, StartError
 
 #: The entry-point group of plugins' commands.
 COMMAND_GROUP = "llmproxy.commands"
+#: The distribution whose plugins come with the gateway.
+DISTRIBUTION: Final = "llmproxy-gateway"
 
 
 class ExitCode(enum.IntEnum):
@@ -90,12 +92,17 @@ def _points() -> dict[str, importlib.metadata.EntryPoint]:
 
 
 class _Deferred(click.Command):
-    """A plugin's command that is listed without being imported."""
+    """A plugin's command that is listed without being imported, unless it is one of those that come with the gateway."""
 
     def __init__(self, point: importlib.metadata.EntryPoint) -> None:
         package = point.module.partition(".")[0]
         super().__init__(point.name, short_help=f"A command of the plugin package {package}.")
         self._point = point
+        self._own = point.dist is not None and point.dist.name == DISTRIBUTION
+
+    def get_short_help_str(self, limit: int = 45) -> str:
+        """Return the line that lists it: its own where nothing of a stranger need be imported for it."""
+        return self._load().get_short_help_str(limit) if self._own else super().get_short_help_str(limit)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any

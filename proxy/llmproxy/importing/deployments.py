@@ -30,6 +30,8 @@ _ADDRESSES: Final = {
     "litellm_proxy": "LITELLM_PROXY_API_BASE",
     "databricks": "DATABRICKS_API_BASE",
 }
+_NOBODYS: Final = "no provider of the table (llmproxy providers) and no api_base"
+_EVERYBODYS: Final = "stands for all providers; write those that you use, as openai/* for each"
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
 _KEYS: Final = {"azure": "AZURE_API_KEY", "azure_text": "AZURE_API_KEY", "azure_ai": "AZURE_AI_API_KEY"}
 
@@ -99,10 +101,10 @@ def _place(params: Walk, named: Named, refs: KeyRefs) -> dict[str, Any] | None:
     if section.get("provider") == "openai" and address is not None:
         del section["base_url"]
     if not section or (named.row is not None and not named.row.base_url and address is None):
-        told = f"{named.prefix}: " if named.prefix else ""
-        _left(
-            params, "model", f"{told}no provider of the table and no api_base, so the deployment was left out"
+        told = (
+            f"{named.prefix}: {_NOBODYS}" if named.prefix else _EVERYBODYS if named.model == "*" else _NOBODYS
         )
+        _left(params, "model", f"{told}, so the deployment was left out")
         return None
     return section
 

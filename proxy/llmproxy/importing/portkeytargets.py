@@ -27,6 +27,7 @@ UNREACHED: Final = {
     "azure-ai": "write its address as an upstream of its own",
 }
 
+_WHOSE: Final = 'nothing says whose this is: write "provider": "openai", or whose it is, beside it'
 _GUARDS: Final = "guardrails are not there yet"
 _REQUEST: Final = "a request goes out as its caller wrote it, with nothing added to it"
 _ACCOUNT: Final = "an account of another cloud, whose requests are not signed yet"
@@ -73,7 +74,7 @@ class Inherited(NamedTuple):
         params.tell_rest(lambda key: _REQUEST)
         given = walk.take("request_timeout")
         timeout = (
-            seconds(given / 1000) if isinstance(given, int | float) and not isinstance(given, bool) else None
+            seconds(told / 1000) if isinstance(given, int | float) and (told := number(given)) else None
         )
         if given is not None and timeout is None:
             walk.tell("request_timeout", "not a number of milliseconds")
@@ -102,7 +103,7 @@ def read_leaf(walk: Walk, refs: KeyRefs, inherited: Inherited) -> Leaf | None:
     row = find_provider(_OTHERWISE.get(name, name)) if name else None
     address = inherited.host
     if row is None and address is None:
-        told = f"{name!r} is no provider of the table" if name else "nothing says whose this is"
+        told = f"{name!r} is no provider of the table (llmproxy providers)" if name else _WHOSE
         _left(walk, f"{told}, so the target was left out")
         return None
     if address is not None and not is_address(address):

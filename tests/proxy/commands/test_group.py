@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from pathlib import Path
 
@@ -97,6 +98,13 @@ def test_a_plugins_command_is_listed_without_being_imported(group: CommandGroup,
 
     assert "A command of the plugin package greeting_commands." in run.stdout
     assert "greeting_commands" not in sys.modules
+
+
+def test_a_command_that_comes_with_the_gateway_says_what_it_does(group: CommandGroup) -> None:
+    run = CliRunner().invoke(group, ["--help"])
+
+    assert re.search(r"^  access +\S.* keys", run.stdout, re.MULTILINE)
+    assert "A command of the plugin package llmproxy_access." not in run.stdout
 
 
 def test_a_plugins_command_runs_as_itself(group: CommandGroup, package: Path) -> None:
