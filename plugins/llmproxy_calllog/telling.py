@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from typing import Any, Final
+from typing import Final
 
 import msgspec
 
@@ -18,6 +18,34 @@ _FORWARDED: Final = re.compile(rb";\s*fwd=([a-z-]{1,30})")
 _JOINED: Final = re.compile(rb";\s*collapsed\b")
 #: Failures after which a provider has nothing to be paid for.
 _UNSENT: Final = frozenset({"connect", "dns", "tls"})
+_NOWHERE: Final = Endpoint("")
+_encode: Final = msgspec.json.Encoder().encode
+
+
+class _Try(msgspec.Struct, omit_defaults=True):
+    """One attempt as it is told; times are milliseconds from its start, `after_ms` from the call's."""
+
+    place: str
+    model: str = ""
+    status: int | None = None
+    failure: str = ""
+    after_ms: float | None = None
+    headers_ms: float | None = None
+    first_output_ms: float | None = None
+    ms: float | None = None
+
+
+class _Tokens(msgspec.Struct):
+    """What is told of tokens where nobody knows any."""
+
+    input: None = None
+    cache_read: None = None
+    cache_write: None = None
+    output: None = None
+    reasoning: None = None
+
+
+_UNKNOWN: Final = _Tokens()
 
 
 class Teller:
@@ -36,14 +64,17 @@ class Teller:
 
     def call(self, ended: Ended) -> Call:
         """Return a call's fields. What callers choose is cut, and stripped of what looks like a credential."""
-        labels, last = dict(ended.caller.labels), ended.tried[-1].endpoint if ended.tried else None
-        usage = total([each.usage for each in ended.tried])
+        caller, tried, started, pool = ended.caller, ended.tried, ended.started, ended.pool
+        labels = dict(caller.labels) if caller.labels else {}
+        last = tried[-1].endpoint if tried else _NOWHERE
+        usage = total([each.usage for each in tried]) or _UNKNOWN
+        cache, why = _cache(ended)
         return Call(
-            at=ended.wall - (ended.ended - ended.started),
+            at=ended.wall - (ended.ended - started),
             id=chosen(ended.id),
             parent=chosen(ended.parent),
-            tenant=named(ended.caller.tenant),
-            key=named(ended.caller.key),
+            tenant=named(caller.tenant),
+            key=named(caller.key),
             org=named(labels.get("org", "")),
             team=named(labels.get("team", "")),
             user=named(labels.get("user", "")),
@@ -55,15 +86,25 @@ class Teller:
             result=ended.result,
             error=ended.error,
             answered_by=ended.answered_by,
-            **_decision(ended),
-            upstream="" if last is None else place(last),
-            upstream_model=chosen((last is not None and last.model) or ""),
-            tries=len(ended.tried),
-            attempts=_attempts(ended),
+            cache=cache,
+            cache_why=why,
+            pool="" if pool is None else pool.name,
+            policy="" if pool is None else policy(pool),
+            arm="" if ended.arm is None else str(ended.arm),
+            upstream=place(last),
+            upstream_model=chosen(last.model or ""),
+            tries=len(tried),
+            attempts=_attempts(tried, started) if tried else "",
             bytes_in=ended.bytes_in,
             bytes_out=ended.bytes_out,
-            **_times(ended),
-            **({} if usage is None else msgspec.structs.asdict(usage)),
+            first_byte_ms=_ms(ended.first_byte_at, started),
+            first_output_ms=_ms(_first_output(tried), started),
+            ms=round((ended.ended - started) * 1000, 3),
+            input=usage.input,
+            cache_read=usage.cache_read,
+            cache_write=usage.cache_write,
+            output=usage.output,
+            reasoning=usage.reasoning,
             cost=self._cost(ended),
         )
 
@@ -105,16 +146,13 @@ def chosen(text: str) -> str:
     return redact_text(named(text)) if text else text
 
 
-def _decision(ended: Ended) -> dict[str, Any]:
+def _cache(ended: Ended) -> tuple[str, str]:
+    """Return what a cache did, and why it went on to the upstream."""
+    if not ended.cache_status or ended.cache != "miss":
+        return ended.cache, ""
     forwarded = _FORWARDED.search(ended.cache_status)
-    joined = ended.cache == "miss" and _JOINED.search(ended.cache_status) is not None
-    return {
-        "cache": "joined" if joined else ended.cache,
-        "cache_why": "" if forwarded is None or ended.cache == "hit" else forwarded[1].decode(),
-        "pool": "" if ended.pool is None else ended.pool.name,
-        "policy": "" if ended.pool is None else policy(ended.pool),
-        "arm": "" if ended.arm is None else str(ended.arm),
-    }
+    joined = _JOINED.search(ended.cache_status) is not None
+    return "joined" if joined else "miss", "" if forwarded is None else forwarded[1].decode()
 
 
 def policy(pool: Pool) -> str:
@@ -122,34 +160,26 @@ def policy(pool: Pool) -> str:
     return type(pool.strategy).__name__.strip("_").lower()
 
 
-def _times(ended: Ended) -> dict[str, Any]:
-    outputs = [each.first_output_at for each in ended.tried if each.first_output_at is not None]
-    return {
-        "first_byte_ms": _ms(ended.first_byte_at, ended.started),
-        "first_output_ms": _ms(min(outputs, default=None), ended.started),
-        "ms": _ms(ended.ended, ended.started) or 0.0,
-    }
+def _first_output(tried: Sequence[Tried]) -> float | None:
+    return min((each.first_output_at for each in tried if each.first_output_at is not None), default=None)
 
 
-def _attempts(ended: Ended) -> str:
-    if not ended.tried:
-        return ""
-    tries = [_tried(each, ended.started) for each in ended.tried]
-    return msgspec.json.encode(tries).decode()
+def _attempts(tried: Sequence[Tried], started: float) -> str:
+    return _encode([_told(each, started) for each in tried]).decode()
 
 
-def _tried(each: Tried, started: float) -> dict[str, Any]:
-    fields = {
-        "place": place(each.endpoint),
-        "model": chosen(each.endpoint.model or ""),
-        "status": each.status,
-        "failure": each.failure,
-        "after_ms": _ms(each.started, started),
-        "headers_ms": _ms(each.headers_at, each.started),
-        "first_output_ms": _ms(each.first_output_at, each.started),
-        "ms": _ms(each.ended, each.started),
-    }
-    return {name: value for name, value in fields.items() if value not in (None, "")}
+def _told(each: Tried, started: float) -> _Try:
+    began, model = each.started, each.endpoint.model
+    return _Try(
+        place(each.endpoint),
+        chosen(model) if model else "",
+        each.status,
+        each.failure,
+        _ms(began, started),
+        _ms(each.headers_at, began),
+        _ms(each.first_output_at, began),
+        _ms(each.ended, began),
+    )
 
 
 def _ms(at: float | None, since: float) -> float | None:
