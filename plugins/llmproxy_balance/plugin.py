@@ -51,6 +51,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
     RouteConfig = BalanceRoute
     single = True
     walks_pools = True
+    answers_header = EXPLAIN
 
     _care: Care
     _escort: Escort
@@ -158,7 +159,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
         """Tell which places were tried, and why those, where the caller asks."""
-        if EXPLAIN in exchange.request.headers.index and self.config.tell_attempts:
+        if self.config.tell_attempts:
             trail = exchange.state.get(TRAIL)
             if trail is not None and wants(exchange, b"attempts"):
                 tell_attempts(exchange, trail, reply, self._clock.now())

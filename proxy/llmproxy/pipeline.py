@@ -43,7 +43,11 @@ class Pipeline:
         def steps(hook: str, *, default: str = "closed", up: bool = False) -> tuple[Step, ...]:
             found = [
                 Step(
-                    getattr(p, hook), place, p.name, (policies.get(p.name) or p.on_error or default) == "open"
+                    getattr(p, hook),
+                    place,
+                    p.name,
+                    (policies.get(p.name) or p.on_error or default) == "open",
+                    p.answers_header if hook == "transform_response" else b"",
                 )
                 for place, p in enumerate(plugins)
                 if table.implements(p, hook)
@@ -106,11 +110,13 @@ class Pipeline:
         if reply is not None:
             return await self._replies.respond(exchange, reply, len(self.plugins))
         reply = await self._around(exchange)
-        if self._replies.idle and not exchange.usage_added:
+        replies = self._replies
+        asked = replies.asked and not replies.asked.isdisjoint(exchange.request.headers.index)
+        if replies.idle and not asked and not exchange.usage_added:
             return reply
-        if self._replies.keeps and not exchange.upgraded:
-            self._replies.keep(exchange, reply, store=True)
-        return await self._replies.respond(exchange, reply, len(self.plugins))
+        if replies.keeps and not exchange.upgraded:
+            replies.keep(exchange, reply, store=True)
+        return await replies.respond(exchange, reply, len(self.plugins))
 
     async def rehearse(self, exchange: Exchange) -> Reply | None:
         """Go as far as the caches would be asked, and no further; return the reply that would have come before.

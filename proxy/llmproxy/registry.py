@@ -60,6 +60,8 @@ class Plugin(Generic[C], _Interface):
         single: whether a route takes one instance of this plugin only.
         answers_preflights: whether its `pre_route` answers every CORS preflight; they reach it by their request's route.
         lists_members: whether it keeps `runtime.members`, so that targets may name it as their `members`.
+        answers_header: the header field, in small letters, of those requests that its `transform_response` is for; b""
+            where it is for all. Where nobody asks, a reply need not stop for it.
         walks_pools: whether it chooses between the places of a pool; one is added to routes with pools that list none.
     """
 
@@ -72,6 +74,7 @@ class Plugin(Generic[C], _Interface):
     walks_pools: ClassVar[bool] = False
     lists_members: ClassVar[bool] = False
     answers_preflights: ClassVar[bool] = False
+    answers_header: ClassVar[bytes] = b""
 
     def __init__(self, name: str, config: C) -> None:
         self.name = name

@@ -25,12 +25,16 @@ KEEP_LIMIT = 8 * 1024 * 1024
 
 
 class Step(NamedTuple):
-    """One plugin's implementation of one hook; `place` is the plugin's in the route's list, `open` its policy."""
+    """One plugin's implementation of one hook; `place` is the plugin's in the route's list, `open` its policy.
+
+    `header` is the field of those requests whose replies a transform is for, b"" for all.
+    """
 
     call: Callable[..., Any]
     place: int
     plugin: str
     open: bool
+    header: bytes = b""
 
 
 Fault = Callable[[Step, str, BaseException], None]
@@ -57,13 +61,15 @@ class Replies:
         self._fault = fault
         #: Whether anybody needs a copy.
         self.keeps = bool(store) or wanted
-        #: Whether no plugin has anything to do with a reply.
-        self.idle = not (response or stream or self.keeps)
+        #: Header fields of requests whose replies are changed, though those of others are not.
+        self.asked = frozenset(step.header for step in response if step.header)
+        #: Whether no plugin has anything to do with the replies of all others.
+        self.idle = not (any(not step.header for step in response) or stream or self.keeps)
 
     async def respond(self, exchange: Exchange, reply: Reply, below: int) -> Reply:
         """Pass a reply through the transforms of the plugins listed above place `below`."""
         for step in self._response:
-            if step.place < below:
+            if step.place < below and (not step.header or step.header in exchange.request.headers.index):
                 try:
                     await step.call(exchange, reply)
                 except (GatewayError, asyncio.CancelledError):
@@ -86,6 +92,8 @@ class Replies:
     async def respond_to_error(self, exchange: Exchange, reply: Reply) -> Reply:
         """Pass an error through all transforms; one that fails is told of and passed over."""
         for step in self._response:
+            if step.header and step.header not in exchange.request.headers.index:
+                continue
             try:
                 await step.call(exchange, reply)
             except Exception as fault:

@@ -196,3 +196,22 @@ async def test_a_fault_of_a_transform_never_hides_an_error():
 
 def test_a_plugins_fault_tells_nothing_of_its_inside():
     assert plugin_failed(502).message == "The gateway failed to serve this request."
+
+
+@pytest.mark.parametrize("status", [200, 503])
+async def test_only_replies_to_who_asks_pass_a_transform_that_is_for_them(status):
+    async def tell(self, exchange, reply):
+        reply.headers.set("x-told", "why")
+
+    async def answer(self, exchange, call_next):
+        if status != 200:
+            raise GatewayError(status, "away", "Nobody is there.")
+        return Reply.text("here")
+
+    hooks = {"transform_response": hookimpl(tell), "around_upstream": hookimpl(answer)}
+    kind = type("Telling", (Plugin,), {"answers_header": b"x-why", **hooks})
+    asked = await run_route([kind], make_exchange("GET", "/", headers={"X-Why": "attempts"}))
+    other = await run_route([kind], make_exchange("GET", "/"))
+
+    assert [served.reply.status for served in (asked, other)] == [status] * 2
+    assert [served.reply.headers.get("x-told") for served in (asked, other)] == ["why", None]
