@@ -1,0 +1,243 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import asynccontextmanager
+from typing import Any, ClassVar
+
+import pytest
+
+from llmproxy.plugin import (
+    RESERVATION,
+    Caller,
+    CallNext,
+    Exchange,
+    NoConfig,
+    Plugin,
+    Reply,
+    StoreAway,
+    hookimpl,
+)
+from llmproxy.runtime import Process
+from llmproxy.stores.memory_reserving import MemoryReservations
+from llmproxy.tasks import spawn
+from llmproxy.testing import (
+    FakeUpstream,
+    PluginContract,
+    Served,
+    Serving,
+    make_exchange,
+    make_process,
+    running_route,
+)
+from llmproxy_quota import QuotaPlugin
+
+STORES = {"stores": {"counters": {"url": "memory://"}}}
+ANSWER = {
+    "id": "1",
+    "object": "chat.completion",
+    "model": "gpt",
+    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
+    "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
+}
+REQUESTS = {"name": "calls", "counts": "requests", "at_most": 2, "window": "month"}
+TOKENS = {"name": "words", "counts": "tokens", "at_most": 10_000, "window": "month"}
+MONEY = {"name": "budget", "counts": "money", "at_most": 1, "window": "month"}
+names = iter(range(10_000))
+
+
+class TestContract(PluginContract):
+    plugin_class = QuotaPlugin
+    config: ClassVar[dict[str, Any]] = {"store": "counters", "limits": [REQUESTS | {"at_most": 1000}]}
+    more: ClassVar[dict[str, Any]] = STORES
+
+
+class Twice(Plugin[NoConfig]):
+    """Stands above an upstream and makes two attempts."""
+
+    @hookimpl
+    async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
+        await call_next(exchange)
+        return await call_next(exchange)
+
+
+@asynccontextmanager
+async def serving(
+    upstream: FakeUpstream | None, *limits: dict[str, Any], process: Process | None = None, **more: Any
+) -> AsyncIterator[Serving]:
+    twice = {"twice": {"use": Twice}} if more.pop("twice", False) else {}
+    prices = more.pop("prices", {"*": {"input": 1, "output": 10}})
+    table = {"use": QuotaPlugin, "store": "counters", "limits": list(limits), "prices": prices, **more}
+    config = {
+        **STORES,
+        "plugins": {"openai": {"use": "openai"}},
+        "models": {"gpt": "upstream/gpt"},
+    }
+    async with running_route(
+        {"quota": table, **twice}, upstream=upstream, dialect="openai", config=config, process=process
+    ) as started:
+        yield started
+
+
+def ask(tenant: str = "acme", **more: Any) -> Exchange:
+    body = {"model": "gpt", "messages": [{"role": "user", "content": "Hi"}], **more}
+    return make_exchange(body=body, caller=Caller(tenant), name=f"exchange-{next(names)}")
+
+
+def left(served: Served) -> int:
+    """Return what the first limit in the header has left."""
+    return int((served.reply.headers.get("ratelimit") or "").partition("r=")[2].partition(";")[0])
+
+
+def used(served: Served, limit: str) -> int:
+    """Return what was taken of a limit for the last attempt."""
+    reservation = served.exchange.state[RESERVATION]
+    return next(taken.amount for taken in reservation.taken if taken.limit == limit)
+
+
+@pytest.fixture
+async def api() -> AsyncIterator[FakeUpstream]:
+    async with FakeUpstream() as upstream:
+        upstream.reply(json=ANSWER)
+        yield upstream
+
+
+async def test_requests_beyond_a_limit_are_refused_in_the_callers_dialect(api: FakeUpstream) -> None:
+    async with serving(api, REQUESTS) as route:
+        first, second, third = [await route.serve(ask()) for _ in range(3)]
+        other = await route.serve(ask("other"))
+
+    assert [first.reply.status, second.reply.status, other.reply.status] == [200, 200, 200]
+    assert first.reply.headers.get("ratelimit-policy") == '"calls";q=2;w=2592000'
+    assert (left(first), left(second)) == (1, 0)
+    assert (third.reply.status, third.json()["error"]["code"]) == (429, "rate_limited")
+    assert int(third.reply.headers.get("retry-after") or 0) > 0
+    assert left(third) == 0
+    assert len(api.requests) == 3
+
+
+async def test_a_place_in_flight_is_given_back() -> None:
+    slow = FakeUpstream().raw(0.2, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", then="keep")
+    limit = {"name": "at-once", "counts": "in_flight", "at_most": 1}
+    async with slow, serving(slow, limit) as route:
+        first = spawn(route.serve(ask()), name="first")
+        await asyncio.sleep(0.05)
+        second = await route.serve(ask())
+        await first
+        third = await route.serve(ask())
+
+    assert second.reply.status == 429
+    assert third.reply.status != 429
+
+
+async def test_tokens_are_bounded_before_and_settled_after(api: FakeUpstream) -> None:
+    async with serving(api, TOKENS, output=500) as route:
+        served = [await route.serve(ask()) for _ in range(3)]
+        big = await route.serve(ask(max_tokens=20_000))
+        fits = await route.serve(ask(max_completion_tokens=8000))
+
+    assert [each.reply.status for each in served] == [200, 200, 200]
+    assert used(served[0], "words") > 1500
+    assert api.requests[0].json()["max_completion_tokens"] == 500
+    assert (big.reply.status, big.reply.headers.get("retry-after")) == (429, None)
+    assert "alone" in big.json()["error"]["message"]
+    assert fits.reply.status == 200  # three calls came to 45 tokens, not to what they had taken
+
+
+async def test_money_refuses_with_402(api: FakeUpstream) -> None:
+    async with serving(api, MONEY | {"at_most": 0.0022}, output=50) as route:
+        first, second = await route.serve(ask()), await route.serve(ask(max_tokens=90))
+        third = await route.serve(ask(max_tokens=200))
+
+    assert [first.reply.status, second.reply.status] == [200, 200]
+    assert (third.reply.status, third.json()["error"]["code"]) == (402, "budget_spent")
+    assert first.reply.headers.get("ratelimit") is None
+
+
+async def test_what_has_no_price_is_refused_where_money_is_limited(api: FakeUpstream) -> None:
+    async with serving(api, MONEY, prices={}) as route:
+        refused = await route.serve(ask())
+    async with serving(api, MONEY, prices={}, unpriced="zero") as route:
+        taken = await route.serve(ask())
+
+    assert (refused.reply.status, refused.json()["error"]["code"]) == (403, "price_unknown")
+    assert taken.reply.status == 200
+
+
+async def test_what_failed_before_it_was_sent_costs_nothing_and_errors_neither(api: FakeUpstream) -> None:
+    limit = TOKENS | {"at_most": 2500}
+    async with serving(None, limit, output=500) as route:
+        away = [(await route.serve(ask())).reply.status for _ in range(5)]
+    async with (
+        FakeUpstream().reply(500, json={"error": {"message": "no"}}) as broken,
+        serving(broken, limit, output=500) as route,
+    ):
+        failed = [(await route.serve(ask())).reply.status for _ in range(5)]
+
+    assert 429 not in away
+    assert 429 not in failed
+
+
+async def test_an_answer_that_broke_off_is_settled_at_its_ceiling() -> None:
+    head = b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 900\r\n\r\n{"
+    broken = FakeUpstream().raw(head, then="close")
+    async with broken, serving(broken, TOKENS | {"at_most": 2500}, output=500) as route:
+        await route.serve(ask())
+        second = await route.serve(ask())
+
+    assert second.reply.status == 429
+
+
+async def test_each_attempt_takes_its_own(api: FakeUpstream) -> None:
+    async with serving(api, TOKENS | {"at_most": 1700}, output=500, twice=True) as route:
+        served = await route.serve(ask())
+
+    assert served.reply.status == 200
+    assert served.exchange.state[RESERVATION].id.endswith("/2")
+    assert len(api.requests) == 2
+
+
+async def test_a_shadow_refuses_nothing_and_is_counted(api: FakeUpstream) -> None:
+    process = make_process()
+    async with serving(api, REQUESTS | {"at_most": 0, "mode": "shadow"}, process=process) as route:
+        served = await route.serve(ask())
+
+    assert served.reply.status == 200
+    assert served.reply.headers.get("ratelimit") is None
+    text = process.metrics.exposition([process.metrics.snapshot()])
+    assert 'llmproxy_quota_limits_total{limit="calls",result="over"} 1' in text
+
+
+async def test_limits_of_models_know_the_model(api: FakeUpstream) -> None:
+    limit = REQUESTS | {"scope": "model", "match": "gp*", "at_most": 1}
+    async with serving(api, limit) as route:
+        first, second = await route.serve(ask()), await route.serve(ask())
+
+    assert (first.reply.status, second.reply.status) == (200, 429)
+
+
+async def test_all_tenants_may_share_a_limit(api: FakeUpstream) -> None:
+    async with serving(api, REQUESTS | {"scope": "route", "across": True, "at_most": 1}) as route:
+        first, second = await route.serve(ask("a")), await route.serve(ask("b"))
+
+    assert (first.reply.status, second.reply.status) == (200, 429)
+
+
+async def test_while_the_store_is_away_hard_limits_are_closed_and_soft_ones_open(
+    api: FakeUpstream, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    taken = MemoryReservations.reserve
+
+    async def away(self: MemoryReservations, claim: Any) -> Any:
+        if self._name != "a share of limits":
+            raise StoreAway("gone")
+        return await taken(self, claim)
+
+    monkeypatch.setattr(MemoryReservations, "reserve", away)
+    async with serving(api, REQUESTS) as route:
+        hard = await route.serve(ask())
+    async with serving(api, REQUESTS | {"mode": "soft", "at_most": 8}) as route:
+        soft = [(await route.serve(ask())).reply.status for _ in range(3)]
+
+    assert (hard.reply.status, hard.json()["error"]["code"]) == (503, "limits_unavailable")
+    assert soft == [200, 200, 429]
