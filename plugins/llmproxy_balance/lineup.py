@@ -114,18 +114,16 @@ class LineUp:
             fitting = [place for place in places if self._fits(plan, exchange, place)]
             if (preferred := self.prefer(exchange, pool, fitting)) is not None:
                 ordered = _before(preferred, ordered)
-        left = iter(ordered)
-        rest = self._through(plan, left, exchange, skipped, among)
         # The first one is all that most requests need: it is found without what finds the others.
+        left = iter(ordered)
         for place in left:
             if place.pool is not None:
-                left_over = chain((place,), left)
-                return self._through(plan, left_over, exchange, skipped, among)
-            if not place.settings.after and _admits(
-                plan.gates.get(place, self._gates), exchange, place, skipped
-            ):
-                return chain((place,), rest)
-        return rest
+                left = chain((place,), left)
+                break
+            gates = plan.gates.get(place, self._gates)
+            if not place.settings.after and (not gates or _admits(gates, exchange, place, skipped)):
+                return chain((place,), self._through(plan, left, exchange, skipped, among))
+        return self._through(plan, left, exchange, skipped, among)
 
     def _through(
         self,

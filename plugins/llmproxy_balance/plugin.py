@@ -115,15 +115,15 @@ class BalancePlugin(Plugin[BalanceConfig]):
         self._limits = Limits(self.config.queue, runtime.clock, slots, runtime.metrics)
         budget = RetryBudget(self.config.retry_budget)
         backoff = Backoff(self.config.backoff, self._rng)
-        count = Meters(runtime.metrics).count
+        meters = Meters(runtime.metrics)
         self._clock = runtime.clock
         self._walker = Walker(
-            self._line_up, watcher, self._limits, budget, backoff, runtime.clock, count, self._terms_of
+            self._line_up, watcher, self._limits, budget, backoff, runtime.clock, meters, self._terms_of
         )
         self._guide = self._walker.along(self._homeward)
         plain = LineUp(AllWell())
         self._plain = Walker(
-            plain, Unwatched(), self._limits, budget, backoff, runtime.clock, count, self._terms_of
+            plain, Unwatched(), self._limits, budget, backoff, runtime.clock, meters, self._terms_of
         )
 
     @hookimpl

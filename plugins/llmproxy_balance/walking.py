@@ -44,6 +44,7 @@ from llmproxy_balance.telling import HURRIED
 if TYPE_CHECKING:
     from llmproxy_balance.hedgesettings import HedgeSettings
     from llmproxy_balance.limits import Lease, Limits
+    from llmproxy_balance.metering import Meters
     from llmproxy_balance.retrybudget import RetryBudget
     from llmproxy_balance.watching import Watcher
 
@@ -87,8 +88,6 @@ class Trail(msgspec.Struct):
 
 TRAIL: Final[StateKey[Trail]] = StateKey("balance.trail")
 
-#: Counts an attempt: the pool's name, the place's, how it ended.
-Count = Callable[[str, str, str], None]
 #: Tells what holds on an exchange's route.
 TermsOf = Callable[[Exchange], Terms]
 
@@ -104,7 +103,7 @@ class Walker:
         budget: RetryBudget,
         backoff: Backoff,
         clock: Clock,
-        count: Count,
+        meters: Meters,
         terms_of: TermsOf,
     ) -> None:
         self.line_up = line_up
@@ -113,7 +112,7 @@ class Walker:
         self.budget = budget
         self.backoff = backoff
         self.clock = clock
-        self._count = count
+        self._meters = meters
         self._terms_of = terms_of
         self._failing: set[Endpoint] = set()
 
@@ -152,14 +151,13 @@ class Walker:
                 detour = Detour(self, exchange, trail, order, self._terms_of(exchange))
                 detour.heard(race.failed)
                 return await detour.go(last.place, outcome, last.attempt_of(exchange), call_next)
-            number = self.begin(exchange, trail, place, retry=False)
+            number = self.begin(exchange, trail, place)
             try:
                 outcome = await call_next(exchange)
-            except GatewayError as fault:
-                outcome = fault
-            else:
                 if outcome.status < 400 or is_answer(exchange, outcome.status):
                     return outcome
+            except GatewayError as fault:
+                outcome = fault
             finally:
                 if len(exchange.attempts) < number:  # answered or refused before an attempt was made
                     self.give_back(trail.taken[number])
@@ -167,20 +165,22 @@ class Walker:
             attempt = exchange.attempts[number - 1] if len(exchange.attempts) >= number else None
             return await detour.go(place, outcome, attempt, call_next)
         finally:
-            self.leave(trail)
+            trail.over = True
+            if trail.unheard:
+                self._leave(trail)
 
     def takes(self, exchange: Exchange, trail: Trail, place: Place) -> bool:
         """Take a place for the next attempt, if it may be made there now."""
-        endpoint, lease = place.endpoint, None
+        endpoint = place.endpoint
         if endpoint is None:
             return False
-        if place.settings.limit is not None:
-            lease = self.limits.take(exchange, place)
-            if lease is None:
-                return False
+        if place.settings.limit is None:
+            return self.watcher.claim(endpoint)
+        lease = self.limits.take(exchange, place)
+        if lease is None:
+            return False
         if not self.watcher.claim(endpoint):
-            if lease is not None:
-                lease.release()
+            lease.release()
             return False
         trail.lease = lease
         return True
@@ -193,7 +193,7 @@ class Walker:
             if len(exchange.attempts) < number:
                 self.give_back(trail.taken[number])
 
-    def begin(self, exchange: Exchange, trail: Trail, place: Place, *, retry: bool) -> int:
+    def begin(self, exchange: Exchange, trail: Trail, place: Place, *, retry: bool = False) -> int:
         """Count an attempt from now on, and return its number.
 
         With `retry` it has taken its part of the retry budget, which it gives back.
@@ -240,18 +240,17 @@ class Walker:
         if error is None:
             if self._failing:
                 self._failing.discard(attempt.endpoint)
-            self._count(trail.pool.name, taken.place.label, "ok")
-            self.watcher.settle(exchange, attempt, None)
+            self._meters.good(trail.pool, taken.place)
+            self.watcher.answered(taken.place, attempt)
             return
         failure = failure_of(error, said=partial(says, exchange)) if isinstance(error, Exception) else None
         if failure is not None and failure.phase == "total" and HURRIED in exchange.state:
             failure = None  # who gives a place less time than it has learns nothing of it
-        self._count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
+        self._meters.count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
         self._fell(exchange, attempt, failure)
 
-    def leave(self, trail: Trail) -> None:
+    def _leave(self, trail: Trail) -> None:
         """Hear that a walk is over: what was not judged by now will not be."""
-        trail.over = True
         for attempt in trail.unheard:
             self._pass_over(trail, attempt)
 
@@ -264,7 +263,7 @@ class Walker:
     ) -> None:
         """Hear what an error reply says, which `done` could not know."""
         if attempt.status is not None and attempt.status >= 400:
-            self._count(trail.pool.name, place.label, failure.kind)
+            self._meters.count(trail.pool.name, place.label, failure.kind)
             self._fell(exchange, attempt, failure)
 
     def _fell(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:

@@ -49,6 +49,9 @@ class Watched(Unwatched):
     def claim(self, endpoint):
         return endpoint.model not in self.shut
 
+    def answered(self, place, attempt):
+        self.heard.append((attempt.endpoint.model, None))
+
     def settle(self, exchange, attempt, failure):
         self.heard.append((attempt.endpoint.model, None if failure is None else failure.kind))
 
@@ -74,7 +77,7 @@ class Walk:
             self.budget,
             Backoff(BackoffSettings(), Random(1)),
             self.clock,
-            Meters(self.metrics).count,
+            Meters(self.metrics),
             lambda exchange: Terms(retries, max_wait),
         )
 
