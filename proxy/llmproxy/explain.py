@@ -21,7 +21,8 @@ from llmproxy.messages import ClientRequest
 from llmproxy.redaction import REDACTED, is_sensitive, redact_config, redact_text
 from llmproxy.references import Resolved
 from llmproxy.registry import FORESEEN
-from llmproxy.routing import Router
+from llmproxy.routing import ModelTable, Router
+from llmproxy.suggestions import nearest
 from llmproxy.units import format_duration
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ REQUEST_HOOKS: Final = tuple(
     hook for hook in vars(Hooks) if hook in HOOKS - {"register", "contribute_config", "lifespan"}
 )
 _CLIPPED: Final = 200
+_MOST_NAMES: Final = 20
 _CLIPPED_BODY: Final = 4000
 _THEN: Final = {
     "allow": "the log tells of them",
@@ -198,14 +200,24 @@ def _endpoints(exchange: Exchange) -> Sequence[Endpoint]:
     if route.models is not None and exchange.model is not None:
         endpoints = route.models.resolve(exchange.model)
         if endpoints is None:
-            message = f"The model {exchange.model[:_CLIPPED]!r} is not served here."
-            raise GatewayError(404, "model_not_found", message)
+            message = f"The model {exchange.model[:_CLIPPED]!r} is not served here"
+            raise GatewayError(
+                404, "model_not_found", f"{message}{_otherwise(route.models, exchange.model)}."
+            )
     if not endpoints:
         raise GatewayError(404, "no_upstream", "Nothing on this route can answer this request.")
     if route.choose is not None:
         endpoints = route.choose(exchange, endpoints)
     exchange.endpoints = endpoints
     return endpoints
+
+
+def _otherwise(models: ModelTable, name: str) -> str:
+    """Say which names are served; the caller would not be told."""
+    names = models.names()
+    if near := nearest(name, names):
+        return f"; did you mean {near!r}? (the caller is not told)"
+    return f"; served are {', '.join(names[:_MOST_NAMES])} (the caller is not told)" if names else ""
 
 
 def _tell_sight(told: Explanation, exchange: Exchange, endpoints: Sequence[Endpoint]) -> None:

@@ -190,6 +190,16 @@ async def test_it_tells_what_the_core_would_refuse() -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("name", "instead"), [("wize", "did you mean 'wise'?"), ("other", "served are fast, wise")]
+)
+async def test_a_model_that_is_not_served_is_told_with_those_that_are(name: str, instead: str) -> None:
+    told = await explained("POST", "/v1/chat/completions", {"model": name})
+
+    assert told.refusal is not None
+    assert instead in told.refusal["message"]
+
+
 async def test_a_plugins_own_route_has_no_attempts() -> None:
     told = await explained("GET", "/hello/you")
 
