@@ -22,6 +22,7 @@ Tree = dict[str, Any]
 
 _Loader: type[Any] = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _MAX_DEPTH: Final = 64
+_MOST_VALUES: Final = 1_000_000
 _MERGE: Final = "tag:yaml.org,2002:merge"
 _JSON_TOKEN: Final = re.compile(r'"(?:[^"\\]|\\.)*"|[{}:]')
 
@@ -84,20 +85,31 @@ for _tag, _pattern, _first in (
 
 
 def _parse_yaml(text: str) -> object:
-    _check_depth(text)
+    _check_shape(text)
     return yaml.load(text, _StrictLoader)  # noqa: S506  # a SafeLoader underneath
 
 
-def _check_depth(text: str) -> None:
-    """Refuse deep nesting from the events: the C loader recurses without a limit and would crash."""
-    depth = 0
+def _check_shape(text: str) -> None:
+    """Refuse deep nesting from the events: the C loader recurses without a limit and would crash.
+
+    Likewise aliases of aliases: a few hundred bytes can stand for more values than anybody could read.
+    """
+    sizes: dict[str, int] = {}
+    open_: list[tuple[str | None, int]] = []
+    size = 0
     for event in yaml.parse(text, _Loader):
         if isinstance(event, yaml.CollectionStartEvent):
-            depth += 1
-            if depth > _MAX_DEPTH:
+            open_.append((event.anchor, size))
+            if len(open_) > _MAX_DEPTH:
                 raise ValueError(f"nested deeper than {_MAX_DEPTH} levels")
         elif isinstance(event, yaml.CollectionEndEvent):
-            depth -= 1
+            anchor, before = open_.pop()
+            if anchor is not None:
+                sizes[anchor] = size - before
+        elif isinstance(event, yaml.NodeEvent):
+            size += 1 + (sizes.get(str(event.anchor), 0) if isinstance(event, yaml.AliasEvent) else 0)
+            if size > _MOST_VALUES:
+                raise ValueError(f"holds more than {_MOST_VALUES} values, aliases followed")
 
 
 def _parse_json(text: str) -> object:

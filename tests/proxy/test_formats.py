@@ -21,6 +21,10 @@ TREES = st.dictionaries(
 )
 
 
+#: Some hundred bytes that stand for a hundred million empty lists.
+BOMB = "a0: &a0 []\n" + "".join(f"a{n}: &a{n} [{', '.join([f'*a{n - 1}'] * 10)}]\n" for n in range(1, 9))
+
+
 def mistake(text: str | bytes, format: Format) -> str:
     with pytest.raises(ConfigErrors) as caught:
         parse(text, format, "f")
@@ -101,6 +105,7 @@ def test_a_yaml_anchor_can_be_merged_and_overridden() -> None:
         ("? [1]\n: 2", "yaml", "f:1: a key is not text"),
         ("a: !!python/name:os.system x", "yaml", "f:1: could not determine a constructor"),
         ("a: " + "[" * 100_000, "yaml", "f: nested deeper than 64 levels"),
+        (BOMB, "yaml", "f: holds more than 1000000 values, aliases followed"),
         ("a: &a [*a]", "yaml", "f: nested too deeply"),
     ],
 )

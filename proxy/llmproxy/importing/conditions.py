@@ -101,7 +101,8 @@ def _text(value: object) -> str:
     if not isinstance(value, str):
         raise Untold("only texts can be compared")
     try:
-        return orjson.dumps(value).decode()  # JSON's texts are CEL's too
+        # JSON's texts are CEL's too; a reference to a variable or a file in it is none of this configuration's.
+        return orjson.dumps(value).decode().replace("${", "$${")
     except orjson.JSONEncodeError:
         raise Untold("not a text") from None
 

@@ -69,7 +69,7 @@ def number(value: object) -> float | None:
         return None
     try:
         found = float(value)
-    except ValueError:
+    except (ValueError, OverflowError):  # an integer may have more digits than any float
         return None
     return found if 0 <= found < float("inf") else None
 

@@ -71,7 +71,9 @@ class _Import:
             self._groups, aliases, reliability.strategy, pooled=bool(reliability.settings.get("retries"))
         )
         models = self._models(lines, fallbacks)
-        return Imported(self._written(access, {**models, **aliases}, lines, reliability), self._file.notes)
+        return Imported(
+            self._written(access, {**models, **_plain(aliases)}, lines, reliability), self._file.notes
+        )
 
     def _models(self, lines: Lines, fallbacks: Fallbacks) -> dict[str, Any]:
         """Return where each name leads, those included that only a wildcard serves and that fall back to others."""
@@ -201,6 +203,11 @@ class _Import:
             "routes": [{**route, "models": models}],
         }
         return {key: value for key, value in tree.items() if value}
+
+
+def _plain(aliases: Mapping[str, str]) -> dict[str, str]:
+    """Return aliases as they are written, so that no name refers to anything."""
+    return {name: leads.replace("${", "$${") for name, leads in aliases.items()}
 
 
 class NothingCarried(ValueError):

@@ -7,6 +7,7 @@ from typing import Any, Final, NamedTuple
 
 from llmproxy.importing.addresses import is_address
 from llmproxy.importing.deployments import seconds
+from llmproxy.importing.groups import number
 from llmproxy.importing.keyrefs import KeyRefs
 from llmproxy.importing.walking import Note, Walk
 from llmproxy.providers.table import Provider, find_provider
@@ -73,9 +74,7 @@ class Inherited(NamedTuple):
         model = params.take("model")
         params.tell_rest(lambda key: _REQUEST)
         given = walk.take("request_timeout")
-        timeout = (
-            seconds(told / 1000) if isinstance(given, int | float) and (told := number(given)) else None
-        )
+        timeout = seconds(told / 1000) if isinstance(given, int | float) and (told := number(given)) else None
         if given is not None and timeout is None:
             walk.tell("request_timeout", "not a number of milliseconds")
         host = walk.take("custom_host")

@@ -18,6 +18,8 @@ METADATA = (
     ("query", "expected"),
     [
         ({"params.model": "fastest"}, 'model == "fastest"'),
+        ({"params.model": "${env:HOME}"}, 'model == "$${env:HOME}"'),
+        ({"url.pathname": {"$regex": "${file:/etc/passwd}"}}, 'path.matches("$${file:/etc/passwd}")'),
         ({"params.model": {"$ne": 'a"b'}}, r'!(model == "a\"b")'),
         ({"params.model": {"$in": ["a", "b"]}}, '(model == "a") || (model == "b")'),
         ({"params.model": {"$nin": ["a"]}}, '!(model == "a")'),

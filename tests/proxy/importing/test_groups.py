@@ -84,7 +84,16 @@ def test_what_a_deployment_says_of_its_part_is_taken() -> None:
 
 @pytest.mark.parametrize(
     ("value", "expected"),
-    [(1, 1.0), ("2.5", 2.5), (True, None), (-1, None), (float("nan"), None), ("inf", None), ([], None)],
+    [
+        (1, 1.0),
+        ("2.5", 2.5),
+        (True, None),
+        (-1, None),
+        (float("nan"), None),
+        ("inf", None),
+        (10**400, None),
+        ([], None),
+    ],
 )
 def test_a_number_is_not_below_zero(value: object, expected: float | None) -> None:
     assert number(value) == expected

@@ -328,6 +328,19 @@ def test_aliases_lead_to_what_was_carried() -> None:
     assert "router_settings.model_group_alias.nowhere" in notes
 
 
+def test_no_name_of_the_file_refers_to_a_variable_or_file_of_the_reader() -> None:
+    tree = {
+        "model_list": [
+            {"model_name": "${env:HOME}", "litellm_params": {"model": "openai/${file:/etc/passwd}"}}
+        ],
+        "router_settings": {"model_group_alias": {"a": "${env:HOME}"}},
+    }
+    models = import_litellm(tree).tree["routes"][0]["models"]
+
+    assert models["a"] == "$${env:HOME}"
+    assert models["${env:HOME}"]["model"] == "$${file:/etc/passwd}"
+
+
 def test_what_was_not_carried_is_told_by_path_and_why() -> None:
     _, notes, _ = carried(CONFIGS["caches, callbacks, budgets"])
 

@@ -49,6 +49,13 @@ def test_a_target_says_otherwise_than_those_around_it() -> None:
     assert "milliseconds" in notes["t.request_timeout"]
 
 
+def test_a_time_of_more_digits_than_a_number_has_is_none() -> None:
+    leaf, notes = read({"provider": "openai", "request_timeout": 10**400})
+
+    assert leaf is not None
+    assert notes["t.request_timeout"] == "not a number of milliseconds"
+
+
 def test_azure_is_found_by_its_resource() -> None:
     good, _ = read(
         {"provider": "azure-openai", "resource_name": "shop-eu", "deployment_id": "d", "api_version": "x"}
