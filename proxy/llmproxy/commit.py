@@ -216,6 +216,19 @@ def no_answer(exchange: Exchange, reply: Reply) -> UpstreamError | None:
     return UpstreamError("upstream_bad_answer", message, phase="first_token", sent=True)
 
 
+def no_model(exchange: Exchange, reply: Reply) -> UpstreamError | None:
+    """Return what a redirection or an empty reply is where a model was asked: no model's, and nothing for its caller.
+
+    A caller who followed a redirection would leave the gateway, and take his prompt to whoever the upstream names.
+    """
+    status = reply.status
+    empty = status in (204, 205) and exchange.request.method == "POST"
+    if exchange.model is None or not (empty or (300 <= status < 400 and status != 304)):
+        return None
+    message = f"The provider answered with status {status}, which is no model's answer."
+    return UpstreamError("upstream_bad_answer", message, phase="headers", sent=True)
+
+
 async def begin(exchange: Exchange, attempt: Attempt, watch: Watch, timeouts: Timeouts) -> None:
     """Wait until a reply has begun: at its first output, at a bound, at its end.
 

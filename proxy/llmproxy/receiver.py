@@ -7,7 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.body import HOLD_LIMIT, Body
-from llmproxy.commit import GROWTH, is_plain, no_answer
+from llmproxy.commit import GROWTH, is_plain, no_answer, no_model
 from llmproxy.echoes import says
 from llmproxy.inflate import Inflated
 from llmproxy.taps import WholeTap
@@ -43,6 +43,8 @@ class Receiver:
         if attempt.keys is not None:
             attempt.keys.heard(attempt, reply, attempt.headers_at, partial(says, exchange))
         body = reply.body
+        if not 200 <= reply.status <= 203 and (fault := no_model(exchange, reply)) is not None:
+            raise fault
         tap = target.face.tap(exchange, reply)
         if tap is None or self._route.commit is None or reply.status >= 400:
             attempt.committed = True  # nobody knows how it begins, or nobody wants to

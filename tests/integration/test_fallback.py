@@ -128,6 +128,26 @@ async def test_the_next_place_answers_where_one_fails(first: Any, tried: str) ->
     assert asked.tried == f'{tried}, "b";status=200'
 
 
+@pytest.mark.parametrize("stream", [False, True])
+@pytest.mark.parametrize("status", [204, 301, 302, 307, 308])
+async def test_what_is_no_models_answer_is_no_callers_either(status: int, stream: bool) -> None:
+    elsewhere = FakeUpstream().reply(status, body=b"", headers=[("Location", "http://127.0.0.1:9/")])
+    second = FakeUpstream().stream(EVENTS) if stream else good()
+    async with served({"a": elsewhere, "b": second}) as caller:
+        asked = await caller.ask(stream=stream)
+
+    assert asked.tried == f'"a";failure=protocol;status={status}, "b";status=200'
+
+
+async def test_an_ordinary_api_may_answer_without_content() -> None:
+    async with served({"a": FakeUpstream().reply(304, body=b"")}, dialect="http") as caller:
+        unchanged = await caller.send("GET", "/page")
+    async with served({"a": FakeUpstream().reply(204, body=b"")}, dialect="http") as caller:
+        empty = await caller.send("POST", "/page")
+
+    assert (unchanged.status, empty.status) == (304, 204)
+
+
 async def test_a_stream_falls_back_before_its_first_byte() -> None:
     async with served({"a": failing(500), "b": FakeUpstream().stream(EVENTS)}) as caller:
         asked = await caller.ask(stream=True)
