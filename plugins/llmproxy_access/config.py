@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections import Counter
+from collections.abc import Sequence
 from typing import Literal
 
 import msgspec
@@ -11,6 +12,7 @@ import msgspec
 from llmproxy.plugin import ConfigError, Duration, Secret, Section
 from llmproxy_access.issuing import SHORTEST_PEPPER
 from llmproxy_access.keys import digest_of
+from llmproxy_access.tokensettings import IssuerConfig
 
 #: Characters that a key needs at least: 12 random ones of base64 hold 72 bits, ours have 43 characters.
 MIN_LENGTH = 12
@@ -79,22 +81,34 @@ class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     mode: Literal["keys", "open"] = "keys"
     keys: tuple[Key, ...] = ()
     database: DatabaseConfig | None = None
+    jwt: tuple[IssuerConfig, ...] = ()
 
     def __post_init__(self) -> None:
-        named = [name for name in ("keys", "database") if getattr(self, name)]
+        named = [name for name in ("keys", "database", "jwt") if getattr(self, name)]
         if self.mode == "keys" and not named:
             raise ConfigError("keys", 'empty, so nobody could come in; add a key, or write mode: "open"')
         if self.mode == "open" and named:
             raise ConfigError(named[0], 'of no use in mode "open"; remove them, or the mode')
-        self._refuse_twins([key.name for key in self.keys], "name")
-        self._refuse_twins([key.digest for key in self.keys], "key")
+        _refuse_twins("keys", "name", [key.name for key in self.keys])
+        _refuse_twins("keys", "key", [key.digest for key in self.keys])
+        _refuse_twins("jwt", "issuer", [issuer.issuer for issuer in self.jwt])
+        names = {key.name for key in self.keys}
+        _refuse_twins("jwt", "name", [issuer.name for issuer in self.jwt])
+        for index, issuer in enumerate(self.jwt):
+            if issuer.name in names:
+                raise ConfigError(f"jwt[{index}].name", "a key has the same name")
 
-    @staticmethod
-    def _refuse_twins(values: list[str] | list[bytes], what: str) -> None:
-        twins = {value for value, count in Counter[str | bytes](values).items() if count > 1}
-        for index, value in enumerate(values):
-            if value in twins:
-                raise ConfigError(f"keys[{index}].{what}", f"the same {what} stands twice in the list")
+    @property
+    def names(self) -> frozenset[str]:
+        """The names that keys have from here."""
+        return frozenset({key.name for key in self.keys} | {issuer.name for issuer in self.jwt})
+
+
+def _refuse_twins(where: str, what: str, values: Sequence[str | bytes]) -> None:
+    twins = {value for value, count in Counter(values).items() if count > 1}
+    for index, value in enumerate(values):
+        if value in twins:
+            raise ConfigError(f"{where}[{index}].{what}", f"the same {what} stands twice in the list")
 
 
 class AccessRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True):

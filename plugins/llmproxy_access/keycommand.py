@@ -183,7 +183,7 @@ def accounts(path: Path, plugin: str | None, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _opened(path: Path, plugin: str | None) -> Iterator[tuple[Database, set[str]]]:
+def _opened(path: Path, plugin: str | None) -> Iterator[tuple[Database, frozenset[str]]]:
     """Hold the database that a configuration names, and the names of the keys that it has itself."""
     configs = {name: each.config for name, each in configured_plugins(path, AccessPlugin).items()}
     found = {name: each for name, each in configs.items() if each.database and plugin in {None, name}}
@@ -199,7 +199,7 @@ def _opened(path: Path, plugin: str | None) -> Iterator[tuple[Database, set[str]
     assert config.database.pepper is not None
     database = Database(Path(config.database.path), Pepper(config.database.pepper.reveal()), Clock().wall)
     try:
-        yield database, {key.name for key in config.keys}
+        yield database, config.names
     except OrderRefused as refused:
         raise click.ClickException(str(refused)) from None
     finally:

@@ -10,7 +10,7 @@ def is_local(address: str) -> bool:
     """Say so of `HOST:PORT`, `[::1]:PORT` or `unix:/path`."""
     if address.startswith("unix:"):
         return True
-    return _is_loopback(address.rpartition(":")[0].removeprefix("[").removesuffix("]"))
+    return is_local_host(address.rpartition(":")[0].removeprefix("[").removesuffix("]"))
 
 
 def is_foreign(origin: str) -> bool:
@@ -21,13 +21,14 @@ def is_foreign(origin: str) -> bool:
     try:
         parts = urlsplit(origin)
         return origin == "null" or (
-            parts.scheme in {"http", "https"} and not _is_loopback(parts.hostname or "")
+            parts.scheme in {"http", "https"} and not is_local_host(parts.hostname or "")
         )
     except ValueError:
         return True
 
 
-def _is_loopback(host: str) -> bool:
+def is_local_host(host: str) -> bool:
+    """Say so of a host's name or address."""
     if host == "localhost":
         return True
     try:

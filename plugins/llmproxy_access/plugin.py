@@ -27,6 +27,7 @@ from llmproxy_access.listeners import is_foreign, is_local
 from llmproxy_access.permissions import Grant
 
 if TYPE_CHECKING:
+    from llmproxy_access.issuers import Issuers
     from llmproxy_access.keeping import DirectoryKeeper
 
 #: What the caller of an exchange was granted, where that is less than everything.
@@ -34,7 +35,7 @@ _GRANT: StateKey[Grant] = StateKey("access.grant")
 
 
 class AccessPlugin(Plugin[AccessConfig]):
-    """API keys from the configuration and from a database, each with a tenant."""
+    """API keys from the configuration and from a database, and tokens of issuers, each with a tenant."""
 
     Config = AccessConfig
     RouteConfig = AccessRoute
@@ -46,6 +47,7 @@ class AccessPlugin(Plugin[AccessConfig]):
         self._open = config.mode == "open"
         self._keys = KeyRing((key.digest, Caller(key.tenant, key.name)) for key in config.keys)
         self._keeper: DirectoryKeeper | None = None
+        self._issuers: Issuers | None = None
 
     @hookimpl
     def register(self, registry: Registry) -> None:
@@ -54,7 +56,7 @@ class AccessPlugin(Plugin[AccessConfig]):
             # What needs SQLite is imported where there is a database.
             from llmproxy_access.adminapi import KeyDesk  # noqa: PLC0415
 
-            KeyDesk(self._kept, {key.name for key in self.config.keys}).register(registry)
+            KeyDesk(self._kept, self.config.names).register(registry)
 
     @hookimpl
     @asynccontextmanager
@@ -74,6 +76,11 @@ class AccessPlugin(Plugin[AccessConfig]):
 
                 opening = partial(open_keeper, database, runtime)
                 self._keeper = await held.enter_async_context(runtime.shared(database, opening))
+            if issuers := self.config.jwt:
+                from llmproxy_access.issuers import open_issuers  # noqa: PLC0415  # likewise tokens
+
+                opening_issuers = partial(open_issuers, issuers, runtime)
+                self._issuers = await held.enter_async_context(runtime.shared(issuers, opening_issuers))
             yield
 
     @hookimpl
@@ -84,7 +91,7 @@ class AccessPlugin(Plugin[AccessConfig]):
         else:
             # What a plugin asks for on behalf of a caller who was let in needs no key of its own.
             if exchange.parent is None or exchange.caller is ANONYMOUS:
-                self._let_in(exchange)
+                await self._let_in(exchange)
             elif (grant := exchange.parent.state.get(_GRANT)) is not None:
                 _limit(exchange, grant)
             # The key was for the gateway alone: no upstream may see it.
@@ -94,21 +101,24 @@ class AccessPlugin(Plugin[AccessConfig]):
             raise GatewayError(403, "tenant_not_allowed", "This key's tenant may not use this route.")
         return None
 
-    def _let_in(self, exchange: Exchange) -> None:
+    async def _let_in(self, exchange: Exchange) -> None:
         try:
             key = find_key(exchange.request.headers)
         except SeveralCredentials:
             raise _refusal("The request holds different API keys; send one.") from None
         if key is None:
             raise _refusal("The request holds no API key; send it as Authorization: Bearer KEY.")
-        if self._keeper is not None and (grant := self._keeper.find(key, exchange.started)) is not None:
-            exchange.caller = grant.caller
-            _limit(exchange, grant)
+        keeper = self._keeper
+        grant = None if keeper is None else keeper.find(key, exchange.started)
+        if grant is None and (caller := self._keys.find(key)) is not None:
+            exchange.caller = caller
             return
-        caller = self._keys.find(key)
-        if caller is None:
+        if grant is None and self._issuers is not None:
+            grant = await self._issuers.find(key, None if keeper is None else keeper.directory)
+        if grant is None:
             raise _refusal("The API key is not known here.")
-        exchange.caller = caller
+        exchange.caller = grant.caller
+        _limit(exchange, grant)
 
     def _kept(self) -> DirectoryKeeper:
         if self._keeper is None:

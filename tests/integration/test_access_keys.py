@@ -10,7 +10,10 @@ from typing import Any
 
 import orjson
 import pytest
+from joserfc import jwt
+from joserfc.jwk import ECKey
 
+from llmproxy.plugin import Clock
 from llmproxy.testing import FakeUpstream, RawClient
 
 from .process import GatewayProcess, clean_environ
@@ -28,6 +31,24 @@ models: {{fast: api/gpt-fast, slow: api/gpt-slow}}
 plugins: {{access: {{database: {{path: "{path}", pepper: "${{env:PEPPER}}"}}}}, accesslog: {{}}}}
 pipeline: [access, accesslog]
 routes: [{{name: chat, match: {{path: /v1/*}}}}, {{name: other, match: {{path: /other/*}}, upstream: api}}]
+"""
+TOKENS = """
+listen: 127.0.0.1:0
+upstreams:
+  api: {{base_url: "{url}", dialect: openai, api_key: "${{env:UPSTREAM}}"}}
+models: {{fast: api/gpt-fast, slow: api/gpt-slow}}
+plugins:
+  access:
+    jwt:
+      - name: corp
+        issuer: corp
+        audience: [llmproxy]
+        jwks: "{corp}/keys"
+        claims: {{tenant: org, user: sub}}
+        models: [fast]
+  accesslog: {{}}
+pipeline: [access, accesslog]
+routes: [{{name: chat, match: {{path: /v1/*}}}}]
 """
 ANSWER = {
     "id": "c",
@@ -179,3 +200,35 @@ async def _refused(file: Path, environ: dict[str, str]) -> str:
     gateway = GatewayProcess("-c", file, "--no-watch", environ=environ).start()
     assert await gateway.exited() != 0
     return gateway.text
+
+
+async def test_a_token_of_an_issuer_is_let_in_by_both_workers_and_written_down_nowhere(
+    tmp_path: Path,
+) -> None:
+    key = ECKey.generate_key("P-256", {"kid": "one"})
+    file = tmp_path / "gateway.yaml"
+    async with FakeUpstream().reply(json=ANSWER) as api, FakeUpstream() as corp:
+        corp.reply(json={"keys": [key.as_dict(private=False)]})
+        file.write_text(TOKENS.format(url=f"{api.url}/v1", corp=corp.url))
+        claims = {
+            "iss": "corp",
+            "aud": "llmproxy",
+            "exp": int(Clock().wall()) + 600,
+            "org": "acme",
+            "sub": "ann",
+        }
+        good = jwt.encode({"alg": "ES256", "kid": "one"}, claims, key)
+        forged = good.rpartition(".")[0] + ".canarycanarycanary"
+        with GatewayProcess("-c", file, "--workers", "2", environ=ENVIRON) as gateway:
+            site = Site(gateway, file)
+            statuses = [await site.statuses(good), await site.statuses(forged, 4)]
+            told = [await site.ask(forged), await site.ask(good, "slow")]
+            text = gateway.text
+
+    assert statuses == [{200}, {401}]
+    assert [status for status, _ in told] == [401, 403]
+    assert {request.header("authorization") for request in api.requests} == {"Bearer canary-upstream-key"}
+    assert 1 <= len(corp.requests) <= 2
+    assert [
+        word for word in (good, forged, good.split(".")[1], "canarycanary") if word in f"{told} {text}"
+    ] == []

@@ -8,10 +8,13 @@ import pytest
 
 from llmproxy.plugin import ConfigError, Secret
 from llmproxy_access.config import MIN_LENGTH, AccessConfig, AccessRoute, DatabaseConfig, Key
+from llmproxy_access.tokensettings import IssuerConfig
 
 CANARY = "canary-0123456789abcdef"
 DIGEST = sha256(CANARY.encode()).hexdigest()
 PEPPER = Secret(CANARY * 2, "${env:PEPPER}")
+
+CORP = IssuerConfig(name="corp", issuer="https://corp.example", audience=("llmproxy",), tenant="t")
 
 
 def key(name: str = "web", **more: Any) -> Key:
@@ -41,6 +44,9 @@ def test_a_key_is_known_by_its_digest(given: Key) -> None:
             "database",
             "of no use",
         ),
+        (lambda: AccessConfig(mode="open", jwt=(CORP,)), "jwt", "of no use"),
+        (lambda: AccessConfig(jwt=(CORP, CORP)), "jwt[0].issuer", "twice"),
+        (lambda: AccessConfig(keys=(key("corp"),), jwt=(CORP,)), "jwt[0].name", "a key has"),
         (lambda: DatabaseConfig(path=" ", pepper=PEPPER), "path", "empty"),
         (lambda: DatabaseConfig(path="x"), "pepper", "missing"),
         (lambda: DatabaseConfig(path="x", pepper=Secret(CANARY)), "pepper", "shorter than 32"),
@@ -68,6 +74,10 @@ def test_a_database_is_enough() -> None:
 
     assert config.keys == ()
     assert CANARY not in repr(config)
+
+
+def test_names_are_those_of_keys_and_issuers() -> None:
+    assert AccessConfig(keys=(key("web"),), jwt=(CORP,)).names == {"web", "corp"}
 
 
 def test_open_needs_no_keys_and_a_route_takes_any_tenant() -> None:

@@ -51,7 +51,7 @@ def plugin() -> AccessPlugin:
 
 
 def exchange_with(*headers: tuple[str, str], tenants: tuple[str, ...] | None = None) -> Exchange:
-    route: Any = SimpleNamespace(options={"access": AccessRoute(tenants)})
+    route: Any = SimpleNamespace(name="chat", options={"access": AccessRoute(tenants)})
     return Exchange(ClientRequest("POST", "/v1/x", Headers.of(headers)), route, "test", 0.0)
 
 
@@ -218,6 +218,22 @@ async def test_a_child_is_held_to_its_parents_routes(plugin: AccessPlugin) -> No
     child.parent, child.caller = parent, parent.caller
 
     assert (await refused(plugin, child)).code == "route_not_allowed"
+
+
+async def test_a_token_is_let_in_beside_keys_and_held_to_what_it_grants(plugin: AccessPlugin) -> None:
+    async def find(token: bytes, directory: object) -> Grant | None:
+        return Grant(Caller("acme", "corp"), (NameList(["fast"]),)) if token == b"token" else None
+
+    plugin._issuers = SimpleNamespace(find=find)  # type: ignore[assignment]  # all that is asked
+    with_token, with_key, unknown = (
+        exchange_with(("Authorization", f"Bearer {word}")) for word in ("token", CANARY, "other")
+    )
+
+    assert await plugin.pre_route(with_token) is None
+    assert (with_token.caller, with_token.may_ask is None) == (Caller("acme", "corp"), False)
+    assert await plugin.pre_route(with_key) is None
+    assert with_key.caller.key == "web"
+    assert (await refused(plugin, unknown)).code == "invalid_api_key"
 
 
 class TestContractWithDatabase(PluginContract):
