@@ -1,9 +1,9 @@
 """A worker's journal: what is written at once, made durable in groups, and kept until the database has it.
 
 Theory of operation. A journal has a random name, a lock file that its process holds for as long as it lives, and
-numbered segments. An intent is written before its call leaves, in one `write` together with all rows that wait; it
-outlives the process from then on, and the machine from the next sync on. The thread of the journal writes what waits,
-syncs, and closes segments that are full. Whoever can take the lock of another journal knows that its process is dead.
+numbered segments. A record is written at once, which takes two microseconds: it outlives the process from then on, and
+the machine from the next sync on. The thread of the journal syncs, closes segments that are full, and writes what could
+not be written before. Whoever can take the lock of another journal knows that its process is dead.
 """
 
 from __future__ import annotations
@@ -83,12 +83,13 @@ class Journal:
         self._note()
 
     def put(self, record: Record) -> None:
-        """Have a record written soon."""
+        """Write a record; what cannot be written waits until it can, and `flush` tells of it."""
         with self._guard:
             if len(self._waiting) > MOST_WAITING:
                 self.dropped += 1
             else:
                 self._waiting += frame(record)
+                self._write()
         self._note()
 
     def list_price(self, record: PriceList) -> None:
