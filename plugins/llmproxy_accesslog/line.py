@@ -5,6 +5,7 @@ Nothing here reads a header, a body or the value of a query parameter. What a ca
 
 from __future__ import annotations
 
+from asyncio import CancelledError
 from collections.abc import Collection
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, NamedTuple
@@ -120,6 +121,8 @@ def _ending(attempt: Attempt) -> str | int:
     fault = attempt.error
     if fault is None:
         return attempt.status or 0
+    if isinstance(fault, CancelledError):
+        return "cancelled"  # given up: its caller left, or another place was faster
     if isinstance(fault, ProviderError):  # told in a stream, whose status was good
         return fault.kind
     return getattr(fault, "phase", type(fault).__name__)

@@ -105,7 +105,7 @@ class CapabilityGate:
         weak = needed & ability.weak
         if weak and self._others_can(exchange, weak, exchange.endpoints):
             lacking |= weak
-        return f"it cannot {', '.join(sorted(lacking))}" if lacking else ""
+        return f"it lacks {', '.join(sorted(lacking))}" if lacking else ""
 
     def _others_can(
         self,

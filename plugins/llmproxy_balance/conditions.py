@@ -19,6 +19,8 @@ if TYPE_CHECKING:
 
 #: Characters of one condition.
 LONGEST: Final = 4096
+#: Why a place is passed over.
+UNMET: Final = "its condition is not met"
 #: Fields of a query that are looked at.
 _MOST_FIELDS: Final = 64
 _NAME: Final = re.compile(r"[a-z_]+")
@@ -131,7 +133,7 @@ class Conditions:
                 self._told.add(source)
                 self._facts.warn("condition_failed", place=place.name, when=source)
             return "its condition could not be judged"
-        return "its condition is not met"
+        return UNMET
 
     def compile(self, source: str) -> Condition:
         """Compile a condition.

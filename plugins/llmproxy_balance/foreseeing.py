@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from llmproxy.plugin import FORESEEN, Exchange, Place, Pool
+from llmproxy_balance.conditions import UNMET
 from llmproxy_balance.lineup import LineUp, Skipped
 
 
@@ -15,10 +16,16 @@ def foreseen(line_up: LineUp, exchange: Exchange, pool: Pool) -> Iterator[tuple[
     exchange.state[FORESEEN] = [place.endpoint for place in order if place.endpoint is not None]
     yield f"pool {pool.name}", ", then ".join(map(_told, order)) or "no place can answer such a request"
     for each in dict.fromkeys(skipped):
-        yield f"not {each.place.name}", each.reason
+        unmet = each.reason == UNMET
+        yield f"not {each.place.name}", f"{UNMET}: {each.place.settings.when}" if unmet else each.reason
     for kind in sorted({kind for place in _all(pool) for kind in place.settings.after}):
         meant = list(line_up.after(kind, exchange, pool, []))
         yield f"after {kind}", ", then ".join(map(_told, meant)) or "no place"
+    for place in pool.mirrors:
+        yield (
+            f"mirror {place.name}",
+            f"gets copies of {100 * (place.settings.mirror or 0):g} % of the requests",
+        )
 
 
 def _told(place: Place) -> str:

@@ -198,7 +198,9 @@ class _PoolLine:
     def refusal(self) -> GatewayError:
         """Return what a request is told that gets no slot."""
         wait = min(max(_SHORTEST, len(self.line) * self._gap), _LONGEST)
-        message = "Every place that could answer is busy, and no more requests can wait for one."
+        message = (
+            "Every place that could answer is busy, and none became free in time, or too many requests wait."
+        )
         return GatewayError(503, "overloaded", message, retry_after=wait)
 
     def _fits(self, held: Held) -> bool:

@@ -269,8 +269,8 @@ async def test_explain_says_who_would_answer_and_why_others_would_not() -> None:
     says = dict(next(plugin.says for plugin in told.plugins if plugin.name == "balance"))
 
     assert says["pool main"] == "able (b/m)"
-    assert says["not plain"] == "it cannot tools"
-    assert says["not gold"] == "its condition is not met"
+    assert says["not plain"] == "it lacks tools"
+    assert says["not gold"] == "its condition is not met: tenant == 'gold'"
     assert [(attempt.upstream, attempt.model) for attempt in told.attempts] == [("b", "m")]
 
 

@@ -1,3 +1,4 @@
+from asyncio import CancelledError
 from types import SimpleNamespace
 
 import pytest
@@ -138,6 +139,13 @@ def test_only_the_names_of_a_query_are_told(query, names):
 )
 def test_an_address_is_told_in_the_form_that_was_asked_for(address, form, told):
     assert client_address(address, form) == told
+
+
+def test_an_attempt_that_was_given_up_says_so():
+    exchange = make_exchange()
+    exchange.attempts = [Attempt(1, Endpoint("main"), 100.0, error=CancelledError())]
+
+    assert fields(exchange)["attempts"] == ["main:cancelled"]
 
 
 def test_in_a_pool_attempts_are_told_by_upstream_and_model():

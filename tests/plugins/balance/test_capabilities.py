@@ -54,12 +54,12 @@ def with_quirks(exchange, **upstreams):
 
 
 def test_a_model_that_cannot_is_left_out_and_the_reason_is_told():
-    assert judged(asking(tools=[TOOL]), capabilities={"tools": False}) == "it cannot tools"
+    assert judged(asking(tools=[TOOL]), capabilities={"tools": False}) == "it lacks tools"
     assert (
-        judged(asking(PICTURE, response_format=SCHEMA), capabilities=["tools"]) == "it cannot schema, vision"
+        judged(asking(PICTURE, response_format=SCHEMA), capabilities=["tools"]) == "it lacks schema, vision"
     )
-    assert judged(asking(stream=True), capabilities={"streaming": False}) == "it cannot streaming"
-    assert judged(asking(response_format=SCHEMA), capabilities={"json": False}) == "it cannot schema"
+    assert judged(asking(stream=True), capabilities={"streaming": False}) == "it lacks streaming"
+    assert judged(asking(response_format=SCHEMA), capabilities={"json": False}) == "it lacks schema"
 
 
 def test_what_is_not_known_counts_as_able():
@@ -77,7 +77,7 @@ def test_what_a_request_does_not_need_is_no_reason():
 def test_a_provider_of_weaker_forms_is_left_out_while_another_has_them():
     weak, strong = Quirks(format="json_object"), Quirks()
 
-    assert judged(with_quirks(asking(response_format=SCHEMA), up=weak, other=strong)) == "it cannot schema"
+    assert judged(with_quirks(asking(response_format=SCHEMA), up=weak, other=strong)) == "it lacks schema"
     assert judged(with_quirks(asking(response_format=JSON), up=weak, other=strong)) == ""
     # Nobody can: the translation makes the best of it, or refuses.
     assert judged(with_quirks(asking(response_format=SCHEMA), up=weak, other=weak)) == ""
@@ -146,7 +146,7 @@ def test_what_a_pool_says_holds_for_all_of_it():
     place = place_of(target(capabilities=["tools"]))
     place.endpoint = None  # as a pool's place has none
 
-    assert gate(asking(PICTURE), place) == "it cannot vision"
+    assert gate(asking(PICTURE), place) == "it lacks vision"
     assert gate(asking("one " * 3000), place) == ""
 
 

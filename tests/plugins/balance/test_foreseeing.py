@@ -20,6 +20,18 @@ def test_the_order_and_who_is_passed_over_are_told():
     ]
 
 
+def test_a_condition_that_is_not_met_is_shown_and_so_is_who_gets_copies():
+    keeper = Gatekeeper(
+        lambda exchange, place: "its condition is not met" if place.settings.when else "", lambda place: True
+    )
+    pool = pool_of(1, target(name="gold", when="tenant == 'gold'"), target(name="new", mirror=0.05))
+
+    assert list(foreseen(LineUp(AllWell(), [keeper]), EXCHANGE, pool))[1:] == [
+        ("not gold", "its condition is not met: tenant == 'gold'"),
+        ("mirror new", "gets copies of 5 % of the requests"),
+    ]
+
+
 def test_that_nobody_can_answer_is_told():
     keeper = Gatekeeper(lambda exchange, place: "no", lambda place: True)
     told = dict(foreseen(LineUp(AllWell(), [keeper]), EXCHANGE, pool_of(1)))
