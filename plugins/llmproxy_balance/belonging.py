@@ -2,7 +2,7 @@
 
 await belonging.prepare(exchange, pool)     # once a request, before its line-up
 place = belonging.prefer(exchange, pool, places)
-belonging.read(exchange, pool, reply)       # what this answer makes will be asked for there
+belonging.read(exchange, reply)             # what this answer makes will be asked for there
 belonging.served(exchange, place)           # the session stays where it was answered
 """
 
@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.plugin import Body, StateKey, Usage
 from llmproxy_balance.affinity import Affinity
-from llmproxy_balance.origins import Origin, OriginReader, Origins, items_of, may_hold, refers
+from llmproxy_balance.origins import Origin, OriginReader, Origins, items_of, may_hold
 from llmproxy_balance.sessions import key_of
 
 if TYPE_CHECKING:
@@ -62,13 +62,6 @@ class Belonging:
         self._asked_prices = False
         self._pays: dict[tuple[Endpoint, str | None], bool] = {}
 
-    def concerns(self, exchange: Exchange, pool: Pool) -> bool:
-        """Whether a request may have to go back to who made what it refers to."""
-        if exchange.client_face is None or len(pool.upstreams) < 2:
-            return False
-        body = exchange.body_at_hand
-        return body is None or refers(body, exchange.request.path)
-
     async def prepare(
         self, exchange: Exchange, pool: Pool, settings: AffinitySettings | None, *, follow: bool = True
     ) -> None:
@@ -116,17 +109,18 @@ class Belonging:
             return ""
         return "" if leads_to(place, wish.origin.upstream) else _HELD_ELSEWHERE
 
-    def read(self, exchange: Exchange, pool: Pool, reply: Reply) -> None:
+    def read(self, exchange: Exchange, reply: Reply) -> None:
         """Remember what an answer makes that only its maker will understand."""
         endpoint, body, path = exchange.endpoint, reply.body, exchange.request.path
-        if exchange.client_face is None or endpoint is None or len(pool.upstreams) < 2:
+        if not isinstance(body, Body) and not may_hold(body, path):
             return
-        if not exchange.attempts or exchange.attempts[-1].translated:
+        if endpoint is None or not exchange.attempts or exchange.attempts[-1].translated:
             return  # what a translation tells of is the gateway's own, and is kept by it
+        reader = self._reader(exchange, endpoint.upstream, path)
         if isinstance(body, Body):
-            body.observe(self._reader(exchange, endpoint.upstream, path))
-        elif may_hold(body, path):
-            self._reader(exchange, endpoint.upstream, path).feed(body)
+            body.observe(reader)
+        else:
+            reader.feed(body)
 
     def _reader(self, exchange: Exchange, upstream: str, path: str) -> OriginReader:
         found: list[bytes] = []

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from llmproxy_balance.affinity import Affinity
 from llmproxy_balance.belonging import Belonging
 from llmproxy_balance.mirroring import Mirrors
-from llmproxy_balance.origins import Origins
+from llmproxy_balance.origins import Origins, may_refer
 from llmproxy_balance.walking import TRAIL
 
 if TYPE_CHECKING:
@@ -30,7 +30,10 @@ class Escort:
         """Whether there is anything to be done for a request before it is sent, which is seldom so."""
         if affinity is not None or pool.mirrors:
             return True
-        return self._follow and self.belonging.concerns(exchange, pool)
+        if not self._follow or exchange.client_face is None or len(pool.upstreams) < 2:
+            return False
+        body = exchange.body_at_hand
+        return body is None or may_refer(body, exchange.request.path)
 
     async def before(
         self, exchange: Exchange, pool: Pool, call_next: CallNext, affinity: AffinitySettings | None
@@ -43,8 +46,8 @@ class Escort:
     def after(self, exchange: Exchange, pool: Pool, reply: Reply) -> None:
         """Remember what the answer made, and who answered a request that belongs somewhere."""
         if reply.status < 400:
-            if self._follow:
-                self.belonging.read(exchange, pool, reply)
+            if self._follow and exchange.client_face is not None and len(pool.upstreams) > 1:
+                self.belonging.read(exchange, reply)
             if self.belonging.wishes(exchange) and (place := answered_by(exchange)) is not None:
                 self.belonging.served(exchange, place)
 

@@ -42,15 +42,18 @@ _ASKED: Final = re.compile(
     rb'"(?<!\\")(?:(?P<held>%b)|%b)"\s*:\s*(?:\{\s*"id"\s*:\s*)?"(?P<item>[^"\\]{8,%d})'
     % (_HELD, _SIGNED, _TOLD)
 )
+#: What a request holds that may hold an item; most quotes are told by the letter behind them to be none of these.
+_MAY_ASK: Final = re.compile(
+    rb'"[cefpst](?:revious_response_id|on(?:versation|tainer)|ile(?:_id|Uri|_uri)|ncrypted_content'
+    rb'|ignature|hought(?:S|_s)ignature)"'
+)
 _MADE: Final = re.compile(
     rb'"(?<!\\")(?:(?:encrypted_content|%b|file_id)"\s*:\s*"(?P<item>[^"\\]{8,%d})'
     rb'|id"\s*:\s*"(?P<id>(?:resp|conv|file|batch|msgbatch|cntr|container|vs)[-_][^"\\]{4,%d})'
     rb'|(?:uri|fileUri)"\s*:\s*"(?P<uri>https?://[^"\\]{1,%d}/files/[^"\\]{1,100}))'
     % (_SIGNED, _TOLD, _TOLD, _TOLD)
 )
-#: One of these stands in every chat completion that holds an item; to look for them is quicker still.
-_CHAT_NEEDLES: Final = (b"ignature", b"encrypted_content")
-#: Bytes before a needle's end that may belong to its key.
+#: Bytes before the end of what tells that an answer holds an item which may belong to its key.
 _KEY: Final = 32
 #: Bytes of an answer in which the beginning of an item stands.
 _REACH: Final = _TOLD + 64
@@ -71,9 +74,9 @@ class Origin(NamedTuple):
     strict: bool
 
 
-def refers(body: bytes, path: str = "") -> bool:
-    """Whether a request holds any opaque item; quick."""
-    return _ASKED.search(body) is not None or (("_" in path or "-" in path) and bool(_IN_PATH.search(path)))
+def may_refer(body: bytes, path: str = "") -> bool:
+    """Whether a look for opaque items in a request is worth while; quick."""
+    return _MAY_ASK.search(body) is not None or "_" in path or "-" in path
 
 
 def items_of(body: bytes, path: str = "") -> list[Item]:
@@ -86,33 +89,33 @@ def items_of(body: bytes, path: str = "") -> list[Item]:
 
 def may_hold(answer: bytes, path: str = "") -> bool:
     """Whether a look for items in (a part of) an answer to a request for `path` is worth while; quick."""
-    return not path.endswith("/completions") or _is_signed(answer)
-
-
-def _is_signed(answer: bytes) -> bool:
     # `in` would first ask whether bytes are a number, which takes longer than the search.
-    return any(answer.find(needle) >= 0 for needle in _CHAT_NEEDLES)
+    return (
+        not path.endswith("/completions")
+        or answer.find(b"ignature") >= 0
+        or answer.find(b"encrypted_content") >= 0
+    )
 
 
 class OriginReader:
     """Finds the opaque items of an answer to a request for `path` as it passes, cut anywhere; a body sink."""
 
-    __slots__ = ("_found", "_is_chat", "_seen", "_tail")
+    __slots__ = ("_found", "_path", "_seen", "_tail")
 
     def __init__(self, found: Callable[[bytes], None], path: str = "") -> None:
         self._found = found
-        self._is_chat = path.endswith("/completions")
+        self._path = path
         self._tail = b""
         self._seen: set[bytes] = set()
 
     def feed(self, data: bytes) -> None:
         """Read one piece."""
         window = self._tail + data
-        if self._is_chat and not _is_signed(window):
-            self._tail = window[-_KEY:]
-        else:
+        if may_hold(window, self._path):
             self._tail = window[-_REACH:]
             self._search(window)
+        else:
+            self._tail = window[-_KEY:]
 
     def end(self) -> None:
         """What was found is complete."""

@@ -201,7 +201,8 @@ class Walker:
         number = len(exchange.attempts) + 1
         vitals = place.vitals
         trail.taken[number] = Taken(place, vitals, retry, trail.lease)
-        trail.lease = None
+        if trail.lease is not None:
+            trail.lease = None
         exchange.endpoint = place.endpoint
         vitals.in_flight += 1
         self.budget.active += 1
@@ -212,6 +213,12 @@ class Walker:
         if not taken.over and taken.place.endpoint is not None:
             self.watcher.unclaim(taken.place.endpoint)
         self._release(taken)
+
+    def answers(self, taken: Taken) -> None:
+        """Hear that an attempt has begun to answer well: it is no part of a storm, however long its answer takes."""
+        if taken.retry and not taken.over:
+            taken.retry = False
+            self.budget.give_back()
 
     def _release(self, taken: Taken) -> None:
         if taken.over:
@@ -230,18 +237,20 @@ class Walker:
         if taken is None:
             return  # made by a plugin listed below
         self._release(taken)
-        status, error = attempt.status, attempt.error
+        status = attempt.status
         if status is not None and status >= 400 and not is_answer(exchange, status):
             if trail.over:
                 self._pass_over(trail, attempt)
             else:
                 trail.unheard.append(attempt)  # `judged` comes
             return
+        error = attempt.error
         if error is None:
+            place = taken.place
             if self._failing:
                 self._failing.discard(attempt.endpoint)
-            self._meters.good(trail.pool, taken.place)
-            self.watcher.answered(taken.place, attempt)
+            self._meters.good(trail.pool, place)
+            self.watcher.answered(place, attempt)
             return
         failure = failure_of(error, said=partial(says, exchange)) if isinstance(error, Exception) else None
         if failure is not None and failure.phase == "total" and HURRIED in exchange.state:

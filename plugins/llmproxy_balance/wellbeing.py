@@ -7,7 +7,8 @@ While all are well, a pool's places cost a look-up. What the walk does:
 
     places = wellbeing.eligible(pool)           # then the strategy's order
     if wellbeing.claim(place.endpoint): ...     # right before an attempt; False: another was quicker, take the next
-    wellbeing.settle(exchange, attempt, failure)    # from `attempt_done`: once for each attempt
+    wellbeing.answered(place, attempt)      # from `attempt_done`: once for each attempt, this or
+    wellbeing.settle(exchange, attempt, failure)
     wellbeing.spare(pool)                       # when all of them failed: places that are held back, but not closed
     wellbeing.until(pool)                       # when there is none at all: for the 503's Retry-After
 """
@@ -157,12 +158,17 @@ class Wellbeing:
         """Hear of a good answer, from `attempt_done`: what nearly all attempts come to, in few steps."""
         record = place.vitals
         if isinstance(record, Record):
-            ended = attempt.ended or self._clock.now()
-            latency = (attempt.first_output_at or attempt.headers_at or ended) - attempt.started
-            _answered(record, latency, ended, attempt.started)
+            started, ended = attempt.started, attempt.ended or self._clock.now()
+            latency = (attempt.first_output_at or attempt.headers_at or ended) - started
+            known, health = record.latency, record.health
+            record.latency = latency if known is None else known + _NEWEST * (latency - known)
+            if self._ailing:
+                health.succeeded(ended, started)
+            else:
+                health.recent.count_good(ended)
 
     def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
-        """Hear of an attempt that has ended, from `attempt_done`; `failure` is None if none is to blame."""
+        """Hear of an attempt that has ended without a good answer; `failure` is None if no place is to blame."""
         record = self._records.get(attempt.endpoint)
         if record is None:
             return
@@ -172,9 +178,6 @@ class Wellbeing:
                 hear_refusal(record.health, exchange, attempt, failure, ended)
             else:
                 self._failed(record, failure, ended, attempt.started)
-        elif attempt.complete:
-            at = attempt.first_output_at or attempt.headers_at or ended
-            _answered(record, at - attempt.started, ended, attempt.started)
         else:
             record.health.ended(ended, attempt.started)
 
@@ -199,7 +202,9 @@ class Wellbeing:
         elif latency is None:
             record.health.ended(now, started)
         else:
-            _answered(record, latency, now, started)
+            known = record.latency
+            record.latency = latency if known is None else known + _NEWEST * (latency - known)
+            record.health.succeeded(now, started)
 
     def _failed(self, record: Record, failure: Failure, now: float, started: float | None) -> None:
         health = record.health
@@ -243,9 +248,3 @@ class Wellbeing:
             if may_leave(out, len(others) + 1, settings) and stands_out(recent, better, settings):
                 record.health.eject(now)
                 return
-
-
-def _answered(record: Record, latency: float, now: float, started: float | None) -> None:
-    known = record.latency
-    record.latency = latency if known is None else known + _NEWEST * (latency - known)
-    record.health.succeeded(now, started)

@@ -83,7 +83,7 @@ async def chosen(belonging, exchange, pool, settings=SESSIONS):
 async def answered(belonging, exchange, pool, place, body):
     reply = Reply(200, body=body)
     exchange.endpoint = place.endpoint
-    belonging.read(exchange, pool, reply)
+    belonging.read(exchange, reply)
     await asyncio.sleep(0.01)
 
 
@@ -144,7 +144,7 @@ async def test_signed_reasoning_had_better_go_back_and_may_go_elsewhere(made):
     body = Body()
     exchange = asking()
     exchange.endpoint = pool.places[1].endpoint
-    belonging.read(exchange, pool, Reply(200, body=body))
+    belonging.read(exchange, Reply(200, body=body))
     body.attach(Nobody())
     body.feed(b'data: {"delta":{"type":"signature_delta","signa')
     body.feed(b'ture":"0123456789abcdef"}}\n\n')

@@ -323,7 +323,7 @@ def test_a_stream_has_the_latency_of_its_first_output_once_it_is_whole() -> None
     known = {"status": 200, "headers_at": 100.1, "first_output_at": 100.5, "ended": 103.0}
     ward.wellbeing.settle(exchange, Attempt(1, Endpoint("a"), 100.0, **known), None)
     assert pool.places[0].vitals.latency is None
-    ward.wellbeing.settle(exchange, Attempt(1, Endpoint("a"), 100.0, complete=True, **known), None)
+    ward.wellbeing.answered(pool.places[0], Attempt(1, Endpoint("a"), 100.0, complete=True, **known))
 
     assert pool.places[0].vitals.latency == pytest.approx(0.5)
 
