@@ -85,8 +85,7 @@ class Replies:
                 self._lane(exchange, reply, below)
             elif exchange.upgraded and reply.status == 101:
                 reply.transform = self._transforms(exchange, reply, below)
-        if exchange.finish is not None:
-            exchange.finish(reply)
+        _finish(exchange, reply)
         return reply
 
     async def respond_to_error(self, exchange: Exchange, reply: Reply) -> Reply:
@@ -98,8 +97,7 @@ class Replies:
                 await step.call(exchange, reply)
             except Exception as fault:
                 self._fault(step, "transform_response", fault)
-        if exchange.finish is not None:
-            exchange.finish(reply)
+        _finish(exchange, reply)
         return reply
 
     def _lane(self, exchange: Exchange, reply: Reply, below: int) -> None:
@@ -225,6 +223,12 @@ class Transforms:
 def plugin_failed(status: int) -> GatewayError:
     """Return what a caller is told of a plugin's fault: nothing of its inside."""
     return GatewayError(status, "plugin_failed", "The gateway failed to serve this request.")
+
+
+def _finish(exchange: Exchange, reply: Reply) -> None:
+    # Where a head has left already (signs of life), nothing tells the caller of another coding.
+    if exchange.finish is not None and exchange.outcome.first_byte_at is None:
+        exchange.finish(reply)
 
 
 def _discard(reply: Reply) -> None:

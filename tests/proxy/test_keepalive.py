@@ -22,12 +22,18 @@ def _quick(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(settings, "SHORTEST_KEEPALIVE", 0.01)
 
 
-async def heard(*steps: bytes | float, stream: bool = True, **more: Any) -> tuple[int, str, bytes, bool]:
+async def heard(
+    *steps: bytes | float, stream: bool = True, plugins: dict[str, Any] | None = None, **more: Any
+) -> tuple[int, str, bytes, bool]:
     """Return the status, the content type, the body, and whether it ended as it should."""
-    route = {"name": "r", "upstream": "main", "keepalive": "50ms", **more}
+    route = {"name": "r", "upstream": "main", "keepalive": "50ms", **more, "plugins": [*(plugins or {})]}
     async with FakeUpstream() as upstream:
         upstream.raw(*steps)
-        tree = {"upstreams": {"main": {"base_url": f"{upstream.url}/v1"}}, "routes": [route]}
+        tree = {
+            "upstreams": {"main": {"base_url": f"{upstream.url}/v1"}},
+            "routes": [route],
+            "plugins": plugins or {},
+        }
         body = orjson.dumps({"model": "m", "stream": stream, "messages": []})
         async with running_gateway(tree) as gateway, aiohttp.ClientSession() as session:
             url, headers = f"{gateway.url}/v1/chat/completions", {"content-type": "application/json"}
@@ -47,6 +53,18 @@ async def test_a_caller_who_waits_gets_comments_and_then_the_stream() -> None:
     assert (status, kind, whole) == (200, "text/event-stream", True)
     assert got.startswith(BEAT * 2)
     assert got.replace(BEAT, b"") == STREAM
+
+
+async def test_what_follows_a_head_that_has_left_is_coded_as_that_says() -> None:
+    compressing = {"compression": {"events": True, "min_size": 0}}
+    head = b"HTTP/1.1 500 x\r\nContent-Type: application/json\r\nContent-Length: 33\r\n\r\n"
+    error = head + b'{"error":{"message":"Not today."}}'
+    _, _, got, whole = await heard(0.2, EVENTS % (len(STREAM), STREAM), plugins=compressing)
+    _, _, told, _ = await heard(0.2, error, plugins=compressing)
+
+    assert got.replace(BEAT, b"") == STREAM
+    assert whole
+    assert b"Not today." in told
 
 
 async def test_who_is_answered_at_once_gets_none() -> None:
