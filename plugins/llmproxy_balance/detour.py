@@ -100,6 +100,7 @@ class Detour:
                 outcome = fault
             else:
                 if outcome.status < 400 or is_answer(exchange, outcome.status):
+                    self._walker.answers(self._trail.taken[number])
                     return outcome
             attempt = exchange.attempts[number - 1] if len(exchange.attempts) >= number else None
 

@@ -84,6 +84,7 @@ class Race:
                     found, outcome = self._running.pop(task), _outcome(task)
                     if isinstance(outcome, Reply) and self._is_good(outcome):
                         self._exchange.endpoint = found.place.endpoint
+                        self._walker.answers(self._trail.taken[found.number])
                         return found, outcome
                     if not self._running:
                         return found, outcome

@@ -15,7 +15,7 @@ from llmproxy.plugin import Section
 
 
 class RetryBudgetSettings(Section, frozen=True):
-    """Retries in flight at once: `share` of the attempts in flight, but `least` in any case; for each worker."""
+    """Retries that wait for an answer: `share` of the attempts in flight, but `least` in any case; for each worker."""
 
     share: Annotated[float, msgspec.Meta(ge=0, le=1)] = 0.2
     least: Annotated[int, msgspec.Meta(ge=0, le=1_000_000)] = 3

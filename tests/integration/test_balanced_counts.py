@@ -129,7 +129,7 @@ def counted(plugins: list[Any]) -> Iterator[tuple[str, Any]]:
         yield "lines", walker.limits._slots.lines
         yield "mirrored", plugin._escort._mirrors.under_way
         for endpoint, record in walker.watcher.roll.records.items():
-            yield f"in flight at {endpoint.upstream}", record.vitals.in_flight
+            yield f"in flight at {endpoint.upstream}", record.in_flight
             yield f"trials of {endpoint.upstream}", record.health._trials._begun
 
 

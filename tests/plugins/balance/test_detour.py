@@ -246,3 +246,23 @@ async def test_an_error_that_a_provider_told_in_its_stream_leads_to_the_next_pla
 
     assert await walk(pool_of(1, 1)) is GOOD
     assert walk.watcher.heard == [("a", "overloaded"), ("b", None)]
+
+
+async def test_a_retry_whose_answer_takes_long_is_no_part_of_a_storm():
+    walk = Walk({"a": [failed(500), failed(500), GOOD]}, retries=2)
+    inner, counted = walk.call_next, []
+
+    async def looked_at(exchange):
+        reply = await inner(exchange)
+        counted.append(walk.budget.retrying)
+        return reply
+
+    walk.call_next = looked_at
+    done, walk.walker.done = walk.walker.done, lambda *ended: None  # as their bodies are still on their way
+    await walk(pool_of(1))
+
+    assert counted == [0, 1, 2]
+    assert walk.budget.retrying == 1, "that of the attempt that failed, until its end"
+    for attempt in walk.exchange.attempts:
+        done(walk.exchange, walk.exchange.state[TRAIL], attempt)
+    assert walk.budget.retrying == 0
