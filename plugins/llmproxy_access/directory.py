@@ -28,6 +28,8 @@ class Directory:
         self.version = contents.version
         self._accounts = {(account.kind, account.name): account for account in contents.accounts}
         self._holders = dict(self._held(contents.keys, now))
+        #: Grants by the SHA-256 of keys that were found good: no more than there are secrets.
+        self.seen: dict[bytes, Grant] = {}
 
     def find(self, public: str, digest: bytes) -> Grant | None:
         """Return what the key of this id and digest grants, expired or not; None if there is none."""

@@ -56,14 +56,21 @@ class DirectoryKeeper:
         Raises:
             GatewayError: the key has expired (401), or what is known is too old to go by (503).
         """
-        public = public_id(key)
-        if public is None:
-            return None
-        if now - self._known_at > self._config.stale:
-            raise GatewayError(503, "keys_unavailable", "Keys cannot be checked now.", retry_after=5)
-        grant = self.directory.find(public, self._pepper.digest(key))
+        digest = sha256(key).digest()
+        grant = self.directory.seen.get(digest)
+        if grant is None:
+            grant = self._search(key, digest)
         if grant is not None and grant.expires is not None and grant.expires <= now + self._ahead:
             raise expired("The API key has expired.")
+        if now - self._known_at > self._config.stale and public_id(key) is not None:
+            raise GatewayError(503, "keys_unavailable", "Keys cannot be checked now.", retry_after=5)
+        return grant
+
+    def _search(self, key: bytes, digest: bytes) -> Grant | None:
+        public = public_id(key)
+        grant = None if public is None else self.directory.find(public, self._pepper.digest(key))
+        if grant is not None:
+            self.directory.seen[digest] = grant
         return grant
 
     async def change(self, work: Callable[[Database], T]) -> tuple[T, list[str]]:
@@ -72,10 +79,12 @@ class DirectoryKeeper:
         Raises:
             OrderRefused: it cannot be done.
         """
-        made = await self._do(work)
+        made, version = await self._do(lambda database: (work(database), database.version()))
         await self.refresh()
         answers = await self._bus.ask(self._topic)
-        return made, [str(peer.slot) for peer in sorted(answers.missing)]
+        knows = {peer.slot: int(payload) for peer, payload in answers.payloads.items()}
+        knows |= {peer.slot: 0 for peer in answers.missing} | {self._bus.me.slot: self.directory.version}
+        return made, [str(slot) for slot in sorted(knows) if knows[slot] < version]
 
     async def look(self, work: Callable[[Database], T]) -> T:
         """Ask the database something."""

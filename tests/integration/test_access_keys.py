@@ -34,6 +34,7 @@ routes: [{{name: chat, match: {{path: /v1/*}}}}, {{name: other, match: {{path: /
 """
 TOKENS = """
 listen: 127.0.0.1:0
+admin: {{listen: 127.0.0.1:0, token: "${{env:ADMIN_TOKEN}}"}}
 upstreams:
   api: {{base_url: "{url}", dialect: openai, api_key: "${{env:UPSTREAM}}"}}
 models: {{fast: api/gpt-fast, slow: api/gpt-slow}}

@@ -3,6 +3,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
+from itertools import count
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
@@ -21,10 +22,18 @@ from .conftest import Wall
 WEB = KeyOrder(name="web", tenant="shop")
 
 
+class Peer(NamedTuple):
+    slot: int
+
+
+_slots = count(10)
+
+
 class Bus:
     """One worker's end of a bus; `others` answer."""
 
     def __init__(self) -> None:
+        self.me = Peer(next(_slots))
         self.answerers: dict[str, Any] = {}
         self.others: list[Bus] = []
         self.deaf: dict[Any, str] = {}
@@ -34,13 +43,8 @@ class Bus:
         return lambda: None
 
     async def ask(self, topic: str) -> Any:
-        for other in self.others:
-            await other.answerers[topic](b"", None)
-        return SimpleNamespace(missing=self.deaf)
-
-
-class Peer(NamedTuple):
-    slot: int
+        payloads = {other.me: await other.answerers[topic](b"", None) for other in self.others}
+        return SimpleNamespace(payloads=payloads, missing=self.deaf)
 
 
 class Log:
@@ -108,6 +112,18 @@ async def test_who_did_not_answer_is_told(keep: Any) -> None:
         _, missing = await keeper.change(lambda database: database.create(WEB))
 
     assert missing == ["3"]
+
+
+async def test_a_worker_that_cannot_read_is_told_too(keep: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    def away(database: Database) -> Any:
+        raise OSError("away")
+
+    bus = Bus()
+    async with keep(bus) as keeper:
+        monkeypatch.setattr(Database, "read", away)
+        _, missing = await keeper.change(lambda database: database.create(WEB))
+
+    assert missing == [str(bus.me.slot)]
 
 
 async def test_a_change_from_outside_is_found_by_looking(
