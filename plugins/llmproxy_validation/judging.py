@@ -7,6 +7,7 @@ from functools import lru_cache
 from pathlib import Path
 from typing import Any, NamedTuple
 
+from llmproxy.plugin import normalise_path
 from llmproxy_validation.documents import load_document
 from llmproxy_validation.openapi import Document
 from llmproxy_validation.operations import Media, Operation
@@ -30,12 +31,13 @@ class Judge:
     def __init__(self, document: Document | None, only: Operation | None = None, base_path: str = "") -> None:
         self._document = document
         self._only = only
-        self._base = base_path
+        self._base = normalise_path(base_path)
 
     def find(self, method: str, path: str, params: Mapping[str, str]) -> Found:
         """Return the operation of a request; `params` are its route's."""
         if self._document is None:
             return Found(self._only, params)
+        path = normalise_path(path)
         if self._base:
             if path != self._base and not path.startswith(self._base + "/"):
                 return Found(None, {})

@@ -24,6 +24,7 @@ def written(folder: Path, tree: Any = DOCUMENT) -> str:
     ("method", "path", "name", "allowed"),
     [
         ("GET", "/v1/a", "GET /a", ()),
+        ("GET", "/%761/%61", "GET /a", ()),
         ("POST", "/v1/a", None, ("GET",)),
         ("GET", "/v1/b", None, ()),
         ("GET", "/a", None, ()),
