@@ -11,7 +11,8 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     """One call, ended. `at` is when it began (seconds since 1970); what was not there is empty, or None for numbers.
 
     `attempts` is JSON: each try with its place, its status or failure, and its milliseconds. Tokens and `cost` (in
-    microdollars) are sums over all attempts; `cost` is None where a price or a count is not known.
+    microdollars) are sums over all attempts; `cost` is None where a price or a count is not known. `path` is that of a
+    model's API, as dialects have it. `bodies` says how what is kept of them was kept: `redacted`, `full`, or not at all.
     """
 
     at: float
@@ -24,6 +25,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     user: str = ""
     route: str
     dialect: str = ""
+    path: str = ""
     model: str = ""
     streamed: int = 0
     status: int = 0
@@ -50,6 +52,7 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     output: int | None = None
     reasoning: int | None = None
     cost: int | None = None
+    bodies: str = ""
 
 
 class Record(NamedTuple):

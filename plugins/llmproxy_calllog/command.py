@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any, Final
 
@@ -16,6 +16,7 @@ from llmproxy_calllog.call import told
 from llmproxy_calllog.database import NotALog, Reader
 from llmproxy_calllog.filtering import BadFilter, Filter, read_filter
 from llmproxy_calllog.table import row
+from llmproxy_calllog.warming import warm_lines
 
 _POLL: Final = 0.5
 _PAGE: Final = 500
@@ -55,6 +56,9 @@ def _filters(command: _Command) -> _Command:
 @click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
 @click.option("--bodies", is_flag=True, help="With what was kept of bodies; as JSON.")
 @click.option("--json", "as_json", is_flag=True, help="A line of JSON each.")
+@click.option(
+    "--warm", is_flag=True, help="As a file for `llmproxy cache warm`, where bodies are kept in full."
+)
 @click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
 def logs(
     database: Path,
@@ -63,12 +67,13 @@ def logs(
     failed: bool,
     bodies: bool,
     as_json: bool,
+    warm: bool,
     follow: bool,
     **asked: str | None,
 ) -> None:
     """Show the calls in DATABASE, the file that the plugin calllog writes; the newest come last."""
     words = {name: text for name, text in asked.items() if text is not None}
-    words |= {name: "true" for name, flag in (("failed", failed), ("bodies", bodies)) if flag}
+    words |= {name: "true" for name, flag in (("failed", failed), ("bodies", bodies or warm)) if flag}
     try:
         wanted, reader = read_filter(words, Clock().wall()), Reader(database)
     except BadFilter as fault:
@@ -76,12 +81,20 @@ def logs(
     except NotALog as fault:
         raise click.ClickException(f"{database}: {fault}") from None
     try:
-        for call in _found(reader, wanted, limit, follow=follow):
-            click.echo(orjson.dumps(told(call)) if as_json or bodies else row(call))
+        found = _found(reader, wanted, limit, follow=follow)
+        lines: Iterable[str | bytes] = (
+            warm_lines(found) if warm else map(_json if as_json or bodies else row, found)
+        )
+        for line in lines:
+            click.echo(line)
     except KeyboardInterrupt:
         pass
     finally:
         reader.close()
+
+
+def _json(call: dict[str, Any]) -> bytes:
+    return orjson.dumps(told(call))
 
 
 def _found(reader: Reader, wanted: Filter, limit: int, *, follow: bool) -> Iterator[dict[str, Any]]:
@@ -89,11 +102,13 @@ def _found(reader: Reader, wanted: Filter, limit: int, *, follow: bool) -> Itera
     last = reader.newest()  # before the first page: what comes meanwhile comes once
     yield from reversed(list(_newest(reader, wanted, limit, last + 1)))
     while follow:
+        newest = reader.newest()
         page = reader.read(msgspec.structs.replace(wanted, after=last, before=None, limit=_PAGE))
         yield from page
-        if page:
+        if len(page) == _PAGE:
             last = page[-1]["number"]
-        else:
+        else:  # all up to there was looked at, whether it fits or not
+            last = max(newest, page[-1]["number"] if page else 0)
             time.sleep(_POLL)
 
 

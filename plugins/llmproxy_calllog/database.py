@@ -102,7 +102,10 @@ class Database:
             )
         if not deleted and most is not None and self.used() > most:
             deleted = self._delete("SELECT number FROM calls WHERE number > ? ORDER BY number LIMIT ?", 0)
-        self._db.execute(f"PRAGMA incremental_vacuum({_STEP})").fetchall()
+        try:
+            self._db.execute(f"PRAGMA incremental_vacuum({_STEP})").fetchall()
+        except apsw.BusyError as fault:
+            raise Busy from fault
         return deleted == _STEP or (deleted > 0 and most is not None and self.used() > most)
 
     def _delete(self, which: str, bound: float) -> int:
@@ -126,8 +129,10 @@ class Reader:
     """The reading side; sees what is written meanwhile, and writes nothing."""
 
     def __init__(self, path: Path) -> None:
-        if not path.is_file():
-            raise NotALog("there is no such file")
+        try:
+            path.stat()
+        except OSError as fault:
+            raise NotALog(fault.strerror or "it cannot be opened") from None
         try:
             self._db = apsw.Connection(str(path), flags=apsw.SQLITE_OPEN_READONLY)
             self._db.set_busy_timeout(_BUSY_MS)

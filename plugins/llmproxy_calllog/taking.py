@@ -48,6 +48,7 @@ class Ended(NamedTuple):
     caller: Caller
     route: str
     dialect: str
+    path: str
     model: str | None
     streamed: bool
     status: int
@@ -107,6 +108,8 @@ def take(exchange: Exchange, wall: float, watched: Watched | None) -> Ended:
         exchange.caller,
         exchange.route.name,
         "" if face is None else face.wire,
+        # elsewhere a path may hold anything, a credential too
+        "" if face is None else exchange.request.path,
         exchange.model,
         exchange.streamed,
         outcome.status,

@@ -57,12 +57,12 @@ class Teller:
 
     def record(self, ended: Ended, kept: Kept | None) -> Record:
         """Return a call's record."""
-        call = self.call(ended)
+        call = self.call(ended, "" if kept is None else kept.mode)
         if kept is None:
             return Record(call)
         return Record(call, request_text(kept, self._limit), answer_text(kept, self._limit))
 
-    def call(self, ended: Ended) -> Call:
+    def call(self, ended: Ended, bodies: str = "") -> Call:
         """Return a call's fields. What callers choose is cut, and stripped of what looks like a credential."""
         caller, tried, started, pool = ended.caller, ended.tried, ended.started, ended.pool
         labels = dict(caller.labels) if caller.labels else {}
@@ -80,6 +80,7 @@ class Teller:
             user=named(labels.get("user", "")),
             route=ended.route,
             dialect=ended.dialect,
+            path=chosen(ended.path),
             model=chosen(ended.model or ""),
             streamed=int(ended.streamed),
             status=ended.status,
@@ -106,6 +107,7 @@ class Teller:
             output=usage.output,
             reasoning=usage.reasoning,
             cost=self._cost(ended),
+            bodies=bodies,
         )
 
     def _cost(self, ended: Ended) -> int | None:

@@ -44,6 +44,7 @@ def make_ended(**fields: Any) -> Ended:
         "caller": Caller("acme", "web", (("team", "search"),)),
         "route": "chat",
         "dialect": "openai",
+        "path": "/v1/chat/completions",
         "model": "fast",
         "streamed": True,
         "status": 200,

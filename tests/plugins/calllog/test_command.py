@@ -47,6 +47,16 @@ def test_bodies_come_as_json(path):
     assert orjson.loads(run(path, "-n", 1, "--bodies").output)["request"] == "rain"
 
 
+def test_calls_are_a_warm_file(path):
+    database = Database(path, search=True, wall=lambda: NOW)
+    database.write([make_record("{}", None, path="/v1/x", bodies="full", result="ok")])
+    database.close()
+
+    assert [orjson.loads(line) for line in run(path, "--warm").output.splitlines()] == [
+        {"path": "/v1/x", "tenant": "acme", "body": "{}", "headers": {"Content-Type": "application/json"}}
+    ]
+
+
 def test_the_database_may_be_named_by_the_environment(path):
     assert run("-n", 1, "--json", env={"LLMPROXY_CALLLOG": str(path)}).exit_code == 0
 
@@ -90,4 +100,4 @@ def test_a_wrong_filter_is_told(path, arguments, told):
 def test_a_missing_file_is_told(tmp_path):
     shown = run(tmp_path / "none.db")
 
-    assert (shown.exit_code, "there is no such file" in shown.output) == (1, True)
+    assert (shown.exit_code, "No such file" in shown.output) == (1, True)

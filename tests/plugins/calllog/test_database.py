@@ -197,7 +197,7 @@ def test_a_file_of_another_version_is_refused(database, path):
 
 
 def test_what_is_no_database_is_refused(path):
-    with pytest.raises(NotALog, match="no such file"):
+    with pytest.raises(NotALog, match="No such file"):
         Reader(path)
     path.write_text("not a database, though it is long enough to be looked at by anybody")
     with pytest.raises(NotALog, match="cannot read it"):

@@ -22,6 +22,13 @@ def test_the_values_of_an_exchange_are_taken():
     assert (ended.caller.key, ended.cache_status, str(ended.arm)) == ("web", b"gw; hit", "pool=b")
 
 
+def test_a_path_is_taken_where_a_dialect_is_spoken_and_never_its_query():
+    plain, spoken = make_exchange(path="/bot-secret/x"), make_exchange(path="/v1/chat/completions?key=secret")
+    spoken.client_face = SimpleNamespace(wire="openai")
+
+    assert (take(plain, 0.0, None).path, take(spoken, 0.0, None).path) == ("", "/v1/chat/completions")
+
+
 def test_no_state_is_made_for_an_exchange_without():
     exchange = make_exchange()
     take(exchange, 0.0, None)

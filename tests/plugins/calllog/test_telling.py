@@ -119,5 +119,17 @@ def test_bodies_come_with_the_record_where_they_are_kept():
     assert teller.record(make_ended(), Kept("full", b"hi", b"text/plain", 2, None, ()))[1:] == ("hi", None)
 
 
+def test_a_path_is_told_where_a_dialect_has_it():
+    assert call_of().path == "/v1/chat/completions"
+    assert call_of(path="/v1/models/sk-abcdefghijklmnopqrst").path == "/v1/models/[redacted]"
+
+
+def test_a_record_says_how_its_bodies_were_kept():
+    teller = Teller(Tariff(), 1000)
+
+    assert teller.record(make_ended(), None).call.bodies == ""
+    assert teller.record(make_ended(), Kept("full", b"", b"", 0, None, ())).call.bodies == "full"
+
+
 def test_a_caller_without_labels_has_none():
     assert call_of(caller=Caller("acme")).team == ""
