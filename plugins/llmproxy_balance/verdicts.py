@@ -42,7 +42,7 @@ def hear_failure(health: Health, failure: Failure, now: float, started: float | 
 def hear_refusal(health: Health, exchange: Exchange, attempt: Attempt, failure: Failure, now: float) -> None:
     """Tell a machine of a failure that is about who asked: one of several keys, the only one, or the caller."""
     if attempt.keys is not None:
-        soonest = min(attempt.keys.resting(now))
+        soonest = attempt.keys.away(now)
         if soonest > 0:
             health.park(now, soonest, failure.kind)  # all of them rest
         else:

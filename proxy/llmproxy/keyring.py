@@ -48,12 +48,14 @@ Rested = Callable[[int, str, float], None]
 class KeyState:
     """How one key fares; outlives the generation that used it first."""
 
-    __slots__ = ("__weakref__", "since", "strikes", "until")
+    __slots__ = ("__weakref__", "lacking", "since", "strikes", "until")
 
     def __init__(self) -> None:
         self.strikes = 0
         self.since = 0.0
         self.until = 0.0
+        #: Whether it rests for want of a permission, which it may lack for one model alone.
+        self.lacking = False
 
 
 class KeyStates:
@@ -117,6 +119,8 @@ class Keyring:
         if anew:
             state.strikes = min(state.strikes + 1, _MOST_STRIKES)
             state.since = now
+        if anew or failure.kind != "permission":
+            state.lacking = failure.kind == "permission"
         rest = _rest(failure, state.strikes)
         state.until = now + rest if anew else max(state.until, now + rest)
         if anew and self._rested is not None:
@@ -149,6 +153,12 @@ class Keyring:
         """Whether another key than this one would be worth a try."""
         others = (state for each, state in enumerate(self._states) if each != number)
         return any(not state.strikes or state.until <= now for state in others)
+
+    def away(self, now: float) -> float:
+        """Return the seconds until one of the keys may be used at all; one that lacks a permission may, for all else."""
+        return min(
+            max(0.0, each.until - now) if each.strikes and not each.lacking else 0.0 for each in self._states
+        )
 
     def resting(self, now: float) -> list[float]:
         """Return for each key the seconds that it still rests; 0 for one that may be taken."""

@@ -45,6 +45,19 @@ def test_a_refused_key_rests_and_the_others_take_its_turns(ring, rested):
     assert ring.resting(31.0) == [0.0, 30.0, 0.0]
 
 
+def test_keys_that_lack_a_permission_are_of_use_for_all_else(ring):
+    for key in range(3):
+        ring.refused(key, Failure("permission", 403), 0.5, 1.0)
+    assert (min(ring.resting(1.0)), ring.away(1.0)) == (10.0, 0.0)
+
+    for key in range(3):
+        ring.refused(key, Failure("rate_limit", 429, 30.0), 0.5, 1.0)
+    assert ring.away(1.0) == 30.0
+
+    ring.refused(0, Failure("permission", 403), 0.5, 1.0)
+    assert ring.away(1.0) == 30.0
+
+
 def test_a_rested_key_is_tried_by_one_at_a_time(ring):
     ring.refused(1, Failure("authentication", 401), 0.5, 1.0)
 

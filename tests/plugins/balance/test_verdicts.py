@@ -64,6 +64,15 @@ def test_one_key_of_several_that_is_refused_leaves_the_place_alone_only_when_all
     assert (health.state, health.wait(1.0), health.cause) == (State.OPEN, 10.0, "rate_limit")
 
 
+def test_who_asks_for_what_no_key_may_leaves_the_place_to_the_others() -> None:
+    keyring, health = Keyring([KeyState(), KeyState()]), machine()
+    for key in (0, 1):
+        keyring.refused(key, Failure("permission", 403), 1.0, 1.0)
+    hear_refusal(health, make_exchange(), attempted(keyring), LIMITED, 1.0)
+
+    assert health.state is State.CLOSED
+
+
 @pytest.mark.parametrize(
     ("upstream", "own"),
     [({}, True), ({"api_key": "${env:KEY}"}, False), ({"headers": {"X-Api-Key": "k"}}, False)],
