@@ -2,7 +2,7 @@ from pathlib import Path
 
 import msgspec
 import pytest
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmproxy.plugin import Settlement, Usage
@@ -100,6 +100,7 @@ ENTRIES = st.sampled_from("abcdef")
 JOURNAL = st.lists(st.one_of(st.builds(intended, ENTRIES), st.builds(settled, ENTRIES)), max_size=12)
 
 
+@settings(max_examples=15)  # each makes two databases, synced
 @given(JOURNAL, st.data())
 def test_any_part_of_a_journal_may_be_posted_again(tmp_path_factory, journal, data):
     once, again = (tmp_path_factory.mktemp("books") for _ in range(2))

@@ -81,8 +81,8 @@ def test_rates_are_looked_up_again_after_a_while(tariff):
     assert len(told) == 2
 
 
-def test_few_names_are_remembered(tariff):
-    prices = prices_of(tariff)
+def test_few_names_are_remembered():
+    prices = prices_of(Tariff({}, Clock()))
     for number in range(5000):
         prices.of(Endpoint("main"), f"model-{number}")
 

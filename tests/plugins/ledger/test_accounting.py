@@ -1,0 +1,236 @@
+"""Rows as they are made; the recorded answers of all providers, whose usage must be told to the token."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from decimal import Decimal
+from pathlib import Path
+from typing import Any
+
+import orjson
+import pytest
+from tests.plugins.conftest import records
+
+from llmproxy.plugin import (
+    RESERVATION,
+    AccountScope,
+    Attempt,
+    Caller,
+    Endpoint,
+    Headers,
+    Reservation,
+    Taken,
+    Tariff,
+    UpstreamRequest,
+    Usage,
+)
+from llmproxy.runtime import Clock
+from llmproxy.testing import FakeUpstream, make_exchange, running_route
+from llmproxy_ledger import LedgerPlugin
+from llmproxy_ledger.accounting import OPENED, Accounting
+from llmproxy_ledger.config import LedgerConfig, PriceConfig
+from llmproxy_ledger.pricing import Prices
+from llmproxy_ledger.records import Intent, Record, Row
+
+from .stage import asked, rows
+
+PLACE = Endpoint("upstream", "gpt")
+TOLD = {"input": 3, "output": 15, "cache_read": 0.3, "cache_write": 3.75, "reasoning": 15}
+PRICE = PriceConfig(**TOLD)
+
+
+class Kept:
+    """A journal in memory."""
+
+    def __init__(self) -> None:
+        self.records: list[Record] = []
+
+    def entry(self) -> str:
+        return f"entry-{len(self.records)}"
+
+    def intend(self, record: Record) -> None:
+        self.records.append(record)
+
+    def put(self, record: Record) -> None:
+        self.records.append(record)
+
+    @property
+    def last(self) -> Row:
+        assert isinstance(self.records[-1], Row)
+        return self.records[-1]
+
+
+@pytest.fixture
+def kept() -> Kept:
+    return Kept()
+
+
+@pytest.fixture
+def told() -> list[tuple[str, str]]:
+    return []
+
+
+@pytest.fixture
+def accounting(kept: Kept, told: list[tuple[str, str]]) -> Accounting:
+    tariff = Tariff({}, Clock())
+    prices = Prices(
+        LedgerConfig(directory="d", prices={"upstream/*": PRICE}), tariff, lambda: 5.0, lambda _: None
+    )
+    return Accounting(kept, prices, tariff, lambda: 5.0, 1000, lambda *what: told.append(what))
+
+
+def sent(number: int, body: bytes = b"{}") -> UpstreamRequest:
+    request = UpstreamRequest("POST", "/chat", Headers(), body)
+    request.attempt, request.sent = number, True
+    return request
+
+
+def test_an_intent_becomes_a_row_of_the_same_name(accounting, kept, told):
+    exchange = asked(caller=Caller("shop", "web"))
+    exchange.model = "gpt"
+    attempt = Attempt(1, PLACE, 0.0)
+    exchange.attempts.append(attempt)
+    accounting.open(exchange, sent(1, b'{"max_tokens":9}'))
+    attempt.status, attempt.complete, attempt.usage = 200, True, Usage(1, 2, 3, 4, 5)
+    accounting.close(exchange, attempt, "estimate")
+
+    intent, row = kept.records
+    assert isinstance(intent, Intent)
+    assert (intent.entry, intent.size, intent.most, intent.row.state) == (kept.last.entry, 16, 9, "unknown")
+    assert (row.row.tenant, row.row.key, row.row.at, row.row.usage) == ("shop", "web", 5.0, attempt.usage)
+    assert (row.row.id, row.row.upstream_model) == ("exchange-1/1", "gpt")
+    assert row.row.prices == intent.row.prices
+    assert row.row.cost == cost(attempt.usage)
+    assert told == [("exact", "")]
+    assert exchange.state[OPENED] == {}
+
+
+def test_attempts_that_run_at_once_keep_their_own_intents(accounting, kept):
+    exchange = asked()
+    exchange.model = "gpt"
+    exchange.attempts += [Attempt(1, PLACE, 0.0), Attempt(2, Endpoint("upstream", "other"), 0.0)]
+    accounting.open(exchange, sent(2))
+    accounting.open(exchange, sent(1))
+    for attempt in exchange.attempts:
+        attempt.status, attempt.complete, attempt.usage = 200, True, Usage(attempt.number)
+        accounting.close(exchange, attempt, "estimate")
+
+    two, one = (record for record in kept.records if isinstance(record, Intent))
+    rows = {record.entry: record.row for record in kept.records if isinstance(record, Row)}
+    assert (one.row.upstream_model, two.row.upstream_model) == ("gpt", "other")
+    assert (rows[one.entry].usage.input, rows[two.entry].usage.input) == (1, 2)
+
+
+def test_what_was_reserved_stands_with_what_it_cost(accounting, kept):
+    exchange = asked()
+    exchange.attempts.append(Attempt(1, PLACE, 0.0))
+    taken = Taken(AccountScope("tenant", "t"), "money", "month", "", 77)
+    exchange.state[RESERVATION] = Reservation("r", (taken,))
+    accounting.close(exchange, exchange.attempts[0], "estimate")
+
+    assert (kept.last.row.reserved, kept.last.row.state) == (77, "free")
+
+
+def test_labels_of_the_caller_have_columns(accounting, kept):
+    exchange = asked(caller=Caller("shop", "", (("team", "search"), ("colour", "red"))))
+    accounting.free(exchange)
+
+    assert (kept.last.row.team, kept.last.row.org, kept.last.row.id) == ("search", "", "exchange-1/0")
+
+
+def test_what_a_caller_makes_long_is_cut(accounting, kept):
+    exchange = asked()
+    exchange.model = "x" * 5000
+    accounting.free(exchange)
+
+    assert len(kept.last.row.model) == 200
+
+
+def cost(usage: Usage) -> int:
+    """Price a usage by hand, in microdollars: dollars for a million tokens are microdollars a token."""
+    dollars = [
+        (usage.input, PRICE.input),
+        (usage.cache_read, PRICE.cache_read),
+        (usage.cache_write, PRICE.cache_write),
+        (usage.output, PRICE.output),
+        (usage.reasoning, PRICE.reasoning),
+    ]
+    return round(sum((Decimal(tokens) * Decimal(str(each)) for tokens, each in dollars), Decimal(0)))
+
+
+# What providers answered, as it was recorded.
+
+PROVIDERS = {"openai": "openai", "anthropic": "anthropic", "gemini": "google"}
+ASKED = {"max_tokens": 9, "messages": [], "input": "x"}
+REACHED = {"api_key": "${env:KEY}", "proxy": None}
+FAMILIES = {
+    "openai.chat": ("openai", "/v1/chat/completions"),
+    "openai.responses": ("openai", "/v1/responses"),
+    "openai.embeddings": ("openai", "/v1/embeddings"),
+    "anthropic.messages": ("anthropic", "/v1/messages"),
+    "gemini.generate": ("gemini", "/v1beta/models/m:generateContent"),
+    "gemini.stream": ("gemini", "/v1beta/models/m:streamGenerateContent?alt=sse"),
+}
+
+
+def recorded(dialect: str) -> Iterator[dict[str, Any]]:
+    """Give the recorded good answers of a dialect, whole and streamed."""
+    for record in records():
+        response = record["response"]
+        told = isinstance(response.get("body"), dict) or response.get("events")
+        if record["dialect"] == dialect and response["status"] < 400 and told:
+            yield record
+
+
+def script(upstream: FakeUpstream, response: dict[str, Any]) -> None:
+    upstream._answers.clear()
+    if "events" in response:
+        upstream.stream([event.encode() for event in response["events"]])
+    else:
+        upstream.reply(json=response["body"])
+
+
+def totals(dialect: str, response: dict[str, Any], judge: Any) -> set[int]:
+    """Return how many tokens the provider told in all: as a total of its own, or as the sum of what it told."""
+    data = orjson.dumps(response.get("body")) + "".join(response.get("events", ())).encode()
+    own = {int(number) for number in re.findall(rb'"total_?[tT]okens(?:Count)?"\s*:\s*(\d+)', data)}
+    if dialect == "openai.embeddings":
+        return own
+    usage = judge.parse_response(dialect, response).usage
+    if usage.get("input") is None or usage.get("output") is None:
+        return set()
+    return {usage["input"] + usage["output"], *own}
+
+
+@pytest.mark.shared
+@pytest.mark.parametrize("dialect", FAMILIES)
+async def test_every_recorded_answer_is_charged_as_its_provider_told(
+    dialect: str, tmp_path: Path, judge: Any
+) -> None:
+    face, path = FAMILIES[dialect]
+    told: dict[str, set[int]] = {}
+    async with FakeUpstream() as upstream:
+        table = {"use": LedgerPlugin, "directory": str(tmp_path), "prices": {"told/*": TOLD}}
+        config = {
+            "plugins": {face: {"use": face}},
+            "upstreams": {"told": {"provider": PROVIDERS[face], "base_url": upstream.url, **REACHED}},
+            "routes": [{"name": "told", "upstream": "told", "plugins": [{"ledger": {}}]}],
+        }
+        async with running_route({"ledger": table}, config=config, environ={"KEY": "k"}) as serving:
+            for record in recorded(dialect):
+                name, response = record["id"], record["response"]
+                if tokens := totals(dialect, response, judge):
+                    script(upstream, response)
+                    asking = {"model": "m", "stream": "events" in response, **ASKED}
+                    await serving.serve(make_exchange("POST", path, body=asking, name=name))
+                    told[name] = tokens
+    found = {row["exchange"]: row for row in rows(tmp_path)}
+    for name, tokens in told.items():
+        row = found[name]
+        if row["result"] == "upstream_cut":  # some were recorded so
+            continue
+        usage = Usage(*(row[bucket] for bucket in Usage.__struct_fields__))
+
+        assert (row["state"], usage.total in tokens, row["cost"]) == ("exact", True, cost(usage)), name
+    assert len(told) > 20
