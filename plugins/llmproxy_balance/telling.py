@@ -53,7 +53,7 @@ def tell_attempts(exchange: Exchange, trail: Trail, reply: Reply, now: float) ->
         if attempt.number not in trail.taken:
             continue
         place = trail.taken[attempt.number].place
-        item = [quoted(place.name)]
+        item = [quoted(place.label)]  # where discovered members are is no business of callers
         if (failure := trail.failures.get(attempt.number)) is not None:
             item.append(f"failure={failure.kind}")
         if attempt.status is not None:

@@ -85,3 +85,13 @@ def test_nothing_is_told_where_nothing_was_tried():
 
 def test_a_name_cannot_break_out_of_its_quotes():
     assert quoted('a"b\\c\r\né') == '"a\\"b\\\\c???"'
+
+
+def test_members_are_told_of_by_their_targets_name():
+    place = Place("a@10.0.0.1:80", TargetConfig(upstream="a"), Endpoint("a", None, "a@10.0.0.1:80"))
+    place.label = "a"
+    exchange, reply = make_exchange(), Reply(200)
+    exchange.attempts.append(Attempt(1, place.endpoint, 0.0, status=200))
+    tell_attempts(exchange, Trail(None, POOL, taken={1: Taken(place, None, False, None)}), reply, 0.1)
+
+    assert reply.headers.get("x-llmproxy-attempts") == '"a";status=200;ms=100'
