@@ -137,7 +137,7 @@ NAMES: Final = (
 
 
 def read_filter(asked: Mapping[str, str], now: float) -> Filter:
-    """Read a filter from texts; empty ones say nothing.
+    """Read a filter from texts. One that is empty binds like any other: no tenant is not every tenant.
 
     Raises:
         BadFilter: what is wrong, by its name.
@@ -148,8 +148,7 @@ def read_filter(asked: Mapping[str, str], now: float) -> Filter:
             raise BadFilter(f"{name[:60]!r} is no filter" + (f"; did you mean {near[0]!r}?" if near else ""))
     given: dict[str, Any] = {}
     for name, text in asked.items():
-        if text:
-            given["slower" if name == "slower_than" else name] = _value(name, text, now)
+        given["slower" if name == "slower_than" else name] = _value(name, text, now)
     return Filter(**given)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import signal
 import sys
 from collections.abc import AsyncIterator
@@ -17,7 +18,7 @@ import pytest
 
 from llmproxy.testing import FakeUpstream, Judge, RawClient, running_gateway
 
-from .load import chat
+from .load import chat, load
 from .process import GatewayProcess, clean_environ
 
 CONFIG = """
@@ -90,6 +91,30 @@ async def test_two_workers_write_every_call_once_into_one_database(tmp_path: Pat
     assert {(row["status"], row["result"], row["tries"]) for row in found} == {(200, "ok", 1)}
     assert {(row["input"], row["output"]) for row in found} == {(7, 5)}
     assert len(shown) <= 3
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers share sockets as Linux does")
+async def test_the_killing_of_a_worker_harms_no_record_but_its_last(tmp_path: Path) -> None:
+    database, file = tmp_path / "calls.db", tmp_path / "gateway.yaml"
+    async with Judge() as judge:
+        file.write_text(CONFIG.format(judge=judge.url, database=database))
+        with GatewayProcess("-c", file, "--workers", "2", environ={"ADMIN_TOKEN": ADMIN}) as gateway:
+            await gateway.said("serving")
+            async with load(gateway.url, callers=8, patience=10.0) as tally:
+                await come(database, 20)
+                os.kill(gateway.workers()[0], signal.SIGKILL)
+                before = len(rows(database))
+                await come(database, before + 100)
+            gateway.signal(signal.SIGTERM)
+            await gateway.exited()
+        found = rows(database)
+        db = apsw.Connection(str(database))
+        sound = db.pragma("integrity_check")
+        db.close()
+
+    assert sound == "ok"
+    assert len({row["number"] for row in found}) == len(found) <= judge.totals.requests
+    assert len(found) >= tally.answered / 4
 
 
 async def command(database: Path, *arguments: str) -> list[Any]:

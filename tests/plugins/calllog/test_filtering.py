@@ -22,12 +22,18 @@ def test_a_filter_is_read_from_texts():
             "limit": "5",
             "bodies": "1",
             "status": "5xx",
-            "key": "",
         },
         NOW,
     )
 
     assert wanted == Filter(tenant="acme", slower=90, since=NOW - 7200, limit=5, bodies=True, status="5xx")
+
+
+def test_an_empty_filter_binds_too(database):
+    database[0].write([make_record(id="a", key="web"), make_record(id="b")])
+
+    assert database[1].read(read_filter({"tenant": ""}, NOW)) == []
+    assert [call["id"] for call in database[1].read(read_filter({"key": ""}, NOW))] == ["b"]
 
 
 @pytest.mark.parametrize(
@@ -57,6 +63,9 @@ def test_a_moment_may_be_a_date(text, moment):
         ({"slower_than": "slow"}, "slower_than: "),
         ({"failed": "yes"}, "true or false"),
         ({"text": " "}, "one word or more"),
+        ({"text": ""}, "one word or more"),
+        ({"since": ""}, "such as 2h"),
+        ({"status": ""}, "status: a number"),
     ],
 )
 def test_what_is_no_filter_is_told(asked, told):
