@@ -41,13 +41,20 @@ class _StatusLines(dict[int, bytes]):
 STATUS_LINES: Final = _StatusLines()
 
 
+#: Options of `Connection` that name no field of one hop: its own, and fields for all who read the message, which may
+#: not be listed. Without them a body that was judged as JSON would arrive as something else.
+_NEVER_LISTED: Final = frozenset(
+    {b"", b"close", b"keep-alive", b"cache-control", b"content-encoding", b"content-type", b"vary"}
+)
+
+
 def connection_fields(headers: Headers) -> frozenset[bytes]:
     """Return the names that `Connection` lists: they are for one hop only (RFC 9110 §7.6.1)."""
     if b"connection" not in headers.index:
         return frozenset()
     # The field may stand on several lines, which together are one list (RFC 9110 §5.3).
     listed = b",".join([value for name, value in headers.raw if name.lower() == b"connection"])
-    return frozenset(name.strip().lower() for name in listed.split(b",")) - {b"close", b"keep-alive", b""}
+    return frozenset(name.strip().lower() for name in listed.split(b",")) - _NEVER_LISTED
 
 
 def write_head(reply: Reply, extra: bytes, framing: bytes) -> bytes:

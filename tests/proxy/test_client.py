@@ -93,6 +93,12 @@ def test_connection_fields_are_the_union_of_all_lines(lines):
     assert connection_fields(headers) == listed - {b"close", b"keep-alive", b""}
 
 
+def test_nobody_can_have_what_a_body_is_taken_off_on_the_way():
+    headers = Headers([(b"Connection", b"content-type, X-A, Content-Encoding, vary, Cache-Control")])
+
+    assert connection_fields(headers) == {b"x-a"}
+
+
 def test_without_a_connection_field_nothing_is_listed():
     assert connection_fields(Headers([(b"X-Connection", b"x")])) == frozenset()
 
