@@ -26,6 +26,7 @@ class Directory:
 
     def __init__(self, contents: Contents, now: float) -> None:
         self.version = contents.version
+        self.names = frozenset(key.name for key in contents.keys)
         self._accounts = {(account.kind, account.name): account for account in contents.accounts}
         self._holders = dict(self._held(contents.keys, now))
         #: Grants by the SHA-256 of keys that were found good: no more than there are secrets.

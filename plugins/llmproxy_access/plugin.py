@@ -76,6 +76,7 @@ class AccessPlugin(Plugin[AccessConfig]):
 
                 opening = partial(open_keeper, database, runtime)
                 self._keeper = await held.enter_async_context(runtime.shared(database, opening))
+                self._refuse_twins(self._keeper.directory.names)
             if issuers := self.config.jwt:
                 from llmproxy_access.issuers import open_issuers  # noqa: PLC0415  # likewise tokens
 
@@ -119,6 +120,13 @@ class AccessPlugin(Plugin[AccessConfig]):
             raise _refusal("The API key is not known here.")
         exchange.caller = grant.caller
         _limit(exchange, grant)
+
+    def _refuse_twins(self, names: frozenset[str]) -> None:
+        """Let no two keys be counted as one."""
+        if twins := sorted(names & self.config.names):
+            raise StartError(
+                f"plugin {self.name!r}: the database has a key {twins[0]!r} too; rename the configuration's"
+            )
 
     def _kept(self) -> DirectoryKeeper:
         if self._keeper is None:

@@ -1,15 +1,25 @@
 from __future__ import annotations
 
+from math import inf
+from pathlib import Path
+from tempfile import TemporaryDirectory
+
+import pytest
+from hypothesis import settings
+from hypothesis import strategies as st
+from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
+
 from llmproxy.plugin import Caller
 from llmproxy_access.database import Database
 from llmproxy_access.directory import Directory
 from llmproxy_access.issuing import Issued
 from llmproxy_access.permissions import Grant
-from llmproxy_access.records import AccountOrder, Contents, KeyOrder
+from llmproxy_access.records import AccountOrder, Contents, KeyOrder, OrderRefused
 
-from .conftest import Wall
+from .conftest import PEPPER, Wall
 
 MONTH = 31 * 86400.0
+NAMES = st.sampled_from(["one", "two", "three"])
 
 
 def found(directory: Directory, issued: Issued) -> Grant | None:
@@ -74,3 +84,73 @@ def test_a_callers_labels_count_in_his_own_tenant_alone(database: Database, wall
 def test_an_empty_directory_knows_nobody() -> None:
     assert Directory(Contents(), 0.0).find("any", bytes(32)) is None
     assert repr(Directory(Contents(), 0.0)) == "<Directory 0 of 0 keys>"
+
+
+class Lives(RuleBasedStateMachine):
+    """Keys are made, rotated, revoked and grow old; what is told of each must be as a plain model has it."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._folder = TemporaryDirectory()
+        self._wall = Wall()
+        self._database = Database(Path(self._folder.name) / "access.db", PEPPER, self._wall)
+        self._ends: dict[Issued, float] = {}
+        self._of: dict[Issued, str] = {}
+
+    def teardown(self) -> None:
+        self._database.close()
+        self._folder.cleanup()
+
+    @rule(name=NAMES, lifetime=st.none() | st.integers(1, 100))
+    def make(self, name: str, lifetime: float | None) -> None:
+        if name in self._of.values():
+            with pytest.raises(OrderRefused):
+                self._database.create(KeyOrder(name=name, tenant=f"t-{name}", lifetime=lifetime))
+            return
+        issued = self._database.create(KeyOrder(name=name, tenant=f"t-{name}", lifetime=lifetime))
+        self._of[issued], self._ends[issued] = name, inf if lifetime is None else self._wall.now + lifetime
+
+    @rule(name=NAMES, overlap=st.integers(0, 50), lifetime=st.integers(1, 100))
+    def rotate(self, name: str, overlap: float, lifetime: float) -> None:
+        try:
+            issued = self._database.rotate(name, overlap, lifetime)
+        except OrderRefused:
+            return
+        for each in self._secrets(name):
+            self._ends[each] = min(self._ends[each], self._wall.now + overlap)
+        self._of[issued], self._ends[issued] = name, self._wall.now + lifetime
+
+    @rule(name=NAMES)
+    def revoke(self, name: str) -> None:
+        if self._secrets(name):
+            self._database.revoke(name)
+        for each in self._secrets(name):
+            self._ends[each] = -inf
+
+    @rule(number=st.integers(0, 20))
+    def revoke_one(self, number: int) -> None:
+        if self._of:
+            issued = list(self._of)[number % len(self._of)]
+            self._database.revoke(issued.id)
+            self._ends[issued] = -inf
+
+    @rule(seconds=st.integers(1, 60))
+    def wait(self, seconds: int) -> None:
+        self._wall.now += seconds
+
+    @invariant()
+    def each_key_stands_for_its_own_tenant_as_long_as_it_lives(self) -> None:
+        now = self._wall.now
+        directory = Directory(self._database.read(), now)
+        for issued, name in self._of.items():
+            grant = found(directory, issued)
+            lives = grant is not None and (grant.expires is None or grant.expires > now)
+            assert lives == (self._ends[issued] > now)
+            assert grant is None or grant.caller == Caller(f"t-{name}", name)
+
+    def _secrets(self, name: str) -> list[Issued]:
+        return [issued for issued, of in self._of.items() if of == name]
+
+
+TestLives = Lives.TestCase
+TestLives.settings = settings(max_examples=20, stateful_step_count=20, deadline=None)

@@ -250,5 +250,10 @@ class TestContractWithDatabase(PluginContract):
         self.config["database"]["path"] = str(tmp_path / "access.db")
 
 
+def test_no_two_keys_have_one_name(plugin: AccessPlugin) -> None:
+    with pytest.raises(StartError, match="a key 'web' too"):
+        plugin._refuse_twins(frozenset({"web", "other"}))
+
+
 def test_a_plugin_shows_no_key(plugin: AccessPlugin) -> None:
     assert CANARY not in repr(plugin) + repr(plugin.config) + repr(vars(plugin))
