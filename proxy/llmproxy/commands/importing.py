@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from typing import Any, Final
@@ -17,6 +18,15 @@ from llmproxy.importing.portkey import import_portkey
 from llmproxy.importing.walking import Note
 
 _HEAD: Final = "# Imported from {name}. What it could not carry was told when this was written.\n"
+
+
+class _Dumper(yaml.SafeDumper):
+    """Puts texts into quotes that configurations, YAML 1.2, would read as numbers, and PyYAML's 1.1 would not."""
+
+
+_Dumper.add_implicit_resolver(
+    "tag:yaml.org,2002:float", re.compile(r"[-+]?[0-9]+[eE][-+]?[0-9]+$|0o[0-7]+$"), list("-+0123456789")
+)
 
 
 def litellm(path: Path, output: Path | None) -> tuple[str, list[str]]:
@@ -48,7 +58,7 @@ def _imported(
         imported = read(tree)
     except NothingCarried as fault:
         raise Refusal("\n".join([*_lines(path, fault.notes), f"{path.name}: {fault}"])) from None
-    body = yaml.safe_dump(imported.tree, sort_keys=False, allow_unicode=True, width=120)
+    body = yaml.dump(imported.tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)
     text = _HEAD.format(name=_one_line(path.name)) + body
     lines = _lines(path, imported.notes)
     if output is None:

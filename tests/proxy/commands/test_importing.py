@@ -10,6 +10,7 @@ from click.testing import CliRunner, Result
 
 from llmproxy.cli import main
 from llmproxy.commands.group import ExitCode
+from llmproxy.config import parse
 
 FILE = """
 model_list:
@@ -84,6 +85,13 @@ def test_names_in_the_file_cannot_write_to_the_terminal(tmp_path: Path) -> None:
 
     assert "\x1b" not in run.stderr
     assert "a?b" in run.stderr
+
+
+def test_a_name_that_looks_like_a_number_stays_a_name(tmp_path: Path) -> None:
+    file = 'model_list: [{model_name: "1e5", litellm_params: {model: "openai/0o17"}}]'
+    tree = parse(litellm(tmp_path, file).stdout, "yaml")
+
+    assert tree["routes"][0]["models"] == {"1e5": {"upstream": "openai", "model": "0o17"}}
 
 
 def test_a_config_of_portkeys_is_read_likewise(tmp_path: Path) -> None:
