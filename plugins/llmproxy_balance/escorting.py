@@ -43,13 +43,14 @@ class Escort:
             await self._mirrors.copy(exchange, pool, call_next)
         await self.belonging.prepare(exchange, pool, affinity, follow=self._follow)
 
-    def after(self, exchange: Exchange, pool: Pool, reply: Reply) -> None:
-        """Remember what the answer made, and who answered a request that belongs somewhere."""
-        if reply.status < 400:
-            if self._follow and exchange.client_face is not None and len(pool.upstreams) > 1:
-                self.belonging.read(exchange, reply)
-            if self.belonging.wishes(exchange) and (place := answered_by(exchange)) is not None:
-                self.belonging.served(exchange, place)
+    def after(self, exchange: Exchange, pool: Pool, reply: Reply, *, belongs: bool = False) -> None:
+        """Remember what the answer made, and who answered a request that `belongs` somewhere."""
+        if reply.status >= 400:
+            return
+        if self._follow and exchange.client_face is not None and len(pool.upstreams) > 1:
+            self.belonging.read(exchange, reply)
+        if belongs and (place := answered_by(exchange)) is not None:
+            self.belonging.served(exchange, place)
 
 
 def answered_by(exchange: Exchange) -> Place | None:

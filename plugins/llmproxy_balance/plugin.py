@@ -138,15 +138,15 @@ class BalancePlugin(Plugin[BalanceConfig]):
         hedge = options.hedge or config.hedge
         if not isinstance(pool, Pool):
             return await self._plain.walk(exchange, self._singles.pool_of(pool), call_next, hedge)
-        walker, escort = self._walker, self._escort
+        walker, escort, belongs = self._walker, self._escort, False
         affinity = options.affinity or config.affinity
         if escort.concerns(exchange, pool, affinity):
             await escort.before(exchange, pool, call_next, affinity)
-            if escort.belonging.wishes(exchange):
-                walker = self._guide
+            belongs = escort.belonging.wishes(exchange)
+            walker = self._guide if belongs else walker
         reply = await walker.walk(exchange, pool, call_next, hedge)
         walker.watcher.began(exchange)
-        escort.after(exchange, pool, reply)
+        escort.after(exchange, pool, reply, belongs=belongs)
         return reply
 
     @hookimpl

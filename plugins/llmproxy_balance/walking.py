@@ -133,7 +133,7 @@ class Walker:
         """
         trail = exchange.state[TRAIL] = Trail(self, pool)
         try:
-            uploaded = isinstance(exchange.upload, Body)
+            upload = exchange.upload
             order = self.line_up.order(exchange, pool, trail.skipped)
             for place in order:
                 if self.takes(exchange, trail, place):
@@ -161,6 +161,7 @@ class Walker:
             finally:
                 if len(exchange.attempts) < number:  # answered or refused before an attempt was made
                     self.give_back(trail.taken[number])
+            uploaded = isinstance(upload, Body)
             detour = Detour(self, exchange, trail, order, self._terms_of(exchange), uploaded=uploaded)
             attempt = exchange.attempts[number - 1] if len(exchange.attempts) >= number else None
             return await detour.go(place, outcome, attempt, call_next)
