@@ -18,6 +18,13 @@ _FILE = click.Path(path_type=Path, dir_okay=False)
 _config = click.option(
     "-c", "--config", "path", type=_FILE, metavar="FILE", help="The configuration: .yaml, .toml or .json."
 )
+_method = click.option(
+    "-X", "--request", "method", metavar="METHOD", help="The method: GET, or POST where there is a body."
+)
+_header = click.option(
+    "-H", "--header", "headers", multiple=True, metavar="HEADER", help="A header field, 'Name: value'."
+)
+_data = click.option("-d", "--data", metavar="DATA", help="The body, or @FILE.")
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 
 
@@ -96,18 +103,21 @@ def schema() -> None:
 
 
 @main.command()
-@click.argument("request", type=_FILE, metavar="REQUEST_FILE")
+@click.argument("request", metavar="REQUEST")
+@_method
+@_header
+@_data
 @_config
 @_json
-def explain(request: Path, path: Path | None, as_json: bool) -> None:
+def explain(request: str, path: Path | None, **asked: Any) -> None:
     """Say what would happen to a request, without calling anyone.
 
-    REQUEST_FILE holds the request as on the wire (request line, headers, blank line, body), or as JSON:
-    {"method": ..., "path": ..., "headers": {...}, "body": ...}.
+    REQUEST is a path or URL with curl's options, or a file that holds the request as on the wire (request line, headers,
+    blank line, body), or as JSON: {"method": ..., "path": ..., "headers": {...}, "body": ...}.
     """
     from llmproxy.commands.explain import explain as run
 
-    click.echo(run(request, path, as_json=as_json))
+    click.echo(run(request, path, **asked))
 
 
 @main.command()
@@ -285,13 +295,9 @@ def warm(file: Path, path: Path | None, admin: str | None, token_env: str | None
 
 @cache.command("explain")
 @click.argument("request", metavar="REQUEST")
-@click.option(
-    "-X", "--request", "method", metavar="METHOD", help="The method: GET, or POST where there is a body."
-)
-@click.option(
-    "-H", "--header", "headers", multiple=True, metavar="HEADER", help="A header field, 'Name: value'."
-)
-@click.option("-d", "--data", metavar="DATA", help="The body, or @FILE.")
+@_method
+@_header
+@_data
 @click.option("--tenant", metavar="NAME", help="For whom, where the request's own credentials do not say it.")
 @click.option("--key", metavar="NAME", help="The name of the tenant's key.")
 @_config

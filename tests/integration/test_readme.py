@@ -87,6 +87,13 @@ def free_ports(count: int) -> list[int]:
     return ports
 
 
+def program(path: Path) -> None:
+    """Put `llmproxy` there."""
+    file = path / "llmproxy"
+    file.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m llmproxy "$@"\n')
+    file.chmod(0o755)
+
+
 async def run(commands: str, path: Path, environ: Mapping[str, str] | None = None) -> str:
     shell = await asyncio.create_subprocess_exec(
         "sh",
@@ -113,9 +120,7 @@ class Folder:
         real = f'{{openai: {{provider: openai, base_url: "{upstream}"}}}}'
         (path / "gateway.yaml").write_text(config.replace("{openai: {}}", real))
         (path / "questions.ndjson").write_text(WARM)
-        program = path / "llmproxy"
-        program.write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m llmproxy "$@"\n')
-        program.chmod(0o755)
+        program(path)
 
     def _there(self, text: str) -> str:
         for address, port in self._ports.items():
@@ -185,7 +190,11 @@ async def test_where_the_first_place_of_a_name_fails_the_next_one_answers_and_th
         with GatewayProcess("-c", file, "--listen", "127.0.0.1:0", environ=keys) as gateway:
             command = shown("tried").replace(SHOWN, gateway.url)
             told = await run(command, tmp_path)
+        program(tmp_path)
+        path = f"{tmp_path}{os.pathsep}{os.environ['PATH']}"
+        foreseen = await run(shown("foreseen"), tmp_path, {**clean_environ(), "PATH": path, **keys})
 
+    assert "pool smart: openai/gpt-4.1, then anthropic/claude-sonnet-4-5" in foreseen
     assert told.startswith("HTTP/1.1 200 OK")
     tried = (
         '"openai/gpt-4.1";failure=rate_limit;status=429;ms=#, "anthropic/claude-sonnet-4-5";status=200;ms=#'

@@ -10,9 +10,9 @@ import orjson
 
 from llmproxy.caching.inspecting import OTHERS
 from llmproxy.commands.asking import Admin, ask
+from llmproxy.commands.curled import curled, text_of
 from llmproxy.commands.explain import parse_request
 from llmproxy.commands.group import ExitCode, Refusal
-from llmproxy.control import unreadable
 from llmproxy.units import format_duration
 
 _STATES = {
@@ -41,7 +41,9 @@ def explain(
     Raises:
         Refusal: the request cannot be read, or what it would be told before any cache is asked.
     """
-    tree = _from_options(request, method, headers, data)
+    tree = curled(request, method, headers, data)
+    if tree is None:
+        tree = _from_file(Path(request))
     tree |= {name: value for name, value in (("tenant", tenant), ("key", key)) if value is not None}
     answer = ask(where, "POST", "/cache/explain", tree)
     if answer.status != 200:
@@ -54,35 +56,8 @@ def explain(
     return "\n".join(_lines(answer.told))
 
 
-def _from_options(
-    request: str, method: str | None, headers: Sequence[str], data: str | None
-) -> dict[str, Any]:
-    if Path(request).is_file():
-        if method or headers or data:
-            raise Refusal("a request file says all of it: leave out -X, -H and -d", ExitCode.WRONG_USAGE)
-        return _from_file(Path(request))
-    if not request.startswith(("/", "http://", "https://")):
-        raise Refusal(f"request {request!r} is no file, no path and no URL", ExitCode.WRONG_USAGE)
-    tree: dict[str, Any] = {"path" if request.startswith("/") else "url": request}
-    if method is not None:
-        tree["method"] = method
-    tree["headers"] = dict(_header(each) for each in headers)
-    if data is not None:
-        tree["body"] = data if not data.startswith("@") else _text(Path(data[1:]))
-        if not any(name.lower() == "content-type" for name in tree["headers"]):
-            tree["headers"]["Content-Type"] = "application/json"
-    return tree
-
-
-def _header(text: str) -> tuple[str, str]:
-    name, colon, value = text.partition(":")
-    if not colon:
-        raise Refusal("-H: should be 'Name: value'", ExitCode.WRONG_USAGE)
-    return name.strip(), value.strip()
-
-
 def _from_file(path: Path) -> dict[str, Any]:
-    text = _text(path)
+    text = text_of(path)
     if text.lstrip().startswith("{"):
         try:
             tree = orjson.loads(text)
@@ -99,15 +74,6 @@ def _from_file(path: Path) -> dict[str, Any]:
         fields[name] = f"{fields[name]}, {value}" if name in fields else value
     fields.pop("content-length", None)
     return {"method": request.method, "path": request.target, "headers": fields, "body": body.decode()}
-
-
-def _text(path: Path) -> str:
-    try:
-        return path.read_text(encoding="utf-8")
-    except OSError as fault:
-        raise Refusal(unreadable(fault), ExitCode.WRONG_USAGE) from None
-    except UnicodeDecodeError:
-        raise Refusal(f"file '{path}' is no UTF-8 text", ExitCode.WRONG_USAGE) from None
 
 
 def _lines(told: Mapping[str, Any]) -> Iterator[str]:

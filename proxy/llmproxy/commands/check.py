@@ -83,7 +83,7 @@ def _summary(config: Config, generation: Generation, routes: list[Route]) -> str
         "plugin": len(generation.plugins),
         "upstream": len(config.upstreams),
         **({"pool": len(config.pools)} if config.pools else {}),
-        "model": len(config.models),
+        "model": len(set(config.models).union(*(route.models or {} for route in config.routes))),
         "store": len(config.stores),
         "listener": len(config.listeners),
     }

@@ -4,14 +4,16 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 import orjson
 
 from llmproxy.commands.check import assemble
+from llmproxy.commands.curled import curled
 from llmproxy.commands.group import ExitCode, Refusal
 from llmproxy.commands.inputs import Configuration
 from llmproxy.control import unreadable
@@ -20,10 +22,19 @@ from llmproxy.explain import explain as explained
 from llmproxy.messages import ClientRequest, Headers
 
 
-def explain(request_file: Path, path: Path | None, *, as_json: bool) -> str:
-    """Return what would happen to the request, as text or JSON."""
-    request, body = _read(request_file)
-    told = asyncio.run(_explain(Configuration(path), request, body))
+def explain(
+    request: str,
+    path: Path | None,
+    *,
+    method: str | None = None,
+    headers: Sequence[str] = (),
+    data: str | None = None,
+    as_json: bool = False,
+) -> str:
+    """Return, as text or JSON, what would happen to a request: a file, or a path or URL with curl's options."""
+    tree = curled(request, method, headers, data)
+    asked, body = _read(Path(request)) if tree is None else _from_tree(_located(tree))
+    told = asyncio.run(_explain(Configuration(path), asked, body))
     if as_json:
         return orjson.dumps(asdict(told), option=orjson.OPT_INDENT_2).decode()
     return "\n".join(_lines(told))
@@ -52,8 +63,20 @@ def parse_request(data: bytes) -> tuple[ClientRequest, bytes]:
     return _from_json(data) if data.lstrip().startswith(b"{") else _from_wire(data)
 
 
+def _located(tree: dict[str, Any]) -> dict[str, Any]:
+    """Put a URL's host and path where a request has them."""
+    url = urlsplit(tree.pop("url", ""))
+    if url.netloc:
+        tree["path"] = f"{url.path or '/'}{'?' if url.query else ''}{url.query}"
+        tree["headers"] = {"Host": url.netloc, **tree["headers"]}
+    return tree
+
+
 def _from_json(data: bytes) -> tuple[ClientRequest, bytes]:
-    tree = orjson.loads(data)
+    return _from_tree(orjson.loads(data))
+
+
+def _from_tree(tree: dict[str, Any]) -> tuple[ClientRequest, bytes]:
     if unknown := tree.keys() - {"method", "path", "headers", "body"}:
         raise ValueError(f"unknown key {min(unknown)!r} (known: body, headers, method, path)")
     path, headers, body = tree.get("path"), tree.get("headers", {}), tree.get("body", "")
@@ -106,7 +129,8 @@ def _lines(told: Explanation) -> Iterator[str]:
 
 def _plugin_lines(told: Explanation) -> Iterator[str]:
     for number, plugin in enumerate(told.plugins, 1):
-        options = f"  options {_compact(plugin.options)}" if plugin.options else ""
+        given = {name: value for name, value in (plugin.options or {}).items() if value not in (None, {}, [])}
+        options = f"  options {_compact(given)}" if given else ""
         hooks = ", ".join(plugin.hooks) or "no request hook"
         yield f"plugin {number:<2} {plugin.name} ({plugin.use}): {hooks}{options}"
         yield from (f"          {name}: {text}" for name, text in plugin.says)

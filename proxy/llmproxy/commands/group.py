@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import ast
 import enum
 import importlib.metadata
+import importlib.util
 import os
 import sys
 from collections.abc import Callable
-from typing import IO, Any, Final, NoReturn
+from pathlib import Path
+from typing import IO, Any, NoReturn
 
 import click
 
@@ -15,8 +18,6 @@ from llmproxy.errors import ConfigError, StartError
 
 #: The entry-point group of plugins' commands.
 COMMAND_GROUP = "llmproxy.commands"
-#: The distribution whose plugins come with the gateway.
-DISTRIBUTION: Final = "llmproxy-gateway"
 
 
 class ExitCode(enum.IntEnum):
@@ -92,17 +93,19 @@ def _points() -> dict[str, importlib.metadata.EntryPoint]:
 
 
 class _Deferred(click.Command):
-    """A plugin's command that is listed without being imported, unless it is one of those that come with the gateway."""
+    """A plugin's command that is listed without being imported."""
 
     def __init__(self, point: importlib.metadata.EntryPoint) -> None:
         package = point.module.partition(".")[0]
         super().__init__(point.name, short_help=f"A command of the plugin package {package}.")
         self._point = point
-        self._own = point.dist is not None and point.dist.name == DISTRIBUTION
 
     def get_short_help_str(self, limit: int = 45) -> str:
-        """Return the line that lists it: its own where nothing of a stranger need be imported for it."""
-        return self._load().get_short_help_str(limit) if self._own else super().get_short_help_str(limit)
+        """Return the line that lists it: what its function's docstring begins with, read from the source."""
+        told = docstring_of(self._point)
+        if not told:
+            return super().get_short_help_str(limit)
+        return click.Command(self.name, help=told).get_short_help_str(limit)
 
     def make_context(
         self, info_name: str | None, args: list[str], parent: click.Context | None = None, **extra: Any
@@ -120,3 +123,19 @@ class _Deferred(click.Command):
         if not isinstance(command, click.Command):
             raise Refusal(f"command {self.name!r}: {self._point.value!r} is not a click command")
         return command
+
+
+def docstring_of(point: importlib.metadata.EntryPoint) -> str:
+    """Return the docstring of the function that an entry point names, without importing it; "" where none is found."""
+    package, _, rest = point.module.partition(".")
+    try:
+        spec = importlib.util.find_spec(package)
+        places = list(spec.submodule_search_locations or ()) if spec is not None and rest else []
+        origin = spec.origin if spec is not None and not rest else None
+        files = [Path(place, *rest.split(".")).with_suffix(".py") for place in places]
+        files += [] if origin is None else [Path(origin)]
+        tree = ast.parse(files[0].read_text(encoding="utf-8"))
+    except (ImportError, IndexError, OSError, ValueError, SyntaxError):
+        return ""
+    found = (node for node in tree.body if isinstance(node, ast.FunctionDef) and node.name == point.attr)
+    return next((ast.get_docstring(node) or "" for node in found), "")

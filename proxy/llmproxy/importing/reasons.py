@@ -139,4 +139,6 @@ def why_of_a_model(key: str) -> str:
     """Say why a fact about a model was not carried."""
     if key in {"supported_environments", "access_groups"}:
         return "who may use a model is said by routes and their plugins"
+    if key.startswith(("supports_", "max_")):
+        return "comes from the table of models (llmproxy models); or write capabilities on a target of a pool"
     return "what models can do and cost comes from the table of models (llmproxy models)"

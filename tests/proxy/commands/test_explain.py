@@ -79,11 +79,23 @@ def test_a_bad_request_file_is_told_in_a_line(tmp_path: Path, data: bytes, reaso
     assert (len(run.stderr.splitlines()), run.exit_code) == (1, 2)
 
 
-def test_a_missing_request_file_is_named(tmp_path: Path) -> None:
-    run = CliRunner().invoke(main, ["explain", str(tmp_path / "nothing")])
+def test_a_missing_request_file_is_named() -> None:
+    run = CliRunner().invoke(main, ["explain", "nothing.json"])
 
     assert "nothing" in run.stderr
     assert run.exit_code == 2
+
+
+def test_a_request_may_be_a_path_or_a_url_with_curls_options() -> None:
+    body = '{"model": "demo/echo", "messages": [{"role": "user", "content": "Hi"}]}'
+    path = CliRunner().invoke(main, ["explain", "/v1/chat/completions", "-H", "X-Any: x", "-d", body])
+    url = CliRunner().invoke(main, ["explain", "-X", "DELETE", "http://api.test/v1/models/a?b=c"])
+
+    assert path.stdout.startswith("request   POST /v1/chat/completions\nroute     models (model)\n")
+    assert "header fields x-any, content-type" in path.stdout
+    assert "model     demo/echo" in path.stdout
+    assert url.stdout.startswith("request   DELETE /v1/models/a?b=c\n")
+    assert "header fields host" in url.stdout
 
 
 def test_the_text_says_what_would_be_sent(tmp_path: Path) -> None:
