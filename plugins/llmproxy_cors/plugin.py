@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmproxy.plugin import Exchange, GatewayError, Plugin, Reply, hookimpl
+from llmproxy.plugin import Exchange, GatewayError, Headers, Plugin, Reply, hookimpl
 from llmproxy_cors.config import CorsConfig, CorsRoute
 from llmproxy_cors.policy import OWNED, Policy, add_vary
 
@@ -25,9 +25,13 @@ class CorsPlugin(Plugin[CorsConfig]):
         """Answer a preflight; refuse pages of other origins where the policy says so."""
         request = exchange.request
         headers = request.headers
+        policy = self._policy(exchange)
+        if exchange.route.keepalive is not None:
+            said = Headers()
+            self._say(said, exchange, policy)
+            exchange.heralds += tuple(said.raw)
         if not headers.has(b"origin"):
             return None
-        policy = self._policy(exchange)
         origin = policy.origin_of(headers)
         taken = bool(origin) and policy.takes(origin or "")
         if request.method == "OPTIONS" and headers.has(b"access-control-request-method"):
@@ -42,7 +46,9 @@ class CorsPlugin(Plugin[CorsConfig]):
         headers = reply.headers
         for owned in OWNED & headers.index.keys():
             headers.remove(owned)
-        policy = self._policy(exchange)
+        self._say(headers, exchange, self._policy(exchange))
+
+    def _say(self, headers: Headers, exchange: Exchange, policy: Policy) -> None:
         if not policy.same_for_all:
             # On answers to requests without an origin too: a cache would give them to pages.
             add_vary(headers, "Origin")

@@ -93,7 +93,7 @@ def begin_stream(connection: ClientConnection, exchange: Exchange, message: Mess
     """Write the head of an event stream whose answer is awaited still."""
     face = exchange.client_face
     kind = b"text/event-stream" if face is None else face.stream_type(exchange)
-    reply = Reply(200, Headers([(b"Content-Type", kind), (b"Cache-Control", b"no-cache")]))
+    reply = Reply(200, Headers([(b"Content-Type", kind), (b"Cache-Control", b"no-cache"), *exchange.heralds]))
     extra = _extra(connection.front, reply, exchange, message, keep=not message.should_close)
     exchange.outcome.first_byte_at = connection.front.now()
     cast("asyncio.Transport", connection.transport).write(

@@ -221,6 +221,8 @@ class Exchange:
     #: What is done to the reply when every plugin and stream transform has had it: its content coding. It is set in
     #: `transform_response`, and may not fail.
     finish: Callable[[Reply], None] | None = None
+    #: Fields of the head that leaves before there is an answer (signs of life); plugins add theirs in `pre_route`.
+    heralds: tuple[RawHeader, ...] = ()
     #: The caller's connection, where interim replies go; None where nobody takes any.
     connection: ClientConnection | None = None
     #: What interim replies have taken of their room.

@@ -67,6 +67,26 @@ async def test_what_follows_a_head_that_has_left_is_coded_as_that_says() -> None
     assert b"Not today." in told
 
 
+async def test_a_page_may_read_what_follows_a_head_that_leaves_early() -> None:
+    async with FakeUpstream() as upstream:
+        upstream.raw(0.2, EVENTS % (len(STREAM), STREAM))
+        tree = {
+            "upstreams": {"main": {"base_url": f"{upstream.url}/v1"}},
+            "plugins": {"cors": {"origins": ["https://app.test"]}},
+            "routes": [{"name": "r", "upstream": "main", "keepalive": "50ms", "plugins": ["cors"]}],
+        }
+        body = orjson.dumps({"model": "m", "stream": True, "messages": []})
+        headers = {"content-type": "application/json", "origin": "https://app.test"}
+        async with running_gateway(tree) as gateway, aiohttp.ClientSession() as session:
+            url = f"{gateway.url}/v1/chat/completions"
+            async with session.post(url, data=body, headers=headers) as reply:
+                got = await reply.read()
+
+    assert BEAT in got
+    assert reply.headers["access-control-allow-origin"] == "https://app.test"
+    assert reply.headers["vary"] == "Origin"
+
+
 async def test_who_is_answered_at_once_gets_none() -> None:
     assert await heard(EVENTS % (len(STREAM), STREAM)) == (200, "text/event-stream", STREAM, True)
 
