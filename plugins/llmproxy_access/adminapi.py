@@ -63,20 +63,26 @@ class KeyDesk:
         order = read_order(request.body, KeyOrder)
         if order.name in self._taken:
             raise OrderRefused(409, "name_taken", f"The configuration has a key {order.name!r} already.")
-        issued, missing = await self._keeper().change(lambda database: database.create(order))
+        keeper = self._keeper()
+        issued, missing = await keeper.change(lambda database: database.create(order))
+        keeper.note("access_key_created", key=order.name, id=issued.id)
         told = {"name": order.name, "id": issued.id, "key": issued.key, **_unaware(missing)}
         return Reply.json(told, HTTPStatus.CREATED)
 
     async def _rotate(self, request: AdminRequest) -> Reply:
         name, order = request.params["name"], read_order(request.body or b"{}", RotationOrder)
-        issued, missing = await self._keeper().change(
+        keeper = self._keeper()
+        issued, missing = await keeper.change(
             lambda database: database.rotate(name, order.overlap, order.lifetime)
         )
+        keeper.note("access_key_rotated", key=name, id=issued.id)
         return Reply.json({"name": name, "id": issued.id, "key": issued.key, **_unaware(missing)})
 
     async def _revoke(self, request: AdminRequest) -> Reply:
         named = request.params["name"]
-        name, missing = await self._keeper().change(lambda database: database.revoke(named))
+        keeper = self._keeper()
+        name, missing = await keeper.change(lambda database: database.revoke(named))
+        keeper.note("access_key_revoked", key=name)
         return Reply.json({"name": name, "revoked": named, **_unaware(missing)})
 
     async def _accounts(self, kind: AccountKind, request: AdminRequest) -> Reply:

@@ -90,6 +90,10 @@ class DirectoryKeeper:
         """Ask the database something."""
         return await self._do(work)
 
+    def note(self, event: str, **fields: str) -> None:
+        """Log what was changed; no secret belongs here."""
+        self._log.info(event, **fields)
+
     def wall(self) -> float:
         """Return wall time."""
         return self._clock.wall()

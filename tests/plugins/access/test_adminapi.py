@@ -21,6 +21,7 @@ class Routes:
     def __init__(self) -> None:
         self.handlers: dict[tuple[str, str], Any] = {}
         self.permissions: dict[tuple[str, str], str] = {}
+        self.noted: list[tuple[str, dict[str, str]]] = []
 
     def admin_route(self, method: str, path: str, handler: Any, *, permission: str) -> None:
         self.handlers[method, path] = handler
@@ -43,8 +44,12 @@ def routes(database: Database, wall: Wall) -> Routes:
     async def change(work: Callable[[Database], Any]) -> tuple[Any, list[str]]:
         return work(database), ["1"]
 
-    keeper: Any = SimpleNamespace(look=look, change=change, wall=wall)
     routes: Any = Routes()
+
+    def note(event: str, **fields: str) -> None:
+        routes.noted.append((event, fields))
+
+    keeper: Any = SimpleNamespace(look=look, change=change, wall=wall, note=note)
     KeyDesk(lambda: keeper, {"own"}).register(routes)
     made: Routes = routes
     return made
@@ -66,7 +71,12 @@ async def test_a_key_is_made_shown_rotated_and_revoked(routes: Routes) -> None:
     assert revoked == {"name": "web", "revoked": made["id"], "workers_unaware": ["1"]}
     states = {secret["id"]: secret["state"] for secret in listed["keys"][0]["secrets"]}
     assert states == {made["id"]: "revoked", rotated["id"]: "live"}
-    assert made["key"].rpartition("-")[2] not in f"{shown} {rotated} {revoked} {listed}"
+    assert routes.noted == [
+        ("access_key_created", {"key": "web", "id": made["id"]}),
+        ("access_key_rotated", {"key": "web", "id": rotated["id"]}),
+        ("access_key_revoked", {"key": "web"}),
+    ]
+    assert made["key"].rpartition("-")[2] not in f"{shown} {rotated} {revoked} {listed} {routes.noted}"
 
 
 async def test_accounts_are_put_shown_and_dropped(routes: Routes) -> None:
