@@ -7,6 +7,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
+from llmproxy.plugin import has_dot_segment, normalise_path
 from llmproxy_aggregate.references import Missing
 from llmproxy_aggregate.templates import Text, found, plain
 
@@ -55,7 +56,8 @@ def _spelled(reference: Reference, value: Any, in_path: bool, written: str | Non
     if reference.source == "params" and reference.path == (written,) and isinstance(value, str):
         return value
     text = plain(reference, value)
-    if in_path and not text.strip("."):
+    spelled = quote(text, safe=",")
+    if in_path and (not text.strip(".") or has_dot_segment(normalise_path("/" + spelled))):
         # A segment that is empty or made of dots would be another place.
         raise Missing(reference.source)
-    return quote(text, safe=",")
+    return spelled

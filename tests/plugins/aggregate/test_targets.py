@@ -31,7 +31,9 @@ def test_a_value_stays_what_it_is(template, value, expected):
     assert filled(template, value) == expected
 
 
-@pytest.mark.parametrize("value", ["", ".", "..", "...", None, {}, [{}], "x" * 9000])
+@pytest.mark.parametrize(
+    "value", ["", ".", "..", "...", "../x", "x/..", "a/../b", "..\\x", "..;x", None, {}, [{}], "x" * 9000]
+)
 def test_a_value_that_is_no_segment_is_missing(value):
     with pytest.raises(Missing):
         filled("/a/{query/x}/b", value)
