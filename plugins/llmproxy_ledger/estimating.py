@@ -62,7 +62,8 @@ class Seen:
 
 def quick_limit(body: bytes, otherwise: int) -> int:
     """Return the largest limit of output that stands anywhere in a body, without reading it."""
-    return max(map(int, _LIMIT.findall(body)), default=otherwise)
+    first = body.find(b'"max')
+    return otherwise if first < 0 else max(map(int, _LIMIT.findall(body, first)), default=otherwise)
 
 
 def output_limit(body: bytes, otherwise: int) -> int:

@@ -53,17 +53,21 @@ async def ledger(
     options: dict[str, Any] | None = None,
     plugins: dict[str, Any] | None = None,
     process: Process | None = None,
+    stores: dict[str, Any] | None = None,
+    first: str = "ledger",
     **config: Any,
 ) -> AsyncIterator[Serving]:
     """Serve with a ledger."""
     tables = {"ledger": {"use": LedgerPlugin, "directory": str(directory), "prices": PRICES, **config}}
+    more = {} if stores is None else {"stores": stores}
+    listed = {**tables, **(plugins or {})}
     async with running_route(
-        {**tables, **(plugins or {})},
+        {first: listed.pop(first), **listed},
         upstream=upstream,
         dialect="openai",
-        options={"ledger": options or {}},
+        options={"ledger": options or {}, "cache": {"ttl": "5m", "invalidation": "tags"}},
         process=process,
-        config={"plugins": {"openai": {"use": "openai"}}, "models": {"gpt": "upstream/gpt"}},
+        config={"plugins": {"openai": {"use": "openai"}}, "models": {"gpt": "upstream/gpt"}, **more},
     ) as serving:
         yield serving
 

@@ -21,6 +21,9 @@ def directory(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     return tmp_path / "ledger"
 
 
+KEPT = {"kept": {"url": "memory://"}}
+
+
 class TestContract(PluginContract):
     plugin_class = LedgerPlugin
     config: ClassVar[dict[str, Any]] = {"directory": "ledger"}
@@ -288,3 +291,39 @@ async def test_nothing_of_a_request_but_names_and_numbers_is_kept(directory: Pat
         await serving.serve(make_exchange("GET", f"/v1/models?{canary}"))
 
     assert canary.encode() not in b"".join(path.read_bytes() for path in directory.iterdir())
+
+
+async def test_a_cache_s_answer_is_a_free_row(directory: Path) -> None:
+    upstream = FakeUpstream().reply(json=answer())
+    cache = {"cache": {"use": "cache", "store": "kept"}}
+    async with upstream, ledger(directory, upstream, plugins=cache, stores=KEPT) as serving:
+        await serving.serve(asked(name="a", temperature=0))
+        await serving.serve(asked(name="b", temperature=0))
+
+    found = [(row["id"], row["state"], row["result"], row["cost"]) for row in rows(directory)]
+    assert found == [("a/1", "exact", "ok", 57), ("b/0", "free", "hit", 0)]
+    assert len(upstream.requests) == 1
+
+
+@pytest.mark.parametrize("first", ["ledger", "cache"])
+async def test_callers_who_share_a_call_pay_for_one_though_its_leader_leaves(
+    directory: Path, first: str
+) -> None:
+    events = [event("one "), event("two "), event(usage=2), event()]
+    upstream = FakeUpstream().stream(events, delay=0.1)
+    cache = {"cache": {"use": "cache", "store": "kept"}}
+    async with upstream, ledger(directory, upstream, plugins=cache, stores=KEPT, first=first) as serving:
+        leader, follower = (asked(stream=True, temperature=0, name=name) for name in ("leader", "follower"))
+        leading = asyncio.ensure_future(serving.serve(leader))
+        await upstream.received()
+        following = asyncio.ensure_future(serving.serve(follower))
+        await asyncio.sleep(0.05)
+        leading.cancel()
+        served = await following
+        with pytest.raises(asyncio.CancelledError):
+            await leading
+
+    assert served.broken is None
+    assert len(upstream.requests) == 1
+    found = sorted((row["id"], row["state"], row["output"]) for row in rows(directory))
+    assert found == [("follower/0", "free", 0), ("leader/1", "exact", 2)]
