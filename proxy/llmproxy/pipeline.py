@@ -111,8 +111,7 @@ class Pipeline:
             return await self._replies.respond(exchange, reply, len(self.plugins))
         reply = await self._around(exchange)
         replies = self._replies
-        asked = replies.asked and not replies.asked.isdisjoint(exchange.request.headers.index)
-        if replies.idle and not asked and not exchange.usage_added:
+        if replies.idle and not exchange.usage_added and not (replies.asked and replies.are_asked(exchange)):
             return reply
         if replies.keeps and not exchange.upgraded:
             replies.keep(exchange, reply, store=True)

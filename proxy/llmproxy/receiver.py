@@ -65,7 +65,9 @@ class Receiver:
             attempt.usage = tap.usage
             if tap.first_output:
                 attempt.first_output_at = attempt.headers_at
-            if not attempt.translated and (fault := judge(exchange, attempt, tap, reply)) is not None:
+            # Of nearly all it is known without a call that nothing is wrong with them.
+            well = type(tap) is WholeTap and tap.first_output and not tap.cut
+            if not well and not attempt.translated and (fault := judge(exchange, attempt, tap, reply)):
                 if not tap.first_output or isinstance(tap, WholeTap):
                     raise fault
                 self._break(exchange, attempt, reply, fault)
