@@ -30,6 +30,7 @@ from llmproxy.settings import BALANCER, Match, PluginRef, PoolConfig, RouteConfi
 from llmproxy.stores import SCHEMES, Store
 from llmproxy.stores.layers import open_layers
 from llmproxy.stores.names import unknown_stores
+from llmproxy.suggestions import unknown_strategy
 from llmproxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -294,8 +295,7 @@ def _below(path: str, fault: ConfigError | ConfigErrors) -> ConfigErrors:
 def _made(assembly: Assembly, pool: Pool, ref: StrategyRef) -> Strategy:
     known = assembly.registered.strategies
     if ref.name not in known:
-        names = ", ".join(sorted(known)) or "none"
-        raise ConfigError("", f"{ref.name!r} is not known (known: {names})")
+        raise unknown_strategy("", ref.name, known)
     kind = known[ref.name]
     return kind.make(pool, decode_struct(kind.options, ref.options, ""))
 

@@ -142,7 +142,16 @@ class PoolConfig(Section, frozen=True):
     targets: tuple[TargetConfig, ...]
     strategy: StrategyRef | None = None
 
-    elsewhere: ClassVar[Mapping[str, str]] = {"fallbacks": NEXT_PLACES, "fallback": NEXT_PLACES}
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        "fallbacks": NEXT_PLACES,
+        "fallback": NEXT_PLACES,
+        "upstreams": "write `targets: [NAME, NAME]`",
+        "models": "write `targets: [UPSTREAM/MODEL, UPSTREAM/MODEL]`",
+        "weights": "a target has its `weight`: `targets: [{upstream: a, weight: 3}, {upstream: b, weight: 1}]`",
+        "health": "it holds for all pools: `plugins: {balance: {health: {...}}}`",
+        "affinity": "write `plugins: {balance: {affinity: {...}}}`, or a route's `plugins: [balance: {affinity: {...}}]`",
+        "limit": "a target has its `limit`: `targets: [{upstream: a, limit: 16}]`",
+    }
 
     def __post_init__(self) -> None:
         check_answering(self.targets)

@@ -4,10 +4,25 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
+from typing import Final
 
 from llmproxy.errors import ConfigError
 from llmproxy.keypaths import join_key
 from llmproxy.references import quoted
+
+#: What strategies are called elsewhere.
+_STRATEGIES: Final = {
+    "ordered": "fallback failover priority primary_backup first_available active_passive",
+    "weighted": "random weighted_random simple_shuffle shuffle loadbalance load_balance split",
+    "round_robin": "rr roundrobin cyclic",
+    "least_in_flight": "least_busy least_connections least_conn least_requests least_outstanding",
+    "p2c": "latency least_latency lowest_latency latency_based latency_based_routing ewma fastest power_of_two_choices",
+    "cheapest": "cost lowest_cost cost_based_routing price least_cost",
+    "rule": "rules conditional when",
+    "ab": "ab_test canary experiment sticky",
+    "complexity": "auto smart semantic difficulty",
+}
+_OTHERWISE: Final = {word: name for name, words in _STRATEGIES.items() for word in words.split()}
 
 
 def nearest(name: str, known: Iterable[str]) -> str | None:
@@ -36,3 +51,12 @@ def unknown_name(path: str, kind: str, name: str, known: Iterable[str]) -> Confi
     if suggestion is None:
         message += f" (known: {', '.join(names)})" if names else f" (no {kind} is configured)"
     return ConfigError(path, message, suggestion)
+
+
+def unknown_strategy(path: str, name: str, known: Iterable[str]) -> ConfigError:
+    """Say that there is no strategy of a name, with the one that is probably meant: many go by other names elsewhere."""
+    names = sorted(known)
+    word = name.lower().replace("-", "_")
+    meant = _OTHERWISE.get(word)
+    suggestion = meant if meant in names else nearest(word, names)
+    return ConfigError(path, f"{name!r} is not known (known: {', '.join(names) or 'none'})", suggestion)

@@ -1,7 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from llmproxy.references import Resolved
-from llmproxy.suggestions import nearest, unknown_key, unknown_name
+from llmproxy.suggestions import nearest, unknown_key, unknown_name, unknown_strategy
 
 
 def test_the_nearest_name_is_found() -> None:
@@ -25,6 +27,23 @@ def test_an_unknown_key_like_no_other_comes_with_all_there_are() -> None:
 
 def test_an_unknown_key_that_is_written_otherwise_comes_with_what_to_do() -> None:
     assert str(unknown_key("", "ab", ["a"], "write b")) == 'ab: unknown key "ab"; write b'
+
+
+@pytest.mark.parametrize(
+    ("name", "meant"),
+    [
+        ("round-robin", "round_robin"),
+        ("canary", "ab"),
+        ("least-busy", None),
+        ("wieghted", "weighted"),
+        ("xyz", None),
+    ],
+)
+def test_a_strategy_may_go_by_another_name_elsewhere(name: str, meant: str | None) -> None:
+    error = unknown_strategy("pools.p.strategy", name, ["ab", "round_robin", "weighted"])
+
+    assert error.suggestion == meant
+    assert f"{name!r} is not known (known: ab, round_robin, weighted)" in str(error)
 
 
 def test_an_unknown_name_says_what_it_should_have_named() -> None:
