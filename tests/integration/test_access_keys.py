@@ -168,6 +168,25 @@ async def test_a_team_has_its_models_and_routes_and_others_are_refused_in_the_ca
     assert await site.models(key) == ["fast"]
 
 
+async def test_a_reload_loses_no_key_and_brings_none_back(site: Site, tmp_path: Path) -> None:
+    kept, gone = [
+        (await site.admin("POST", "/access/keys", {"name": name, "tenant": "shop"}))["key"]
+        for name in ("a", "b")
+    ]
+    await site.admin("POST", "/access/keys/b/revoke")
+    file = tmp_path / "gateway.yaml"
+    file.write_text(file.read_text().replace("slow: api/gpt-slow", "slower: api/gpt-slow"))
+    reloaded = await site.admin("POST", "/reload")
+    statuses = [await site.statuses(kept), await site.statuses(gone)]
+    models = await site.models(kept)
+    await site.admin("POST", "/access/keys/a/revoke")
+
+    assert reloaded["reloaded"]
+    assert statuses == [{200}, {401}]
+    assert "slower" in models
+    assert await site.statuses(kept) == {401}
+
+
 async def test_no_key_and_no_pepper_is_in_a_log_an_answer_or_a_file(site: Site, tmp_path: Path) -> None:
     made = await site.admin("POST", "/access/keys", {"name": "web", "tenant": "shop"})
     secret = made["key"].rpartition("-")[2]
