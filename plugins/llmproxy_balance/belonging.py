@@ -9,6 +9,7 @@ belonging.served(exchange, place)           # the session stays where it was ans
 from __future__ import annotations
 
 from collections.abc import Callable, Coroutine, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.plugin import Body, StateKey, Usage
@@ -116,21 +117,15 @@ class Belonging:
             return
         if endpoint is None or not exchange.attempts or exchange.attempts[-1].translated:
             return  # what a translation tells of is the gateway's own, and is kept by it
-        reader = self._reader(exchange, endpoint.upstream, path)
+        reader = OriginReader(partial(self._remember, exchange, endpoint.upstream), path)
         if isinstance(body, Body):
             body.observe(reader)
         else:
             reader.feed(body)
 
-    def _reader(self, exchange: Exchange, upstream: str, path: str) -> OriginReader:
-        found: list[bytes] = []
-        return _Remembering(found.append, path, lambda: self._remember(exchange, found, upstream))
-
-    def _remember(self, exchange: Exchange, found: list[bytes], upstream: str) -> None:
-        if found:
-            work = self._origins.remember(exchange.caller.tenant, tuple(found), upstream)
-            self._start(work, "remember-origins")
-            found.clear()
+    def _remember(self, exchange: Exchange, upstream: str, found: Sequence[bytes]) -> None:
+        work = self._origins.remember(exchange.caller.tenant, found, upstream)
+        self._start(work, "remember-origins")
 
     def served(self, exchange: Exchange, place: Place) -> None:
         """Count a session for the place that answered it, in each pool on the way; it stays there from now on."""
@@ -168,21 +163,6 @@ class Belonging:
         if not self._asked_prices:
             self._asked_prices = True
             self._start(self._tariff.load(), "tariff")
-
-
-class _Remembering(OriginReader):
-    """Has what it found remembered as soon as it is there: a caller may send it back before the answer is over."""
-
-    __slots__ = ("_flush",)
-
-    def __init__(self, found: Callable[[bytes], None], path: str, flush: Callable[[], None]) -> None:
-        super().__init__(found, path)
-        self._flush = flush
-
-    def feed(self, data: bytes) -> None:
-        """Read one piece."""
-        super().feed(data)
-        self._flush()
 
 
 def leads_to(place: Place, upstream: str) -> bool:

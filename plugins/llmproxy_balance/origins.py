@@ -1,6 +1,6 @@
 """What only its maker understands goes back to its maker: ids of held answers and files, encrypted or signed reasoning.
 
-    reader = OriginReader(found.append)      # a body sink, over an answer on its way to the caller
+    reader = OriginReader(found.extend)      # a body sink, over an answer on its way to the caller
     items = items_of(body)                   # of a later request
     origins.remember(tenant, found, "azure-west")
     await origins.find(tenant, items)        # Origin("azure-west", strict=True)
@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import re
 from collections import OrderedDict
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
@@ -53,6 +53,8 @@ _MADE: Final = re.compile(
     rb'|(?:uri|fileUri)"\s*:\s*"(?P<uri>https?://[^"\\]{1,%d}/files/[^"\\]{1,100}))'
     % (_SIGNED, _TOLD, _TOLD, _TOLD)
 )
+#: Stands in every answer that holds a signature.
+_SIGN: Final = b"ignature"
 #: Bytes before the end of what tells that an answer holds an item which may belong to its key.
 _KEY: Final = 32
 #: Bytes of an answer in which the beginning of an item stands.
@@ -93,28 +95,31 @@ def may_hold(answer: bytes, path: str = "") -> bool:
     Chat completions hold no ids that are asked for later, and nothing sealed: only signatures.
     """
     # `in` would first ask whether bytes are a number, which takes longer than the search.
-    return answer.find(b"ignature") >= 0 or not path.endswith("/completions")
+    return answer.find(_SIGN) >= 0 or not path.endswith("/completions")
 
 
 class OriginReader:
-    """Finds the opaque items of an answer to a request for `path` as it passes, cut anywhere; a body sink."""
+    """Finds the opaque items of an answer to a request for `path` as it passes, cut anywhere; a body sink.
 
-    __slots__ = ("_found", "_path", "_seen", "_tail")
+    `found` is told of them as soon as they are there: a caller may send them back before the answer is over.
+    """
 
-    def __init__(self, found: Callable[[bytes], None], path: str = "") -> None:
+    __slots__ = ("_found", "_seen", "_signed_only", "_tail")
+
+    def __init__(self, found: Callable[[Sequence[bytes]], None], path: str = "") -> None:
         self._found = found
-        self._path = path
+        self._signed_only = path.endswith("/completions")
         self._tail = b""
         self._seen: set[bytes] = set()
 
     def feed(self, data: bytes) -> None:
-        """Read one piece."""
+        """Read one piece; of a stream there are many, and nearly none holds anything."""
         window = self._tail + data
-        if may_hold(window, self._path):
+        if self._signed_only and window.find(_SIGN) < 0:
+            self._tail = window[-_KEY:]
+        else:
             self._tail = window[-_REACH:]
             self._search(window)
-        else:
-            self._tail = window[-_KEY:]
 
     def end(self) -> None:
         """What was found is complete."""
@@ -123,13 +128,16 @@ class OriginReader:
         """What was found of a broken answer counts all the same: callers send it back."""
 
     def _search(self, window: bytes) -> None:
+        found = []
         for match in _MADE.finditer(window):
             item = (match["item"] or match["id"] or match["uri"])[:_TOLD]
             if match.end() == len(window) and len(item) < _TOLD:
                 self._tail = window[match.start() :]  # its end is still to come
             elif item not in self._seen and len(self._seen) < MOST_EACH:
                 self._seen.add(item)
-                self._found(item)
+                found.append(item)
+        if found:
+            self._found(found)
 
 
 class Workers(Protocol):

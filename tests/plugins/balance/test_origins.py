@@ -30,7 +30,7 @@ class Bus:
 
 def found(answer, cuts=(), path=""):
     seen = []
-    reader = OriginReader(seen.append, path)
+    reader = OriginReader(seen.extend, path)
     places = [0, *sorted(cut % (len(answer) + 1) for cut in cuts), len(answer)]
     for start, end in itertools.pairwise(places):
         if start != end:
