@@ -254,9 +254,14 @@ class Walker:
             self.watcher.answered(place, attempt)
             return
         failure = failure_of(error, said=partial(says, exchange)) if isinstance(error, Exception) else None
-        if failure is not None and failure.phase == "total" and HURRIED in exchange.state:
-            failure = None  # who gives a place less time than it has learns nothing of it
         self._meters.count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
+        if (
+            failure is not None
+            and failure.phase == "total"
+            and (attempt.committed or HURRIED in exchange.state)
+        ):
+            # Its caller gave the place less time than it has, or took his own to read what it sent.
+            failure = None
         self._fell(exchange, attempt, failure)
 
     def _leave(self, trail: Trail) -> None:

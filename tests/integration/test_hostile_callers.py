@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import socket
+from contextlib import ExitStack
 from typing import Any
 
 import orjson
@@ -80,3 +82,34 @@ async def test_a_place_that_has_rested_is_tried_while_the_one_that_is_well_is_no
 
     assert resting == [500, 503]
     assert statuses == [500, 200]
+
+
+@pytest.mark.parametrize("dialect", ["openai", "http"])
+async def test_who_reads_too_slowly_does_not_close_a_place_for_the_others(dialect: str) -> None:
+    delta = {"index": 0, "delta": {"content": "x" * 60_000}, "finish_reason": None}
+    event = b"data: %b\n\n" % orjson.dumps({**ANSWER, "object": "chat.completion.chunk", "choices": [delta]})
+    first = FakeUpstream().stream([event] * 200)
+    for _ in range(2):
+        first.stream([event] * 200)
+    first.reply(json=ANSWER)
+    loop = asyncio.get_running_loop()
+    async with served(
+        {"a": first, "b": good()},
+        dialect=dialect,
+        plugin={"health": {"failures": 2}},
+        route={"deadline": "400ms"},
+    ) as caller:
+        host, _, port = caller.gateway.url.removeprefix("http://").partition(":")
+        body = orjson.dumps({"model": "fast", "messages": [], "stream": True})
+        head = b"POST /v1/chat/completions HTTP/1.1\r\nHost: g\r\nContent-Type: application/json\r\n"
+        with ExitStack() as stack:
+            for _ in range(3):
+                slow = stack.enter_context(socket.socket())
+                slow.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 4096)
+                slow.setblocking(False)
+                await loop.sock_connect(slow, (host, int(port)))
+                await loop.sock_sendall(slow, head + b"Content-Length: %d\r\n\r\n" % len(body) + body)
+            await asyncio.sleep(0.7)
+        others = await caller.ask()
+
+    assert others.tried == '"a";status=200'

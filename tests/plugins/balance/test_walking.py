@@ -11,6 +11,7 @@ from llmproxy.testing import make_exchange
 from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.retrybudget import RetryBudgetSettings
 from llmproxy_balance.telling import lower_deadline
+from llmproxy_balance.walking import TRAIL
 
 from .places import pool_of, target
 from .walks import GOOD, Walk, refused
@@ -173,6 +174,18 @@ async def test_who_gives_a_place_no_time_says_nothing_against_it():
             await walk.walker.walk(exchange, pool, walk.call_next)
 
         assert walk.watcher.heard.pop() == ("a", heard)
+
+
+async def test_whose_caller_reads_for_longer_than_there_is_time_has_not_failed():
+    walk, pool = Walk({"a": [GOOD]}), pool_of(1)
+    done, walk.walker.done = walk.walker.done, lambda *ended: None
+    await walk(pool)
+    attempt = walk.exchange.attempts[0]
+    attempt.committed, attempt.error = True, UpstreamTimeout("total", 600.0, sent=True)
+    done(walk.exchange, walk.exchange.state[TRAIL], attempt)
+
+    assert walk.watcher.heard == [("a", None)]
+    assert walk.counted() == {("a", "timeout"): 1}
 
 
 async def test_a_trial_is_given_back_where_no_attempt_was_made():
