@@ -149,7 +149,7 @@ class PoolConfig(Section, frozen=True):
         "models": "write `targets: [UPSTREAM/MODEL, UPSTREAM/MODEL]`",
         "weights": "a target has its `weight`: `targets: [{upstream: a, weight: 3}, {upstream: b, weight: 1}]`",
         "health": "it holds for all pools: `plugins: {balance: {health: {...}}}`",
-        "affinity": "write `plugins: {balance: {affinity: {...}}}`, or a route's `plugins: [balance: {affinity: {...}}]`",
+        "affinity": "write `plugins: {balance: {affinity: {...}}}`, or in a route's list `balance: {affinity: {...}}`",
         "limit": "a target has its `limit`: `targets: [{upstream: a, limit: 16}]`",
     }
 
