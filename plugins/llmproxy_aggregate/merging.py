@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -14,6 +15,9 @@ if TYPE_CHECKING:
     from llmproxy_aggregate.calling import Bad
     from llmproxy_aggregate.gathering import Gathering
     from llmproxy_aggregate.plan import Plan
+
+#: Fields that would have some cache or other keep an answer (RFC 9111, RFC 9213 among them).
+_LIFETIME: Final = re.compile(r"(?i).*cache-control|expires|surrogate-control")
 
 #: Tells callers which calls failed, whatever the answer's shape.
 INCOMPLETE: Final = "x-llmproxy-incomplete"
@@ -69,7 +73,7 @@ def _headers(plan: Plan, gathered: Gathering) -> Headers:
         fields.set("Cache-Control", control)
     vary(plan, fields)
     for name, text in plan.fields.items():
-        if gathered.bad and name.lower() == "cache-control":
+        if gathered.bad and _LIFETIME.fullmatch(name):
             continue
         try:
             fields.set(name, text.fill(gathered.values))

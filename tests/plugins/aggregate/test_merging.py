@@ -31,7 +31,12 @@ async def test_without_a_template_each_answer_stands_under_its_calls_name() -> N
 async def test_a_call_that_may_fail_is_told_and_stood_in_for(policy: Any, expected: Any) -> None:
     route = merged(
         calls={"user": "/users/7", "orders": {"target": "/orders", **policy}},
-        headers={"cache-control": "max-age=60", "x-name": "{user/name}", "x-gone": "{orders/gone}"},
+        headers={
+            "cache-control": "max-age=60",
+            "CDN-Cache-Control": "max-age=60",
+            "x-name": "{user/name}",
+            "x-gone": "{orders/gone}",
+        },
         partial_status=206,
     )
     async with (
@@ -46,6 +51,7 @@ async def test_a_call_that_may_fail_is_told_and_stood_in_for(policy: Any, expect
         assert served.reply.status == 206
         assert served.reply.headers.get("x-llmproxy-incomplete") == "orders"
         assert served.reply.headers.get("cache-control") == "no-store"
+        assert "cdn-cache-control" not in served.reply.headers
         assert served.reply.headers.get("x-name") == "Ada"
         assert "x-gone" not in served.reply.headers
 
