@@ -116,7 +116,7 @@ class Wellbeing:
         now = self._clock.now()
         waits = [
             0.0 if health is None else health.wait(now, hurried=True)
-            for endpoint in endpoints_of(pool.places)
+            for endpoint in endpoints_of(place for place in pool.places if not place.settings.after)
             for health in [self._ailing.get(endpoint)]
         ]
         soonest = min(waits, default=0.0)

@@ -173,6 +173,7 @@ def test_who_waits_for_failures_keeps_nobody_from_trying_those_that_rest() -> No
     ward.names(pool)
     ward.fail("a")
     assert ward.names(pool) == "b"
+    assert 3.0 < (ward.wellbeing.until(pool) or 0.0) <= 5.0
 
     ward.clock.time += 5.0
     assert ward.names(pool) == "ab"
