@@ -230,7 +230,7 @@ def _answer(path: str, body: bytes) -> bytes:
     return b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n%b\r\n\r\n%b" % (kind, length, events)
 
 
-async def _ask(port: int, request: bytes, count: int) -> None:
+async def ask(port: int, request: bytes, count: int) -> None:
     """Ask `count` times over a few connections; every answer must be good and whole."""
 
     async def work(times: int) -> None:
@@ -304,7 +304,7 @@ async def _rounds(
                 for stream, count in ((False, requests), (True, streams)):
                     request = request_of(client, upstream, stream=stream)
                     before = _cpu(pid)
-                    await _ask(port, request, count)
+                    await ask(port, request, count)
                     figures.append((_cpu(pid) - before) / count)
                 if number:  # the first round warms everything up
                     per_event = (figures[1]) / EVENTS
