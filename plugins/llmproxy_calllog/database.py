@@ -7,12 +7,16 @@ them misses none before it. Bodies lie in a table of their own; where they can b
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
+from contextlib import suppress
+from itertools import groupby
 from pathlib import Path
 from typing import Any, Final
 
 import apsw
 import msgspec
+from msgspec.structs import astuple
 
 from llmproxy_calllog.call import COLUMNS, Call, Record
 from llmproxy_calllog.filtering import Filter
@@ -23,6 +27,9 @@ APPLICATION: Final = 0x6C6D_6C67
 VERSION: Final = 1
 
 _BUSY_MS: Final = 5000
+#: Tries to prepare a file that others prepare too, seconds between two.
+_TRIES: Final = 10
+_PAUSE: Final = 0.2
 #: Records deleted in one transaction, pages given back in one.
 _STEP: Final = 500
 _TYPES: Final = {"str": "TEXT NOT NULL", "int": "INTEGER", "float": "REAL"}
@@ -51,40 +58,58 @@ class Database:
     def __init__(self, path: Path, *, search: bool, wall: Callable[[], float]) -> None:
         self._wall = wall
         self._search = search
-        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600))
+        _create(path)
         self._db = apsw.Connection(str(path))
         try:
+            self._db.set_busy_timeout(_BUSY_MS // _TRIES)
+            self._prepare_in_turn()
             self._db.set_busy_timeout(_BUSY_MS)
-            self._prepare()
         except BaseException:
             self._db.close()
             raise
+
+    def _prepare_in_turn(self) -> None:
+        """Wait for others that open the file now: not all that this takes can be waited for inside SQLite."""
+        for tries in range(_TRIES, -1, -1):
+            try:
+                self._prepare()
+                return
+            except (Busy, apsw.BusyError):
+                if not tries:
+                    raise
+                time.sleep(_PAUSE)
 
     def _prepare(self) -> None:
         if not _pragma(self._db, "user_version") and not _pragma(self._db, "page_count"):
             self._db.pragma("auto_vacuum", 2)  # gives pages back in steps; only an empty file can be told
         self._db.pragma("journal_mode", "wal")
         self._db.pragma("synchronous", 1)  # a record may be lost with the machine's power, the file not
-        with _Writing(self._db):
-            if not _pragma(self._db, "user_version"):
-                if (
-                    _pragma(self._db, "application_id")
-                    or self._db.execute("SELECT 1 FROM sqlite_schema").fetchone()
-                ):
-                    raise NotALog("it is the database of something else")
-                columns = ", ".join(map(_column, msgspec.structs.fields(Call)))
-                for statement in _SCHEMA:
-                    self._db.execute(statement.replace("{columns}", columns))
-                self._db.pragma("application_id", APPLICATION)
-                self._db.pragma("user_version", VERSION)
-            _check(self._db)
+        if not _pragma(self._db, "user_version"):
+            with _Writing(self._db):
+                self._make_tables()
+        _check(self._db)
+
+    def _make_tables(self) -> None:
+        """Make the tables, unless somebody else just has."""
+        if _pragma(self._db, "user_version"):
+            return
+        if _pragma(self._db, "application_id") or self._db.execute("SELECT 1 FROM sqlite_schema").fetchone():
+            raise NotALog("it is the database of something else")
+        columns = ", ".join(map(_column, msgspec.structs.fields(Call)))
+        for statement in _SCHEMA:
+            self._db.execute(statement.replace("{columns}", columns))
+        self._db.pragma("application_id", APPLICATION)
+        self._db.pragma("user_version", VERSION)
 
     def write(self, records: Sequence[Record]) -> None:
         """Keep records, all or none."""
         with _Writing(self._db):
-            for record in records:
-                self._db.execute(_INSERT, msgspec.structs.astuple(record.call))
-                if record.request is not None or record.answer is not None:
+            for bodies, row in groupby(records, _has_bodies):
+                if not bodies:
+                    self._db.executemany(_INSERT, [astuple(record.call) for record in row])
+                    continue
+                for record in row:
+                    self._db.execute(_INSERT, astuple(record.call))
                     self._write_bodies(self._db.last_insert_rowid(), record.request, record.answer)
 
     def _write_bodies(self, number: int, request: str | None, answer: str | None) -> None:
@@ -161,6 +186,19 @@ class Reader:
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+
+def _create(path: Path) -> None:
+    """Make the file its owner's alone. One that is there is left as it is, and unopened.
+
+    To close a file ends all locks of this process on it (fcntl(2)), those of another connection too.
+    """
+    with suppress(FileExistsError):
+        os.close(os.open(path, os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+
+
+def _has_bodies(record: Record) -> bool:
+    return record.request is not None or record.answer is not None
 
 
 class _Writing:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Final
 
 import msgspec
@@ -14,6 +15,7 @@ from llmproxy_calllog.call import Call, Record
 from llmproxy_calllog.taking import Ended, Kept, Tried
 
 _LONGEST: Final = 200
+_OWN_ID: Final = re.compile(r"req-[0-9a-f]{12}-[0-9a-f]{1,16}")
 _FORWARDED: Final = re.compile(rb";\s*fwd=([a-z-]{1,30})")
 _JOINED: Final = re.compile(rb";\s*collapsed\b")
 #: Failures after which a provider has nothing to be paid for.
@@ -71,8 +73,8 @@ class Teller:
         cache, why = _cache(ended)
         return Call(
             at=ended.wall - (ended.ended - started),
-            id=chosen(ended.id),
-            parent=chosen(ended.parent),
+            id=own_or_chosen(ended.id),
+            parent=own_or_chosen(ended.parent),
             tenant=named(caller.tenant),
             key=named(caller.key),
             org=named(labels.get("org", "")),
@@ -100,7 +102,7 @@ class Teller:
             bytes_out=ended.bytes_out,
             first_byte_ms=_ms(ended.first_byte_at, started),
             first_output_ms=_ms(_first_output(tried), started),
-            ms=round((ended.ended - started) * 1000, 3),
+            ms=_ms(ended.ended, started) or 0.0,
             input=usage.input,
             cache_read=usage.cache_read,
             cache_write=usage.cache_write,
@@ -143,9 +145,15 @@ def named(text: str) -> str:
     return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
+@lru_cache(2048)
 def chosen(text: str) -> str:
     """Return a name that a caller chose, fit to be stored: it may hold what was never meant to be a name."""
     return redact_text(named(text)) if text else text
+
+
+def own_or_chosen(text: str) -> str:
+    """Return a call's id: as it is if the gateway made it, which needs no look and comes once only."""
+    return text if not text or _OWN_ID.fullmatch(text) else chosen(text)
 
 
 def _cache(ended: Ended) -> tuple[str, str]:
@@ -163,7 +171,10 @@ def policy(pool: Pool) -> str:
 
 
 def _first_output(tried: Sequence[Tried]) -> float | None:
-    return min((each.first_output_at for each in tried if each.first_output_at is not None), default=None)
+    for each in tried:
+        if each.first_output_at is not None:
+            return each.first_output_at
+    return None
 
 
 def _attempts(tried: Sequence[Tried], started: float) -> str:
@@ -185,4 +196,4 @@ def _told(each: Tried, started: float) -> _Try:
 
 
 def _ms(at: float | None, since: float) -> float | None:
-    return None if at is None else round((at - since) * 1000, 3)
+    return None if at is None else int((at - since) * 1e6 + 0.5) / 1000

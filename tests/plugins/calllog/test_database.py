@@ -1,4 +1,6 @@
 import sqlite3
+import subprocess
+import sys
 import threading
 
 import apsw
@@ -164,6 +166,43 @@ def test_several_writers_take_turns(path):
 
     assert len(set(ids(path, limit=1000))) == 80
     assert len(ids(path, text="word", limit=1000)) == 80
+
+
+def test_opening_it_again_takes_no_lock_away(database, path):
+    database._db.execute("BEGIN IMMEDIATE")
+    other = Database(path, search=True, wall=lambda: NOW)
+    other._db.set_busy_timeout(1)
+    with pytest.raises(Busy):
+        other.write([make_record()])
+    stranger = subprocess.run(
+        [sys.executable, "-c", f"import apsw; apsw.Connection({str(path)!r}).execute('BEGIN IMMEDIATE')"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    other.close()
+    database._db.execute("ROLLBACK")
+
+    assert "BusyError" in stranger.stderr
+
+
+def test_many_may_open_a_new_file_at_once(path):
+    opened, gate = [], threading.Barrier(8)
+
+    def enter():
+        gate.wait()
+        opened.append(Database(path, search=True, wall=lambda: NOW))
+
+    threads = [threading.Thread(target=enter) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    for each in opened:
+        each.write([make_record()])
+        each.close()
+
+    assert len(ids(path)) == 8
 
 
 def test_a_database_that_somebody_holds_is_busy(database, path):

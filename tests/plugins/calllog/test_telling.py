@@ -3,7 +3,7 @@ import pytest
 
 from llmproxy.plugin import Arm, Caller, Endpoint, Pool, Usage
 from llmproxy_calllog.taking import Kept
-from llmproxy_calllog.telling import Teller, chosen, named, policy, total
+from llmproxy_calllog.telling import Teller, chosen, named, own_or_chosen, policy, total
 
 from .records import NOW, make_ended, make_tried
 
@@ -101,6 +101,12 @@ def test_what_callers_choose_is_cut_and_redacted():
     call = call_of(id="sk-abcdefghijklmnopqrst", model="m" * 500 + "\udcff")
 
     assert (call.id, len(call.model)) == ("[redacted]", 200)
+
+
+def test_an_id_of_the_gateways_own_stays():
+    assert own_or_chosen("req-00ff00ff00ff-1a") == "req-00ff00ff00ff-1a"
+    assert own_or_chosen("req-00ff00ff00ff-1a:sk-abcdefghijklmnop") == "req-00ff00ff00ff-1a:[redacted]"
+    assert own_or_chosen("") == ""
 
 
 def test_a_name_is_fit_for_a_database():
