@@ -1,0 +1,70 @@
+from typing import Any
+
+import msgspec
+
+from llmproxy.plugin import AccountScope, reserving
+from llmproxy_quota.book import Book, limit_of
+from llmproxy_quota.config import LimitConfig
+
+SCOPES = (AccountScope("tenant", "acme"), AccountScope("key", "prod-1"), AccountScope("model", "fast"))
+
+
+def limit(name: str, **given: Any) -> LimitConfig:
+    return msgspec.convert(
+        {"name": name, "counts": "requests", "at_most": 5, "window": "day", **given}, LimitConfig
+    )
+
+
+def test_limits_are_found_by_scope_and_name() -> None:
+    book = Book(
+        "quota",
+        [
+            limit("a"),
+            limit("b", scope="key", match="prod-*"),
+            limit("c", scope="key", match="test-*"),
+            limit("d", scope="model", counts="tokens"),
+            limit("e", scope="team"),
+        ],
+    )
+    found = book.rules("acme", SCOPES)
+
+    assert [rule.config.name for rule in found.early] == ["a", "b"]
+    assert [rule.config.name for rule in found.late] == ["d"]
+    assert not book.asks_model
+
+
+def test_no_two_tenants_limits_or_names_share_a_key() -> None:
+    book = Book("quota", [limit("a", scope="key"), limit("b", scope="key")])
+    keys = [
+        rule.limit.key
+        for tenant in ("x", "y", "a")
+        for name in ("k", "kk", "k1")
+        for rule in book.rules(tenant, (AccountScope("key", name),)).early
+    ]
+
+    assert len(set(keys)) == len(keys) == 18
+    assert len({book.tag(tenant) for tenant in ("x", "y", "*", "x" * 300, "x" * 301)}) == 5
+
+
+def test_what_all_tenants_share_has_one_key_and_one_tag() -> None:
+    book = Book("quota", [limit("a", scope="model", across=True)])
+    rules = [book.rules(tenant, SCOPES).early[0] for tenant in ("x", "y")]
+
+    assert rules[0].limit == rules[1].limit
+    assert book.tag("x") == book.tag("y")
+    assert book.asks_model
+
+
+def test_times_are_counted_as_the_configuration_says() -> None:
+    def counted(**given: Any) -> reserving.Limit:
+        return limit_of(
+            msgspec.convert({"name": "x", "counts": "requests", "at_most": 5} | given, LimitConfig), b"k"
+        )
+
+    second = reserving.SECOND
+    assert counted(rate=60) == reserving.Rate(b"k", 5, 60 * second, 5)
+    assert counted(rate=60, burst=2) == reserving.Rate(b"k", 5, 60 * second, 2)
+    assert counted(counts="in_flight") == reserving.Lease(b"k", 5)
+    assert counted(rolling=100) == reserving.Window(b"k", 5, 5 * second, keep=21)
+    assert counted(window="month") == reserving.Window(b"k", 5, 0)
+    assert counted(window="week") == reserving.Window(b"k", 5, 7 * 86_400 * second, 4 * 86_400 * second)

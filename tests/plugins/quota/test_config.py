@@ -1,0 +1,53 @@
+from typing import Any
+
+import msgspec
+import pytest
+
+from llmproxy.plugin import ConfigError
+from llmproxy_quota.config import LimitConfig, QuotaConfig
+
+
+def limit(**given: Any) -> LimitConfig:
+    return msgspec.convert({"name": "x", "counts": "requests", "at_most": 5, **given}, LimitConfig)
+
+
+@pytest.mark.parametrize(
+    ("given", "path"),
+    [
+        ({}, "window"),
+        ({"window": "day", "rolling": 60}, "window"),
+        ({"counts": "in_flight", "window": "day"}, "counts"),
+        ({"counts": "tokens", "rate": 60}, "rate"),
+        ({"window": "day", "burst": 5}, "burst"),
+        ({"rate": 60, "burst": 0}, "burst"),
+        ({"rate": 0}, "rate"),
+        ({"rate": 60, "at_most": 0}, "rate"),
+        ({"rolling": 0.5}, "rolling"),
+        ({"window": "day", "at_most": 1.5}, "at_most"),
+        ({"window": "day", "at_most": -1}, "at_most"),
+        ({"rate": 86_400, "at_most": 1_000_000_000}, "at_most"),
+        ({"counts": "money", "window": "day", "at_most": 10**10}, "at_most"),
+    ],
+)
+def test_a_limit_that_cannot_be_kept_is_refused(given: dict[str, Any], path: str) -> None:
+    with pytest.raises(ConfigError, match=f"^{path}: "):
+        limit(**given)
+
+
+def test_money_is_counted_in_microdollars() -> None:
+    assert limit(counts="money", window="day", at_most="0.1").whole == 100_000
+    assert limit(window="day").whole == 5
+
+
+@pytest.mark.parametrize(
+    "given",
+    [
+        {"limits": (limit(window="day"), limit(window="month"))},
+        {"limits": (limit(name='a"b', window="day"),)},
+        {"limits": (), "output": 0},
+        {"limits": (), "lease": 0.5},
+    ],
+)
+def test_settings_that_make_no_sense_are_refused(given: dict[str, Any]) -> None:
+    with pytest.raises(ConfigError):
+        QuotaConfig(store="s", **given)

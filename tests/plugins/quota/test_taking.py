@@ -1,0 +1,77 @@
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Sequence
+from typing import Any, cast
+
+import msgspec
+
+from llmproxy.plugin import AccountScope, Runtime, StoreAway, reserving
+from llmproxy.runtime import Gate, Services
+from llmproxy.runtime import Runtime as RealRuntime
+from llmproxy.stores.memory_reserving import MemoryReservations
+from llmproxy.testing import make_process
+from llmproxy_quota.book import Rule, limit_of
+from llmproxy_quota.config import LimitConfig
+from llmproxy_quota.taking import Taker
+
+
+class Remote:
+    """Limits behind a loop, which fail to settle so many times."""
+
+    def __init__(self, failing: int) -> None:
+        self.kept = MemoryReservations("memory://")
+        self.failing = failing
+        self.reserve = self.kept.reserve
+        self.renewed = 0
+
+    async def settle(self, claim: reserving.Claim, actual: Sequence[int]) -> bool:
+        self.failing -= 1
+        if self.failing >= 0:
+            raise StoreAway("gone")
+        return await self.kept.settle(claim, actual)
+
+    async def renew(self, claims: Sequence[reserving.Claim]) -> int:
+        self.renewed += len(claims)
+        return await self.kept.renew(claims)
+
+
+def rule(at_most: int) -> Rule:
+    config = msgspec.convert(
+        {"name": "x", "counts": "tokens", "at_most": at_most, "window": "month"}, LimitConfig
+    )
+    return Rule(config, AccountScope("tenant", "t"), limit_of(config, b"k"))
+
+
+def runtime() -> Runtime:
+    return RealRuntime("quota", make_process(), cast("Gate", None), Services())
+
+
+async def test_a_store_that_was_away_is_settled_with_later() -> None:
+    run, remote = runtime(), Remote(failing=1)
+    taker = Taker(cast("Any", remote), 4, 30.0, run)
+    hold = await taker.take("a", b"t", [(rule(100), 90)])
+    taker.settle(hold, [10])
+    taker.settle(hold, [99])
+    async with asyncio.timeout(3):
+        while run._tasks:
+            await asyncio.sleep(0.01)
+
+    assert (await taker.take("b", b"t", [(rule(100), 90)])).standings[0].left == 0
+    await run.close()
+
+
+async def test_what_is_held_is_renewed_until_it_is_settled() -> None:
+    run, remote = runtime(), Remote(failing=0)
+    taker = Taker(cast("Any", remote), 4, 0.03, run)
+    hold = await taker.take("a", b"t", [(rule(100), 90)])
+    run.spawn(taker.keep_alive(), name="keep-alive")
+    await asyncio.sleep(0.1)
+    renewed = remote.renewed
+    taker.settle(hold, [1])
+    await asyncio.sleep(0.1)
+
+    assert renewed > 1
+    assert remote.renewed <= renewed + 1
+    assert hold.reservation(5.0).taken[0].amount == 90
+    await run.close()
