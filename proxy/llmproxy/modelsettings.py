@@ -7,9 +7,9 @@ from typing import ClassVar
 
 import msgspec
 
+from llmproxy.elsewhere import IN_MODELS
 from llmproxy.errors import ConfigError
 from llmproxy.poolsettings import (
-    NEXT_PLACES,
     PoolConfig,
     StrategyRef,
     TargetConfig,
@@ -33,7 +33,7 @@ class ModelConfig(Section, frozen=True):
     strategy: StrategyRef | None = None
     alias: str | None = None
 
-    elsewhere: ClassVar[Mapping[str, str]] = {"fallbacks": NEXT_PLACES, "fallback": NEXT_PLACES}
+    elsewhere: ClassVar[Mapping[str, str]] = IN_MODELS
 
     def __post_init__(self) -> None:
         if self.alias is None and self.upstream is None and self.pool is None and self.targets is None:

@@ -7,16 +7,12 @@ from typing import Annotated, Any, ClassVar, Final
 
 import msgspec
 
+from llmproxy.elsewhere import IN_POOLS
 from llmproxy.errors import ConfigError
 from llmproxy.sections import Section
 
 #: Pools that may lie within one another.
 DEEPEST: Final = 8
-
-#: Said of keys by which other gateways write fallbacks down.
-NEXT_PLACES: Final = (
-    "who is asked when a place fails is the next of the targets; write `targets: [first, second]`"
-)
 
 Weight = Annotated[float, msgspec.Meta(ge=0, le=1_000_000)]
 
@@ -142,16 +138,7 @@ class PoolConfig(Section, frozen=True):
     targets: tuple[TargetConfig, ...]
     strategy: StrategyRef | None = None
 
-    elsewhere: ClassVar[Mapping[str, str]] = {
-        "fallbacks": NEXT_PLACES,
-        "fallback": NEXT_PLACES,
-        "upstreams": "write `targets: [NAME, NAME]`",
-        "models": "write `targets: [UPSTREAM/MODEL, UPSTREAM/MODEL]`",
-        "weights": "a target has its `weight`: `targets: [{upstream: a, weight: 3}, {upstream: b, weight: 1}]`",
-        "health": "it holds for all pools: `plugins: {balance: {health: {...}}}`",
-        "affinity": "write `plugins: {balance: {affinity: {...}}}`, or in a route's list `balance: {affinity: {...}}`",
-        "limit": "a target has its `limit`: `targets: [{upstream: a, limit: 16}]`",
-    }
+    elsewhere: ClassVar[Mapping[str, str]] = IN_POOLS
 
     def __post_init__(self) -> None:
         check_answering(self.targets)

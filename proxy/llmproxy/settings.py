@@ -9,12 +9,12 @@ from typing import Any, ClassVar, Final, Literal
 
 from llmproxy.addresses import Address, parse_address
 from llmproxy.commitsettings import CommitConfig
+from llmproxy.elsewhere import IN_ALL, IN_ROUTES
 from llmproxy.errors import ConfigError
 from llmproxy.fetchpolicy import FetchingConfig
 from llmproxy.modelsettings import ModelConfig
 from llmproxy.patterns import compile_path
 from llmproxy.poolsettings import (
-    NEXT_PLACES,
     PoolConfig,
     StrategyRef,
     TargetConfig,
@@ -285,13 +285,7 @@ class RouteConfig(Section, frozen=True):
     lossy: Literal["allow", "warn", "refuse"] = "warn"
     meter_usage: bool = True
 
-    elsewhere: ClassVar[Mapping[str, str]] = {
-        "fallbacks": NEXT_PLACES,
-        "retries": "`attempts` bounds all there are; for tries at the same place: `plugins: [balance: {retries: 1}]`",
-        "timeout": "`deadline` bounds a request with all its attempts, `timeouts` the phases of each attempt",
-        "path": "stands in `match`, as in `match: {path: /v1/*}`",
-        "upstreams": "write `upstream: NAME`, or several as `targets: [NAME, NAME]`",
-    }
+    elsewhere: ClassVar[Mapping[str, str]] = IN_ROUTES
 
     def __post_init__(self) -> None:
         given = [key for key in ("upstream", "pool", "targets") if getattr(self, key)]
@@ -331,6 +325,8 @@ class Config(Section, frozen=True, rename={"listeners": "listen"}):
     plugins: dict[str, PluginConfig] = {}
     pipeline: tuple[PluginRef, ...] = ()
     routes: tuple[RouteConfig, ...] = ()
+
+    elsewhere: ClassVar[Mapping[str, str]] = IN_ALL
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import re
-from typing import Annotated, Final
+from collections.abc import Mapping
+from typing import Annotated, ClassVar, Final
 from urllib.parse import urlsplit
 
 import msgspec
 
+from llmproxy.elsewhere import IN_UPSTREAMS
 from llmproxy.errors import ConfigError
 from llmproxy.keypaths import join_key
 from llmproxy.quirks import Quirks
@@ -115,6 +117,8 @@ class UpstreamConfig(Section, frozen=True):
     tls: UpstreamTls | None = None
     proxy: str | None = "env"
     dns_ttl: Duration = 30.0
+
+    elsewhere: ClassVar[Mapping[str, str]] = IN_UPSTREAMS
 
     def __post_init__(self) -> None:
         _check_url("base_url", self.base_url, userinfo=False)

@@ -107,7 +107,7 @@ def test_an_admin_listener_for_other_machines_has_a_token() -> None:
             {"name": "a", "targets": [{"upstream": "b", "mirror": 1}]},
             "targets: holds nothing that answers",
         ),
-        (RouteConfig, {"name": "a", "retries": 3}, 'retries: unknown key "retries"; `attempts` bounds'),
+        (RouteConfig, {"name": "a", "retries": 3}, 'retries: unknown key "retries"; a route\'s `attempts`'),
         (PluginRef, {"a": {}, "b": {}}, ": expected a plugin's name, or {name: options}"),
         (PluginRef, 5, ": expected a plugin's name, or {name: options}"),
         (Config, {"plugins": {"x": 5}}, "plugins.x: expected a mapping"),
