@@ -56,6 +56,8 @@ def _imported(
         raise StartError(unreadable(fault)) from fault
     try:
         imported = read(tree)
+    except RecursionError:
+        raise Refusal(f"{path.name}: nested too deeply") from None
     except NothingCarried as fault:
         raise Refusal("\n".join([*_lines(path, fault.notes), f"{path.name}: {fault}"])) from None
     body = yaml.dump(imported.tree, Dumper=_Dumper, sort_keys=False, allow_unicode=True, width=120)

@@ -112,6 +112,6 @@ def _pattern(value: object) -> str:
         raise Untold("a regular expression that RE2 cannot match")
     try:
         re.compile(value)
-    except re.error:
+    except (re.error, OverflowError, RecursionError):
         raise Untold("not a regular expression") from None
     return _text(value)

@@ -23,6 +23,8 @@ _LISTEN: Final = "127.0.0.1:8787"
 
 _DEEPEST: Final = 6
 _MOST_ATTEMPTS: Final = 20
+#: Targets of one list: a pool has no more use for them than for its attempts.
+_MOST_TARGETS: Final = 200
 
 _FALLBACK: Final = (
     "falls back after each failure that another place may mend, whichever its status; a request that is itself at "
@@ -83,7 +85,7 @@ class _Import:
         inherited = inherited.over(walk)
         self._manner.take(walk)
         weight = number(walk.take("weight"))
-        strategy, targets = walk.section("strategy"), list(walk.sections("targets"))
+        strategy, targets = walk.section("strategy"), self._most(walk, list(walk.sections("targets")))
         if not targets:
             strategy.tell_rest(lambda key: "there are no targets to choose from")
             leaf = read_leaf(walk, self._refs, inherited)
@@ -102,6 +104,13 @@ class _Import:
                 return None
             place = found
         return place if weight is None else {**place, "weight": min(weight, 1e6)}
+
+    def _most(self, walk: Walk, targets: list[Walk]) -> list[Walk]:
+        for each in targets[_MOST_TARGETS:]:
+            each.drop()
+        if len(targets) > _MOST_TARGETS:
+            walk.tell("targets", f"more than {_MOST_TARGETS}, so those behind were left out")
+        return targets[:_MOST_TARGETS]
 
     def _strategy(
         self, strategy: Walk, targets: list[Walk], inherited: Inherited, name: str, depth: int

@@ -94,6 +94,14 @@ def test_a_name_that_looks_like_a_number_stays_a_name(tmp_path: Path) -> None:
     assert tree["routes"][0]["models"] == {"1e5": {"upstream": "openai", "model": "0o17"}}
 
 
+def test_a_config_that_is_nested_too_deeply_is_told(tmp_path: Path) -> None:
+    path = tmp_path / "config.json"
+    path.write_text('{"targets":[' * 450 + '{"provider":"openai"}' + "]}" * 450)
+    run = CliRunner().invoke(main, ["import", "portkey", str(path)])
+
+    assert "config.json: nested too deeply" in run.stderr
+
+
 def test_a_config_of_portkeys_is_read_likewise(tmp_path: Path) -> None:
     path, written = tmp_path / "config.json", tmp_path / "gateway.yaml"
     path.write_text(

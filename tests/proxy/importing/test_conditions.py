@@ -57,6 +57,7 @@ def test_a_query_becomes_an_expression(query: Any, expected: str) -> None:
         {"params.model": {"$gt": "a"}},
         {"params.model": {"$regex": "(?=a)"}},
         {"params.model": {"$regex": "("}},
+        {"params.model": {"$regex": "(" * 3000 + ")" * 3000}},
         {"params.model": 3},
         {"params.model": {}},
         {"params.model": "\ud800"},

@@ -279,6 +279,15 @@ def test_either_spelling_and_any_wrapping_is_read() -> None:
     assert "data.config.targets[1]" in notes
 
 
+def test_more_targets_than_anybody_tries_are_left_out() -> None:
+    names = [f"http://h{number}.test/v1" for number in range(300)]
+    targets = [{"provider": "openai", "custom_host": name} for name in names]
+    imported = import_portkey({"strategy": {"mode": "loadbalance"}, "targets": targets})
+
+    assert len(imported.tree["pools"]["portkey"]["targets"]) == 200
+    assert "more than 200" in dict(imported.notes)["targets"]
+
+
 def test_hosts_of_ones_own_come_over() -> None:
     tree, notes, _ = carried(CONFIGS["hosts of one's own"])
 
