@@ -51,7 +51,7 @@ class CallLogPlugin(Plugin[CallLogConfig]):
     def __init__(self, name: str, config: CallLogConfig) -> None:
         super().__init__(name, config)
         self._read = READ * config.body_limit
-        self._waiting: Waiting[_Known] = Waiting()
+        self._waiting: Waiting[_Known] = Waiting(config.queue_size)
 
     @hookimpl
     def register(self, registry: Registry) -> None:
@@ -122,8 +122,7 @@ class CallLogPlugin(Plugin[CallLogConfig]):
                 0 if bodies.answer is None else min(bodies.answer.size, self._read)
             )
         if exchange.attempts and is_open(exchange.attempts):
-            oldest = self._waiting.hold(exchange, _Known(ended, bodies, size))
-            if oldest is not None:
+            for oldest in self._waiting.hold(exchange, _Known(ended, bodies, size), size):
                 self._put(*oldest)
             return
         self._writer.put(self._teller, ended, bodies, size)

@@ -22,30 +22,38 @@ def is_open(attempts: list[Attempt]) -> bool:
 
 
 class Waiting(Generic[T]):
-    """Holds what is known of calls until all their attempts have ended; bounded."""
+    """Holds what is known of calls until all their attempts have ended: `most` calls, and `room` bytes of them."""
 
-    def __init__(self, most: int = MOST) -> None:
+    def __init__(self, room: int, most: int = MOST) -> None:
+        self._room = room
         self._most = most
-        self._held: dict[Exchange, T] = {}
+        self._size = 0
+        self._held: dict[Exchange, tuple[T, int]] = {}
 
     def __len__(self) -> int:
         return len(self._held)
 
-    def hold(self, exchange: Exchange, known: T) -> tuple[Exchange, T] | None:
-        """Hold a call; return the oldest one if there is no room for both."""
-        self._held[exchange] = known
-        if len(self._held) <= self._most:
-            return None
-        oldest = next(iter(self._held))
-        return oldest, self._held.pop(oldest)
+    def hold(self, exchange: Exchange, known: T, size: int = 0) -> list[tuple[Exchange, T]]:
+        """Hold a call; return the oldest ones where there is no room for all."""
+        self._held[exchange] = known, size
+        self._size += size
+        gone = []
+        while len(self._held) > self._most or (self._size > self._room and len(self._held) > 1):
+            oldest = next(iter(self._held))
+            gone.append((oldest, self._take(oldest)))
+        return gone
 
     def done(self, exchange: Exchange) -> T | None:
         """Return what is held of a call if its last attempt has ended, and let go of it."""
         if exchange not in self._held or is_open(exchange.attempts):
             return None
-        return self._held.pop(exchange)
+        return self._take(exchange)
 
     def rest(self) -> list[tuple[Exchange, T]]:
         """Let go of all."""
-        held, self._held = self._held, {}
-        return list(held.items())
+        return [(exchange, self._take(exchange)) for exchange in list(self._held)]
+
+    def _take(self, exchange: Exchange) -> T:
+        known, size = self._held.pop(exchange)
+        self._size -= size
+        return known

@@ -15,7 +15,7 @@ def test_a_call_is_open_while_one_attempt_is():
 
 
 def test_a_call_waits_for_its_last_attempt():
-    waiting, exchange = Waiting(), exchange_with(None, None)
+    waiting, exchange = Waiting(100), exchange_with(None, None)
     waiting.hold(exchange, "known")
     exchange.attempts[0].ended = 1.0
     early = waiting.done(exchange)
@@ -25,14 +25,22 @@ def test_a_call_waits_for_its_last_attempt():
 
 
 def test_the_oldest_makes_room():
-    waiting, first, second = Waiting(1), exchange_with(None), exchange_with(None)
+    waiting, first, second = Waiting(100, most=1), exchange_with(None), exchange_with(None)
 
-    assert waiting.hold(first, "first") is None
-    assert waiting.hold(second, "second") == (first, "first")
+    assert waiting.hold(first, "first") == []
+    assert waiting.hold(second, "second") == [(first, "first")]
+
+
+def test_what_is_large_makes_room_by_its_size():
+    waiting, first, second, third = Waiting(100), *(exchange_with(None) for _ in range(3))
+    waiting.hold(first, "first", 60)
+
+    assert waiting.hold(second, "second", 60) == [(first, "first")]
+    assert waiting.hold(third, "third", 40) == []
 
 
 def test_the_rest_is_let_go():
-    waiting, exchange = Waiting(), exchange_with(None)
+    waiting, exchange = Waiting(100), exchange_with(None)
     waiting.hold(exchange, "known")
 
     assert waiting.rest() == [(exchange, "known")]
