@@ -69,7 +69,8 @@ def find(  # noqa: PLR0911  # one line a case, in the order in which they hold
         return Finding(state, _ceiling(exchange, attempt, sent), "ceiling", result)
     output = _output(attempt, asked, seen)
     if attempt.usage is None:
-        return Finding(state, Usage(input=_input(asked, sent.size, tariff), output=output), "seen", result)
+        prompt = _input(exchange, asked, sent.size, tariff)
+        return Finding(state, Usage(input=prompt, output=output), "seen", result)
     told = attempt.usage
     more = max(0, output - told.output - told.reasoning)
     usage = Usage(told.input, told.cache_read, told.cache_write, told.output + more, told.reasoning)
@@ -102,14 +103,18 @@ def request_of(exchange: Exchange) -> ModelRequest | None:
         return None
 
 
-def _input(asked: ModelRequest | None, size: int, tariff: Tariff) -> int:
+def _input(exchange: Exchange, asked: ModelRequest | None, size: int, tariff: Tariff) -> int:
     if isinstance(asked, GenerateRequest):
         return tariff.prompt_tokens(asked)
+    if not (exchange.body_at_hand or b"").lstrip().startswith(b"{"):
+        return 0  # of a form with a sound or a picture in it the bytes tell nothing
     return ceil(size / _OF_A_TOKEN)
 
 
 def _output(attempt: Attempt, asked: ModelRequest | None, seen: Seen | None) -> int:
-    """Return about how many tokens of output were made."""
+    """Return about how many tokens of output were made; an answer that is whole and no text has none that is known."""
+    if attempt.complete and not isinstance(asked, GenerateRequest):
+        return 0
     if seen is not None:
         return seen.tokens
     if attempt.first_output_at is None or (asked is not None and not isinstance(asked, GenerateRequest)):

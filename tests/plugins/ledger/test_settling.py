@@ -2,8 +2,9 @@ import asyncio
 
 import pytest
 
-from llmproxy.plugin import Attempt, Endpoint, Tariff, UpstreamError, UpstreamTimeout, Usage
+from llmproxy.plugin import Attempt, Body, Endpoint, Tariff, UpstreamError, UpstreamTimeout, Usage
 from llmproxy.runtime import Clock
+from llmproxy.testing import make_exchange
 from llmproxy_ledger.estimating import Seen
 from llmproxy_ledger.settling import Sent, find, given_up
 
@@ -17,6 +18,7 @@ RESET = UpstreamError("upstream_reset", "It broke.", phase="headers", sent=True)
 
 def found(*, sent=SENT, seen=None, policy="estimate", exchange=None, model="gpt", **attempt):
     exchange = exchange or asked()
+    exchange.take_body()
     exchange.model = model
     known = Attempt(1, Endpoint("upstream", "gpt"), 0.0, **attempt)
     return find(exchange, known, sent, seen, policy, Tariff({}, Clock()))
@@ -65,18 +67,26 @@ def test_output_that_was_seen_is_added_to_what_was_told_before():
 
 
 def test_the_ceiling_keeps_what_was_told_of_the_input():
-    finding = found(status=200, usage=TOLD, error=GONE, policy="ceiling", exchange=asked(max_tokens=50))
-    exchange = asked(max_tokens=50)
-    exchange.take_body()
-    whole = found(status=200, usage=TOLD, error=GONE, policy="ceiling", exchange=exchange)
+    told = {"status": 200, "usage": TOLD, "error": GONE, "policy": "ceiling"}
 
-    assert finding.usage == Usage(input=7, cache_read=3, output=100)
-    assert whole.usage == Usage(input=7, cache_read=3, output=50)
+    assert found(exchange=asked(max_tokens=50), **told).usage == Usage(input=7, cache_read=3, output=50)
+    assert found(**told).usage == Usage(input=7, cache_read=3, output=100)
 
 
 def test_the_ceiling_is_for_what_broke_off_alone():
     assert found(status=200, usage=TOLD, complete=True, policy="ceiling").state == "exact"
     assert found(status=200, complete=True, policy="ceiling").basis == "seen"
+
+
+def test_of_forms_and_vectors_and_pictures_no_output_is_made_up():
+    form = make_exchange(body=b"--x\r\nsound\r\n--x--", headers={"Content-Type": "multipart/form-data"})
+    body = Body()
+    body.feed(b"x" * 9000)
+    whole = {"status": 200, "complete": True, "first_output_at": 1.0, "body": body}
+
+    assert found(exchange=form, **whole).usage == Usage()
+    assert found(**whole).usage == Usage(input=10)
+    assert found(**{**whole, "complete": False, "error": GONE}).usage.output == 45
 
 
 def test_who_left_is_told_from_what_was_given_up():
