@@ -22,8 +22,9 @@ from llmproxy.stores.shelf import now_us
 
 T = TypeVar("T")
 
-_TABLES: Final = ("rows", "held", "marks")
-_AT: Final = struct.Struct(">Q")
+#: One table for all, because each that is written costs a page: marks come first, in the order of their times.
+_TABLES: Final = ("limits",)
+_MARK: Final = struct.Struct(">BQ")
 _encode = msgspec.msgpack.Encoder().encode
 _decode_row = msgspec.msgpack.Decoder(list[int]).decode
 _decode_held = msgspec.msgpack.Decoder(Held).decode
@@ -73,49 +74,48 @@ class LmdbReservations:
 class LmdbRows:
     """Rows as one transaction sees them."""
 
-    __slots__ = ("_held", "_marks", "_rows", "_txn")
+    __slots__ = ("_db", "_delete", "_get", "_put", "_txn")
 
     def __init__(self, txn: Transaction, tables: Tables) -> None:
         self._txn = txn
-        self._rows, self._held, self._marks = tables
+        self._db = tables[0]
+        self._get, self._put, self._delete = txn.get, txn.put, txn.delete
 
     def row(self, name: bytes) -> Row | None:
-        data = self._txn.get(name, db=self._rows)
+        data = self._get(b"r" + name, None, self._db)
         return None if data is None else _decode_row(data)
 
     def put_row(self, name: bytes, row: Row) -> None:
-        self._txn.put(name, _encode(row), db=self._rows)
+        self._put(b"r" + name, _encode(row), db=self._db)
 
     def drop_row(self, name: bytes) -> None:
-        self._txn.delete(name, db=self._rows)
+        self._delete(b"r" + name, db=self._db)
 
     def held(self, name: bytes) -> Held | None:
-        data = self._txn.get(name, db=self._held)
+        data = self._get(b"h" + name, None, self._db)
         return None if data is None else _decode_held(data)
 
     def put_held(self, name: bytes, held: Held) -> None:
-        self._txn.put(name, _encode(held), db=self._held)
+        self._put(b"h" + name, _encode(held), db=self._db)
 
     def drop_held(self, name: bytes) -> None:
-        self._txn.delete(name, db=self._held)
+        self._delete(b"h" + name, db=self._db)
 
     def mark(self, at: int, what: bytes) -> None:
-        self._txn.put(_mark(at, what), b"", db=self._marks)
+        self._put(_MARK.pack(0, max(at, 0)) + what, b"", db=self._db)
 
     def unmark(self, at: int, what: bytes) -> None:
-        self._txn.delete(_mark(at, what), db=self._marks)
+        self._delete(_MARK.pack(0, max(at, 0)) + what, db=self._db)
 
     def next_mark(self, until: int) -> tuple[int, bytes] | None:
-        with self._txn.cursor(self._marks) as cursor:
+        with self._txn.cursor(self._db) as cursor:
             if not cursor.first():
                 return None
-            at = _AT.unpack_from(cursor.key())[0]
+            key = bytes(cursor.key())
+            if key[0]:
+                return None
+            at = _MARK.unpack_from(key)[1]
             if at > until:
                 return None
-            what = bytes(cursor.key()[_AT.size :])
             cursor.delete()
-            return at, what
-
-
-def _mark(at: int, what: bytes) -> bytes:
-    return _AT.pack(max(at, 0)) + what
+            return at, key[_MARK.size :]

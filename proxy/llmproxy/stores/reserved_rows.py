@@ -66,30 +66,31 @@ def reserve(rows: Rows, claim: Claim, now: int) -> Verdict:
     tag, granted = prefix(claim.tag), True
     name = tag + claim.id
     again = claim.lasting and rows.held(name) is not None
-    takings, found = [], []
-    for want in claim.wants:
-        row = rows.row(tag + want.limit.key)
-        taking = want.limit.take(row, 0 if again else want.amount, now)
-        granted = granted and (taking.standing.ok or want.mode == "shadow")
-        takings.append(taking)
-        found.append(row)
+    found, standings = [], []
+    for limit, amount, mode in claim.wants:
+        key = tag + limit.key
+        row = rows.row(key)
+        taking = limit.take(row, 0 if again else amount, now)
+        standing = taking.standing
+        if not standing.ok and mode != "shadow":
+            granted = False
+        standings.append(standing)
+        found.append((limit.kind, key, taking, amount, row is None))
     if granted and not again:
-        _take(rows, claim, name, takings, found, now)
-    return Verdict(granted or again, tuple([taking.standing for taking in takings]))
+        _take(rows, claim, name, found, now)
+    return Verdict(granted or again, tuple(standings))
 
 
 def _take(
-    rows: Rows, claim: Claim, name: bytes, takings: list[Taking], found: list[Row | None], now: int
+    rows: Rows, claim: Claim, name: bytes, found: list[tuple[int, bytes, Taking, int, bool]], now: int
 ) -> None:
-    items, tag = [], prefix(claim.tag)
-    for want, taking, before in zip(claim.wants, takings, found, strict=True):
-        limit = want.limit
-        key = tag + limit.key
+    items = []
+    for kind, key, taking, amount, new in found:
         rows.put_row(key, taking.row)
-        if before is None and limit.kind != LEASE:
+        if new and kind != LEASE:
             rows.mark(taking.row[0], b"r" + key)
-        if limit.kind != RATE:
-            items.append(Item(limit.kind, key, taking.bucket, want.amount))
+        if kind != RATE:
+            items.append(Item(kind, key, taking.bucket, amount))
     if items:
         ends = now + claim.ttl
         rows.put_held(name, Held(ends, ends, claim.keeps, tuple(items)))

@@ -157,7 +157,10 @@ class Claim(NamedTuple):
     @property
     def lasting(self) -> bool:
         """Whether there is anything to settle."""
-        return any(want.limit.kind != RATE for want in self.wants)
+        for want in self.wants:  # noqa: SIM110  # a generator costs more than all that is asked
+            if want.limit.kind != RATE:
+                return True
+        return False
 
 
 class Verdict(NamedTuple):
