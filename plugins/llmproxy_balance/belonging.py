@@ -55,7 +55,7 @@ class Belonging:
         clock: Clock,
         start: Callable[[Coroutine[Any, Any, None], str], object],
     ) -> None:
-        self._origins = origins
+        self.origins = origins
         self._tariff = tariff
         self._clock = clock
         self._start = start
@@ -72,7 +72,7 @@ class Belonging:
         body, origin = await exchange.body(), None
         if follow and exchange.client_face is not None and len(pool.upstreams) > 1:
             items = items_of(body, exchange.request.path)
-            origin = await self._origins.find(exchange.caller.tenant, items) if items else None
+            origin = await self.origins.find(exchange.caller.tenant, items) if items else None
         key = None if settings is None else key_of(exchange, body, settings.by)
         if key is not None or origin is not None:
             exchange.state[_WISH] = _Wish(key, origin, settings)
@@ -124,7 +124,7 @@ class Belonging:
             reader.feed(body)
 
     def _remember(self, exchange: Exchange, upstream: str, found: Sequence[bytes]) -> None:
-        work = self._origins.remember(exchange.caller.tenant, found, upstream)
+        work = self.origins.remember(exchange.caller.tenant, found, upstream)
         self._start(work, "remember-origins")
 
     def served(self, exchange: Exchange, place: Place) -> None:

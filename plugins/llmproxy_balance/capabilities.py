@@ -64,7 +64,8 @@ class CapabilityGate:
     def __init__(self, facts: Facts) -> None:
         self._facts = facts
         self._known: dict[Place, _Ability] = {}
-        self._weak: dict[Endpoint, frozenset[str]] = {}
+        #: How long a body is at most that fits the window of a place's model, whatever is in it.
+        self._easy: dict[tuple[Place, str | None], int] = {}
 
     def __call__(self, exchange: Exchange, place: Place) -> str:
         """Return "" to admit, else what the place cannot."""
@@ -72,7 +73,9 @@ class CapabilityGate:
         if ability is None:
             ability = self._learn(exchange, place)
         body = exchange.body_at_hand
-        if ability.free and (body is None or len(body) <= _SMALL):
+        if ability.free and (
+            body is None or len(body) <= _SMALL or len(body) <= self._easy.get((place, exchange.model), 0)
+        ):
             return ""
         return self._unable(exchange, ability) or self._too_small(exchange, place, ability)
 
@@ -122,6 +125,7 @@ class CapabilityGate:
         if window is None and place.endpoint is not None:
             window = self._facts.window(exchange, place.endpoint)
             if window is not None and body is not None and len(body) <= window // _EASY:
+                self._remember_easy(exchange, place, window // _EASY)
                 window = None
         if body is None or (window is None and ability.output is None):
             return ""
@@ -135,6 +139,11 @@ class CapabilityGate:
         if tokens <= window or not self._fits_elsewhere(exchange, tokens):
             return ""
         return f"about {tokens} tokens are asked for, its window is {window}"
+
+    def _remember_easy(self, exchange: Exchange, place: Place, size: int) -> None:
+        if len(self._easy) >= _REMEMBERED:
+            self._easy.clear()
+        self._easy[place, exchange.model] = size
 
     def _fits_elsewhere(self, exchange: Exchange, tokens: int) -> bool:
         """Whether a place that is not meant for failures alone is known to read that much, or not known not to."""

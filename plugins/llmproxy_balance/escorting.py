@@ -30,7 +30,11 @@ class Escort:
         """Whether there is anything to be done for a request before it is sent, which is seldom so."""
         if affinity is not None or pool.mirrors:
             return True
-        if not self._follow or exchange.client_face is None or len(pool.upstreams) < 2:
+        origins = self.belonging.origins
+        # Where no answer has held anything so far, as with most models, no request need be looked through.
+        if not self._follow or (not origins.known and origins.store is None):
+            return False
+        if exchange.client_face is None or len(pool.upstreams) < 2:
             return False
         body = exchange.body_at_hand
         return body is None or may_refer(body, exchange.request.path)

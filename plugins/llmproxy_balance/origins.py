@@ -157,7 +157,8 @@ class Origins:
         self._bus = bus
         #: Where other hosts look, and this one after a restart.
         self.store = store
-        self._known: OrderedDict[bytes, str] = OrderedDict()
+        #: The upstreams by digests of what they made.
+        self.known: OrderedDict[bytes, str] = OrderedDict()
 
     def listen(self) -> Callable[[], None]:
         """Learn what the other workers of this host see; return what ends it."""
@@ -192,7 +193,7 @@ class Origins:
 
     async def _look_up(self, tenant: str, item: bytes) -> str | None:
         digest = _digest(tenant, item)
-        known = self._known.get(digest)
+        known = self.known.get(digest)
         if known is None and self.store is not None:
             try:
                 told = await self.store.get(_key(tenant, digest))
@@ -202,10 +203,10 @@ class Origins:
         return known
 
     def _keep(self, digest: bytes, upstream: str) -> None:
-        self._known[digest] = upstream
-        self._known.move_to_end(digest)
-        if len(self._known) > MOST:
-            self._known.popitem(last=False)
+        self.known[digest] = upstream
+        self.known.move_to_end(digest)
+        if len(self.known) > MOST:
+            self.known.popitem(last=False)
 
 
 def _digest(tenant: str, item: bytes) -> bytes:

@@ -1,10 +1,10 @@
 """What a pool costs: CPU time of the gateway a request, through a pool of two above a single upstream.
 
-`python -m tests.benchmarks.pools [--rounds 30] [--requests 200] [--strategy weighted] [--most 1.15]` asks one gateway, by two
-routes that differ in nothing else, for whole answers and for streams of 50 events that are sent at once. Health is
-watched; access, metrics and usage are on, as in bench.yaml. The routes take turns in each round, and the median of the
-rounds' ratios counts: what else runs on the machine slows both. The time is what the system's scheduler says that the
-gateway was running. With `--most` the run fails where a ratio is above it.
+`python -m tests.benchmarks.pools [--rounds 30] [--requests 200] [--strategy weighted] [--most 1.15]` asks one gateway,
+by two routes that differ in nothing else, for whole answers and for streams of 50 events that are sent at once. Health
+is watched; access, metrics and usage are on, as in bench.yaml. The routes take turns in each round, and the median of
+the rounds' ratios counts: what else runs on the machine slows both. The time is what the system's scheduler says that
+the gateway was running. With `--most` the run fails where a ratio is above it.
 """
 
 from __future__ import annotations
@@ -83,8 +83,9 @@ async def measure(rounds: int, requests: int, strategy: str) -> dict[str, tuple[
         try:
             for number in range(rounds + 2):
                 for kind, pairs in found.items():
-                    how = {"count": requests, "stream": kind != "pass"}
-                    pair = (await cost(process, "single", **how), await cost(process, "pool", **how))
+                    stream = kind != "pass"
+                    single = await cost(process, "single", requests, stream=stream)
+                    pair = (single, await cost(process, "pool", requests, stream=stream))
                     if number >= 2:  # the first rounds warm everything up
                         pairs.append(pair)
         finally:
