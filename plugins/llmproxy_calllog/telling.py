@@ -15,6 +15,7 @@ from llmproxy_calllog.call import Call, Record
 from llmproxy_calllog.taking import Ended, Kept, Tried
 
 _LONGEST: Final = 200
+_WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _OWN_ID: Final = re.compile(r"req-[0-9a-f]{12}-[0-9a-f]{1,16}")
 _FORWARDED: Final = re.compile(rb";\s*fwd=([a-z-]{1,30})")
 _JOINED: Final = re.compile(rb";\s*collapsed\b")
@@ -167,7 +168,13 @@ def _cache(ended: Ended) -> tuple[str, str]:
 
 def policy(pool: Pool) -> str:
     """Return what a pool's strategy is called."""
-    return type(pool.strategy).__name__.strip("_").lower()
+    return _in_words(type(pool.strategy))
+
+
+@lru_cache(64)
+def _in_words(kind: type) -> str:
+    """Return a class's name as configurations write names: `least_in_flight`."""
+    return _WORD.sub("_", kind.__name__.strip("_")).lower()
 
 
 def _first_output(tried: Sequence[Tried]) -> float | None:

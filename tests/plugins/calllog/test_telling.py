@@ -97,6 +97,16 @@ def test_the_decision_is_told():
     assert policy(pool) == "written"
 
 
+def test_a_strategy_is_told_in_words():
+    class LeastInFlight:
+        pass
+
+    pool = Pool.of("fast", [])
+    pool.strategy = LeastInFlight()
+
+    assert policy(pool) == "least_in_flight"
+
+
 def test_what_callers_choose_is_cut_and_redacted():
     call = call_of(id="sk-abcdefghijklmnopqrst", model="m" * 500 + "\udcff")
 
