@@ -67,15 +67,25 @@ def own_pools(
 ) -> tuple[dict[str, ModelConfig], dict[str, PoolConfig]]:
     """Make pools of the targets that models have of their own: return the models that lead to them, and them.
 
-    A pool has its model's name, behind that of the route `within` which the model is a model of.
+    A pool has its model's name, behind that of the route `within` which the model is a model of. Its upstreams see the
+    public name where no `model` is written, as they would without a pool; that of a wildcard is the caller's.
     """
     led, pools = dict(models), dict[str, PoolConfig]()
     for model, config in models.items():
         if isinstance(config, ModelConfig) and config.targets is not None:
             name = pool_name(model, within)
-            pools[name] = PoolConfig(targets=config.targets, strategy=config.strategy)
+            targets = (
+                config.targets if "*" in model else tuple(_named(each, model) for each in config.targets)
+            )
+            pools[name] = PoolConfig(targets=targets, strategy=config.strategy)
             led[model] = msgspec.structs.replace(config, pool=name, targets=None, strategy=None)
     return led, pools
+
+
+def _named(target: TargetConfig, model: str) -> TargetConfig:
+    if not isinstance(target, TargetConfig) or target.upstream is None or target.model is not None:
+        return target
+    return msgspec.structs.replace(target, model=model)
 
 
 def pool_name(model: str, within: str = "") -> str:

@@ -55,7 +55,16 @@ def test_targets_of_a_model_become_a_pool_of_its_name() -> None:
     )
 
     assert led == {"fast": ModelConfig(pool="fast"), "f": ModelConfig(alias="fast")}
-    assert pools == {"fast": decode_struct(PoolConfig, {"targets": ["a", "b"], "strategy": "weighted"})}
+    assert pools == {
+        "fast": decode_struct(PoolConfig, {"targets": ["a/fast", "b/fast"], "strategy": "weighted"})
+    }
+
+
+def test_upstreams_see_the_public_name_by_whichever_alias_it_was_asked_for() -> None:
+    _, pools = own_pools({"gpt-4o": model(["a", "b/m", {"pool": "p"}]), "gpt-*": model(["a"])})
+
+    assert [target.model for target in pools["gpt-4o"].targets] == ["gpt-4o", "m", None]
+    assert [target.model for target in pools["gpt-*"].targets] == [None]
 
 
 def test_a_routes_models_have_pools_apart_from_other_routes() -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import os
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 
 import yaml
@@ -19,6 +19,7 @@ from llmproxy.gateway import Generation
 from llmproxy.keypaths import join_key
 from llmproxy.listening import server_context
 from llmproxy.metrics import Metrics
+from llmproxy.pools import Pool
 from llmproxy.redaction import redact_config
 from llmproxy.route import Route
 from llmproxy.routing import Router
@@ -89,7 +90,26 @@ def _summary(config: Config, generation: Generation, routes: list[Route]) -> str
     }
     told = ", ".join(f"{count} {noun}{'' if count == 1 else 's'}" for noun, count in counts.items())
     notes = [f"note: nothing leads to pool {name!r}; {_lead(name)}" for name in lonely_pools(config)]
+    notes += [
+        f"note: {join_key('models', name)}: leads to pool {pool!r}, of which {upstream!r} is asked for the name"
+        f" {name!r} itself; write the `model` of its target if that is none there"
+        for name, pool, upstream in nameless_aliases(config, routes)
+    ]
     return "\n".join([f"ok: {told}", *notes])
+
+
+def nameless_aliases(config: Config, routes: Sequence[Route]) -> Iterator[tuple[str, str, str]]:
+    """Yield aliases of pools in which an upstream has no name for the model but the caller's: alias, pool, upstream."""
+    for name, model in config.models.items():
+        if model.alias is None or "*" in name:
+            continue
+        tables = [route.models for route in routes if route.models is not None]
+        pools = [found for table in tables if isinstance(found := table.resolve(name), Pool)]
+        bare = [
+            (pool.name, endpoint.upstream) for pool in pools for endpoint in pool if endpoint.model is None
+        ]
+        if bare:
+            yield name, *bare[0]
 
 
 def _lead(pool: str) -> str:

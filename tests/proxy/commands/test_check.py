@@ -53,6 +53,22 @@ def test_a_pool_that_nobody_can_reach_is_noted(tmp_path: Path) -> None:
     )
 
 
+def test_an_alias_that_an_upstream_would_see_itself_is_noted(tmp_path: Path) -> None:
+    run = check(
+        tmp_path,
+        """
+        upstreams: {main: {base_url: "https://h"}, spare: {base_url: "https://i"}}
+        models: {"gpt-*": [main, spare], gpt-4o: [main, spare], nice: gpt-5, best: gpt-4o}
+        routes: [{name: models}]
+        """,
+    )
+
+    [note] = run.stdout.splitlines()[1:]
+    assert note.startswith(
+        "note: models.nice: leads to pool 'gpt-*', of which 'main' is asked for the name 'nice' itself"
+    )
+
+
 def test_the_effective_configuration_shows_defaults_and_references(tmp_path: Path) -> None:
     run = check(tmp_path, GOOD, "--effective")
     tree = yaml.safe_load(run.stdout)
