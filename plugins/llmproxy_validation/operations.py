@@ -113,20 +113,22 @@ def judge_body(media: Media, content_type: str, body: bytes, most: int) -> Seque
         except BadJson as fault:
             return [Fault("body", "", str(fault))]
     elif kind == _FORM:
-        value = _form(body, media.members)
+        value, twice = _form(body, media.members)
+        if twice is not None:
+            return [Fault("body", f"/{twice}", "is there more than once")]
     else:
         return ()
     return media.checker.check(value, "body", most, size=len(body))
 
 
-def _form(body: bytes, members: Mapping[str, frozenset[str]]) -> dict[str, Any]:
+def _form(body: bytes, members: Mapping[str, frozenset[str]]) -> tuple[dict[str, Any], str | None]:
+    """Return a form's fields, and the name of one that is there more than once where one is meant."""
     texts: dict[str, list[Any]] = {}
     for name, text in query_pairs(body.decode("utf-8", "replace")):
         texts.setdefault(name, []).append(typed(text, members.get(name, frozenset())))
-    return {
-        name: found if len(found) > 1 or "array" in members.get(name, ()) else found[0]
-        for name, found in texts.items()
-    }
+    several = {name for name, kinds in members.items() if "array" in kinds}
+    twice = next((name for name in members if len(texts.get(name, ())) > 1 and name not in several), None)
+    return {n: found if len(found) > 1 or n in several else found[0] for n, found in texts.items()}, twice
 
 
 def _fields(headers: Headers, name: str) -> list[tuple[str, str]]:
