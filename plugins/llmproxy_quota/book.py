@@ -4,10 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from functools import lru_cache
 from typing import Final, NamedTuple
 
-from llmproxy.plugin import AccountScope, reserving, store_key
+from llmproxy.plugin import AccountScope, Caller, Exchange, reserving, scopes_of, store_key
 from llmproxy_quota.config import CALENDAR, LimitConfig
 
 #: Buckets that a rolling window is cut into: it may hold that much of it too long.
@@ -16,6 +15,8 @@ _PARTS: Final = 20
 _MONDAY: Final = 4 * 86_400 * reserving.SECOND
 #: The tenant of limits that all tenants share.
 _ALL: Final = "*"
+#: Calls of so many kinds are known at a time.
+_KNOWN: Final = 10_000
 
 
 class Rule(NamedTuple):
@@ -31,6 +32,9 @@ class Rules(NamedTuple):
 
     early: tuple[Rule, ...]
     late: tuple[Rule, ...]
+    tag: bytes
+    #: What the early ones take: one of each.
+    wants: tuple[reserving.Want, ...]
 
 
 class Book:
@@ -42,18 +46,29 @@ class Book:
         #: Whether the model's name is needed to know what is taken early.
         self.asks_model = any(limit.scope == "model" and is_early(limit) for limit in limits)
         self._one_tag = any(limit.across for limit in limits)
-        self.rules = lru_cache(maxsize=10_000)(self._rules)
+        self._known: dict[tuple[Caller, str | None, str], Rules] = {}
+
+    def rules_of(self, exchange: Exchange) -> Rules:
+        """Return what a call has to keep, as far as is known of it by now."""
+        key = (exchange.caller, exchange.model, exchange.route.name)
+        found = self._known.get(key)
+        if found is None:
+            if len(self._known) >= _KNOWN:
+                self._known.clear()
+            found = self._known[key] = self.rules(exchange.caller.tenant, scopes_of(exchange))
+        return found
 
     def tag(self, tenant: str) -> bytes:
         """Return what an engine keeps the limits of a tenant under; all in one place if any are shared."""
         return _ALL.encode() if self._one_tag else reserving.short(b"t:" + tenant.encode())
 
-    def _rules(self, tenant: str, scopes: tuple[AccountScope, ...]) -> Rules:
+    def rules(self, tenant: str, scopes: tuple[AccountScope, ...]) -> Rules:
+        """Return what a tenant's calls on these accounts have to keep."""
         found = list(self._found(tenant, scopes))
-        return Rules(
-            tuple(rule for rule in found if is_early(rule.config)),
-            tuple(rule for rule in found if not is_early(rule.config)),
-        )
+        early = tuple(rule for rule in found if is_early(rule.config))
+        late = tuple(rule for rule in found if not is_early(rule.config))
+        wants = tuple(reserving.Want(rule.limit, 1, rule.config.mode) for rule in early)
+        return Rules(early, late, self.tag(tenant), wants)
 
     def _found(self, tenant: str, scopes: tuple[AccountScope, ...]) -> Iterator[Rule]:
         for config in self._limits:

@@ -19,7 +19,6 @@ from llmproxy.plugin import (
     UpstreamRequest,
     hookimpl,
     reserving,
-    scopes_of,
 )
 from llmproxy_quota import fields
 from llmproxy_quota.book import Book, Rule
@@ -71,11 +70,10 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             return None
         if self._book.asks_model and exchange.model is None:
             await exchange.body()
-        tenant = exchange.caller.tenant
-        rules = self._book.rules(tenant, scopes_of(exchange)).early
-        if rules:
-            wants = [(rule, 1) for rule in rules]
-            exchange.state[self._early] = await self._taker.take(exchange.id, self._book.tag(tenant), wants)
+        rules = self._book.rules_of(exchange)
+        if rules.early:
+            hold = await self._taker.take(exchange.id, rules.tag, rules.early, rules.wants)
+            exchange.state[self._early] = hold
         return None
 
     @hookimpl
@@ -130,7 +128,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     def _rules(self, exchange: Exchange) -> tuple[Rule, ...]:
         if exchange.route.models is None:
             return ()
-        return self._book.rules(exchange.caller.tenant, scopes_of(exchange)).late
+        return self._book.rules_of(exchange).late
 
     async def _bounded(self, exchange: Exchange) -> Bound:
         bound = bound_of(exchange.request.path.partition("?")[0], await exchange.body(), self.config)
@@ -149,9 +147,9 @@ class QuotaPlugin(Plugin[QuotaConfig]):
                     message = "What this model costs is not known, and what is spent is limited."
                     raise GatewayError(403, "price_unknown", message)
                 amount = 0
-            wants.append((rule, amount))
-        tag = self._book.tag(exchange.caller.tenant)
-        hold = await self._taker.take(f"{exchange.id}/{number}", tag, wants)
+            wants.append(reserving.Want(rule.limit, amount, rule.config.mode))
+        tag = self._book.rules_of(exchange).tag
+        hold = await self._taker.take(f"{exchange.id}/{number}", tag, rules, tuple(wants))
         exchange.state[self._late][number] = hold
         exchange.state[RESERVATION] = hold.reservation(self._runtime.clock.wall() + self.config.lease)
 

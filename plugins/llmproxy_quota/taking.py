@@ -59,25 +59,22 @@ class Taker:
         self._live: dict[bytes, reserving.Claim] = {}
         self._meters = Meters(runtime.metrics)
 
-    async def take(self, name: str, tag: bytes, wants: Sequence[tuple[Rule, int]]) -> Hold:
+    async def take(
+        self, name: str, tag: bytes, rules: Sequence[Rule], wants: tuple[reserving.Want, ...]
+    ) -> Hold:
         """Take of all limits, or raise what the caller is told.
 
         Raises:
             GatewayError: something does not fit (429, 402), or the limits cannot be read (503).
         """
-        claim = reserving.Claim(
-            name.encode(),
-            tag,
-            tuple([reserving.Want(rule.limit, amount, rule.config.mode) for rule, amount in wants]),
-            self._ttl,
-        )
+        claim = reserving.Claim(name.encode(), tag, wants, self._ttl)
         try:
             verdict = await self._kept.reserve(claim)
         except StoreAway as fault:
             self._meters.away.inc()
             message = "The gateway cannot count this request against its limits now."
             raise GatewayError(503, "limits_unavailable", message, retry_after=1.0) from fault
-        hold = Hold(claim, [rule for rule, _ in wants], verdict.standings)
+        hold = Hold(claim, rules, verdict.standings)
         if not verdict.granted:
             self._meters.count(hold, "refused")
             raise self._refusal(hold)
