@@ -14,7 +14,12 @@ def foreseen(line_up: LineUp, exchange: Exchange, pool: Pool) -> Iterator[tuple[
     skipped: list[Skipped] = []
     order = list(line_up.order(exchange, pool, skipped))
     exchange.state[FORESEEN] = [place.endpoint for place in order if place.endpoint is not None]
-    yield f"pool {pool.name}", ", then ".join(map(_told, order)) or "no place can answer such a request"
+    most = exchange.route.most_attempts
+    bound = f"; {most} attempts at most" if len(order) > most else ""
+    yield (
+        f"pool {pool.name}",
+        ", then ".join(map(_told, order)) + bound or "no place can answer such a request",
+    )
     for each in dict.fromkeys(skipped):
         unmet = each.reason == UNMET
         yield f"not {each.place.name}", f"{UNMET}: {each.place.settings.when}" if unmet else each.reason

@@ -32,6 +32,12 @@ def test_a_condition_that_is_not_met_is_shown_and_so_is_who_gets_copies():
     ]
 
 
+def test_more_places_than_attempts_are_told_with_the_bound():
+    told = dict(foreseen(LineUp(AllWell(), []), make_exchange(model="m"), pool_of(1, 1, 1, 1)))
+
+    assert told["pool pool"].endswith("then d (up/d); 3 attempts at most")
+
+
 def test_that_nobody_can_answer_is_told():
     keeper = Gatekeeper(lambda exchange, place: "no", lambda place: True)
     told = dict(foreseen(LineUp(AllWell(), [keeper]), EXCHANGE, pool_of(1)))
