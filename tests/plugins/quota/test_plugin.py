@@ -241,3 +241,30 @@ async def test_while_the_store_is_away_hard_limits_are_closed_and_soft_ones_open
 
     assert (hard.reply.status, hard.json()["error"]["code"]) == (503, "limits_unavailable")
     assert soft == [200, 200, 429]
+
+
+class Remembering(Plugin[NoConfig]):
+    """Stands above as a cache does, and answers from what it was told."""
+
+    @hookimpl
+    async def cache_lookup(self, exchange: Exchange) -> Reply | None:
+        return Reply.text("kept") if exchange.request.headers.has(b"x-kept") else None
+
+
+async def test_a_hit_takes_no_tokens_and_no_money_but_counts_as_a_request(api: FakeUpstream) -> None:
+    tables = {
+        "remembering": {"use": Remembering},
+        "quota": {"use": QuotaPlugin, "store": "counters", "limits": [REQUESTS, TOKENS | {"at_most": 10}]},
+    }
+    more = {**STORES, "plugins": {"openai": {"use": "openai"}}, "models": {"gpt": "upstream/gpt"}}
+    async with running_route(tables, upstream=api, dialect="openai", config=more) as route:
+        hits = []
+        for _ in range(3):
+            exchange = make_exchange(
+                body={"model": "gpt"}, headers={"x-kept": "1"}, name=f"exchange-{next(names)}"
+            )
+            hits.append(await route.serve(exchange))
+
+    assert [hit.reply.status for hit in hits] == [200, 200, 429]
+    assert hits[0].exchange.state.get(RESERVATION) is None
+    assert api.requests == []
