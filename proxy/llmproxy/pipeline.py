@@ -111,7 +111,8 @@ class Pipeline:
             return await self._replies.respond(exchange, reply, len(self.plugins))
         reply = await self._around(exchange)
         replies = self._replies
-        if replies.idle and not exchange.usage_added and not (replies.asked and replies.are_asked(exchange)):
+        asked = replies.asked and not replies.asked.isdisjoint(exchange.request.headers.index)
+        if replies.idle and not exchange.usage_added and not asked:
             return reply
         if replies.keeps and not exchange.upgraded:
             replies.keep(exchange, reply, store=True)

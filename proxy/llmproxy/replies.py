@@ -66,10 +66,6 @@ class Replies:
         #: Whether no plugin has anything to do with the replies of all others.
         self.idle = not (any(not step.header for step in response) or stream or self.keeps)
 
-    def are_asked(self, exchange: Exchange) -> bool:
-        """Whether a request has one of the header fields that ask for a change of its reply."""
-        return not self.asked.isdisjoint(exchange.request.headers.index)
-
     async def respond(self, exchange: Exchange, reply: Reply, below: int) -> Reply:
         """Pass a reply through the transforms of the plugins listed above place `below`."""
         for step in self._response:
