@@ -20,7 +20,7 @@ from typing import Final
 
 from llmproxy.plugin import Attempt, Clock, Endpoint, Exchange, Failure, Place, Pool
 from llmproxy_balance.health import Health, State
-from llmproxy_balance.healthsettings import HealthSettings
+from llmproxy_balance.healthsettings import HealthSettings, OutlierSettings
 from llmproxy_balance.outliers import may_leave, stands_out
 from llmproxy_balance.roll import OnChange, Record, Roll, endpoints_of
 from llmproxy_balance.verdicts import PARKING, hear_failure, hear_refusal
@@ -124,21 +124,21 @@ class Wellbeing:
 
     def _admits(self, place: Place, now: float) -> bool:
         if place.pool is not None:
-            return any(self._usable(inner, now) for inner in place.pool.places)
-        health = self._ailing.get(place.endpoint) if place.endpoint is not None else None
-        return health is None or health.admits(now, self._random)
+            return self._usable(place, now)
+        return self._can(place, lambda health: health.admits(now, self._random))
 
     def _usable(self, place: Place, now: float) -> bool:
-        if place.pool is not None:
-            return any(self._usable(inner, now) for inner in place.pool.places)
-        health = self._ailing.get(place.endpoint) if place.endpoint is not None else None
-        return health is None or health.usable(now)
+        return self._can(place, lambda health: health.usable(now))
 
     def _hurries(self, place: Place, now: float) -> bool:
+        return self._can(place, lambda health: health.hurry(now))
+
+    def _can(self, place: Place, can: Callable[[Health], bool]) -> bool:
+        """Whether a place's endpoint can, or one of a pool's."""
         if place.pool is not None:
-            return any(self._hurries(inner, now) for inner in place.pool.places)
+            return any(self._can(inner, can) for inner in place.pool.places)
         health = self._ailing.get(place.endpoint) if place.endpoint is not None else None
-        return health is None or health.hurry(now)
+        return health is None or can(health)
 
     # What others say.
 
@@ -210,7 +210,7 @@ class Wellbeing:
         health = record.health
         hear_failure(health, failure, now, started)
         if health.recent.bad and health.state < State.HALF_OPEN:
-            self._compare(record, now)
+            _compare(record, self.roll, self.settings.outliers, now)
 
     def age(self) -> None:
         """Forget latencies bit by bit that nothing renews; to be called every `AGEING` seconds.
@@ -232,19 +232,20 @@ class Wellbeing:
             if health is not None and good and health.state is State.HALF_OPEN:
                 health.succeeded(self._clock.now(), attempt.started)
 
-    def _compare(self, record: Record, now: float) -> None:
-        """Take an endpoint out that does worse than the others of one of its pools."""
-        settings, recent = self.settings.outliers, record.health.recent
-        if settings is None or now - record.compared < _COMPARED or recent.total < settings.volume:
+
+def _compare(record: Record, roll: Roll, settings: OutlierSettings | None, now: float) -> None:
+    """Take an endpoint out that does worse than the others of one of its pools."""
+    recent = record.health.recent
+    if settings is None or now - record.compared < _COMPARED or recent.total < settings.volume:
+        return
+    record.compared = now
+    for pool in record.pools:
+        others = [other.health for other in roll.others(record, pool)]
+        for health in others:
+            health.advance(now)
+            health.recent.forget(now)
+        out = sum(health.state >= State.HALF_OPEN for health in others)
+        better = (health.recent for health in others)
+        if may_leave(out, len(others) + 1, settings) and stands_out(recent, better, settings):
+            record.health.eject(now)
             return
-        record.compared = now
-        for pool in record.pools:
-            others = [other.health for other in self.roll.others(record, pool)]
-            for health in others:
-                health.advance(now)
-                health.recent.forget(now)
-            out = sum(health.state >= State.HALF_OPEN for health in others)
-            better = (health.recent for health in others)
-            if may_leave(out, len(others) + 1, settings) and stands_out(recent, better, settings):
-                record.health.eject(now)
-                return
