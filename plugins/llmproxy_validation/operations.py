@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -42,7 +43,7 @@ class Operation:
         self, path: Mapping[str, str], query: str, headers: Headers, most: int
     ) -> list[Fault]:
         """Return what is wrong with a request's parameters."""
-        faults: list[Fault] = []
+        faults: list[Fault] = self._disguised(query) if ";" in query or "[" in query or "%" in query else []
         places = {
             "path": list(path.items()),
             "query": query_pairs(query),
@@ -65,6 +66,21 @@ class Operation:
             if len(faults) >= most:
                 break
         return faults[:most]
+
+    def _disguised(self, query: str) -> list[Fault]:
+        """Return the declared parameters that some readers find where others see none, and so unjudged.
+
+        They stand behind a semicolon, which some take for an ampersand, or before brackets, as a list or an object.
+        """
+        given = {parameter.name: parameter for parameter, _ in self.parameters if parameter.place == "query"}
+        plain = {name for name, parameter in given.items() if parameter.style != "deepObject"}
+        spelled = Counter(name for name, _ in query_pairs(query))
+        behind = Counter(name for name, _ in query_pairs(query.replace(";", "&"))) - spelled
+        before = {name.partition("[")[0] for name in spelled.keys() - given.keys() if "[" in name}
+        odd = sorted(plain & (behind.keys() | before))
+        return [
+            Fault("query", f"/{name}", "is spelled in a way that readers take differently") for name in odd
+        ]
 
     def unknown_query(self, query: str) -> bool:
         """Whether a query has a parameter that is not declared."""

@@ -75,6 +75,26 @@ def test_a_parameter_that_is_there_twice_is_refused_as_readers_may_take_either()
     ]
 
 
+@pytest.mark.parametrize(
+    ("query", "told"),
+    [
+        ("n=1", []),
+        ("n=1&x=a;b&x[n]=1", []),
+        ("d[n]=99&d%5Bm%5D=1", []),
+        ("x=1;n=99", ["query/n"]),
+        ("n=1&x=1;n=99", ["query/n"]),
+        ("n[]=99", ["query/n"]),
+        ("n%5Ba%5D=99", ["query/n"]),
+    ],
+)
+def test_a_parameter_that_only_some_readers_find_is_refused(query: str, told: list[str]) -> None:
+    number, checker = parameter("query")
+    deep = number._replace(name="d", style="deepObject", kinds=frozenset({"object"}))
+    faults = Operation("x", ((number, checker), (deep, None))).judge_parameters({}, query, Headers(), 5)
+
+    assert [fault.place + fault.pointer for fault in faults] == told
+
+
 def test_a_form_of_very_many_fields_takes_no_longer_than_it_is_long() -> None:
     form = b"&".join([b"n"] * 200_000)
 
