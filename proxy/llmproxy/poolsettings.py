@@ -97,7 +97,12 @@ class TargetConfig(Section, frozen=True):
 
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
-        """`openai` is an upstream, `openai/gpt-4o-mini` an upstream and the model's name there, also as `upstream`."""
+        """`openai` is an upstream, `openai/gpt-4o-mini` an upstream and the model's name there, also as `upstream`.
+
+        `after: window` is the only kind of failure.
+        """
+        if isinstance(tree, dict) and isinstance(tree.get("after"), str):
+            tree = {**tree, "after": [tree["after"]]}
         return split_upstream({"upstream": tree} if isinstance(tree, str) else tree)
 
 

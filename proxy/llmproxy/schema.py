@@ -89,7 +89,9 @@ def _add_pools(definitions: dict[str, Schema]) -> None:
     able = definitions["Capabilities"]
     names = {"type": "array", "items": {"enum": sorted(able["properties"].keys() - {"window", "output"})}}
     definitions["Capabilities"] = {"anyOf": [names, able]}
-    definitions["TargetConfig"] = {"anyOf": [text, definitions["TargetConfig"]]}
+    target = definitions["TargetConfig"]
+    target["properties"]["after"] = {"anyOf": [text, target["properties"]["after"]]}
+    definitions["TargetConfig"] = {"anyOf": [text, target]}
     pool = definitions["PoolConfig"]
     definitions["PoolConfig"] = {"anyOf": [pool["properties"]["targets"], pool]}
     model = definitions["ModelConfig"]

@@ -19,9 +19,7 @@ def pool(tree):
 
 
 def test_a_list_is_that_of_the_targets_and_a_text_an_upstream_with_its_model():
-    assert pool(
-        ["openai/gpt-4o-mini", "groq", {"pool": "spare", "weight": 2}]
-    ) == PoolConfig(
+    assert pool(["openai/gpt-4o-mini", "groq", {"pool": "spare", "weight": 2}]) == PoolConfig(
         targets=(
             TargetConfig(upstream="openai", model="gpt-4o-mini"),
             TargetConfig(upstream="groq"),
@@ -31,22 +29,25 @@ def test_a_list_is_that_of_the_targets_and_a_text_an_upstream_with_its_model():
 
 
 def test_a_models_name_may_hold_slashes():
-    assert (
-        pool(["fireworks/accounts/x/models/y"]).targets[0].model
-        == "accounts/x/models/y"
+    assert pool(["fireworks/accounts/x/models/y"]).targets[0].model == "accounts/x/models/y"
+
+
+def test_one_kind_of_failure_needs_no_list():
+    assert decode_struct(TargetConfig, {"upstream": "a", "after": "window"}).after == ("window",)
+
+
+def test_a_target_with_more_to_say_may_name_upstream_and_model_in_one_word():
+    assert decode_struct(TargetConfig, {"upstream": "a/m/n", "weight": 3}) == TargetConfig(
+        upstream="a", model="m/n", weight=3
     )
 
 
 def test_a_strategy_is_a_name_or_a_name_with_its_options():
-    assert pool({"targets": ["a"], "strategy": "weighted"}).strategy == StrategyRef(
-        name="weighted"
+    assert pool({"targets": ["a"], "strategy": "weighted"}).strategy == StrategyRef(name="weighted")
+    assert pool({"targets": ["a"], "strategy": {"weighted": {"sticky": True}}}).strategy == StrategyRef(
+        name="weighted", options={"sticky": True}
     )
-    assert pool(
-        {"targets": ["a"], "strategy": {"weighted": {"sticky": True}}}
-    ).strategy == StrategyRef(name="weighted", options={"sticky": True})
-    assert pool(
-        {"targets": ["a"], "strategy": {"weighted": None}}
-    ).strategy == StrategyRef(name="weighted")
+    assert pool({"targets": ["a"], "strategy": {"weighted": None}}).strategy == StrategyRef(name="weighted")
 
 
 @pytest.mark.parametrize(
@@ -99,11 +100,7 @@ def test_a_loop_is_too_deep_and_followed_no_further():
 
 
 def test_a_list_of_capabilities_is_all_that_a_model_can():
-    told = (
-        pool([{"upstream": "a", "capabilities": ["tools", "streaming"]}])
-        .targets[0]
-        .capabilities
-    )
+    told = pool([{"upstream": "a", "capabilities": ["tools", "streaming"]}]).targets[0].capabilities
 
     assert (told.tools, told.vision, told.schema) == (True, False, False)
     assert (told.streaming, told.embeddings, told.window) == (True, None, None)

@@ -100,6 +100,7 @@ def test_what_would_be_refused_does_not_fit(tree: dict[str, Any]) -> None:
         ({"targets": ["a"], "strategy": {"cheapest": {"output": 5}}}, True),
         ([{"upstream": "a", "capabilities": ["tools", "vision"]}], True),
         ([{"upstream": "a", "capabilities": {"tools": False, "window": 8192}}], True),
+        ([{"upstream": "a", "after": "window"}, {"upstream": "b", "after": ["policy"]}], True),
         ([{"upstream": "a", "capabilities": ["telepathy"]}], False),
         ([{"upstream": "a", "wieght": 1}], False),
         ({"targets": ["a"], "strategy": {"cheapest": {}, "p2c": {}}}, False),
