@@ -143,14 +143,8 @@ class Walker:
             outcome: Reply | GatewayError
             if hedge is not None and may_hedge(exchange):
                 race = Race(self, exchange, trail, order, call_next, hedge)
-                last, outcome = await race.run(place)
-                if isinstance(outcome, Reply) and (
-                    outcome.status < 400 or is_answer(exchange, outcome.status)
-                ):
-                    return outcome
                 detour = Detour(self, exchange, trail, order, self._terms_of(exchange))
-                detour.heard(race.failed)
-                return await detour.go(last.place, outcome, last.attempt_of(exchange), call_next)
+                return await _raced(race, place, detour, exchange, call_next)
             number = self.begin(exchange, trail, place)
             try:
                 outcome = await call_next(exchange)
@@ -167,8 +161,8 @@ class Walker:
             return await detour.go(place, outcome, attempt, call_next)
         finally:
             trail.over = True
-            if trail.unheard:
-                self._leave(trail)
+            for unheard in trail.unheard:
+                _pass_over(self.watcher, trail, unheard)
 
     def takes(self, exchange: Exchange, trail: Trail, place: Place) -> bool:
         """Take a place for the next attempt, if it may be made there now."""
@@ -241,7 +235,7 @@ class Walker:
         status = attempt.status
         if status is not None and status >= 400 and not is_answer(exchange, status):
             if trail.over:
-                self._pass_over(trail, attempt)
+                _pass_over(self.watcher, trail, attempt)
             else:
                 trail.unheard.append(attempt)  # `judged` comes
             return
@@ -255,23 +249,11 @@ class Walker:
             return
         failure = failure_of(error, said=partial(says, exchange)) if isinstance(error, Exception) else None
         self._meters.count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
-        if (
-            failure is not None
-            and failure.phase == "total"
-            and (attempt.committed or HURRIED in exchange.state)
-        ):
+        late = failure is not None and failure.phase == "total"
+        if late and (attempt.committed or HURRIED in exchange.state):
             # Its caller gave the place less time than it has, or took his own to read what it sent.
             failure = None
         self._fell(exchange, attempt, failure)
-
-    def _leave(self, trail: Trail) -> None:
-        """Hear that a walk is over: what was not judged by now will not be."""
-        for attempt in trail.unheard:
-            self._pass_over(trail, attempt)
-
-    def _pass_over(self, trail: Trail, attempt: Attempt) -> None:
-        if attempt.number not in trail.failures:
-            self.watcher.unclaim(attempt.endpoint)
 
     def judged(
         self, exchange: Exchange, trail: Trail, place: Place, attempt: Attempt, failure: Failure
@@ -291,3 +273,18 @@ class Walker:
     def is_failing(self, place: Place) -> bool:
         """Whether the last attempt at a place failed in a way that passes."""
         return place.endpoint in self._failing
+
+
+async def _raced(race: Race, place: Place, detour: Detour, exchange: Exchange, call_next: CallNext) -> Reply:
+    """Return the reply of who answers first, or what comes of the detour where all that ran have failed."""
+    last, outcome = await race.run(place)
+    if isinstance(outcome, Reply) and (outcome.status < 400 or is_answer(exchange, outcome.status)):
+        return outcome
+    detour.heard(race.failed)
+    return await detour.go(last.place, outcome, last.attempt_of(exchange), call_next)
+
+
+def _pass_over(watcher: Watcher, trail: Trail, attempt: Attempt) -> None:
+    """Give a trial back whose error reply nobody will judge any more."""
+    if attempt.number not in trail.failures:
+        watcher.unclaim(attempt.endpoint)
