@@ -107,13 +107,7 @@ class Detour:
     async def _judge(self, place: Place, outcome: Outcome, attempt: Attempt | None) -> Failure | None:
         """Return what an attempt failed with; None if no place is to blame."""
         exchange = self._exchange
-        wall, said = self._walker.clock.wall(), partial(says, exchange)
-        if isinstance(outcome, Reply):
-            left = self._left()
-            within = _READ_WITHIN if left is None else max(0.0, min(_READ_WITHIN, left))
-            failure = await read_failure(outcome, wall=wall, within=within, said=said)
-        else:
-            failure = failure_of(outcome, wall=wall, said=said)
+        failure = await _failure_in(outcome, exchange, self._walker.clock.wall(), self._left())
         if failure is not None and attempt is not None:
             self._trail.failures[attempt.number] = failure
             self._walker.judged(exchange, self._trail, place, attempt, failure)
@@ -287,3 +281,14 @@ def _rank(failure: Failure) -> int:
 def _abandon(outcome: Outcome) -> None:
     if isinstance(outcome, Reply) and isinstance(outcome.body, Body):
         outcome.body.abandon()
+
+
+async def _failure_in(
+    outcome: Outcome, exchange: Exchange, wall: float, left: float | None
+) -> Failure | None:
+    """Return what an attempt failed with; an error's body is read within the seconds that are left."""
+    said = partial(says, exchange)
+    if not isinstance(outcome, Reply):
+        return failure_of(outcome, wall=wall, said=said)
+    within = _READ_WITHIN if left is None else max(0.0, min(_READ_WITHIN, left))
+    return await read_failure(outcome, wall=wall, within=within, said=said)
