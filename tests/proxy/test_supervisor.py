@@ -107,7 +107,8 @@ class Gateway:
         return await self.ended()
 
     async def ended(self):
-        async with asyncio.timeout(20):
+        # Longer than a supervisor waits for a worker that does not leave.
+        async with asyncio.timeout(45):
             code = await self.process.wait()
             await self.reading
         return code
