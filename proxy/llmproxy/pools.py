@@ -113,17 +113,13 @@ class Pool(tuple[Endpoint, ...]):
         pool = cls(
             endpoint
             for place in found
-            for endpoint in (
-                place.pool if place.pool is not None else (place.endpoint,)
-            )
+            for endpoint in (place.pool if place.pool is not None else (place.endpoint,))
             if endpoint is not None
         )
         pool.name = name
         pool.upstreams = frozenset(endpoint.upstream for endpoint in pool)
         pool.places = found
-        pool.mirrors = tuple(
-            place for place in given if place.settings.mirror is not None
-        )
+        pool.mirrors = tuple(place for place in given if place.settings.mirror is not None)
         pool.strategy = Written()
         return pool
 
@@ -167,8 +163,6 @@ def _compile(
 def place_of(target: TargetConfig) -> Place:
     """Return the place that an upstream's target is."""
     upstream = target.upstream or ""
-    name = target.name or (
-        upstream if target.model is None else f"{upstream}/{target.model}"
-    )
+    name = target.name or (upstream if target.model is None else f"{upstream}/{target.model}")
     member = None if target.members is None else ""
     return Place(name, target, endpoint=Endpoint(upstream, target.model, member))

@@ -12,9 +12,7 @@ def compiled(made=None, **trees):
         return ref
 
     asked = []
-    configs = {
-        name: decode_struct(PoolConfig, tree, name) for name, tree in trees.items()
-    }
+    configs = {name: decode_struct(PoolConfig, tree, name) for name, tree in trees.items()}
     return compile_pools(configs, make, made), asked
 
 
@@ -26,9 +24,7 @@ def test_a_pool_is_the_sequence_of_the_endpoints_that_were_written_down():
 
 
 def test_a_place_is_an_endpoint_or_another_pool_under_a_name_of_its_own():
-    pools, _ = compiled(
-        outer=["a/m", {"pool": "inner", "name": "spare", "weight": 0}], inner=["b"]
-    )
+    pools, _ = compiled(outer=["a/m", {"pool": "inner", "name": "spare", "weight": 0}], inner=["b"])
     first, second = pools["outer"].places
 
     assert (first.name, first.endpoint, first.pool, first.weight) == (
@@ -54,9 +50,7 @@ def test_two_pools_share_the_pool_that_both_lead_to():
 def test_without_a_strategy_the_places_come_as_written():
     pools, asked = compiled(a=["x", "y"])
 
-    assert list(pools["a"].strategy.order(None, pools["a"].places)) == list(
-        pools["a"].places
-    )
+    assert list(pools["a"].strategy.order(None, pools["a"].places)) == list(pools["a"].places)
     assert asked == []
 
 
@@ -83,6 +77,4 @@ def test_a_mirror_is_no_place_to_choose():
 
     assert pools["a"] == (Endpoint("x"),)
     assert [place.name for place in pools["a"].places] == ["x"]
-    assert [(place.name, place.settings.mirror) for place in pools["a"].mirrors] == [
-        ("y", 0.5)
-    ]
+    assert [(place.name, place.settings.mirror) for place in pools["a"].mirrors] == [("y", 0.5)]
