@@ -29,9 +29,6 @@ T = TypeVar("T")
 #: Seconds between looks: a change that nobody told of is seen after these and the time of one look.
 PAUSE: Final = 0.5
 
-#: Seconds that a change waits for the other workers; one that is busier than that hears of it by the database.
-_PATIENCE: Final = 3.0
-
 
 class DirectoryKeeper:
     """One worker's copy of a database's directory, and the way to change the database."""
@@ -84,7 +81,7 @@ class DirectoryKeeper:
         """
         made, version = await self._do(lambda database: (work(database), database.version()))
         await self.refresh()
-        answers = await self._bus.ask(self._topic, timeout=_PATIENCE)
+        answers = await self._bus.ask(self._topic)
         knows = {peer.slot: int(payload) for peer, payload in answers.payloads.items()}
         knows |= {peer.slot: 0 for peer in answers.missing} | {self._bus.me.slot: self.directory.version}
         return made, [str(slot) for slot in sorted(knows) if knows[slot] < version]
