@@ -175,7 +175,8 @@ class Supervisor:
         if not child.draining:
             child.kill_at = None
             self._jobs.ready(self._fleet.slots[child.slot])
-        if not self._served and all(one.ready for one in self._fleet.children.values()):
+        # By slot: a worker that died in the same moment has left the children, but its death is not told yet.
+        if not self._served and all(slot.current and slot.current.ready for slot in self._fleet.slots):
             self._served = True
             _log.info("serving", workers=len(self._fleet.slots), pid=os.getpid())
 

@@ -373,6 +373,13 @@ async def test_a_worker_that_dies_before_it_is_ready_ends_the_start(gateway):
     assert "llmproxy: worker 1 ended with exit code 3" in toy.lines
 
 
+async def test_a_worker_that_dies_while_the_others_get_ready_ends_the_start_too(gateway):
+    toy = await gateway(config={"greeting": "hello", "fatal_to": 1}, start={"ready": 0}, late=1.5)
+
+    assert await toy.ended() == 3
+    assert "llmproxy: worker 1 ended with exit code 3" in toy.lines
+
+
 @pytest.mark.parametrize(
     ("options", "reason"),
     [

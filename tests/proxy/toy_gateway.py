@@ -8,6 +8,7 @@ from __future__ import annotations
 import asyncio
 import os
 import sys
+import time
 from collections.abc import AsyncGenerator
 from pathlib import Path
 
@@ -20,6 +21,7 @@ from llmproxy.bus import Bus, Peer
 from llmproxy.control import Link, Worker
 from llmproxy.errors import StartError
 from llmproxy.filewatch import file_source
+from llmproxy.fleet import Event, Fleet
 from llmproxy.sockets import Binding
 from llmproxy.supervisor import Settings, run
 from llmproxy.tasks import spawn
@@ -36,6 +38,7 @@ class Options(msgspec.Struct):
     death_file: str = ""
     inherited: bool = False
     quick: bool = True
+    late: float = 0.0
 
 
 class Config(msgspec.Struct):
@@ -165,12 +168,25 @@ def serve(worker: Worker) -> int:
     return uvloop.run(main())
 
 
+class LateFleet(Fleet):
+    """A fleet that is first listened to after some seconds, so that much is heard at once."""
+
+    late = 0.0
+
+    def events(self, timeout: float | None) -> list[Event]:
+        seconds, self.late = self.late, 0.0
+        time.sleep(seconds)
+        return super().events(timeout)
+
+
 def main() -> int:
     options = msgspec.json.decode(sys.argv[1], type=Options)
     if options.quick:
         supervisor.POLL_SECONDS = jobs.DRAIN_GRACE = 0.2
     if options.inherited:
         os.environ["LISTEN_PID"] = str(os.getpid())
+    LateFleet.late = options.late
+    supervisor.Fleet = LateFleet
     listen = [Binding(Address("127.0.0.1", options.port))]
     if options.unix:
         listen.append(Binding(Address("", 0, options.unix)))
