@@ -27,8 +27,10 @@ MOST_PINS: Final = 65_536
 HALF_LIFE: Final = 60.0
 #: How far above its share a place may be for newcomers, as a part of how far it may be at all.
 _NEWCOMERS: Final = 0.4
-#: Requests that no share is made of: whoever comes first is above it.
+#: Requests above its share that say nothing of a place yet, at least: whoever comes first is above it.
 _SLACK: Final = 2.0
+#: The same for whoever is pinned: what asks at once is counted late, and would leave for the same next place together.
+_PATIENCE: Final = 12.0
 #: Half-lives after which counts begin anew, long before they leave a double's range.
 _OLDEST: Final = 32.0
 
@@ -52,7 +54,7 @@ class Affinity:
         """Return the place, among those that may be tried now, where a key belongs; pin it there."""
         most = self.settings.load
         pinned = self._pinned(key, places, now)
-        if pinned is not None and self._loads.above(pinned, places) <= most:
+        if pinned is not None and self._loads.above(pinned, places, _PATIENCE) <= most:
             return self._pin(key, pinned, now)
         newcomers = 1 + (most - 1) * _NEWCOMERS
         ranked = rank(key, places)
@@ -112,8 +114,11 @@ class Loads:
         }
         self._since = now
 
-    def above(self, place: Place, places: Sequence[Place]) -> float:
-        """Return a place's load with one request more, as a multiple of its share of all; small loads are not judged."""
+    def above(self, place: Place, places: Sequence[Place], slack: float = _SLACK) -> float:
+        """Return a place's load with one request more, as a multiple of its share of all.
+
+        So few requests above the share as `slack` are not judged: that is 1.
+        """
         counts, unit = self._counts, self._unit
         weights = sum(each.weight for each in places)
         if weights <= 0:
@@ -123,7 +128,7 @@ class Loads:
         over = counts.get(place.name, 0.0) + unit - share
         if share <= 0:
             return math.inf
-        return 1.0 if over <= _SLACK * unit else 1.0 + over / share
+        return 1.0 if over <= slack * unit else 1.0 + over / share
 
 
 def rank(key: bytes, places: Sequence[Place]) -> list[Place]:
