@@ -16,18 +16,7 @@ from llmproxy.plugin import Capabilities, Endpoint, Exchange, Place, Pool
 from llmproxy_balance.facts import Facts
 from llmproxy_balance.needs import needs_of, tokens_of
 
-_FEATURES: Final = (
-    "tools",
-    "vision",
-    "audio",
-    "video",
-    "documents",
-    "json",
-    "schema",
-    "thinking",
-    "embeddings",
-    "streaming",
-)
+_FEATURES: Final = tuple(name for name in Capabilities.__struct_fields__ if name not in {"window", "output"})
 #: The strongest form of answer that an upstream has, and what it cannot for it.
 _BEYOND: Final = {
     "json_schema": (),

@@ -16,11 +16,11 @@ import socket
 from collections.abc import Callable
 from contextlib import suppress
 from secrets import token_hex
-from typing import Any, Final, Protocol
+from typing import Final, Protocol
 
 import msgspec
 
-from llmproxy.plugin import Endpoint, Runtime, SharedServer, StoreAway
+from llmproxy.plugin import Endpoint, Runtime, SharedServer, StoreAway, next_message
 
 _TOPIC: Final = "balance.health"
 #: Bytes of a rumour: names of upstreams, models and members.
@@ -136,21 +136,13 @@ class Sharing:
         try:
             await pubsub.subscribe(self._channel)
             while self._wanted:
-                await self._next(pubsub)
+                payload = await next_message(pubsub, _WAIT)
+                if payload is not None:
+                    await self._from_afar(payload)
         finally:
             for each in (pubsub, client):
                 with suppress(Exception):
                     await each.aclose()
-
-    async def _next(self, pubsub: Any) -> None:
-        message = await pubsub.get_message(timeout=_WAIT)
-        if message is None:
-            await pubsub.ping()
-            message = await pubsub.get_message(timeout=_WAIT)
-        if message is None:
-            raise ConnectionError("the server does not answer")
-        if message["type"] == "message":
-            await self._from_afar(message["data"])
 
     async def _from_afar(self, payload: bytes) -> None:
         """Take another host's rumour, and tell this host's other workers."""

@@ -7,7 +7,7 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from llmproxy.plugin import Purge, PurgeOrder, SharedServer
+from llmproxy.plugin import Purge, PurgeOrder, SharedServer, next_message
 
 #: Seconds that a listener waits for the next event before it asks again.
 _WAIT: Final = 2.0
@@ -75,14 +75,9 @@ class ChannelListener:
 
     async def _hear(self, pubsub: Any) -> None:
         """Obey the next event, or make sure that the server is there."""
-        message = await pubsub.get_message(timeout=_WAIT)
-        if message is None:
-            await pubsub.ping()
-            message = await pubsub.get_message(timeout=_WAIT)
-        if message is None:
-            raise ConnectionError("the server does not answer")
-        if message["type"] == "message":
-            await self._obey(message["data"])
+        payload = await next_message(pubsub, _WAIT)
+        if payload is not None:
+            await self._obey(payload)
 
 
 class StreamListener:

@@ -61,9 +61,9 @@ def _check_route(
 def _check_ends(path: str, route: RouteConfig, config: Config) -> Iterator[ConfigError]:
     """Check where a route leads by itself."""
     if route.upstream is not None:
-        yield from _check_upstream(f"{path}.upstream", route.upstream, config)
+        yield from _check_end(f"{path}.upstream", "upstream", route.upstream, config)
     if route.pool is not None:
-        yield from _check_pool(f"{path}.pool", route.pool, config)
+        yield from _check_end(f"{path}.pool", "pool", route.pool, config)
     yield from _check_targets(f"{path}.targets", route.targets, config)
     if _serves_plain_http(route, config):
         for name in config.upstreams_of(route):
@@ -73,22 +73,17 @@ def _check_ends(path: str, route: RouteConfig, config: Config) -> Iterator[Confi
                 yield ConfigError(here, f"upstream {quoted(name)} serves models, another target plain HTTP")
 
 
-def _check_upstream(path: str, name: str, config: Config) -> Iterator[ConfigError]:
-    if name in config.upstreams:
+def _check_end(path: str, kind: str, name: str, config: Config) -> Iterator[ConfigError]:
+    """Check the name of an `upstream` or a `pool`, which many mistake for each other."""
+    known: Mapping[str, Collection[str]] = {"upstream": config.upstreams, "pool": config.pools}
+    if name in known[kind]:
         return
-    if name in config.pools:
-        yield ConfigError(path, f"{quoted(name)} is a pool; write {{pool: {name}}}")
+    other = "pool" if kind == "upstream" else "upstream"
+    if name in known[other]:
+        article = "an" if other == "upstream" else "a"
+        yield ConfigError(path, f"{quoted(name)} is {article} {other}; write {{{other}: {name}}}")
     else:
-        yield unknown_name(path, "upstream", name, config.upstreams)
-
-
-def _check_pool(path: str, name: str, config: Config) -> Iterator[ConfigError]:
-    if name in config.pools:
-        return
-    if name in config.upstreams:
-        yield ConfigError(path, f"{quoted(name)} is an upstream; write {{upstream: {name}}}")
-    else:
-        yield unknown_name(path, "pool", name, config.pools)
+        yield unknown_name(path, kind, name, known[kind])
 
 
 def _check_pools(config: Config) -> Iterator[ConfigError]:
@@ -106,9 +101,9 @@ def _check_targets(path: str, targets: Sequence[TargetConfig], config: Config) -
     for index, target in _sound(targets):
         here = f"{path}[{index}]"
         if target.upstream is not None:
-            yield from _check_upstream(f"{here}.upstream", target.upstream, config)
+            yield from _check_end(f"{here}.upstream", "upstream", target.upstream, config)
         if target.pool is not None:
-            yield from _check_pool(f"{here}.pool", target.pool, config)
+            yield from _check_end(f"{here}.pool", "pool", target.pool, config)
         if target.members is not None and target.members not in config.plugins:
             yield unknown_name(f"{here}.members", "plugin", target.members, config.plugins)
         upstream = target.upstream or ""
@@ -146,9 +141,9 @@ def _check_models(
         if model is BROKEN:
             continue
         if model.upstream is not None:
-            yield from _check_upstream(f"{here}.upstream", model.upstream, config)
+            yield from _check_end(f"{here}.upstream", "upstream", model.upstream, config)
         if model.pool is not None:
-            yield from _check_pool(f"{here}.pool", model.pool, config)
+            yield from _check_end(f"{here}.pool", "pool", model.pool, config)
         if model.alias is not None:
             yield from _check_alias(f"{here}.alias", name, model.alias, table, config.pools)
         if model.targets is not None:

@@ -32,7 +32,7 @@ from llmproxy.caching.purges import Purge, PurgeOrder, read_order
 from llmproxy.caching.recents import Near, Recents
 from llmproxy.caching.replaying import BadPace, Pace, replay
 from llmproxy.caching.setup import CacheSetup
-from llmproxy.caching.sharedboard import SharedServer, shared_server
+from llmproxy.caching.sharedboard import SharedServer, next_message, shared_server
 from llmproxy.caching.space import CacheSpace, Found
 from llmproxy.caching.spaces import PurgeOutcome
 from llmproxy.caching.status import CacheStatus
@@ -362,6 +362,7 @@ __all__ = [
     "member_value",
     "message_edits",
     "nearest",
+    "next_message",
     "no_translation",
     "normalise_path",
     "parse",

@@ -9,7 +9,7 @@ import msgspec
 
 from llmproxy.elsewhere import IN_POOLS
 from llmproxy.errors import ConfigError
-from llmproxy.sections import Section
+from llmproxy.sections import Section, name_with_options
 
 #: Pools that may lie within one another.
 DEEPEST: Final = 8
@@ -46,15 +46,10 @@ class Capabilities(Section, frozen=True):
 
 
 #: What a list of capabilities that leaves them out says that a model cannot.
-LISTED: Final = (
-    "tools",
-    "vision",
-    "audio",
-    "video",
-    "documents",
-    "json",
-    "schema",
-    "thinking",
+LISTED: Final = tuple(
+    name
+    for name in Capabilities.__struct_fields__
+    if name not in {"embeddings", "streaming", "window", "output"}
 )
 
 
@@ -115,12 +110,7 @@ class StrategyRef(Section, frozen=True):
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
         """`weighted` is a name; `{weighted: {sticky: true}}` a name with its options."""
-        if isinstance(tree, str):
-            return {"name": tree}
-        if isinstance(tree, dict) and len(tree) == 1:
-            [(name, options)] = tree.items()
-            return {"name": name, "options": {} if options is None else options}
-        raise ValueError("expected a strategy's name, or {name: options}")
+        return name_with_options(tree, "a strategy's")
 
 
 def split_upstream(tree: object) -> object:

@@ -21,3 +21,13 @@ class Section(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=T
     def from_shorthand(cls, tree: object) -> object:
         """Turn the short ways of writing a section into its mapping."""
         return tree
+
+
+def name_with_options(tree: object, whose: str) -> object:
+    """Read `NAME` and `{NAME: options}` as a name with its options; `whose` name it is, for what is neither."""
+    if isinstance(tree, str):
+        return {"name": tree}
+    if isinstance(tree, dict) and len(tree) == 1:
+        [(name, options)] = tree.items()
+        return {"name": name, "options": {} if options is None else options}
+    raise ValueError(f"expected {whose} name, or {{name: options}}")

@@ -22,7 +22,7 @@ from llmproxy.poolsettings import (
     upstreams_of,
 )
 from llmproxy.references import Secret, quoted
-from llmproxy.sections import Section
+from llmproxy.sections import Section, name_with_options
 from llmproxy.units import Duration, Size
 from llmproxy.upstreamsettings import (
     PoolSettings,
@@ -228,12 +228,7 @@ class PluginRef(Section, frozen=True):
     @classmethod
     def from_shorthand(cls, tree: object) -> object:
         """`- cache` is a name; `- cache: {ttl: 5m}` a name with its options, `- cache: faq` with a shorthand of them."""
-        if isinstance(tree, str):
-            return {"name": tree}
-        if isinstance(tree, dict) and len(tree) == 1:
-            [(name, options)] = tree.items()
-            return {"name": name, "options": {} if options is None else options}
-        raise ValueError("expected a plugin's name, or {name: options}")
+        return name_with_options(tree, "a plugin's")
 
 
 class Match(Section, frozen=True):

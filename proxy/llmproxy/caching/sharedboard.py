@@ -78,6 +78,20 @@ def shared_server(store: object) -> SharedServer | None:
     return engine if isinstance(engine, SharedServer) else None
 
 
+async def next_message(pubsub: Any, seconds: float) -> bytes | None:
+    """Return what comes next on the channels that are listened to; None if nothing came, and the server is there.
+
+    It waits so many seconds, twice. Raises ConnectionError if the server does not answer.
+    """
+    message = await pubsub.get_message(timeout=seconds)
+    if message is None:
+        await pubsub.ping()
+        message = await pubsub.get_message(timeout=seconds)
+    if message is None:
+        raise ConnectionError("the server does not answer")
+    return cast("bytes", message["data"]) if message["type"] == "message" else None
+
+
 class AnotherBoard(Exception):
     """The server has a board that is not the one that was read so far."""
 

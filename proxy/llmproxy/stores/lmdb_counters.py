@@ -9,10 +9,8 @@ import struct
 from pathlib import Path
 from typing import Final
 
-import lmdb
-
-from llmproxy.stores.environment import FAULTS, Environment, Transaction
-from llmproxy.stores.interface import StoreAway
+from llmproxy.stores.environment import FAULTS, Transaction
+from llmproxy.stores.late_environment import LateEnvironment
 from llmproxy.stores.shelf import ends_at, now_us, shelf_key
 
 _TABLES: Final = ("counts", "expiries")
@@ -25,19 +23,14 @@ class LmdbCounters:
     """Counters in `directory`, opened when first used."""
 
     def __init__(self, directory: Path, map_size: int) -> None:
-        self._directory = directory
-        self._map_size = map_size
-        self._env: Environment | None = None
+        self._env = LateEnvironment(directory, map_size, _TABLES)
 
     async def increment(self, key: bytes, by: int = 1, ttl: float | None = None) -> int:
         place = shelf_key(key)
-        try:
-            return self._opened().write(lambda txn: self._add(txn, place, by, ttl))
-        except lmdb.MapFullError as error:
-            raise StoreAway(f"store {self._directory} is full") from error
+        return self._env.write(lambda txn: self._add(txn, place, by, ttl))
 
     async def get_counter(self, key: bytes) -> int:
-        env = self._opened()
+        env = self._env.opened
         try:
             with env.begin() as txn:
                 return self._read(txn, shelf_key(key), now_us())[1]
@@ -46,28 +39,21 @@ class LmdbCounters:
 
     def check_readers(self) -> int:
         """Free the reader slots of processes that died, and return how many there were."""
-        return 0 if self._env is None else self._env.check_readers()
+        return self._env.check_readers()
 
     def close(self) -> None:
-        if self._env is not None:
-            self._env.release()
-            self._env = None
-
-    def _opened(self) -> Environment:
-        if self._env is None:
-            self._env = Environment.acquire(self._directory, self._map_size, _TABLES)
-        return self._env
+        self._env.close()
 
     def _read(self, txn: Transaction, place: bytes, now: int) -> tuple[int, int]:
         """Return end of life and sum; a counter that has ended is a new one at 0."""
-        row = txn.get(place, db=self._opened().tables[0])
+        row = txn.get(place, db=self._env.opened.tables[0])
         if row is None:
             return 0, 0
         ends, total = _COUNT.unpack(row)
         return (0, 0) if 0 < ends <= now else (ends, total)
 
     def _add(self, txn: Transaction, place: bytes, by: int, ttl: float | None) -> int:
-        counts, expiries = self._opened().tables
+        counts, expiries = self._env.opened.tables
         now = now_us()
         self._sweep(txn, now)
         ends, total = self._read(txn, place, now)
@@ -79,7 +65,7 @@ class LmdbCounters:
         return total + by
 
     def _sweep(self, txn: Transaction, now: int) -> None:
-        counts, expiries = self._opened().tables
+        counts, expiries = self._env.opened.tables
         with txn.cursor(expiries) as cursor:
             for _ in range(_SWEEP):
                 if not cursor.first() or _END.unpack_from(cursor.key())[0] > now:

@@ -10,12 +10,11 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Final, TypeVar
 
-import lmdb
 import msgspec
 
 from llmproxy.stores import reserved_rows
-from llmproxy.stores.environment import Environment, Tables, Transaction
-from llmproxy.stores.interface import StoreAway
+from llmproxy.stores.environment import Tables, Transaction
+from llmproxy.stores.late_environment import LateEnvironment
 from llmproxy.stores.reserved_rows import Held
 from llmproxy.stores.reserving import Claim, Row, Verdict
 from llmproxy.stores.shelf import now_us
@@ -34,10 +33,8 @@ class LmdbReservations:
     """Reservations in `directory`, opened when first used."""
 
     def __init__(self, directory: Path, map_size: int, clock: Callable[[], int] = now_us) -> None:
-        self._directory = directory
-        self._map_size = map_size
+        self._env = LateEnvironment(directory, map_size, _TABLES)
         self._clock = clock
-        self._env: Environment | None = None
 
     async def reserve(self, claim: Claim) -> Verdict:
         return self._write(lambda rows: reserved_rows.reserve(rows, claim, self._clock()))
@@ -54,21 +51,14 @@ class LmdbReservations:
 
     def check_readers(self) -> int:
         """Free the reader slots of processes that died, and return how many there were."""
-        return 0 if self._env is None else self._env.check_readers()
+        return self._env.check_readers()
 
     def close(self) -> None:
-        if self._env is not None:
-            self._env.release()
-            self._env = None
+        self._env.close()
 
     def _write(self, work: Callable[[LmdbRows], T]) -> T:
-        env = self._env
-        if env is None:
-            env = self._env = Environment.acquire(self._directory, self._map_size, _TABLES)
-        try:
-            return env.write(lambda txn: work(LmdbRows(txn, env.tables)))
-        except lmdb.MapFullError as error:
-            raise StoreAway(f"store {self._directory} is full") from error
+        tables = self._env.opened.tables
+        return self._env.write(lambda txn: work(LmdbRows(txn, tables)))
 
 
 class LmdbRows:

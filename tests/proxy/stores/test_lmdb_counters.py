@@ -58,7 +58,7 @@ async def test_what_has_ended_leaves_no_row(counters: LmdbCounters) -> None:
     for _ in range(30):
         await counters.increment(b"other")
 
-    env = counters._opened()
+    env = counters._env.opened
     with env.begin() as txn:
         assert [txn.stat(table)["entries"] for table in env.tables] == [1, 0]
 

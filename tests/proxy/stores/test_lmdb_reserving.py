@@ -62,8 +62,7 @@ async def test_what_has_ended_leaves_no_row(tmp_path: Path) -> None:
     for _ in range(5):
         await kept.renew([])
 
-    env = kept._env
-    assert env is not None
+    env = kept._env.opened
     with env.begin() as txn:
         assert txn.stat(env.tables[0])["entries"] == 0
     kept.close()
