@@ -5,9 +5,9 @@ from __future__ import annotations
 import asyncio
 from collections.abc import AsyncIterator, Mapping
 from contextlib import asynccontextmanager
-from typing import Any
+from typing import Any, Protocol
 
-from llmproxy.testing import RawClient, RunningGateway, running_gateway
+from llmproxy.testing import FakeUpstream, RawClient, RunningGateway, running_gateway
 
 
 class Discovering:
@@ -49,3 +49,23 @@ async def asked_of(gateway: Discovering) -> bytes:
         reply = await client.exchange(b"GET / HTTP/1.1\r\nHost: gateway\r\n\r\n")
     assert reply.status == 200, reply.body
     return bytes(reply.body)
+
+
+class Registry(Protocol):
+    """A registry whose list the test changes."""
+
+    def put(self, ports: list[int]) -> None:
+        """List what listens on these ports of loopback, and nobody else."""
+
+
+async def check_listed_and_left(use: str, config: Mapping[str, Any], registry: Registry) -> None:
+    """Check that who is listed is asked, and is asked no more when it has left."""
+    async with FakeUpstream().reply(body=b"first") as first, FakeUpstream().reply(body=b"second") as second:
+        registry.put([first.port])
+        async with serving_members(use, config) as gateway:
+            before = await asked_of(gateway)
+            registry.put([second.port])
+            await gateway.logged("members_changed", 2)
+
+            assert before == b"first"
+            assert await asked_of(gateway) == b"second"

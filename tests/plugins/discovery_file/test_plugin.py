@@ -5,9 +5,9 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any, ClassVar
 
-from tests.plugins.discovering import asked_of, serving_members
+from tests.plugins.discovering import check_listed_and_left
 
-from llmproxy.testing import FakeUpstream, PluginContract
+from llmproxy.testing import PluginContract
 from llmproxy_discovery_file import FileDiscoveryPlugin
 
 
@@ -16,14 +16,17 @@ class TestContract(PluginContract):
     config: ClassVar[dict[str, Any]] = {"path": "/nowhere/members.yaml"}
 
 
-async def test_who_is_listed_is_asked_and_who_leaves_is_asked_no_more(tmp_path: Path) -> None:
-    path = tmp_path / "members.yaml"
-    async with FakeUpstream().reply(body=b"first") as first, FakeUpstream().reply(body=b"second") as second:
-        path.write_text(f"- 127.0.0.1:{first.port}")
-        async with serving_members("discovery_file", {"path": str(path), "interval": "50ms"}) as gateway:
-            before = await asked_of(gateway)
-            path.write_text(f"- 127.0.0.1:{second.port}")
-            await gateway.logged("members_changed", 2)
+class ListInAFile:
+    """A registry that is a file."""
 
-            assert before == b"first"
-            assert await asked_of(gateway) == b"second"
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def put(self, ports: list[int]) -> None:
+        self.path.write_text("".join(f"- 127.0.0.1:{port}\n" for port in ports))
+
+
+async def test_who_is_listed_is_asked_and_who_leaves_is_asked_no_more(tmp_path: Path) -> None:
+    registry = ListInAFile(tmp_path / "members.yaml")
+    config = {"path": str(registry.path), "interval": "50ms"}
+    await check_listed_and_left("discovery_file", config, registry)

@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from typing import Any, ClassVar
 
-from tests.plugins.discovering import asked_of, serving_members
+from tests.plugins.discovering import check_listed_and_left
 from tests.plugins.registries import FakeKubernetes
 
-from llmproxy.testing import FakeUpstream, PluginContract
+from llmproxy.testing import PluginContract
 from llmproxy_discovery_kubernetes import KubernetesDiscoveryPlugin
 
 
@@ -17,19 +17,11 @@ class TestContract(PluginContract):
 
 
 async def test_who_is_listed_is_asked_and_who_leaves_is_asked_no_more() -> None:
-    async with (
-        FakeKubernetes() as registry,
-        FakeUpstream().reply(body=b"first") as first,
-        FakeUpstream().reply(body=b"second") as second,
-    ):
-        registry.put([first.port])
-        async with serving_members(
-            "discovery_kubernetes",
-            {"service": "backend", "namespace": "shop", "api": registry.url, "token_file": None},
-        ) as gateway:
-            before = await asked_of(gateway)
-            registry.put([second.port])
-            await gateway.logged("members_changed", 2)
-
-            assert before == b"first"
-            assert await asked_of(gateway) == b"second"
+    async with FakeKubernetes() as registry:
+        config = {
+            "service": "backend",
+            "namespace": "shop",
+            "api": registry.url,
+            "token_file": None,
+        }
+        await check_listed_and_left("discovery_kubernetes", config, registry)
