@@ -14,7 +14,6 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
-from types import TracebackType
 from typing import Self
 
 import orjson
@@ -22,6 +21,7 @@ import orjson
 from llmproxy.tasks import spawn
 from llmproxy.testing import RawClient, RawReply
 
+from .origin import Asked, CountingOrigin
 from .process import GatewayProcess
 
 TENANTS = ("ann", "bob")
@@ -72,67 +72,18 @@ def text_of(tenant: str, what: str, version: int) -> str:
     return token * (SIZES[int(what[-1]) % len(SIZES)] // len(token) + 1)
 
 
-class Origin:
+class Origin(CountingOrigin):
     """An HTTP API and a model provider in one: `async with Origin() as origin`."""
 
-    def __init__(self) -> None:
-        self.versions: Counter[str] = Counter()
-        self.asked = 0
-        self._serving: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        await asyncio.sleep(0.01)  # what has just been accepted begins, to be ended in order
-        for task in self._serving:
-            task.cancel()
-        if self._serving:
-            await asyncio.wait(self._serving)
-            await asyncio.sleep(0.01)
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = spawn(self._serve(reader, writer), name="origin")
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                lines = (line.partition(":") for line in head.split("\r\n")[1:] if line)
-                fields = {name.lower(): value.strip() for name, _, value in lines}
-                body = await reader.readexactly(int(fields.get("content-length", 0)))
-                self.asked += 1
-                target, caller = head.split(" ")[1], fields["x-caller"]
-                if target.startswith("/v1/"):
-                    await self._complete(writer, caller, orjson.loads(body))
-                else:
-                    await self._get(writer, caller, target)
-                await writer.drain()
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass  # the gateway's worker left, or was killed
-        finally:
-            writer.close()
-
-    async def _get(self, writer: asyncio.StreamWriter, caller: str, path: str) -> None:
+    async def answer(self, writer: asyncio.StreamWriter, asked: Asked) -> None:
+        caller, path = asked.fields["x-caller"], asked.target
+        if path.startswith("/v1/"):
+            await self._complete(writer, caller, orjson.loads(asked.body))
+            return
         body = text_of(caller, path, self.versions[path]).encode()
         head = "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: public, max-age=3600\r\n"
         head += f"Surrogate-Key: {path[1:].replace('/', '-')}\r\n"
-        if not path.endswith(SLOW):
-            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            return
-        writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
-        for at in range(0, len(body), 15_000):
-            await asyncio.sleep(0.002)
-            piece = body[at : at + 15_000]
-            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        writer.write(b"0\r\n\r\n")
+        await self.write_body(writer, head, body, piece=15_000 if path.endswith(SLOW) else 0)
 
     async def _complete(self, writer: asyncio.StreamWriter, caller: str, asked: dict[str, object]) -> None:
         prompt = asked["messages"][0]["content"]  # type: ignore[index]
@@ -143,10 +94,7 @@ class Origin:
             usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
             told = {**answer, "object": "chat.completion", "choices": [choice], "usage": usage}
             body = orjson.dumps(told)
-            writer.write(
-                b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: %d\r\n\r\n%b"
-                % (len(body), body)
-            )
+            await self.write_body(writer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n", body)
             return
         writer.write(
             b"HTTP/1.1 200 OK\r\nContent-Type: text/event-stream\r\nTransfer-Encoding: chunked\r\n\r\n"

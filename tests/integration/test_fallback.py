@@ -11,9 +11,10 @@ from typing import Any
 import aiohttp
 import orjson
 import pytest
-from aiohttp import web
 
 from llmproxy.testing import FakeUpstream, RunningGateway, running_gateway
+
+from .echoing import echoing
 
 ANSWER = {"id": "c", "object": "chat.completion", "created": 1, "model": "m", "choices": []}
 CHUNK = {"id": "c", "object": "chat.completion.chunk", "created": 1, "model": "m"}
@@ -426,27 +427,6 @@ async def test_a_full_place_is_waited_for() -> None:
 
     assert statuses == [200, 200, 200]
     assert slow.connections == 1
-
-
-@asynccontextmanager
-async def echoing() -> AsyncIterator[str]:
-    """Serve WebSockets that say everything back."""
-
-    async def serve(request: web.Request) -> web.WebSocketResponse:
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for message in socket:
-            await socket.send_str(message.data)
-        return socket
-
-    app = web.Application()
-    app.router.add_get("/{path:.*}", serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
 
 
 async def test_an_upgrade_falls_back_where_nothing_was_sent() -> None:

@@ -9,7 +9,7 @@ from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
 import pytest
-from aiohttp import ClientSession, WSServerHandshakeError, web
+from aiohttp import ClientSession, WSServerHandshakeError
 
 from llmproxy.plugin import (
     Attempt,
@@ -28,6 +28,8 @@ from llmproxy.plugin import (
     hookimpl,
 )
 from llmproxy.testing import FakeUpstream, RawClient, RunningGateway, running_gateway
+
+from .echoing import echoing
 
 KINDS = ("unary", "streamed", "upgraded")
 CASES = ("early", "hit", "miss", "error", "gone")
@@ -155,25 +157,8 @@ class Signing:
 
 @pytest.fixture
 async def sockets() -> AsyncIterator[str]:
-    """Run an upstream that echoes WebSocket messages, and refuses where the query says error."""
-
-    async def serve(request: web.Request) -> web.StreamResponse:
-        if request.query_string == "error":
-            return web.Response(status=503)
-        socket = web.WebSocketResponse()
-        await socket.prepare(request)
-        async for message in socket:
-            await socket.send_str(message.data)
-        return socket
-
-    app = web.Application()
-    app.router.add_get("/upgraded", serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with echoing() as url:
+        yield url
 
 
 @pytest.fixture

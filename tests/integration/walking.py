@@ -10,13 +10,12 @@ import asyncio
 import random
 from collections import Counter
 from dataclasses import dataclass, field
-from types import TracebackType
-from typing import Self
 
 import orjson
 
-from llmproxy.tasks import spawn
 from llmproxy.testing import RawClient
+
+from .origin import Asked, CountingOrigin
 
 TENANTS = ("ann", "bob", "cyd")
 ROUTES = ("items", "things")
@@ -31,78 +30,25 @@ def key_of(tenant: str) -> str:
     return f"key-of-{tenant}-0123456789"
 
 
-class Origin:
+class Origin(CountingOrigin):
     """An HTTP API and a model provider in one: `async with Origin() as origin`."""
 
-    def __init__(self) -> None:
-        self.versions: Counter[str] = Counter()
-        self.asked = 0
-        self._serving: set[asyncio.Task[None]] = set()
-
-    async def __aenter__(self) -> Self:
-        self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
-        self.url = f"http://127.0.0.1:{self._server.sockets[0].getsockname()[1]}"
-        return self
-
-    async def __aexit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        for task in self._serving:
-            task.cancel()
-        await asyncio.wait(self._serving or [spawn(asyncio.sleep(0), name="nothing")])
-
-    def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        task = spawn(self._serve(reader, writer), name="origin")
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
-
-    async def _serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        try:
-            while True:
-                head = (await reader.readuntil(b"\r\n\r\n")).decode("latin-1")
-                fields = {
-                    name.lower(): value.strip()
-                    for name, _, value in (line.partition(":") for line in head.split("\r\n")[1:] if line)
-                }
-                body = await reader.readexactly(int(fields.get("content-length", 0)))
-                method, target, _ = head.split("\r\n")[0].split(" ")
-                self.asked += 1
-                await self._answer(writer, method, target, fields, body)
-        except (asyncio.IncompleteReadError, ConnectionError):
-            pass
-        finally:
-            writer.close()
-
-    async def _answer(
-        self, writer: asyncio.StreamWriter, method: str, target: str, fields: dict[str, str], body: bytes
-    ) -> None:
-        caller = fields.get("x-caller", "nobody")
-        if target.startswith("/v1/"):
-            await self._complete(writer, caller, orjson.loads(body))
+    async def answer(self, writer: asyncio.StreamWriter, asked: Asked) -> None:
+        caller = asked.fields.get("x-caller", "nobody")
+        if asked.target.startswith("/v1/"):
+            await self._complete(writer, caller, orjson.loads(asked.body))
             return
-        path = target.partition("?")[0]
-        if method == "PUT":
+        path = asked.target.partition("?")[0]
+        if asked.method == "PUT":
             self.versions[path] += 1
             writer.write(b"HTTP/1.1 204 No Content\r\n\r\n")
             return
-        said = [caller, path, fields.get("accept-language", ""), str(self.versions[path])]
+        said = [caller, path, asked.fields.get("accept-language", ""), str(self.versions[path])]
         head = (
             "HTTP/1.1 200 OK\r\nContent-Type: text/plain\r\nCache-Control: public, max-age=3600\r\n"
             f"Vary: Accept-Language\r\nSurrogate-Key: {path[1:].replace('/', '-')}\r\n"
         )
-        await self._write(writer, head, "|".join(said).encode(), slowly=path.endswith(SLOW))
-
-    async def _write(self, writer: asyncio.StreamWriter, head: str, body: bytes, *, slowly: bool) -> None:
-        if not slowly:
-            writer.write(f"{head}Content-Length: {len(body)}\r\n\r\n".encode() + body)
-            return
-        writer.write(f"{head}Transfer-Encoding: chunked\r\n\r\n".encode())
-        for at in range(0, len(body), 8):
-            await asyncio.sleep(0.002)
-            piece = body[at : at + 8]
-            writer.write(b"%x\r\n%b\r\n" % (len(piece), piece))
-        writer.write(b"0\r\n\r\n")
+        await self.write_body(writer, head, "|".join(said).encode(), piece=8 if path.endswith(SLOW) else 0)
 
     async def _complete(self, writer: asyncio.StreamWriter, caller: str, asked: dict[str, object]) -> None:
         model = asked["model"]
@@ -113,9 +59,7 @@ class Origin:
             choice = {"index": 0, "message": {"role": "assistant", "content": text}, "finish_reason": "stop"}
             usage = {"prompt_tokens": 3, "completion_tokens": 4, "total_tokens": 7}
             body = orjson.dumps({**answer, "choices": [choice], "usage": usage})
-            await self._write(
-                writer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n", body, slowly=False
-            )
+            await self.write_body(writer, "HTTP/1.1 200 OK\r\nContent-Type: application/json\r\n", body)
             return
         answer["object"] = "chat.completion.chunk"
         writer.write(
