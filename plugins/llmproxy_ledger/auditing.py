@@ -90,22 +90,23 @@ class Audit:
             yield f"it cost {told.cost}, and its usage by its prices is {cost}"
 
     def _gaps(self, period: Period) -> Iterator[Fault]:
-        """Look for attempts that are missing; an id that its caller used more than once tells nothing."""
+        """Look for attempts that are missing, or there twice; what precedes the slash of an id is the exchange's own."""
         query = f"""
-            SELECT min(entry), exchange, count(*), count(DISTINCT id), max(number), min(number) FROM (
-                SELECT entry, exchange, id, CAST(substr(id, length(exchange) + 2) AS INTEGER) AS number
+            SELECT min(entry), min(exchange), count(*), count(DISTINCT id), max(number), min(number) FROM (
+                SELECT entry, exchange, id, CAST(substr(id, instr(id, '/') + 1) AS INTEGER) AS number
                 FROM attempts WHERE {period.where}
                 UNION ALL
-                SELECT entry, json_extract(record, '$[2].exchange'), json_extract(record, '$[2].id'),
-                    CAST(substr(json_extract(record, '$[2].id'), length(json_extract(record, '$[2].exchange')) + 2)
-                        AS INTEGER)
-                FROM intents
-            ) GROUP BY exchange HAVING count(*) > 1 OR max(number) > 1
+                SELECT entry, exchange, id, CAST(substr(id, instr(id, '/') + 1) AS INTEGER) FROM (
+                    SELECT entry, json_extract(record, '$[2].exchange') AS exchange,
+                        json_extract(record, '$[2].id') AS id
+                    FROM intents
+                )
+            ) GROUP BY substr(id, 1, instr(id, '/') - 1) HAVING count(*) > 1 OR max(number) > 1
         """  # noqa: S608  # our own names
         for entry, exchange, count, distinct, most, least in self._books.ask(query, period.values):
             if count != distinct:
-                continue
-            if least == 0 and most > 0:
+                yield Fault(entry, exchange, f"{count - distinct} of its attempts have more than one row")
+            elif least == 0 and most > 0:
                 yield Fault(entry, exchange, "it made attempts, and has a row that says it made none")
             elif distinct != most:
                 yield Fault(entry, exchange, f"of its {most} attempts {most - distinct} have no row")

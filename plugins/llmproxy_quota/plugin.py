@@ -72,7 +72,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             await exchange.body()
         rules = self._book.rules_of(exchange)
         if rules.early:
-            hold = await self._taker.take(exchange.id, rules.tag, rules.early, rules.wants)
+            hold = await self._taker.take(rules.tag, rules.early, rules.wants)
             exchange.state[self._early] = hold
         return None
 
@@ -149,7 +149,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
                 amount = 0
             wants.append(reserving.Want(rule.limit, amount, rule.config.mode))
         tag = self._book.rules_of(exchange).tag
-        hold = await self._taker.take(f"{exchange.id}/{number}", tag, rules, tuple(wants))
+        hold = await self._taker.take(tag, rules, tuple(wants))
         exchange.state[self._late][number] = hold
         exchange.state[RESERVATION] = hold.reservation(self._runtime.clock.wall() + self.config.lease)
 

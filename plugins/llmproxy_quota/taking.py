@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import count
+from secrets import token_hex
 from typing import Any
 
 from llmproxy.plugin import (
@@ -56,18 +58,19 @@ class Taker:
         self._lease = lease
         self._ttl = int(lease * reserving.SECOND)
         self._runtime = runtime
+        #: What its claims are called is nobody's choice: who could repeat a name would take nothing the second time.
+        self._mark = token_hex(8).encode()
+        self._count = count(1)
         self._live: dict[bytes, reserving.Claim] = {}
         self._meters = Meters(runtime.metrics)
 
-    async def take(
-        self, name: str, tag: bytes, rules: Sequence[Rule], wants: tuple[reserving.Want, ...]
-    ) -> Hold:
+    async def take(self, tag: bytes, rules: Sequence[Rule], wants: tuple[reserving.Want, ...]) -> Hold:
         """Take of all limits, or raise what the caller is told.
 
         Raises:
             GatewayError: something does not fit (429, 402), or the limits cannot be read (503).
         """
-        claim = reserving.Claim(name.encode(), tag, wants, self._ttl)
+        claim = reserving.Claim(b"%b-%x" % (self._mark, next(self._count)), tag, wants, self._ttl)
         try:
             verdict = await self._kept.reserve(claim)
         except StoreAway as fault:

@@ -63,6 +63,7 @@ RESERVATION: StateKey[Reservation] = StateKey("accounts.reservation")
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):
     """What one attempt came to; hits, followers and refusals are number 0 and free.
 
+    `id` is its own, `exchange` what its caller knows the exchange by, and may have chosen.
     `cost` and `reserved` are microdollars, `prices` the version of the prices that `cost` was made with.
     """
 
@@ -100,8 +101,8 @@ def scopes_of(exchange: Exchange) -> tuple[AccountScope, ...]:
 
 
 def settlement_id(exchange: Exchange, attempt: Attempt | None = None) -> str:
-    """Return what names the row of an attempt, or of an exchange that made none."""
-    return f"{exchange.id}/{0 if attempt is None else attempt.number}"
+    """Return what names the row of an attempt, or of an exchange that made none: nobody can choose or repeat it."""
+    return f"{exchange.serial}/{0 if attempt is None else attempt.number}"
 
 
 def _labelled(labels: tuple[tuple[str, str], ...]) -> list[tuple[ScopeKind, str]]:

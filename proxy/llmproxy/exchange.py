@@ -11,6 +11,7 @@ import msgspec
 
 from llmproxy.body import Body, BodyTooLarge
 from llmproxy.errors import BadRequest
+from llmproxy.identity import next_serial
 from llmproxy.jsonscan import Member, patch
 from llmproxy.messages import ClientRequest, RawHeader, Reply, StoredReply
 
@@ -230,6 +231,7 @@ class Exchange:
     #: Passes on or makes the `traceparent`, when somebody asks for it.
     tracer: Callable[[bytes | None], str] | None = None
     _trace: str | None = None
+    _serial: str | None = None
     _state: State | None = None
     _body: bytes | None = None
 
@@ -240,6 +242,13 @@ class Exchange:
         self.started = started
         self.attempts: list[Attempt] = []
         self.outcome = Outcome()
+
+    @property
+    def serial(self) -> str:
+        """A name that no other exchange has, of any process; `id` may be its caller's choice, and many may share it."""
+        if self._serial is None:
+            self._serial = next_serial()
+        return self._serial
 
     @property
     def trace(self) -> str:

@@ -32,3 +32,24 @@ class Names:
         # One draw for both ids; that either is all zeros is not to be expected in the life of the universe.
         ids = f"{self._bits(192):048x}"
         return f"00-{ids[:32]}-{ids[32:]}-00"
+
+
+class Serials:
+    """Makes names that no other process makes, and that no caller can choose or repeat."""
+
+    def __init__(self) -> None:
+        self.renew()
+        os.register_at_fork(after_in_child=self.renew)
+
+    def renew(self) -> None:
+        """Begin anew: a forked process must not go on where its parent was."""
+        self._prefix = os.urandom(8).hex()
+        self._count = count(1)
+
+    def __call__(self) -> str:
+        """Return the next one."""
+        return f"{self._prefix}-{next(self._count):x}"
+
+
+#: Makes the serial of each exchange that is asked for one.
+next_serial = Serials()

@@ -35,10 +35,14 @@ def test_what_is_not_known_is_no_account() -> None:
 
 
 def test_each_attempt_has_a_row_and_an_exchange_without_any_has_number_0() -> None:
-    exchange = make_exchange(name="x1")
+    exchange = make_exchange()
 
-    assert settlement_id(exchange) == "x1/0"
-    assert settlement_id(exchange, Attempt(2, Endpoint("main"), 0.0)) == "x1/2"
+    assert settlement_id(exchange) == f"{exchange.serial}/0"
+    assert settlement_id(exchange, Attempt(2, Endpoint("main"), 0.0)) == f"{exchange.serial}/2"
+
+
+def test_exchanges_that_a_caller_calls_the_same_have_rows_of_their_own() -> None:
+    assert settlement_id(make_exchange(name="x1")) != settlement_id(make_exchange(name="x1"))
 
 
 def test_a_reservation_holds_the_whole_call_in_each_limit() -> None:

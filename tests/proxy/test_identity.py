@@ -1,10 +1,11 @@
+import os
 import re
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from llmproxy.identity import Names
+from llmproxy.identity import Names, Serials
 
 TRACE = b"00-4bf92f3577b34da6a3ce929d0e0e4736-00f067aa0ba902b7-01"
 
@@ -61,3 +62,17 @@ def test_traces_differ():
     names = Names()
 
     assert len({names.trace(None) for _ in range(100)}) == 100
+
+
+def test_a_forked_process_makes_serials_of_its_own():
+    serials, (read, write) = Serials(), os.pipe()
+    child = os.fork()
+    if not child:
+        os.write(write, serials().encode())
+        os._exit(0)
+    os.waitpid(child, 0)
+    told = os.read(read, 100).decode()
+    os.close(read)
+    os.close(write)
+
+    assert len({told, serials(), serials()}) == 3

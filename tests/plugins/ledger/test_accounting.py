@@ -99,7 +99,7 @@ def test_an_intent_becomes_a_row_of_the_same_name(accounting, kept, told):
     assert isinstance(intent, Intent)
     assert (intent.entry, intent.size, intent.most, intent.row.state) == (kept.last.entry, 16, 9, "unknown")
     assert (row.row.tenant, row.row.key, row.row.at, row.row.usage) == ("shop", "web", 5.0, attempt.usage)
-    assert (row.row.id, row.row.upstream_model) == ("exchange-1/1", "gpt")
+    assert (row.row.exchange, row.row.upstream_model) == ("exchange-1", "gpt")
     assert row.row.prices == intent.row.prices
     assert row.row.cost == cost(attempt.usage)
     assert told == [("exact", "")]
@@ -136,7 +136,7 @@ def test_labels_of_the_caller_have_columns(accounting, kept):
     exchange = asked(caller=Caller("shop", "", (("team", "search"), ("colour", "red"))))
     accounting.free(exchange)
 
-    assert (kept.last.row.team, kept.last.row.org, kept.last.row.id) == ("search", "", "exchange-1/0")
+    assert (kept.last.row.team, kept.last.row.org, kept.last.row.exchange) == ("search", "", "exchange-1")
 
 
 def test_what_a_caller_makes_long_is_cut(accounting, kept):

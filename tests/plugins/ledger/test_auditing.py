@@ -84,7 +84,19 @@ def test_an_exchange_that_says_both_is_told(books):
 
 
 def test_an_id_that_its_caller_used_twice_is_no_fault(books):
-    assert faults(books, settled("a", exchange="x", id="x/1"), settled("b", exchange="x", id="x/1")) == []
+    assert faults(books, settled("a", exchange="x", id="p-1/1"), settled("b", exchange="x", id="p-2/1")) == []
+
+
+def test_an_id_that_its_caller_used_twice_hides_no_gap(books):
+    rows = settled("a", exchange="x", id="p-1/1"), settled("b", exchange="x", id="p-2/2")
+
+    assert faults(books, *rows) == [("b", "of its 2 attempts 1 have no row")]
+
+
+def test_an_attempt_that_has_two_rows_is_told(books):
+    rows = settled("a", exchange="x", id="p-1/1"), settled("b", exchange="x", id="p-1/1")
+
+    assert faults(books, *rows) == [("a", "1 of its attempts have more than one row")]
 
 
 def test_sums_are_told(books):

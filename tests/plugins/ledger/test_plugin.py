@@ -9,6 +9,7 @@ import orjson
 import pytest
 
 from llmproxy.plugin import Caller, Exchange, NoConfig, Plugin, Reply, hookimpl
+from llmproxy.tasks import spawn
 from llmproxy.testing import FakeUpstream, PluginContract, Serving, make_exchange, make_process
 from llmproxy_ledger import LedgerPlugin
 
@@ -49,7 +50,7 @@ async def test_a_whole_answer_is_exact_and_costs_its_price(directory: Path) -> N
     whose = {
         name: row[name] for name in ("tenant", "key", "org", "team", "user", "route", "model", "upstream")
     }
-    assert (row["state"], row["basis"], row["result"], row["id"]) == ("exact", "told", "ok", "one/1")
+    assert (row["state"], row["basis"], row["result"], called(row)) == ("exact", "told", "ok", "one/1")
     assert (row["input"], row["output"], row["cost"]) == (7, 5, 57)
     assert whose == {
         "tenant": "shop",
@@ -61,6 +62,11 @@ async def test_a_whole_answer_is_exact_and_costs_its_price(directory: Path) -> N
         "model": "gpt",
         "upstream": "upstream",
     }
+
+
+def called(row: dict[str, Any]) -> str:
+    """Return what its caller called the exchange of a row, and which attempt it is of."""
+    return f"{row['exchange']}/{row['id'].rpartition('/')[2]}"
 
 
 async def test_a_whole_stream_is_exact(directory: Path) -> None:
@@ -120,15 +126,17 @@ async def test_an_exchange_that_made_no_attempt_has_a_free_row(directory: Path) 
         await serving.serve(asked(name="e"))
 
     (row,) = rows(directory)
-    assert (row["id"], row["state"], row["result"], row["upstream"]) == ("e/0", "free", "answered", "")
+    assert (called(row), row["state"], row["result"], row["upstream"]) == ("e/0", "free", "answered", "")
 
 
 async def test_a_request_id_that_is_sent_twice_hides_no_call(directory: Path) -> None:
     async with FakeUpstream().reply(json=answer()) as upstream, ledger(directory, upstream) as serving:
-        await serving.serve(asked(name="same"))
-        await serving.serve(asked(name="same"))
+        same = [spawn(serving.serve(asked(name="same")), name="same") for _ in range(100)]
+        await asyncio.wait(same)
 
-    assert [row["id"] for row in rows(directory)] == ["same/1", "same/1"]
+    found = rows(directory)
+    assert [called(row) for row in found] == ["same/1"] * 100
+    assert len({row["id"] for row in found}) == len({row["entry"] for row in found}) == 100
 
 
 async def leave(
@@ -300,7 +308,7 @@ async def test_a_cache_s_answer_is_a_free_row(directory: Path) -> None:
         await serving.serve(asked(name="a", temperature=0))
         await serving.serve(asked(name="b", temperature=0))
 
-    found = [(row["id"], row["state"], row["result"], row["cost"]) for row in rows(directory)]
+    found = [(called(row), row["state"], row["result"], row["cost"]) for row in rows(directory)]
     assert found == [("a/1", "exact", "ok", 57), ("b/0", "free", "hit", 0)]
     assert len(upstream.requests) == 1
 
@@ -325,5 +333,5 @@ async def test_callers_who_share_a_call_pay_for_one_though_its_leader_leaves(
 
     assert served.broken is None
     assert len(upstream.requests) == 1
-    found = sorted((row["id"], row["state"], row["output"]) for row in rows(directory))
+    found = sorted((called(row), row["state"], row["output"]) for row in rows(directory))
     assert found == [("follower/0", "free", 0), ("leader/1", "exact", 2)]

@@ -66,6 +66,8 @@ async def serving(
     upstream: FakeUpstream | None, *limits: dict[str, Any], process: Process | None = None, **more: Any
 ) -> AsyncIterator[Serving]:
     twice = {"twice": {"use": Twice}} if more.pop("twice", False) else {}
+    if "other" in more:
+        twice["other"] = more.pop("other")
     prices = more.pop("prices", {"*": {"input": 1, "output": 10}})
     table = {"use": QuotaPlugin, "store": "counters", "limits": list(limits), "prices": prices, **more}
     config = {
@@ -79,9 +81,9 @@ async def serving(
         yield started
 
 
-def ask(tenant: str = "acme", **more: Any) -> Exchange:
+def ask(tenant: str = "acme", name: str = "", **more: Any) -> Exchange:
     body = {"model": "gpt", "messages": [{"role": "user", "content": "Hi"}], **more}
-    return make_exchange(body=body, caller=Caller(tenant), name=f"exchange-{next(names)}")
+    return make_exchange(body=body, caller=Caller(tenant), name=name or f"exchange-{next(names)}")
 
 
 def left(served: Served) -> int:
@@ -128,6 +130,29 @@ async def test_a_place_in_flight_is_given_back() -> None:
 
     assert second.reply.status == 429
     assert third.reply.status != 429
+
+
+async def test_callers_who_repeat_a_request_id_get_no_more_than_their_limits() -> None:
+    limits = [
+        REQUESTS | {"at_most": 9},
+        {"name": "at-once", "counts": "in_flight", "at_most": 6},
+        TOKENS | {"at_most": 5 * 1700},
+    ]
+    slow = FakeUpstream().raw(0.2, b"HTTP/1.1 200 OK\r\nContent-Length: 2\r\n\r\n{}", then="keep")
+    async with slow, serving(slow, *limits, output=500) as route:
+        same = [spawn(route.serve(ask(name="the-same")), name="same") for _ in range(100)]
+        served = [await each for each in same]
+
+    assert len(slow.requests) == 5
+    assert sum(each.reply.status == 429 for each in served) == 95
+
+
+async def test_two_plugins_of_one_store_count_the_same_call_each() -> None:
+    other = {"use": QuotaPlugin, "store": "counters", "limits": [TOKENS | {"at_most": 10}]}
+    async with FakeUpstream() as upstream, serving(upstream, TOKENS, other=other) as route:
+        served = await route.serve(ask())
+
+    assert (served.reply.status, upstream.requests) == (429, [])
 
 
 async def test_tokens_are_bounded_before_and_settled_after(api: FakeUpstream) -> None:
@@ -193,7 +218,7 @@ async def test_each_attempt_takes_its_own(api: FakeUpstream) -> None:
         served = await route.serve(ask())
 
     assert served.reply.status == 200
-    assert served.exchange.state[RESERVATION].id.endswith("/2")
+    assert served.exchange.state[RESERVATION].id.endswith("-2")
     assert len(api.requests) == 2
 
 
