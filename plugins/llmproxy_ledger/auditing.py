@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Final, NamedTuple
 
 from llmproxy.plugin import Tiers, Usage, price_usage
-from llmproxy_ledger.books import Books, row_of
+from llmproxy_ledger.entries import ReadBooks, row_of
 from llmproxy_ledger.records import Row
-from llmproxy_ledger.reporting import Period
+from llmproxy_ledger.reporting import SELECTED, Period
 
 _STATES: Final = frozenset({"exact", "partial", "estimated", "free", "unknown"})
 _NOTHING: Final = Usage()
@@ -25,7 +25,7 @@ class Fault(NamedTuple):
 class Audit:
     """What an audit found: counts and sums of all it saw, in microdollars; faults come from `run`."""
 
-    def __init__(self, books: Books) -> None:
+    def __init__(self, books: ReadBooks) -> None:
         self._books = books
         self._rates: dict[str, Tiers] = {}
         self.rows = self.settled = self.reserved = self.released = self.over = 0
@@ -33,7 +33,7 @@ class Audit:
 
     def run(self, period: Period) -> Iterator[Fault]:
         """Yield each row that does not balance, and each exchange that lacks a row or has one too many."""
-        query = f"SELECT * FROM attempts WHERE {period.where} ORDER BY at, entry"  # noqa: S608  # our own names
+        query = f"SELECT {SELECTED} FROM attempts WHERE {period.where} ORDER BY at, entry"  # noqa: S608  # our own names
         for values in self._books.ask(query, period.values):
             row = row_of(values)
             self._add(row)
@@ -91,17 +91,11 @@ class Audit:
 
     def _gaps(self, period: Period) -> Iterator[Fault]:
         """Look for attempts that are missing, or there twice; what precedes the slash of an id is the exchange's own."""
+        said = self._books.dialect
         query = f"""
-            SELECT min(entry), min(exchange), count(*), count(DISTINCT id), max(number), min(number) FROM (
-                SELECT entry, exchange, id, CAST(substr(id, instr(id, '/') + 1) AS INTEGER) AS number
-                FROM attempts WHERE {period.where}
-                UNION ALL
-                SELECT entry, exchange, id, CAST(substr(id, instr(id, '/') + 1) AS INTEGER) FROM (
-                    SELECT entry, json_extract(record, '$[2].exchange') AS exchange,
-                        json_extract(record, '$[2].id') AS id
-                    FROM intents
-                )
-            ) GROUP BY substr(id, 1, instr(id, '/') - 1) HAVING count(*) > 1 OR max(number) > 1
+            SELECT min(entry), min(exchange), count(*), count(DISTINCT id), max({said.number}), min({said.number})
+            FROM (SELECT entry, exchange, id FROM attempts WHERE {period.where} UNION ALL {said.calls}) AS told
+            GROUP BY {said.serial} HAVING count(*) > 1 OR max({said.number}) > 1
         """  # noqa: S608  # our own names
         for entry, exchange, count, distinct, most, least in self._books.ask(query, period.values):
             if count != distinct:

@@ -10,44 +10,26 @@ from typing import Any, Final
 import apsw
 import msgspec
 
-from llmproxy.plugin import Rates, Settlement, Tiers, Usage, price_usage
-from llmproxy_ledger.estimating import ceiling
-from llmproxy_ledger.records import Intent, PriceList, Record, Row
+from llmproxy.plugin import Rates, Tiers
+from llmproxy_ledger.entries import COLUMNS, NUMBERS, Dialect, batch, columns, lost
+from llmproxy_ledger.records import PriceList, Record
 
 FILE: Final = "ledger.db"
 _VERSION: Final = 1
 
-COLUMNS: Final = (
-    "entry",
-    "id",
-    "exchange",
-    "at",
-    "tenant",
-    "key",
-    "org",
-    "team",
-    "user",
-    "route",
-    "model",
-    "upstream",
-    "upstream_model",
-    "input",
-    "cache_read",
-    "cache_write",
-    "output",
-    "reasoning",
-    "state",
-    "basis",
-    "cost",
-    "reserved",
-    "prices",
-    "result",
+#: How SQLite says it. An instance has a file of its own.
+DIALECT: Final = Dialect(
+    day="date(at, 'unixepoch')",
+    instance="''",
+    serial="substr(id, 1, instr(id, '/') - 1)",
+    number="CAST(substr(id, instr(id, '/') + 1) AS INTEGER)",
+    calls="""SELECT entry, json_extract(record, '$[2].exchange') AS exchange, json_extract(record, '$[2].id') AS id
+        FROM intents""",
 )
-_NUMBERS: Final = frozenset(("input", "cache_read", "cache_write", "output", "reasoning", "cost", "reserved"))
 
 
 def _column(name: str) -> str:
-    kind = "INTEGER" if name in _NUMBERS else "REAL" if name == "at" else "TEXT"
+    kind = "INTEGER" if name in NUMBERS else "REAL" if name == "at" else "TEXT"
     return f'"{name}" {kind} ' + ("PRIMARY KEY" if name == "entry" else "NOT NULL")
 
 
@@ -77,6 +59,8 @@ _INTEND: Final = (
 class Books:
     """The database, for one thread. `reading` opens one that is there, and changes nothing."""
 
+    dialect = DIALECT
+
     def __init__(self, path: Path, *, reading: bool = False) -> None:
         flags = apsw.SQLITE_OPEN_READONLY if reading else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE
         self._database = apsw.Connection(str(path), flags=flags)
@@ -89,33 +73,23 @@ class Books:
 
     def post(self, records: Iterable[tuple[str, Record]]) -> int:
         """Write records of journals down, all or none; return how many rows there were."""
-        rows: dict[str, Row] = {}
-        intents: dict[str, tuple[str, Intent]] = {}
-        prices: list[PriceList] = []
-        for journal, record in records:
-            if isinstance(record, Row):
-                rows[record.entry] = record
-            elif isinstance(record, Intent):
-                intents[record.entry] = (journal, record)
-            else:
-                prices.append(record)
-        left = [(entry, *held) for entry, held in intents.items() if entry not in rows]
+        rows, calls, prices = batch(records)
+        intents = ((call.entry, journal, msgspec.json.encode(call)) for journal, call in calls)
         with self._writing():
             self._many("INSERT OR IGNORE INTO prices VALUES (?, ?)", map(_listed, prices))
-            self._many(_POST, map(columns, rows.values()))
-            self._many("DELETE FROM intents WHERE entry = ?", ((entry,) for entry in rows))
-            self._many(_INTEND, ((entry, journal, msgspec.json.encode(i)) for entry, journal, i in left))
+            self._many(_POST, map(columns, rows))
+            self._many("DELETE FROM intents WHERE entry = ?", ((row.entry,) for row in rows))
+            self._many(_INTEND, intents)
         return len(rows)
 
     def give_up(self, journal: str) -> int:
         """Make rows of the calls of a dead process that nothing more will be heard of; return how many."""
         with self._writing():
-            found = self._database.execute("SELECT record FROM intents WHERE journal = ?", (journal,))
-            lost = [msgspec.json.decode(record, type=Intent) for (record,) in found]
-            known = {each.row.prices: self.rates(each.row.prices) for each in lost}
-            self._many(_POST, (columns(_lost(each, known[each.row.prices])) for each in lost))
+            found = list(self.ask("SELECT record FROM intents WHERE journal = ?", (journal,)))
+            rows = lost((record for (record,) in found), self.rates)
+            self._many(_POST, map(columns, rows))
             self._many("DELETE FROM intents WHERE journal = ?", [(journal,)])
-        return len(lost)
+        return len(rows)
 
     def rates(self, version: str) -> Tiers:
         """Return what a version of prices stands for; empty where it is not known."""
@@ -147,28 +121,3 @@ class Books:
 
 def _listed(prices: PriceList) -> tuple[str, bytes]:
     return prices.version, msgspec.json.encode(prices.rates)
-
-
-def columns(record: Row) -> tuple[Any, ...]:
-    """Return a row as the table has it."""
-    row, usage = record.row, record.row.usage
-    counts = (usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning)
-    whose = (row.tenant, row.key, row.org, row.team, row.user, row.route)
-    models = (row.model, row.upstream, row.upstream_model)
-    money = (row.state, record.basis, row.cost, row.reserved, row.prices, row.result)
-    return (record.entry, row.id, row.exchange, row.at, *whose, *models, *counts, *money)
-
-
-def row_of(values: tuple[Any, ...]) -> Row:
-    """Turn a row of the table back."""
-    told = dict(zip(COLUMNS, values, strict=True))
-    entry, basis = told.pop("entry"), told.pop("basis")
-    usage = Usage(**{name: told.pop(name) for name in Usage.__struct_fields__})
-    return Row(entry, Settlement(usage=usage, **told), basis)
-
-
-def _lost(intent: Intent, rates: Tiers) -> Row:
-    usage = ceiling(intent.size, intent.most, rates) if intent.row.model else Usage()
-    cost = price_usage(usage, rates) if rates else 0
-    row = msgspec.structs.replace(intent.row, usage=usage, cost=cost, state="unknown", result="lost")
-    return Row(intent.entry, row, "ceiling")

@@ -48,7 +48,7 @@ def usage() -> None:
 @click.option(
     "--by",
     multiple=True,
-    type=click.Choice(sorted(GROUPS)),
+    type=click.Choice(GROUPS),
     help="What to sum by; may be repeated. By model if not.",
 )
 @click.option(

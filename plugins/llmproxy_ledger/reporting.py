@@ -10,14 +10,15 @@ from typing import Any, Final, Literal
 
 import orjson
 
-from llmproxy_ledger.books import COLUMNS, Books
+from llmproxy_ledger.entries import COLUMNS, ReadBooks
 
-#: What sums may be made by, and what each is in the table.
-GROUPS: Final = {
-    **{name: f'"{name}"' for name in ("tenant", "key", "org", "team", "user", "route", "model", "upstream")},
-    "state": "state",
-    "day": "date(at, 'unixepoch')",
-}
+#: What sums may be made by; a day and an instance are what the database says they are.
+GROUPS: Final = (
+    *("tenant", "key", "org", "team", "user", "route", "model", "upstream", "state"),
+    *("day", "instance"),
+)
+#: The columns of a row, as a question names them.
+SELECTED: Final = ", ".join(f'"{name}"' for name in COLUMNS)
 SUMS: Final = ("input", "cache_read", "cache_write", "output", "reasoning", "cost")
 Format = Literal["text", "csv", "json"]
 
@@ -48,15 +49,20 @@ class Period:
     ) -> None:
         asked = [("at >= ?", since), ("at < ?", until), ("tenant = ?", tenant)]
         told = [(condition, value) for condition, value in asked if value is not None]
-        self.where = " AND ".join(condition for condition, _ in told) or "1"
+        self.where = " AND ".join(condition for condition, _ in told) or "TRUE"
         self.values = tuple(value for _, value in told)
 
 
-def report(books: Books, by: Sequence[str], period: Period) -> Iterator[dict[str, Any]]:
+def report(books: ReadBooks, by: Sequence[str], period: Period) -> Iterator[dict[str, Any]]:
     """Yield sums by the groups named, the dearest first; `cost` is microdollars, `unpriced` counts calls of no price."""
-    groups = [f'{GROUPS[name]} AS "{name}"' for name in by]
-    sums = [f'SUM("{name}") AS "{name}"' for name in SUMS]
-    counts = ["COUNT(*) AS rows", "SUM(prices = 'unknown') AS unpriced", "SUM(state = 'unknown') AS lost"]
+    told = {"day": books.dialect.day, "instance": books.dialect.instance}
+    groups = [f'''{told.get(name, f'"{name}"')} AS "{name}"''' for name in by]
+    sums = [f'CAST(SUM("{name}") AS BIGINT) AS "{name}"' for name in SUMS]
+    counts = [
+        "COUNT(*) AS rows",
+        "COUNT(*) FILTER (WHERE prices = 'unknown') AS unpriced",
+        "COUNT(*) FILTER (WHERE state = 'unknown') AS lost",
+    ]
     grouped = f"GROUP BY {', '.join(str(n + 1) for n in range(len(by)))}" if by else ""
     names = [*by, "rows", "unpriced", "unknown", *SUMS]
     query = (
@@ -68,9 +74,9 @@ def report(books: Books, by: Sequence[str], period: Period) -> Iterator[dict[str
             yield dict(zip(names, values, strict=True))
 
 
-def rows(books: Books, period: Period) -> Iterator[dict[str, Any]]:
+def rows(books: ReadBooks, period: Period) -> Iterator[dict[str, Any]]:
     """Yield the rows of a time in its order."""
-    query = f"SELECT * FROM attempts WHERE {period.where} ORDER BY at, entry"  # noqa: S608  # our own names
+    query = f"SELECT {SELECTED} FROM attempts WHERE {period.where} ORDER BY at, entry"  # noqa: S608  # our own names
     for values in books.ask(query, period.values):
         yield dict(zip(COLUMNS, values, strict=True))
 

@@ -13,7 +13,8 @@ from llmproxy.plugin import Exchange
 from llmproxy.runtime import Process
 from llmproxy.testing import FakeUpstream, Serving, make_exchange, running_route
 from llmproxy_ledger import LedgerPlugin
-from llmproxy_ledger.books import COLUMNS, FILE, Books
+from llmproxy_ledger.books import FILE, Books
+from llmproxy_ledger.entries import COLUMNS
 
 #: A dollar for a million tokens of input, ten for output: a token costs a microdollar, or ten.
 PRICES = {"upstream/gpt": {"input": 1, "output": 10}}

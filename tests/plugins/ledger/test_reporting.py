@@ -3,7 +3,8 @@ import csv
 import orjson
 import pytest
 
-from llmproxy_ledger.books import COLUMNS, FILE, Books
+from llmproxy_ledger.books import FILE, Books
+from llmproxy_ledger.entries import COLUMNS
 from llmproxy_ledger.reporting import BadDay, Period, moment, report, rows, written
 
 from .test_books import settled
