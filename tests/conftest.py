@@ -4,10 +4,13 @@ from __future__ import annotations
 
 import logging
 from collections.abc import Iterator
+from itertools import count
 
 import pytest
 import structlog
 from hypothesis import HealthCheck, settings
+
+from .postgresserver import PostgresServer
 
 # A busy machine is no fault of what is tested. `--hypothesis-profile thorough` tries more.
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
@@ -26,3 +29,26 @@ def logs_as_they_were() -> Iterator[None]:
         structlog.reset_defaults()
     root.handlers[:] = handlers
     root.setLevel(level)
+
+
+@pytest.fixture(scope="session")
+def shared_postgres() -> Iterator[PostgresServer]:
+    """One Postgres for the run, which no test stops."""
+    with PostgresServer() as server:
+        yield server
+
+
+@pytest.fixture
+def own_postgres() -> Iterator[PostgresServer]:
+    """A Postgres for one test, which may stop it."""
+    with PostgresServer() as server:
+        yield server
+
+
+_schemas = count()
+
+
+@pytest.fixture
+def postgres_url(shared_postgres: PostgresServer) -> str:
+    """Where an empty schema for one test is."""
+    return f"{shared_postgres.url()}?schema=test_{next(_schemas)}"

@@ -141,6 +141,8 @@ from llmproxy.patterns import has_dot_segment, normalise_path
 from llmproxy.plugincommands import configured_plugins
 from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
+from llmproxy.postgres import Postgres, PostgresAway, postgres_of
+from llmproxy.postgresurl import PostgresUrl
 from llmproxy.providers.prices import Rates, Tiers
 from llmproxy.providers.prices import price as price_usage
 from llmproxy.quirks import Quirks
@@ -268,6 +270,9 @@ __all__ = [
     "Plugin",
     "Pool",
     "PoolMember",
+    "Postgres",
+    "PostgresAway",
+    "PostgresUrl",
     "ProviderError",
     "Purge",
     "PurgeOrder",
@@ -370,6 +375,7 @@ __all__ = [
     "part_of",
     "passed_headers",
     "patch",
+    "postgres_of",
     "price_usage",
     "profile_table",
     "read_error",
