@@ -67,7 +67,7 @@ def find(  # noqa: PLR0911  # one line a case, in the order in which they hold
         state = "unknown"
     if policy == "ceiling" and not attempt.complete:
         return Finding(state, _ceiling(exchange, attempt, sent), "ceiling", result)
-    output = _output(attempt, asked, seen)
+    output = min(_output(attempt, asked, seen), _most(exchange, sent))
     if attempt.usage is None:
         prompt = _input(exchange, asked, sent.size, tariff)
         return Finding(state, Usage(input=prompt, output=output), "seen", result)
@@ -123,10 +123,15 @@ def _output(attempt: Attempt, asked: ModelRequest | None, seen: Seen | None) -> 
     return ceil(size / _OF_AN_EVENT)
 
 
+def _most(exchange: Exchange, sent: Sent) -> int:
+    """Return how many tokens of output the request lets it have."""
+    body = exchange.body_at_hand
+    return sent.most if body is None else output_limit(body, sent.most)
+
+
 def _ceiling(exchange: Exchange, attempt: Attempt, sent: Sent) -> Usage:
     """Return the most that it may have used: what was told of its input, the limit of its output."""
-    body = exchange.body_at_hand
-    most = sent.most if body is None else output_limit(body, sent.most)
+    most = _most(exchange, sent)
     if attempt.usage is None:
         return ceiling(sent.size, most, sent.rates)
     told = attempt.usage

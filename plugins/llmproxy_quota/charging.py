@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import Attempt, Endpoint, Exchange, GatewayError, UpstreamError
+from llmproxy.plugin import Attempt, Endpoint, Exchange
 
 if TYPE_CHECKING:
     from llmproxy_quota.book import Rule
@@ -25,7 +25,7 @@ def amount_of(
 def charge(
     pricing: Pricing, exchange: Exchange, attempt: Attempt, rules: Sequence[Rule], taken: Sequence[int]
 ) -> list[int]:
-    """Return what an attempt came to: what was taken, where its usage is not known to its end."""
+    """Return what an attempt that was sent came to: what was taken, where its usage is not known to its end."""
     if is_free(attempt):
         return [0] * len(taken)
     usage = attempt.usage
@@ -42,9 +42,5 @@ def charge(
 
 
 def is_free(attempt: Attempt) -> bool:
-    """Whether nothing can have been used: it was not sent, or refused."""
-    if attempt.status is not None:
-        return attempt.status >= 400 and attempt.usage is None
-    # Refused by the gateway itself before it was sent, or never on its way.
-    error = attempt.error
-    return isinstance(error, GatewayError) and not (isinstance(error, UpstreamError) and error.sent)
+    """Whether nothing can have been used of what was sent: its provider refused it."""
+    return attempt.status is not None and attempt.status >= 400 and attempt.usage is None

@@ -96,10 +96,15 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     @hookimpl
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
         """Take the same again for each further attempt, before it is sent."""
-        number = len(exchange.attempts)
         holds = exchange.state.get(self._late)
-        if number > 1 and holds is not None and number not in holds:
+        if holds is None:
+            return
+        number = request.attempt
+        if number > 1 and number not in holds:
             await self._take(exchange, self._rules(exchange), exchange.state[self._bound], number)
+        hold = holds.get(number)
+        if hold is not None:
+            hold.request = request
 
     @hookimpl
     def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:
@@ -108,7 +113,10 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         hold = None if holds is None else holds.pop(attempt.number, None)
         if hold is not None:
             taken = [want.amount for want in hold.claim.wants]
-            self._taker.settle(hold, charge(self._pricing, exchange, attempt, hold.rules, taken))
+            came = (
+                charge(self._pricing, exchange, attempt, hold.rules, taken) if hold.sent else [0] * len(taken)
+            )
+            self._taker.settle(hold, came)
 
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
@@ -138,7 +146,11 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         return bound
 
     async def _take(self, exchange: Exchange, rules: tuple[Rule, ...], bound: Bound, number: int) -> None:
-        places = exchange.endpoints if number > len(exchange.attempts) else (exchange.attempts[-1].endpoint,)
+        places = (
+            exchange.endpoints
+            if number > len(exchange.attempts)
+            else (exchange.attempts[number - 1].endpoint,)
+        )
         wants = []
         for rule in rules:
             amount = amount_of(self._pricing, rule, bound, places, exchange.model)

@@ -14,6 +14,7 @@ from llmproxy.plugin import (
     Runtime,
     StoreAway,
     Taken,
+    UpstreamRequest,
     reserving,
 )
 from llmproxy_quota import fields
@@ -24,9 +25,9 @@ _PAUSES = (0.2, 1.0, 5.0)
 
 
 class Hold:
-    """What one claim took, by its rules; settled once."""
+    """What one claim took, by its rules; settled once. `request` is what it was taken for, where that is one attempt's."""
 
-    __slots__ = ("claim", "rules", "standings")
+    __slots__ = ("claim", "request", "rules", "standings")
 
     def __init__(
         self, claim: reserving.Claim, rules: Sequence[Rule], standings: Sequence[reserving.Standing]
@@ -34,6 +35,12 @@ class Hold:
         self.claim = claim
         self.rules = rules
         self.standings = standings
+        self.request: UpstreamRequest | None = None
+
+    @property
+    def sent(self) -> bool:
+        """Whether any of the request may have left: what did not cannot have been used."""
+        return self.request is not None and self.request.sent
 
     @property
     def told(self) -> list[tuple[Rule, reserving.Standing]]:

@@ -66,6 +66,12 @@ def test_output_that_was_seen_is_added_to_what_was_told_before():
     assert (finding.state, finding.basis) == ("partial", "seen")
 
 
+def test_what_was_seen_is_no_more_than_what_was_asked_for():
+    long = watched(*[event("word " * 40)] * 9)
+
+    assert found(exchange=asked(max_tokens=50), status=200, error=GONE, seen=long).usage.output == 50
+
+
 def test_the_ceiling_keeps_what_was_told_of_the_input():
     told = {"status": 200, "usage": TOLD, "error": GONE, "policy": "ceiling"}
 

@@ -15,9 +15,8 @@ def attempt(
 @pytest.mark.parametrize(
     ("made", "free"),
     [
-        (attempt(error=UpstreamError("x", "", phase="connect", sent=False)), True),
         (attempt(error=UpstreamError("x", "", phase="headers", sent=True)), False),
-        (attempt(error=GatewayError(429, "x", "")), True),
+        (attempt(error=GatewayError(502, "x", "")), False),
         (attempt(error=ConnectionAbortedError()), False),
         (attempt(), False),
         (attempt(status=500), True),

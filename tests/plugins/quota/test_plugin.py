@@ -16,6 +16,7 @@ from llmproxy.plugin import (
     Plugin,
     Reply,
     StoreAway,
+    UpstreamRequest,
     hookimpl,
 )
 from llmproxy.runtime import Process
@@ -59,6 +60,14 @@ class Twice(Plugin[NoConfig]):
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
         await call_next(exchange)
         return await call_next(exchange)
+
+
+class Never(Plugin[NoConfig]):
+    """Stands below and lets nothing leave."""
+
+    @hookimpl
+    async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
+        await asyncio.Event().wait()
 
 
 @asynccontextmanager
@@ -201,6 +210,19 @@ async def test_what_failed_before_it_was_sent_costs_nothing_and_errors_neither(a
 
     assert 429 not in away
     assert 429 not in failed
+
+
+async def test_who_leaves_before_anything_was_sent_has_used_nothing(api: FakeUpstream) -> None:
+    async with serving(api, TOKENS | {"at_most": 2500}, output=500, other={"use": Never}) as route:
+        for _ in range(3):
+            asking = spawn(route.serve(ask()), name="asking")
+            await asyncio.sleep(0.05)
+            refused = asking.done()
+            asking.cancel()
+            await asyncio.wait([asking])
+
+            assert not refused
+    assert api.requests == []
 
 
 async def test_an_answer_that_broke_off_is_settled_at_its_ceiling() -> None:
