@@ -22,6 +22,7 @@ from llmproxy.plugin import (
     tag_slots,
 )
 from llmproxy_cache.kept import About, FormKept, lasting_fields, pack_about
+from llmproxy_cache.kinship import tell_kin
 from llmproxy_cache.plan import Plan
 from llmproxy_cache.storing import GOOD, why_not
 
@@ -128,6 +129,8 @@ class Filling:
         self._stored(self._exchange, plan)
         if fate is not None:
             await fate.stored(self._space, plan.key, entry, keep_for, kept=kept)
+        if kept:
+            await tell_kin(self._exchange, plan, self._space, entry, keep_for)
 
     def _entry(self, whole: StoredReply) -> Entry:
         plan, exchange = self._plan, self._exchange

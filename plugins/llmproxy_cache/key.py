@@ -14,7 +14,15 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
-from llmproxy.plugin import Endpoint, Exchange, Form, KeyRules, Reading, key_rules_of, store_key
+from llmproxy.plugin import (
+    Endpoint,
+    Exchange,
+    Form,
+    KeyRules,
+    Reading,
+    key_rules_of,
+    store_key,
+)
 from llmproxy_cache.crossing import crossed
 from llmproxy_cache.determinism import Facts
 from llmproxy_cache.longnumbers import long_numbers

@@ -5,16 +5,18 @@ from __future__ import annotations
 from random import random, randrange
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import CacheStatus, Clock, Exchange, GatewayError, Reply
+from llmproxy.plugin import KIN, CacheStatus, Clock, Exchange, GatewayError, Reply
 from llmproxy_cache.control import NOTHING, control_of
 from llmproxy_cache.finding import Finding
 from llmproxy_cache.freshness import FAR, Use, use_of
 from llmproxy_cache.kept import Kept
 from llmproxy_cache.key import Unreadable
+from llmproxy_cache.kinship import answer_of_kin
 from llmproxy_cache.plan import PLAN, Plan
 from llmproxy_cache.serving import Serving
 
 if TYPE_CHECKING:
+    from llmproxy.plugin import CacheSpace
     from llmproxy_cache.policy import Policy
 
 _MISS: Final = CacheStatus("miss")
@@ -24,9 +26,10 @@ _REQUEST: Final = CacheStatus("request")
 class Looking:
     """Looks answers up."""
 
-    __slots__ = ("_clock", "_finding", "_serving")
+    __slots__ = ("_clock", "_finding", "_serving", "_space")
 
-    def __init__(self, finding: Finding, serving: Serving, clock: Clock) -> None:
+    def __init__(self, space: CacheSpace, finding: Finding, serving: Serving, clock: Clock) -> None:
+        self._space = space
         self._finding = finding
         self._serving = serving
         self._clock = clock
@@ -35,6 +38,8 @@ class Looking:
         """Return a kept reply, or None after having laid down what is to be done."""
         plan = Plan(policy, control_of(exchange.request.headers, policy.controls), _MISS)
         exchange.state[PLAN] = plan
+        if KIN in exchange.state:
+            plan.kinship = exchange.state[KIN]
         why = _why_never(exchange, plan)
         if not why:
             plan.body = body = await exchange.body()
@@ -48,6 +53,10 @@ class Looking:
             reply = self._quick(exchange, plan, kept) or await self._judge(exchange, plan, kept)
         elif plan.control.refresh:
             plan.status = _REQUEST
+        elif plan.kinship is not None and plan.control is NOTHING:
+            reply = await answer_of_kin(
+                exchange, plan, self._space, self._finding, self._serving, self._clock
+            )
         if reply is None and plan.control.only_if_cached and not plan.refreshes:
             raise not_kept()
         return reply

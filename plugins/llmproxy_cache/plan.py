@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Final
 from llmproxy.plugin import CacheStatus, StateKey
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Form, Mark
+    from llmproxy.plugin import Asked, Form, Kinship, Mark
     from llmproxy_cache.control import Control
     from llmproxy_cache.freshness import Use
     from llmproxy_cache.kept import Kept
@@ -33,6 +33,11 @@ class Plan:
     repeated = False
     lifetime = 0.0
     tags: tuple[str, ...] = ()
+    #: Who knows of questions that mean the same, and what is asked, once that was looked at.
+    kinship: Kinship | None = None
+    asked: Asked | None = None
+    #: How the answer was found, where that was not by its exact key.
+    tier = ""
     #: The upstream's model that the key is about; another's answer is another answer.
     model: str | None = None
     #: When the upstream was asked: as purges count, and in seconds on the gateway's clock.
@@ -51,7 +56,7 @@ class Plan:
         plan = Plan(self.policy, self.control, CacheStatus("stale"))
         plan.key, plan.body, plan.form = self.key, self.body, self.form
         plan.lifetime, plan.tags, plan.model = self.lifetime, self.tags, self.model
-        plan.kept = self.kept
+        plan.kept, plan.kinship = self.kept, self.kinship
         return plan
 
     def tell(self, **changed: object) -> None:

@@ -34,7 +34,7 @@ class CachePlugin(Plugin[CacheConfig]):
 
     Config = CacheConfig
     RouteConfig = CacheRoute
-    after = ("access",)
+    after = ("access", "semantic")
     single = True
 
     _cache: Cache
@@ -59,7 +59,7 @@ class CachePlugin(Plugin[CacheConfig]):
             meters = CacheMeters(runtime.metrics, self.name)
             label, finding = self.config.name.encode(), Finding(space)
             serving = Serving(runtime, space, finding, meters, label)
-            self._looking = Looking(finding, serving, runtime.clock)
+            self._looking = Looking(space, finding, serving, runtime.clock)
             self._insights = Insights(space, recents, runtime.clock)
             self._cache = Cache(runtime, space, flights, meters, finding, serving, self._insights, label)
             runtime.spawn(runtime.tariff.load(), name="tariff")

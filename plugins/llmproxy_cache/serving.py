@@ -25,6 +25,10 @@ if TYPE_CHECKING:
     from llmproxy_cache.plan import Plan
 
 
+#: How an answer that is served from what is kept was found.
+Served = Literal["hit", "stale", "canonical", "semantic"]
+
+
 class Serving:
     """Makes replies of kept answers, and counts them."""
 
@@ -46,7 +50,7 @@ class Serving:
         exchange: Exchange,
         plan: Plan,
         kept: Kept,
-        outcome: Literal["hit", "stale"],
+        outcome: Served,
         *,
         age: float,
         failed: int = 0,
@@ -66,7 +70,7 @@ class Serving:
         exchange: Exchange,
         plan: Plan,
         kept: Kept,
-        outcome: Literal["hit", "stale"],
+        outcome: Served,
         *,
         age: float,
         failed: int = 0,
@@ -83,7 +87,7 @@ class Serving:
         plan: Plan,
         kept: Kept,
         place: int,
-        outcome: Literal["hit", "stale"],
+        outcome: Served,
         *,
         age: float,
         failed: int,
@@ -109,6 +113,8 @@ class Serving:
             status = told.value(self._name)
         else:
             status = b"%b; hit; ttl=%d" % (self._name, left)  # as CacheStatus says it, which takes longer
+        if plan.tier:
+            status += b'; detail="%b"' % plan.tier.encode()
         if plan.policy.shows_key:
             status += b'; key="%b"' % key_name(plan.key).encode()
         return b"Age: %d\r\nCache-Status: %b\r\nCache-Control: %b\r\n" % (age, status, plan.policy.downstream)

@@ -25,6 +25,7 @@ from llmproxy.caching.flights import Flights, Landed
 from llmproxy.caching.forms import Form, Retells, Untellable
 from llmproxy.caching.insight import Insight, Standing
 from llmproxy.caching.inspecting import Inspected, inspect_key
+from llmproxy.caching.kin import KIN, Answered, Asked, Kin, Kinship
 from llmproxy.caching.meters import CacheHits, CacheMeters
 from llmproxy.caching.parts import Difference, Part, differences, field_name, nearest, part_of
 from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
@@ -145,6 +146,7 @@ from llmproxy.postgres import Postgres, PostgresAway, postgres_of
 from llmproxy.postgresurl import PostgresUrl
 from llmproxy.providers.prices import Rates, Tiers
 from llmproxy.providers.prices import price as price_usage
+from llmproxy.questions import take_question
 from llmproxy.quirks import Quirks
 from llmproxy.redaction import is_sensitive, redact_text
 from llmproxy.references import Secret
@@ -169,13 +171,16 @@ __all__ = [
     "DEFAULT_SECONDS",
     "FATE",
     "FORESEEN",
+    "KIN",
     "KINDS",
     "RESERVATION",
     "STATUS_OF_KIND",
     "AccountScope",
     "AdminRequest",
+    "Answered",
     "ApiClient",
     "Arm",
+    "Asked",
     "Attempt",
     "BadEntry",
     "BadField",
@@ -244,6 +249,8 @@ __all__ = [
     "JsonFault",
     "KeyRules",
     "KeyedClient",
+    "Kin",
+    "Kinship",
     "Landed",
     "Lane",
     "LineFramer",
@@ -394,6 +401,7 @@ __all__ = [
     "shared_server",
     "store_key",
     "tag_slots",
+    "take_question",
     "terms_of",
     "unfinished",
     "wire_fields",

@@ -9,9 +9,10 @@ from llmproxy.metrics import DEFAULT_SECONDS
 if TYPE_CHECKING:
     from llmproxy.metrics import CounterChild, Histogram, HistogramChild, Metrics
 
-#: How a request was answered: from a fresh entry, a stale one, by joining another's call, after asking whether an entry
+#: How a request was answered: from a fresh entry, a stale one, that of a question in other words (`canonical`,
+#: `semantic`), by joining another's call, after asking whether an entry
 #: is still good, by the upstream, or past the cache.
-Outcome = Literal["hit", "stale", "joined", "revalidated", "miss", "bypass"]
+Outcome = Literal["hit", "stale", "canonical", "semantic", "joined", "revalidated", "miss", "bypass"]
 
 _AGES: Final = (1, 10, 60, 300, 900, 3600, 6 * 3600, 86400, 7 * 86400, 30 * 86400)
 

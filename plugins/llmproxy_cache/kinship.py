@@ -1,0 +1,84 @@
+"""Answers to questions that mean the same: asked for where the exact key finds nothing, told of what is kept."""
+
+from __future__ import annotations
+
+from hashlib import blake2b
+from typing import TYPE_CHECKING, Final
+
+import orjson
+
+from llmproxy.plugin import (
+    Answered,
+    Asked,
+    CacheStatus,
+    Entry,
+    Exchange,
+    Reply,
+    key_rules_of,
+    take_question,
+)
+from llmproxy_cache.key import HUGE, Keyed, Unreadable
+from llmproxy_cache.longnumbers import long_numbers
+from llmproxy_cache.plan import PLAN, Plan
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import CacheSpace, Clock
+    from llmproxy_cache.finding import Finding
+    from llmproxy_cache.serving import Serving
+
+
+#: What a partition's head has that no key's has.
+_WITHOUT_QUESTION: Final = "without question"
+
+
+def asked_of(exchange: Exchange, plan: Plan) -> Asked | None:
+    """Return what a request asks, None where it has no question of its own."""
+    rules, maker = key_rules_of(exchange), plan.policy.maker
+    if rules is None or rules.exact or len(plan.body) > HUGE:
+        return None
+    try:
+        facts = maker.keyed(exchange, plan.body).facts
+        rest = maker.read(rules, plan.body).counted
+    except Unreadable:
+        return None
+    question = take_question(rules, rest)
+    if question is None:
+        return None
+    head = (*maker.head(exchange, rules, maker.fields(exchange, rules)).values, _WITHOUT_QUESTION)
+    digest = blake2b(orjson.dumps([head, rest], option=orjson.OPT_SORT_KEYS), digest_size=32)
+    digest.update(long_numbers(plan.body))
+    partition = plan.policy.key(exchange, Keyed(digest.digest(), facts), plan.control)
+    if isinstance(partition, str):
+        return None
+    return Asked(partition, question, rest, facts.temperature, facts.settled)
+
+
+async def answer_of_kin(
+    exchange: Exchange, plan: Plan, space: CacheSpace, finding: Finding, serving: Serving, clock: Clock
+) -> Reply | None:
+    """Return the answer to a question of the same meaning, if one is known, kept and fresh."""
+    assert plan.kinship is not None
+    plan.asked = asked = asked_of(exchange, plan)
+    kin = None if asked is None else await plan.kinship.find(exchange, asked, space)
+    if asked is None or kin is None:
+        return None
+    near = Plan(plan.policy, plan.control, CacheStatus("miss"))
+    near.key, near.form, near.tier, near.lifetime = kin.key, plan.form, kin.tier, plan.lifetime
+    kept = await finding.find(near)
+    age = 0.0 if kept is None else kept.age(clock.wall())
+    if kept is None or kept.soft or age >= min(kept.about.lifetime, plan.policy.most):
+        plan.kinship.lost(asked, kin)
+        return None
+    reply = await serving.serve(exchange, near, kept, kin.tier, age=age)
+    if reply is not None:
+        exchange.state[PLAN] = near
+    return reply
+
+
+async def tell_kin(exchange: Exchange, plan: Plan, space: CacheSpace, entry: Entry, ttl: float) -> None:
+    """Tell who knows of likeness that an answer is kept."""
+    if plan.kinship is None:
+        return
+    asked = plan.asked or asked_of(exchange, plan)
+    if asked is not None:
+        await plan.kinship.stored(exchange, asked, Answered(space, plan.key, entry, ttl))
