@@ -25,7 +25,7 @@ _PAUSES = (0.2, 1.0, 5.0)
 
 
 class Hold:
-    """What one claim took, by its rules; settled once. `request` is what it was taken for, where that is one attempt's."""
+    """What one claim took, by its rules; settled once. `request` is what it was taken for: one attempt's, or none."""
 
     __slots__ = ("claim", "request", "rules", "standings")
 
