@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import Clock, Counter, Endpoint, Exchange, Tariff
+from llmproxy.plugin import Counter, Endpoint, Exchange, Tariff
 
 if TYPE_CHECKING:
     from llmproxy.canonical import GenerateRequest
@@ -77,11 +77,8 @@ class Facts:
     def _known(self, exchange: Exchange) -> Tariff:
         tariff = self._tariff
         if tariff is None:
-            targets = exchange.route.targets.items()
-            providers = {name: target.upstream.config.provider for name, target in targets}
-            tariff = Tariff({name: whose for name, whose in providers.items() if whose}, Clock())
+            tariff = self._tariff = exchange.route.tariff
             tariff.load_now()
-            self._tariff = tariff
         else:
             self.want()
         return tariff

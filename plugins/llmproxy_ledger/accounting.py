@@ -22,7 +22,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_ledger.config import OnAbort
 from llmproxy_ledger.estimating import Seen, quick_limit
-from llmproxy_ledger.pricing import NOTHING, Priced, Prices
+from llmproxy_ledger.pricing import NOTHING, Charge, Prices
 from llmproxy_ledger.records import Intent, Record, Row
 from llmproxy_ledger.settling import Sent, find
 
@@ -37,7 +37,7 @@ class Opened(NamedTuple):
     request: UpstreamRequest
     size: int
     most: int
-    priced: Priced
+    priced: Charge
 
 
 OPENED: Final[StateKey[dict[int, Opened]]] = StateKey("ledger.opened")
@@ -87,7 +87,7 @@ class Accounting:
         if attempt.number != request.attempt:
             attempt = exchange.attempts[request.attempt - 1]
         endpoint, body = attempt.endpoint, request.body
-        priced = self._prices.of(endpoint, exchange.model) if exchange.model is not None else NOTHING
+        priced = self._prices.of(exchange, endpoint) if exchange.model is not None else NOTHING
         if not priced.known:
             self._prices.check(endpoint, priced)
         data = b"" if isinstance(body, Body) else body

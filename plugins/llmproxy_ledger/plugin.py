@@ -22,6 +22,7 @@ from llmproxy.plugin import (
     Runtime,
     SettlementState,
     StateKey,
+    Tiers,
     UpstreamRequest,
     hookimpl,
 )
@@ -31,7 +32,7 @@ from llmproxy_ledger.draining import Drain, Joining
 from llmproxy_ledger.estimating import Seen
 from llmproxy_ledger.journal import JournalFault
 from llmproxy_ledger.keeping import Keeping, Meters, keep
-from llmproxy_ledger.pricing import Priced, Prices
+from llmproxy_ledger.pricing import Prices
 from llmproxy_ledger.records import PriceList
 
 #: Seconds between two looks for journals of workers that died.
@@ -56,7 +57,7 @@ class LedgerPlugin(Plugin[LedgerConfig]):
         directory = os.path.abspath(self.config.directory)  # noqa: ASYNC240  # looks at no file
         async with runtime.shared(("ledger", directory), partial(keep, self.config, self._meters)) as keeping:
             self._keeping = keeping
-            prices = Prices(self.config, runtime.tariff, runtime.clock.wall, self._list)
+            prices = Prices(self.config, runtime.tariff, self._list)
             self._accounting = Accounting(
                 keeping.journal,
                 prices,
@@ -141,8 +142,8 @@ class LedgerPlugin(Plugin[LedgerConfig]):
         seconds = self.config.drain_time if options.drain_time is None else options.drain_time
         return seconds, self.config.drain_size if options.drain_size is None else options.drain_size
 
-    def _list(self, priced: Priced) -> None:
-        self._keeping.journal.list_price(PriceList(priced.version, priced.rates))
+    def _list(self, rates: Tiers, version: str) -> None:
+        self._keeping.journal.list_price(PriceList(version, rates))
 
     def _wrote(self, state: SettlementState, unpriced: str) -> None:
         self._meters.rows.labels(state).inc()

@@ -14,12 +14,12 @@ if TYPE_CHECKING:
 
 
 def amount_of(
-    pricing: Pricing, rule: Rule, bound: Bound, places: Sequence[Endpoint], asked: str | None
+    pricing: Pricing, exchange: Exchange, rule: Rule, bound: Bound, places: Sequence[Endpoint]
 ) -> int | None:
     """Return what an attempt may take of a limit: at most for a hard one, else about; None if no price is known."""
     hard = rule.config.mode == "hard"
     tokens = (bound.input, bound.output) if hard else (bound.likely_input, bound.likely_output)
-    return pricing.dearest(places, asked, tokens) if rule.config.counts == "money" else sum(tokens)
+    return pricing.dearest(exchange, places, tokens) if rule.config.counts == "money" else sum(tokens)
 
 
 def charge(
@@ -36,7 +36,7 @@ def charge(
         if rule.config.counts == "tokens":
             came.append(usage.total)
             continue
-        cost = pricing.price(attempt.endpoint, exchange.model, usage)
+        cost = pricing.price(exchange, attempt.endpoint, usage)
         came.append(amount if cost is None else cost)
     return came
 

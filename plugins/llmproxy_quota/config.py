@@ -4,9 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
-from typing import Final, Literal
-
-import msgspec
+from typing import ClassVar, Final, Literal
 
 from llmproxy.plugin import ConfigError, Duration, Measure, ScopeKind, Section, reserving
 
@@ -66,13 +64,6 @@ class LimitConfig(Section, frozen=True):
         return int(self.at_most * 1_000_000 if self.counts == "money" else self.at_most)
 
 
-class PriceConfig(Section, frozen=True):
-    """What a model costs, in dollars for a million tokens."""
-
-    input: Decimal
-    output: Decimal
-
-
 class QuotaConfig(Section, frozen=True):
     """Which limits there are.
 
@@ -83,7 +74,6 @@ class QuotaConfig(Section, frozen=True):
 
     store: str
     limits: tuple[LimitConfig, ...]
-    prices: Mapping[str, PriceConfig] = msgspec.field(default_factory=dict)
     unpriced: Literal["refuse", "zero"] = "refuse"
     output: int = 4096
     expected_output: int = 500
@@ -93,6 +83,8 @@ class QuotaConfig(Section, frozen=True):
     lease: Duration = 30.0
     share: int = 4
     headers: bool = True
+
+    elsewhere: ClassVar[Mapping[str, str]] = {"prices": "it is a section of its own, beside `plugins`"}
 
     def __post_init__(self) -> None:
         seen = set()

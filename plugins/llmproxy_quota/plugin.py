@@ -58,7 +58,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             raise StartError(f"plugin {self.name!r}: the store {self.config.store!r} keeps no limits")
         if any(limit.counts == "money" for limit in self.config.limits):
             await runtime.tariff.load()
-        self._pricing = Pricing(self.config, runtime.tariff)
+        self._pricing = Pricing(runtime.tariff)
         self._taker = Taker(kept, self.config.share, self.config.lease, runtime)
         runtime.spawn(self._taker.keep_alive(), name="keep-alive")
         yield
@@ -153,7 +153,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         )
         wants = []
         for rule in rules:
-            amount = amount_of(self._pricing, rule, bound, places, exchange.model)
+            amount = amount_of(self._pricing, exchange, rule, bound, places)
             if amount is None:
                 if self.config.unpriced == "refuse" and rule.config.mode == "hard":
                     message = "What this model costs is not known, and what is spent is limited."

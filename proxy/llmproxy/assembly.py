@@ -31,6 +31,7 @@ from llmproxy.stores import SCHEMES, Store
 from llmproxy.stores.layers import open_layers
 from llmproxy.stores.names import unknown_stores
 from llmproxy.suggestions import unknown_strategy
+from llmproxy.tariff import Tariff
 from llmproxy.upstream import Upstream
 
 if TYPE_CHECKING:
@@ -164,7 +165,7 @@ def _register(plugin: Plugin[Any], hook: Callable[..., Any], into: Registrations
 def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str]) -> list[Route]:
     """Compile every route, the plugins' own ones included."""
     config = assembly.config
-    listed = config.listed_upstreams()
+    listed, tariff = config.listed_upstreams(), Tariff(assembly.providers, process.clock, config.prices)
     for name, upstream in config.upstreams.items():
         known = credentials_of(name, upstream, assembly.face_of(name), process)
         if upstream.proxy == "env" and name in listed:
@@ -179,6 +180,7 @@ def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str
         routes.append((Route(name, match, handler=public.handler), ()))
     for route, refs in routes:
         plugins = _plugins_of(assembly, _with_walker(assembly, route, refs), route.name)
+        route.tariff = tariff
         route.options = {p.name: _options(p, ref, route.name) for p, ref in plugins}
         _check_options(route, [plugin for plugin, ref in plugins if ref in refs])
         route.choose = _choice(assembly, route)

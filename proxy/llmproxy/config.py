@@ -111,7 +111,7 @@ def decode(tree: Tree, *, environ: Mapping[str, str], read_file: ReadFile) -> Co
 
 
 def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, str]) -> Config:
-    """Add upstreams, pools, models and routes that a plugin keeps elsewhere; raise ConfigErrors as `decode` does.
+    """Add what a plugin keeps elsewhere, from upstreams to routes; raise ConfigErrors as `decode` does.
 
     The fragment's routes come after those that are there, and are counted on in error paths. A name that is
     there already is refused, and so is a file reference: only the configuration file reads files.
@@ -129,12 +129,13 @@ def merge_fragment(config: Config, fragment: object, *, environ: Mapping[str, st
         upstreams={**config.upstreams, **more.upstreams},
         pools={**config.pools, **more.pools},
         models={**config.models, **more.models},
+        prices={**config.prices, **more.prices},
         routes=(*config.routes, *more.routes),
     )
     errors = _taken("upstreams", more.upstreams, config.upstreams) + _taken(
         "models", more.models, config.models
     )
-    errors += _taken("pools", more.pools, config.pools)
+    errors += _taken("pools", more.pools, config.pools) + _taken("prices", more.prices, config.prices)
     errors += cross_check(merged)
     if errors:
         raise ConfigErrors(first_of_each(errors))

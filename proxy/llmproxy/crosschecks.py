@@ -36,6 +36,7 @@ def cross_check(config: Config) -> Iterator[ConfigError]:
     """Yield every mistake between sections; broken parts were told before and are passed over."""
     yield from _check_pools(config)
     yield from _check_models("models", config.models, config)
+    yield from _check_prices(config)
     yield from _check_plugins("pipeline", config.pipeline, config.plugins, ())
     yield from _check_listeners(config)
     if config.memory is not None and config.memory not in config.stores:
@@ -192,6 +193,16 @@ def _unlisted(path: str, name: str, plugins: Collection[str]) -> ConfigError:
     return ConfigError(
         path, f"{told.message}; write `plugins: {{{name}: {{}}}}`, with its settings if it needs any"
     )
+
+
+def _check_prices(config: Config) -> Iterator[ConfigError]:
+    for key in config.prices:
+        here = join_key("prices", key)
+        upstream, _, model = key.partition("/")
+        if not upstream or not model:
+            yield ConfigError(here, "a price is of UPSTREAM/MODEL; MODEL may be *")
+        elif upstream not in config.upstreams:
+            yield unknown_name(here, "upstream", upstream, config.upstreams)
 
 
 def _check_listeners(config: Config) -> Iterator[ConfigError]:

@@ -95,7 +95,7 @@ class Generation:
     @cached_property
     def tariff(self) -> Tariff:
         """What calls to the configured upstreams cost."""
-        return Tariff(self.assembly.providers, self.process.clock)
+        return Tariff(self.assembly.providers, self.process.clock, self.config.prices)
 
     async def start(self, environ: Mapping[str, str] = os.environ) -> None:
         """Build and start everything; on failure, stop what was started and raise.

@@ -144,6 +144,7 @@ from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
 from llmproxy.postgres import Postgres, PostgresAway, postgres_of
 from llmproxy.postgresurl import PostgresUrl
+from llmproxy.pricesettings import PriceConfig
 from llmproxy.providers.prices import Rates, Tiers
 from llmproxy.providers.prices import price as price_usage
 from llmproxy.questions import take_question
@@ -161,7 +162,7 @@ from llmproxy.stores import Store, StoreAway, StoreUrl, reserving
 from llmproxy.stores import key as store_key
 from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data, unfinished
-from llmproxy.tariff import Tariff
+from llmproxy.tariff import UNPRICED, Priced, Tariff, priced_as, versioned
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 from llmproxy.upstreamsettings import UpstreamTls
 
@@ -175,6 +176,7 @@ __all__ = [
     "KINDS",
     "RESERVATION",
     "STATUS_OF_KIND",
+    "UNPRICED",
     "AccountScope",
     "AdminRequest",
     "Answered",
@@ -280,6 +282,8 @@ __all__ = [
     "Postgres",
     "PostgresAway",
     "PostgresUrl",
+    "PriceConfig",
+    "Priced",
     "ProviderError",
     "Purge",
     "PurgeOrder",
@@ -384,6 +388,7 @@ __all__ = [
     "patch",
     "postgres_of",
     "price_usage",
+    "priced_as",
     "profile_table",
     "read_error",
     "read_failure",
@@ -404,5 +409,6 @@ __all__ = [
     "take_question",
     "terms_of",
     "unfinished",
+    "versioned",
     "wire_fields",
 ]

@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any, cast
 
 from llmproxy.fetchpolicy import FetchingConfig
+from llmproxy.runtime import Clock
+from llmproxy.tariff import Tariff
 
 if TYPE_CHECKING:
     from llmproxy.commit import Terms
@@ -75,6 +77,8 @@ class Route:
     fetching: FetchingConfig = field(default_factory=FetchingConfig)
     #: Whether the route serves the models that it lists and no others, so that a request without one says nothing.
     listed: bool = False
+    #: What calls cost, for who asks while nothing runs.
+    tariff: Tariff = field(default_factory=lambda: Tariff({}, Clock()))
     #: Opens the store in which translations keep what callers refer to.
     open_memory: Callable[[], Awaitable[Store]] = field(default=lambda: cast("Awaitable[Store]", None))
     pipeline: Pipeline = field(default_factory=lambda: cast("Pipeline", None))

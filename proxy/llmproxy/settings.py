@@ -21,6 +21,7 @@ from llmproxy.poolsettings import (
     check_answering,
     upstreams_of,
 )
+from llmproxy.pricesettings import PriceConfig
 from llmproxy.references import Secret, quoted
 from llmproxy.sections import Section, name_with_options
 from llmproxy.units import Duration, Size
@@ -317,6 +318,7 @@ class Config(Section, frozen=True, rename={"listeners": "listen"}):
     upstreams: dict[str, UpstreamConfig] = {}
     pools: dict[str, PoolConfig] = {}
     models: dict[str, ModelConfig] = {}
+    prices: dict[str, PriceConfig] = {}
     plugins: dict[str, PluginConfig] = {}
     pipeline: tuple[PluginRef, ...] = ()
     routes: tuple[RouteConfig, ...] = ()
@@ -368,4 +370,5 @@ class Fragment(Section, frozen=True):
     upstreams: dict[str, UpstreamConfig] = {}
     pools: dict[str, PoolConfig] = {}
     models: dict[str, ModelConfig] = {}
+    prices: dict[str, PriceConfig] = {}
     routes: tuple[RouteConfig, ...] = ()

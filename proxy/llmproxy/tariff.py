@@ -1,30 +1,69 @@
-"""What a call to one of the configured upstreams costs, for plugins that account for it."""
+"""What a call to one of the configured upstreams costs, for plugins that account for it.
+
+Everything that names money asks here: limits, the ledger, the call log, what chooses the cheapest. The configuration's
+own `prices` go before those of the catalogue.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING
+from decimal import Decimal
+from functools import cache
+from hashlib import sha256
+from importlib.metadata import version
+from types import MappingProxyType
+from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmproxy.runtime import Clock
+import msgspec
+
+from llmproxy.exchange import StateKey
 
 if TYPE_CHECKING:
     from llmproxy.canonical import GenerateRequest
-    from llmproxy.exchange import Endpoint, Usage
+    from llmproxy.exchange import Endpoint, Exchange, Usage
+    from llmproxy.pricesettings import PriceConfig
     from llmproxy.providers.models import Catalogue, Model
     from llmproxy.providers.prices import Tiers
+    from llmproxy.runtime import Clock
+
+#: Seconds for which found rates hold: some change by the hour.
+_FRESH: Final = 30.0
+_REMEMBERED: Final = 4096
+_PACKAGE: Final = "genai-prices"
+_NONE: Final[Mapping[str, PriceConfig]] = MappingProxyType({})
+
+
+class Priced(NamedTuple):
+    """Rates, and the version that names where they are from: `config:...`, `genai-prices-0.1.0:...`.
+
+    The version ends in a digest of the numbers. Where no price is known there are no rates, and the version is "".
+    """
+
+    rates: Tiers
+    version: str
+
+
+#: What nobody knows the price of.
+UNPRICED: Final = Priced((), "")
+
+_HELD: Final[StateKey[dict[tuple[str, str], Priced]]] = StateKey("tariff.held")
 
 
 class Tariff:
-    """Prices of calls; `providers` says whose each upstream is, where that is known.
+    """Prices of calls; `providers` says whose each upstream is, where that is known, `prices` what is set otherwise.
 
     The catalogue of models is large. It is compiled in a thread when `load` is first awaited; until then nothing has a
-    price.
+    price but what the configuration names.
     """
 
-    def __init__(self, providers: Mapping[str, str], clock: Clock) -> None:
+    def __init__(
+        self, providers: Mapping[str, str], clock: Clock, prices: Mapping[str, PriceConfig] = _NONE
+    ) -> None:
         self._providers = providers
         self._clock = clock
+        self._own = {key: priced_as(price, "config") for key, price in prices.items()}
         self._catalogue: Catalogue | None = None
+        self._found: dict[tuple[str, str], tuple[float, Priced]] = {}
 
     async def load(self) -> None:
         """Read the catalogue, if an upstream of the configuration is a known provider's."""
@@ -32,6 +71,7 @@ class Tariff:
             from llmproxy.providers.models import load  # noqa: PLC0415  # large; few gateways ask
 
             self._catalogue = await load()
+            self._found.clear()
 
     def load_now(self) -> None:
         """Read it here and now, which takes a sixth of a second: not for where others wait."""
@@ -39,6 +79,7 @@ class Tariff:
             from llmproxy.providers.models import load_now  # noqa: PLC0415  # likewise
 
             self._catalogue = load_now()
+            self._found.clear()
 
     def price(self, endpoint: Endpoint, usage: Usage, asked: str | None = None) -> int | None:
         """Return what a call cost, in microdollars; None where that is not known.
@@ -53,8 +94,36 @@ class Tariff:
 
     def tiers(self, endpoint: Endpoint, asked: str | None = None) -> Tiers:
         """Return the rates that hold there now; empty where they are not known."""
-        model = self._model(endpoint, asked)
-        return () if model is None else model.tiers(self._clock.wall())
+        return self.priced(endpoint, asked).rates
+
+    def priced(self, endpoint: Endpoint, asked: str | None = None) -> Priced:
+        """Return the rates that hold there now, to half a minute, and their version."""
+        model = endpoint.model or asked
+        if not model:
+            return UNPRICED
+        key, now = (endpoint.upstream, model), self._clock.wall()
+        held = self._found.get(key)
+        if held is not None and 0 <= now - held[0] < _FRESH:
+            return held[1]
+        found = self._find(endpoint, model, now)
+        if len(self._found) >= _REMEMBERED:
+            self._found.clear()
+        self._found[key] = (now, found)
+        return found
+
+    def of(self, exchange: Exchange, endpoint: Endpoint) -> Priced:
+        """Return the rates of an exchange: those that held when somebody first asked for them, whoever asks later.
+
+        So what is taken of a limit and what is charged are made with the same numbers, whatever the hour.
+        """
+        held = exchange.state.get(_HELD)
+        if held is None:
+            held = exchange.state[_HELD] = {}
+        key = (endpoint.upstream, endpoint.model or exchange.model or "")
+        found = held.get(key)
+        if found is None:
+            found = held[key] = self.priced(endpoint, exchange.model)
+        return found
 
     def window(self, endpoint: Endpoint, asked: str | None = None) -> int | None:
         """Return how many tokens the model there reads at most; None where that is not known."""
@@ -67,8 +136,37 @@ class Tariff:
 
         return estimate_request(request)
 
+    def _find(self, endpoint: Endpoint, model: str, now: float) -> Priced:
+        own = self._own.get(f"{endpoint.upstream}/{model}") or self._own.get(f"{endpoint.upstream}/*")
+        if own is not None:
+            return own
+        known = self._model(endpoint, model)
+        rates = () if known is None else known.tiers(now)
+        return versioned(rates, _package()) if rates else UNPRICED
+
     def _model(self, endpoint: Endpoint, asked: str | None) -> Model | None:
         provider, name = self._providers.get(endpoint.upstream), endpoint.model or asked
         if self._catalogue is None or provider is None or not name:
             return None
         return self._catalogue.find(provider, name)
+
+
+def priced_as(price: PriceConfig, label: str) -> Priced:
+    """Turn dollars for a million tokens into whole rates, under a version that begins with `label`."""
+    from llmproxy.providers.prices import Scale, rate, tiers  # noqa: PLC0415  # few gateways ask
+
+    told = {name: getattr(price, name) for name in price.__struct_fields__}
+    rates = {name: rate(Decimal(repr(dollars))) for name, dollars in told.items() if dollars is not None}
+    rates["request"] *= 10**6  # a call's, not a million's
+    return versioned(tiers({name: Scale(each) for name, each in rates.items()}), label)
+
+
+def versioned(rates: Tiers, label: str) -> Priced:
+    """Name rates by where they are from and by their numbers."""
+    digest = sha256(msgspec.json.encode(rates)).hexdigest()[:12]
+    return Priced(rates, f"{label}:{digest}")
+
+
+@cache
+def _package() -> str:
+    return f"{_PACKAGE}-{version(_PACKAGE)}"

@@ -36,9 +36,10 @@ listen: 127.0.0.1:0
 stores: {{counters: {{url: "lmdb://{counters}"}}}}
 upstreams: {{judge: {{base_url: "{judge}/v1"}}}}
 models: {{fast: {{upstream: judge, model: judged}}}}
+prices: {{"judge/judged": {{input: 1, output: 10}}}}
 plugins:
   access: {{mode: open}}
-  ledger: {{directory: "{directory}", post_every: 200ms, prices: {{"judge/judged": {{input: 1, output: 10}}}}}}
+  ledger: {{directory: "{directory}", post_every: 200ms}}
   quota:
     store: counters
     lease: 2s

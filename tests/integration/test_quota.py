@@ -29,12 +29,12 @@ models:
   counted: {{upstream: judge, model: judged}}
   worded: {{upstream: judge, model: judged}}
   paid: {{upstream: judge, model: judged}}
+prices: {{"judge/judged": {{input: 1, output: 10}}}}
 plugins:
   access: {{mode: open}}
   quota:
     store: counters
     lease: 2s
-    prices: {{"judge/judged": {{input: 1, output: 10}}}}
     limits:
     - {{name: requests, scope: model, match: counted, counts: requests, at_most: {requests}, window: month}}
     - {{name: at-once, scope: model, match: counted, counts: in_flight, at_most: 6}}

@@ -56,11 +56,12 @@ async def ledger(
     process: Process | None = None,
     stores: dict[str, Any] | None = None,
     first: str = "ledger",
+    prices: dict[str, Any] | None = None,
     **config: Any,
 ) -> AsyncIterator[Serving]:
     """Serve with a ledger."""
-    tables = {"ledger": {"use": LedgerPlugin, "directory": str(directory), "prices": PRICES, **config}}
-    more = {} if stores is None else {"stores": stores}
+    tables = {"ledger": {"use": LedgerPlugin, "directory": str(directory), **config}}
+    more = {"prices": PRICES if prices is None else prices} | ({} if stores is None else {"stores": stores})
     listed = {**tables, **(plugins or {})}
     async with running_route(
         {first: listed.pop(first), **listed},

@@ -19,6 +19,7 @@ from llmproxy.plugin import (
     Caller,
     Endpoint,
     Headers,
+    PriceConfig,
     Reservation,
     Taken,
     Tariff,
@@ -29,7 +30,7 @@ from llmproxy.runtime import Clock
 from llmproxy.testing import FakeUpstream, make_exchange, running_route
 from llmproxy_ledger import LedgerPlugin
 from llmproxy_ledger.accounting import OPENED, Accounting
-from llmproxy_ledger.config import LedgerConfig, PriceConfig
+from llmproxy_ledger.config import LedgerConfig
 from llmproxy_ledger.pricing import Prices
 from llmproxy_ledger.records import Intent, Record, Row
 
@@ -73,10 +74,8 @@ def told() -> list[tuple[str, str]]:
 
 @pytest.fixture
 def accounting(kept: Kept, told: list[tuple[str, str]]) -> Accounting:
-    tariff = Tariff({}, Clock())
-    prices = Prices(
-        LedgerConfig(directory="d", prices={"upstream/*": PRICE}), tariff, lambda: 5.0, lambda _: None
-    )
+    tariff = Tariff({}, Clock(), {"upstream/*": PRICE})
+    prices = Prices(LedgerConfig(directory="d"), tariff, lambda *_: None)
     return Accounting(kept, prices, tariff, lambda: 5.0, 1000, lambda *what: told.append(what))
 
 
@@ -211,9 +210,10 @@ async def test_every_recorded_answer_is_charged_as_its_provider_told(
     face, path = FAMILIES[dialect]
     told: dict[str, set[int]] = {}
     async with FakeUpstream() as upstream:
-        table = {"use": LedgerPlugin, "directory": str(tmp_path), "prices": {"told/*": TOLD}}
+        table = {"use": LedgerPlugin, "directory": str(tmp_path)}
         config = {
             "plugins": {face: {"use": face}},
+            "prices": {"told/*": TOLD},
             "upstreams": {"told": {"provider": PROVIDERS[face], "base_url": upstream.url, **REACHED}},
             "routes": [{"name": "told", "upstream": "told", "plugins": [{"ledger": {}}]}],
         }

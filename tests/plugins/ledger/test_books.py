@@ -5,15 +5,13 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmproxy.plugin import Settlement, Usage
+from llmproxy.plugin import PriceConfig, Settlement, Usage, priced_as
 from llmproxy_ledger.books import FILE, Books
-from llmproxy_ledger.config import PriceConfig
-from llmproxy_ledger.pricing import rates_of
 from llmproxy_ledger.records import Intent, PriceList, Row
 
 from .stage import rows
 
-PRICES = PriceList("v1", (rates_of(PriceConfig(input=1, output=10)),))
+PRICES = PriceList("v1", priced_as(PriceConfig(input=1, output=10), "v1").rates)
 
 
 def settled(entry: str, output: int = 5, **more: object) -> Row:

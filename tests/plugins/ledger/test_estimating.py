@@ -3,10 +3,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import Usage, price_usage
-from llmproxy_ledger.config import PriceConfig
+from llmproxy.plugin import PriceConfig, Usage, price_usage, priced_as
 from llmproxy_ledger.estimating import Seen, ceiling, output_limit, quick_limit
-from llmproxy_ledger.pricing import rates_of
 
 from .stage import event
 
@@ -77,7 +75,7 @@ PRICES = st.builds(PriceConfig, **dict.fromkeys(PRICED, st.integers(0, 900)))
 
 @given(st.builds(Usage, COUNT, st.just(0), COUNT, COUNT, COUNT), PRICES)
 def test_no_usage_within_the_bounds_costs_more_than_the_ceiling(usage, prices):
-    rates = (rates_of(prices),)
+    rates = priced_as(prices, "test").rates
     bound = ceiling(usage.input + usage.cache_write, usage.output + usage.reasoning, rates)
 
     assert price_usage(usage, rates) <= price_usage(bound, rates)

@@ -1,97 +1,57 @@
 import pytest
 
-from llmproxy.plugin import Endpoint, GatewayError, Tariff, Usage, price_usage
+from llmproxy.plugin import Endpoint, GatewayError, PriceConfig, Tariff
 from llmproxy.runtime import Clock
-from llmproxy_ledger.config import LedgerConfig, PriceConfig
-from llmproxy_ledger.pricing import NOTHING, UNPRICED, Prices, rates_of
+from llmproxy.testing import make_exchange
+from llmproxy_ledger.config import LedgerConfig
+from llmproxy_ledger.pricing import NOTHING, UNKNOWN, Prices
 
-MINI = Endpoint("main", "gpt-4o-mini")
-
-
-class Wall:
-    """A clock that is set."""
-
-    now = 1_800_000_000.0
-
-    def __call__(self):
-        return self.now
+MINE = Endpoint("main", "mine")
+NOBODY_S = Endpoint("main", "a-model-of-nobody")
 
 
-@pytest.fixture(scope="module")
-def tariff():
-    tariff = Tariff({"main": "openai"}, Clock())
-    tariff.load_now()
-    return tariff
-
-
-def prices_of(tariff, told=None, wall=None, **config):
+def prices_of(told=None, **config):
     listed = [] if told is None else told
-    return Prices(LedgerConfig(directory="d", **config), tariff, wall or Wall(), listed.append)
+    tariff = Tariff({}, Clock(), {"main/mine": PriceConfig(input=1, output=2)})
+    return Prices(LedgerConfig(directory="d", **config), tariff, lambda *price: listed.append(price))
 
 
-def test_a_known_model_has_the_package_s_price_and_version(tariff):
+def test_a_known_model_has_the_gateway_s_price_and_version():
     told = []
-    priced = prices_of(tariff, told).of(MINI, None)
+    prices = prices_of(told)
+    charge = prices.of(make_exchange(), MINE)
 
-    assert price_usage(Usage(input=10**6, output=10**6), priced.rates) == 750_000
-    assert priced.version.startswith("genai-prices-0.")
-    assert told == [priced]
-
-
-def test_the_configuration_s_price_counts_more(tariff):
-    own = {"main/gpt-4o-mini": PriceConfig(input=1, output=2), "main/*": PriceConfig(input=3, output=4)}
-    prices = prices_of(tariff, prices=own)
-
-    assert prices.of(MINI, None).rates[0].input == 10**12
-    assert prices.of(Endpoint("main"), "gpt-4o").rates[0].output == 4 * 10**12
-    assert prices.of(MINI, None).version.startswith("config:")
+    assert charge.known
+    assert charge.rates[0].input == 10**12
+    assert charge.version.startswith("config:")
+    assert prices.of(make_exchange(), MINE) is charge
+    assert told == [(charge.rates, charge.version)]
 
 
-def test_a_price_of_other_numbers_is_another_version(tariff):
-    one, other = (prices_of(tariff, prices={"main/*": PriceConfig(input=n, output=1)}) for n in (1, 2))
-
-    assert one.of(MINI, None).version != other.of(MINI, None).version
+def test_what_has_no_model_has_no_price():
+    assert prices_of().of(make_exchange(), Endpoint("main")) is NOTHING
 
 
-def test_what_has_no_model_has_no_price(tariff):
-    assert prices_of(tariff).of(Endpoint("main"), None) is NOTHING
+def test_an_unknown_price_is_nothing_or_the_ceiling_or_refused():
+    told = []
+    ceiling = prices_of(told, unknown_price="ceiling", ceiling_price=PriceConfig(input=7, output=8))
+    refusing = prices_of(unknown_price="refuse")
+    charge = ceiling.of(make_exchange(), NOBODY_S)
 
-
-def test_an_unknown_price_is_nothing_or_the_ceiling_or_refused(tariff):
-    nobody = Endpoint("main", "a-model-of-nobody")
-    ceiling = prices_of(tariff, unknown_price="ceiling", ceiling_price=PriceConfig(input=7, output=8))
-    refusing = prices_of(tariff, unknown_price="refuse")
-
-    assert prices_of(tariff).of(nobody, None) is UNPRICED
-    assert ceiling.of(nobody, None).rates[0].output == 8 * 10**12
-    assert not ceiling.of(nobody, None).known
+    assert prices_of().of(make_exchange(), NOBODY_S) is UNKNOWN
+    assert charge.rates[0].output == 8 * 10**12
+    assert not charge.known
+    assert told[0][1].startswith("ceiling:")
     with pytest.raises(GatewayError, match="not known"):
-        refusing.check(nobody, refusing.of(nobody, None))
-    refusing.check(MINI, refusing.of(MINI, None))
+        refusing.check(NOBODY_S, refusing.of(make_exchange(), NOBODY_S))
+    refusing.check(MINE, refusing.of(make_exchange(), MINE))
 
 
-def test_rates_are_looked_up_again_after_a_while(tariff):
-    told, wall = [], Wall()
-    prices = prices_of(tariff, told, wall)
-    prices.of(MINI, None)
-    prices.of(MINI, None)
-    wall.now += 31
-    prices.of(MINI, None)
-
-    assert len(told) == 2
-
-
-def test_few_names_are_remembered():
-    prices = prices_of(Tariff({}, Clock()))
+def test_few_versions_are_remembered():
+    prices = prices_of()
+    tariff = Tariff({}, Clock(), {f"main/{n}": PriceConfig(input=n, output=1) for n in range(5000)})
+    prices._tariff = tariff
     for number in range(5000):
-        prices.of(Endpoint("main"), f"model-{number}")
+        prices.of(make_exchange(), Endpoint("main", str(number)))
 
-    assert len(prices._found) <= 4096
-
-
-def test_what_is_left_out_costs_as_its_likest():
-    rates = rates_of(PriceConfig(input=0.15, output=0.6, request=0.001))
-
-    assert (rates.cache_read, rates.cache_write, rates.reasoning) == (rates.input, rates.input, rates.output)
-    assert rates.input == 150_000_000_000
-    assert price_usage(Usage(), (rates,)) == 1000
+    assert len(prices._known) <= 4096

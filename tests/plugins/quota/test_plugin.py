@@ -77,12 +77,13 @@ async def serving(
     twice = {"twice": {"use": Twice}} if more.pop("twice", False) else {}
     if "other" in more:
         twice["other"] = more.pop("other")
-    prices = more.pop("prices", {"*": {"input": 1, "output": 10}})
-    table = {"use": QuotaPlugin, "store": "counters", "limits": list(limits), "prices": prices, **more}
+    prices = more.pop("prices", {"upstream/*": {"input": 1, "output": 10}})
+    table = {"use": QuotaPlugin, "store": "counters", "limits": list(limits), **more}
     config = {
         **STORES,
         "plugins": {"openai": {"use": "openai"}},
         "models": {"gpt": "upstream/gpt"},
+        "prices": prices,
     }
     async with running_route(
         {"quota": table, **twice}, upstream=upstream, dialect="openai", config=config, process=process

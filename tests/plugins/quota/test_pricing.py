@@ -1,51 +1,57 @@
-from decimal import Decimal
+from hypothesis import given
+from hypothesis import strategies as st
 
-from llmproxy.plugin import Endpoint, Tariff, Usage
+from llmproxy.plugin import Endpoint, PriceConfig, Tariff, Usage, price_usage, priced_as
 from llmproxy.runtime import Clock
-from llmproxy_quota.config import PriceConfig, QuotaConfig
-from llmproxy_quota.pricing import Pricing
+from llmproxy.testing import make_exchange
+from llmproxy_quota.pricing import Pricing, bound
 
-USAGE = Usage(input=900, cache_read=50, cache_write=50, output=90, reasoning=10)
-
-
-def pricing(**prices: PriceConfig) -> Pricing:
-    tariff = Tariff({"main": "openai", "claude": "anthropic"}, Clock())
-    tariff.load_now()
-    return Pricing(QuotaConfig(store="s", limits=(), prices=prices), tariff)
+KNOWN = Tariff(
+    {"main": "openai", "claude": "anthropic"}, Clock(), {"own/m": PriceConfig(input=0.5, output=2)}
+)
+KNOWN.load_now()
+PRICING = Pricing(KNOWN)
 
 
-def test_prices_of_the_configuration_go_first() -> None:
-    own = pricing(
-        **{
-            "main/m": PriceConfig(input=Decimal("0.5"), output=Decimal(2)),
-            "main/*": PriceConfig(input=Decimal(1), output=Decimal(1)),
-        }
-    )
+def test_what_a_call_costs_is_the_gateway_s_price():
+    usage = Usage(input=900, cache_read=50, cache_write=50, output=90, reasoning=10)
 
-    assert own.price(Endpoint("main", "m"), None, USAGE) == 700
-    assert own.price(Endpoint("main"), "m", USAGE) == 700
-    assert own.price(Endpoint("main", "other"), None, USAGE) == 1100
-    assert own.most(Endpoint("main", "m"), None, (1001, 0)) == 501
+    assert PRICING.price(make_exchange(), Endpoint("own", "m"), usage) == 700
+    assert PRICING.price(make_exchange(), Endpoint("own", "other"), usage) is None
+    assert PRICING.most(make_exchange(), Endpoint("own", "m"), (1001, 0)) == 501
 
 
-def test_no_call_costs_more_than_its_bound() -> None:
-    known = pricing()
+COUNT = st.integers(0, 10**6)
+PRICE = st.floats(0, 1000)
+PRICES = st.builds(
+    PriceConfig, **dict.fromkeys(PriceConfig.__struct_fields__[:-1], PRICE), request=st.floats(0, 1)
+)
+
+
+@given(st.builds(Usage, COUNT, COUNT, COUNT, COUNT, COUNT), PRICES)
+def test_no_call_costs_more_than_its_bound(usage, price):
+    rates = priced_as(price, "test").rates
+    read = usage.input + usage.cache_read + usage.cache_write
+
+    assert price_usage(usage, rates) <= bound(rates, (read, usage.output + usage.reasoning))
+
+
+def test_no_call_to_a_provider_costs_more_than_its_bound():
     for endpoint in (Endpoint("main", "gpt-4o-mini"), Endpoint("claude", "claude-sonnet-4-5")):
         for size in (1, 100, 300_000):
             usage = Usage(input=size, cache_read=size, cache_write=size, output=size, reasoning=size)
-            most = known.most(endpoint, None, (3 * size, 2 * size))
-            cost = known.price(endpoint, None, usage)
+            most = PRICING.most(make_exchange(), endpoint, (3 * size, 2 * size))
+            cost = PRICING.price(make_exchange(), endpoint, usage)
 
             assert most is not None
             assert cost is not None
             assert 0 < cost <= most
 
 
-def test_the_dearest_place_counts_and_one_that_is_not_known_makes_all_unknown() -> None:
-    known = pricing()
+def test_the_dearest_place_counts_and_one_that_is_not_known_makes_all_unknown():
     places = [Endpoint("main", "gpt-4o-mini"), Endpoint("main", "gpt-4o")]
-    dear = known.dearest(places, None, (1000, 1000))
+    dear = PRICING.dearest(make_exchange(), places, (1000, 1000))
 
-    assert dear == known.most(places[1], None, (1000, 1000))
-    assert known.dearest([*places, Endpoint("other", "x")], None, (1, 1)) is None
-    assert known.dearest([], None, (1, 1)) is None
+    assert dear == PRICING.most(make_exchange(), places[1], (1000, 1000))
+    assert PRICING.dearest(make_exchange(), [*places, Endpoint("other", "x")], (1, 1)) is None
+    assert PRICING.dearest(make_exchange(), [], (1, 1)) is None
