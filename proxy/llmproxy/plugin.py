@@ -143,6 +143,7 @@ from llmproxy.plugincommands import configured_plugins
 from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
 from llmproxy.postgres import Postgres, PostgresAway, postgres_of
+from llmproxy.postgresblocking import BlockingPostgres
 from llmproxy.postgresurl import PostgresUrl
 from llmproxy.pricesettings import PriceConfig
 from llmproxy.providers.prices import Rates, Tiers
@@ -189,6 +190,7 @@ __all__ = [
     "BadPace",
     "BadRegistry",
     "BadRequest",
+    "BlockingPostgres",
     "Body",
     "BodyReader",
     "BodyTooLarge",

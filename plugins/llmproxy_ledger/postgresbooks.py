@@ -1,0 +1,204 @@
+"""The ledger in Postgres, which any number of gateways share: one row an entry, whatever is posted how often."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from typing import Any, Final
+
+import msgspec
+
+from llmproxy.plugin import BlockingPostgres, Rates, Tiers
+from llmproxy_ledger.entries import COLUMNS, NUMBERS, Batch, Dialect, batch, columns, lost
+from llmproxy_ledger.records import Intent, Record, Row
+
+#: Where the tables stand if the URL does not say, and what their steps are called.
+SCHEMA: Final = "llmproxy_ledger"
+
+DIALECT: Final = Dialect(
+    day="to_char(to_timestamp(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
+    instance="instance",
+    serial="split_part(id, '/', 1)",
+    number="CAST(substring(id FROM '/([0-9]{1,18})$') AS bigint)",
+    calls="SELECT entry, exchange, id FROM intents",
+)
+
+_MOST: Final = 2**63 - 1
+_KINDS: Final = dict.fromkeys(NUMBERS, "bigint") | {"at": "double precision"}
+_STORED: Final = (*COLUMNS, "instance")
+_TYPES: Final = tuple(_KINDS.get(name, "text") for name in _STORED)
+#: Where a column's text is, which Postgres takes without NUL.
+_TEXTS: Final = tuple(kind == "text" for kind in _TYPES)
+
+
+def _column(name: str, kind: str) -> str:
+    # as SQLite compares, whatever the language of the database
+    collated = 'text COLLATE "C"' if kind == "text" else kind
+    return f'"{name}" {collated} ' + ("PRIMARY KEY" if name == "entry" else "NOT NULL")
+
+
+#: What makes the tables; a step that was in a release is never changed.
+STEPS: Final = (
+    f"""
+    CREATE TABLE attempts({", ".join(map(_column, _STORED, _TYPES))});
+    CREATE INDEX attempts_at ON attempts("at");
+    CREATE INDEX attempts_exchange ON attempts(exchange);
+    CREATE TABLE intents(
+        entry text COLLATE "C" PRIMARY KEY, journal text NOT NULL, instance text NOT NULL,
+        exchange text COLLATE "C" NOT NULL, id text COLLATE "C" NOT NULL, record bytea NOT NULL
+    );
+    CREATE INDEX intents_journal ON intents(journal);
+    CREATE TABLE prices(version text COLLATE "C" PRIMARY KEY, rates bytea NOT NULL);
+    """,
+)
+
+
+def _arrays(kinds: Sequence[str]) -> str:
+    return ", ".join(f"${number}::{kind}[]" for number, kind in enumerate(kinds, 1))
+
+
+# What was taken for lost and is told after all counts instead; anything else stands as it was posted first.
+_POST: Final = (  # all parts are our own names
+    f"INSERT INTO attempts SELECT * FROM unnest({_arrays(_TYPES)}) ON CONFLICT (entry) DO UPDATE SET "  # noqa: S608
+    + ", ".join(f'"{name}" = excluded."{name}"' for name in _STORED[1:])
+    + " WHERE attempts.state = 'unknown' AND attempts.result = 'lost' AND excluded.result <> 'lost'"
+)
+_END: Final = "DELETE FROM intents WHERE entry = ANY($1::text[])"
+_INTEND: Final = f"""
+    INSERT INTO intents SELECT * FROM unnest({_arrays(["text"] * 5 + ["bytea"])})
+        AS told(entry, journal, instance, exchange, id, record)
+    WHERE NOT EXISTS (SELECT 1 FROM attempts WHERE attempts.entry = told.entry) ON CONFLICT (entry) DO NOTHING
+"""  # noqa: S608  # our own names
+# In one order, so that two who tell the same ones do not wait for each other.
+_PRICES: Final = """
+    INSERT INTO prices SELECT * FROM unnest($1::text[], $2::bytea[]) AS told(version, rates) ORDER BY version
+    ON CONFLICT (version) DO NOTHING
+"""
+
+
+class PostgresBooks:
+    """The database for who writes it; its tables are made on first use. `instance` names this gateway in its rows.
+
+    What it is asked to do is done whole or not at all; where a failure leaves it open which, it may be done again.
+    """
+
+    def __init__(self, database: BlockingPostgres, instance: str) -> None:
+        self._database = database
+        self._instance = _plain(instance)
+        self._built = False
+
+    def post(self, records: Iterable[tuple[str, Record]]) -> int:
+        """Write records of journals down, all or none; return how many rows there were.
+
+        Raises:
+            PostgresAway: the database cannot be used now.
+        """
+        found = batch(records)
+        self._build()
+        self._database.run(lambda connection: self._post(connection, found))
+        return len(found.rows)
+
+    def give_up(self, journal: str) -> int:
+        """Make rows of the calls of a dead process that nothing more will be heard of; return how many.
+
+        Raises:
+            PostgresAway: the database cannot be used now.
+        """
+        self._build()
+        return self._database.run(lambda connection: self._give_up(connection, journal))
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._database.close()
+
+    def _build(self) -> None:
+        if not self._built:
+            self._database.build("ledger", STEPS)
+            self._built = True
+
+    async def _post(self, connection: Any, found: Batch) -> None:
+        if found.prices:
+            # By itself: others who tell the same ones wait for no more than this.
+            versions = [_plain(each.version) for each in found.prices]
+            rates = [msgspec.json.encode(each.rates) for each in found.prices]
+            await connection.execute(_PRICES, versions, rates)
+        calls = [self._call(journal, intent) for journal, intent in found.calls]
+        async with connection.transaction():
+            await self._settle(connection, found.rows)
+            if calls:
+                await connection.execute(_INTEND, *zip(*calls, strict=True))
+
+    async def _settle(self, connection: Any, rows: Sequence[Row]) -> None:
+        if rows:
+            values = [_fitting((*columns(row), self._instance)) for row in rows]
+            await connection.execute(_POST, *zip(*values, strict=True))
+            await connection.execute(_END, [row.entry for row in rows])
+
+    async def _give_up(self, connection: Any, journal: str) -> int:
+        async with connection.transaction():
+            found = await connection.fetch("SELECT record FROM intents WHERE journal = $1", journal)
+            rows = lost((record for (record,) in found), (await _all_rates(connection)).__getitem__)
+            await self._settle(connection, rows)
+        return len(rows)
+
+    def _call(self, journal: str, intent: Intent) -> tuple[str | bytes, ...]:
+        exchange, id_ = _plain(intent.row.exchange), _plain(intent.row.id)
+        return intent.entry, journal, self._instance, exchange, id_, msgspec.json.encode(intent)
+
+
+class PostgresReading:
+    """The database for who reads it, as it was at one moment."""
+
+    dialect = DIALECT
+
+    def __init__(self, database: BlockingPostgres) -> None:
+        self._database = database
+        try:
+            self._snapshot = database.snapshot()
+        except BaseException:
+            database.close()
+            raise
+
+    def rates(self, version: str) -> Tiers:
+        """Return what a version of prices stands for; empty where it is not known."""
+        found = list(self.ask("SELECT rates FROM prices WHERE version = ?", (version,)))
+        return _tiers(found[0][0]) if found else ()
+
+    def ask(self, query: str, values: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
+        """Run a question.
+
+        Raises:
+            PostgresAway: the database went away.
+        """
+        return self._snapshot.ask(query, values)
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._snapshot.close()
+        self._database.close()
+
+
+class _Known(dict[str, Tiers]):
+    def __missing__(self, version: str) -> Tiers:
+        return ()
+
+
+async def _all_rates(connection: Any) -> Mapping[str, Tiers]:
+    found = await connection.fetch("SELECT version, rates FROM prices")
+    return _Known({version: _tiers(rates) for version, rates in found})
+
+
+def _tiers(rates: bytes) -> Tiers:
+    return msgspec.json.decode(rates, type=tuple[Rates, ...])
+
+
+def _plain(text: str) -> str:
+    """Return text without NUL, which Postgres has no place for; callers choose some of it."""
+    return text.replace("\0", "\ufffd") if "\0" in text else text
+
+
+def _fitting(row: tuple[Any, ...]) -> tuple[Any, ...]:
+    """Return a row that the table takes, whatever a caller or a provider told."""
+    return tuple(
+        _plain(value) if text else value if value <= _MOST else _MOST
+        for value, text in zip(row, _TEXTS, strict=True)
+    )
