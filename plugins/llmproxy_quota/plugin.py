@@ -62,6 +62,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         self._taker = Taker(kept, self.config.share, self.config.lease, runtime)
         runtime.spawn(self._taker.keep_alive(), name="keep-alive")
         yield
+        await self._taker.close()
 
     @hookimpl
     async def pre_route(self, exchange: Exchange) -> Reply | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 from itertools import count
 from secrets import token_hex
-from typing import Any
 
 from llmproxy.plugin import (
     GatewayError,
@@ -19,9 +18,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_quota import fields
 from llmproxy_quota.book import Rule
-
-#: Seconds between tries to settle with a store that is away; what is left then ends by itself, at its ceiling.
-_PAUSES = (0.2, 1.0, 5.0)
+from llmproxy_quota.settling import Settlements
 
 
 class Hold:
@@ -60,7 +57,9 @@ class Taker:
     """One worker's claims: taken, kept alive while their calls last, settled."""
 
     def __init__(self, kept: reserving.Reservations, share: int, lease: float, runtime: Runtime) -> None:
-        self._kept = reserving.sheltered(kept, share)
+        self._meters = Meters(runtime.metrics)
+        self._kept = reserving.sheltered(kept, share, self._meters.away)
+        self._settlements = Settlements(self._kept, lease, runtime)
         self._now = kept.settle_nowait if isinstance(kept, reserving.LocalReservations) else None
         self._lease = lease
         self._ttl = int(lease * reserving.SECOND)
@@ -69,7 +68,6 @@ class Taker:
         self._mark = token_hex(8).encode()
         self._count = count(1)
         self._live: dict[bytes, reserving.Claim] = {}
-        self._meters = Meters(runtime.metrics)
 
     async def take(self, tag: bytes, rules: Sequence[Rule], wants: tuple[reserving.Want, ...]) -> Hold:
         """Take of all limits, or raise what the caller is told.
@@ -81,7 +79,6 @@ class Taker:
         try:
             verdict = await self._kept.reserve(claim)
         except StoreAway as fault:
-            self._meters.away.inc()
             message = "The gateway cannot count this request against its limits now."
             raise GatewayError(503, "limits_unavailable", message, retry_after=1.0) from fault
         hold = Hold(claim, rules, verdict.standings)
@@ -103,22 +100,17 @@ class Taker:
             self._meters.count(hold, "beyond")
         if self._now is not None and not self._kept.sheltered:
             try:
-                self._now(claim, actual)
+                if not self._now(claim, actual):
+                    self._settlements.lost.inc()
             except StoreAway:
                 pass
             else:
                 return
-        self._runtime.spawn(self._settle(claim, actual), name="settle")
+        self._settlements.add(claim, actual)
 
-    async def _settle(self, claim: reserving.Claim, actual: Sequence[int]) -> None:
-        for pause in (*_PAUSES, 0.0):
-            try:
-                await self._kept.settle(claim, actual)
-            except StoreAway:
-                await self._runtime.clock.sleep(pause)
-            else:
-                return
-        self._meters.unsettled.inc()
+    async def close(self) -> None:
+        """Let the store hear what it can still be told."""
+        await self._settlements.close()
 
     async def keep_alive(self) -> None:
         """Renew what is held, for as long as this runs."""
@@ -128,7 +120,7 @@ class Taker:
                 try:
                     await self._kept.renew(list(self._live.values()))
                 except StoreAway:
-                    self._meters.away.inc()
+                    self._meters.away("renewal")
 
     def _refusal(self, hold: Hold) -> GatewayError:
         error = fields.refusal(hold.told)
@@ -145,12 +137,15 @@ class Meters:
             "Calls that a limit refused, that went over a soft or shadow one, or that used more than was reserved.",
             ("limit", "result"),
         )
-        self.away: Any = metrics.counter(
-            "llmproxy_quota_store_away_total", "Calls to the store of limits that failed."
-        ).labels()
-        self.unsettled: Any = metrics.counter(
-            "llmproxy_quota_unsettled_total", "Reservations that ended at their ceiling: the store was away."
-        ).labels()
+        self._away = metrics.counter(
+            "llmproxy_quota_store_away_total",
+            "What the store of limits was away for: refused calls (closed), calls on a share, renewals.",
+            ("result",),
+        )
+
+    def away(self, what: str) -> None:
+        """Count what the store was away for."""
+        self._away.labels(what).inc()
 
     def count(self, hold: Hold, result: str) -> None:
         """Count what a limit did."""

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
-from typing import ParamSpec, TypeVar
+from contextlib import suppress
+from typing import Final, ParamSpec, TypeVar
 
 from llmproxy.stores.breaker import Breaker
 from llmproxy.stores.interface import StoreAway
@@ -13,6 +14,10 @@ P = ParamSpec("P")
 T = TypeVar("T")
 
 Faults = tuple[type[Exception], ...]
+
+#: Turns of the loop that an answer still has when its time is over. If it was this process that was busy, the answer
+#: is there and has only not been read: a store must not be taken for away because of that.
+_GRACE: Final = 3
 
 
 class Guard:
@@ -39,8 +44,13 @@ class Guard:
         task = asyncio.current_task()
         cancelled = task.cancelling() if task is not None else 0
         try:
-            async with asyncio.timeout(self._timeout):
-                result = await work(*args, **kwargs)
+            async with asyncio.timeout(None) as limit:
+                timer = self._limit(limit)
+                try:
+                    result = await work(*args, **kwargs)
+                finally:
+                    if timer is not None:
+                        timer.cancel()
             if task is not None and task.cancelling() > cancelled:
                 # redis-py loses a cancellation that comes before it first waits; its caller is gone all the same.
                 raise asyncio.CancelledError
@@ -55,3 +65,18 @@ class Guard:
             raise
         self._breaker.succeeded()
         return result
+
+    def _limit(self, limit: asyncio.Timeout) -> asyncio.TimerHandle | None:
+        if self._timeout is None:
+            return None
+        loop = asyncio.get_running_loop()
+        return loop.call_later(self._timeout, _end, loop, limit, _GRACE)
+
+
+def _end(loop: asyncio.AbstractEventLoop, limit: asyncio.Timeout, turns: int) -> None:
+    """End the wait, so many turns of the loop from now, if it is still going on then."""
+    if turns:
+        loop.call_soon(_end, loop, limit, turns - 1)
+        return
+    with suppress(RuntimeError):  # it is over by now
+        limit.reschedule(0)

@@ -14,6 +14,10 @@ class StoreAway(Exception):
     """The store cannot answer now: a cache treats it as a miss, a hard limit as a refusal."""
 
 
+class StoreRefused(StoreAway):
+    """The store answered that it does nothing now: it is full, or may not write."""
+
+
 class Counters(Protocol):
     """Whole numbers that many workers add to at once, each addition atomic."""
 

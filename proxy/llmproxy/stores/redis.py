@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any, Final, TypeVar, cast
 from llmproxy.stores.backend import Backend, as_bytes
 from llmproxy.stores.breaker import Breaker
 from llmproxy.stores.guard import Guard
-from llmproxy.stores.interface import StoreAway
+from llmproxy.stores.interface import StoreRefused
 from llmproxy.stores.urls import StoreUrl, at_least
 from llmproxy.units import parse_duration
 
@@ -22,6 +22,9 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 _SCAN: Final = 512
+#: Seconds by which the client's own limits stand behind those of the guard, which knows when it was this process
+#: that was late.
+_BEHIND: Final = 1.0
 _GLOB: Final = re.compile(rb"[*?\[\]\\^-]")
 
 # Values travel as arguments, never in a script's text; milliseconds of 0 mean no end.
@@ -94,11 +97,15 @@ class RedisStore(Backend):
         self._prefix = prefix + b"="
         self._address = address
         self._refusal = ResponseError
-        self._client: Redis = Redis.from_pool(_make_pool(address, timeout, connections))
+        self._client: Redis = Redis.from_pool(_make_pool(address, timeout + _BEHIND, connections))
         self._swap = self._client.register_script(_SWAP)
         self._release = self._client.register_script(_RELEASE)
-        self._guard = Guard(name, timeout, Breaker(failures, retry_after), answers=(ResponseError,))
+        self._timeout = timeout
+        #: Seconds that a server is left alone for after failures.
+        self.retry_after = retry_after
+        self._guard = self.guard(Breaker(failures, retry_after))
         self._counters = RedisCounters(self, prefix + b"#")
+        self._reservations: RedisReservations | None = None
 
     @property
     def counters(self) -> RedisCounters:
@@ -109,7 +116,9 @@ class RedisStore(Backend):
         """The limits that all who reach the server share."""
         from llmproxy.stores.redis_reserving import RedisReservations  # noqa: PLC0415  # not every gateway limits
 
-        return RedisReservations(self)
+        if self._reservations is None:
+            self._reservations = RedisReservations(self)
+        return self._reservations
 
     @property
     def client(self) -> Redis:
@@ -122,12 +131,34 @@ class RedisStore(Backend):
 
         return Redis.from_pool(_make_pool(self._address, timeout, 1))
 
+    def guard(self, breaker: Breaker) -> Guard:
+        """Return bounds for calls, with a breaker of their own."""
+        return Guard(self.name, self._timeout, breaker, answers=(self._refusal,))
+
+    async def reconnect(self) -> None:
+        """Let go of connections that wait for use, which may lead nowhere, and have a new one answer.
+
+        Raises:
+            StoreAway: it does not.
+        """
+        await self.ask_by(self.guard(Breaker(1, 0.0)), self._reconnect)
+
     async def ask(self, work: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any) -> Any:
         """Call the server within the bounds; its refusal (out of memory, read only) is `StoreAway` too."""
+        return await self.ask_by(self._guard, work, *args, **kwargs)
+
+    async def ask_by(
+        self, guard: Guard, work: Callable[..., Awaitable[Any]], *args: Any, **kwargs: Any
+    ) -> Any:
+        """Do as `ask` does, within the bounds of a guard."""
         try:
-            return await self._guard.call(work, *args, **kwargs)
+            return await guard.call(work, *args, **kwargs)
         except self._refusal as error:
-            raise StoreAway(f"store {self.name} refused: {type(error).__name__}") from error
+            raise StoreRefused(f"store {self.name} refused: {type(error).__name__}") from error
+
+    async def _reconnect(self) -> None:
+        await self._client.connection_pool.disconnect(inuse_connections=False)
+        await self._client.ping()
 
     async def _get(self, key: bytes, encoding: object = None, _conn: object = None) -> bytes | None:
         return cast(bytes | None, await self.ask(self._client.get, self._prefix + key))
@@ -189,7 +220,7 @@ class RedisStore(Backend):
         except self._refusal as error:
             if "not an integer" in str(error) or "WRONGTYPE" in str(error):
                 raise TypeError("the stored value is not a whole number") from None
-            raise StoreAway(f"store {self.name} refused: {type(error).__name__}") from error
+            raise StoreRefused(f"store {self.name} refused: {type(error).__name__}") from error
 
     async def _expire(self, key: bytes, ttl: float, _conn: object = None) -> bool:
         if ttl:
@@ -211,6 +242,8 @@ class RedisStore(Backend):
         return int(await self.ask(self._release, keys=[self._prefix + key], args=[as_bytes(value)]))
 
     async def _close(self, *_: object, **__: object) -> None:
+        if self._reservations is not None:
+            await self._reservations.close()
         await self._client.aclose()
         # Transports close in the loop's next turn; without it they are reported as left open.
         await asyncio.sleep(0)

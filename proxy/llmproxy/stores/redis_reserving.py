@@ -6,12 +6,16 @@ reservations by name, and marks by their times, as `reserved_rows` has them. Num
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import asyncio
+from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
 
+from llmproxy.stores.interface import StoreAway, StoreRefused
 from llmproxy.stores.reserving import RATE, Claim, Limit, Standing, Verdict
+from llmproxy.stores.vigil import Vigil
+from llmproxy.tasks import spawn
 
 if TYPE_CHECKING:
     from llmproxy.stores.redis import RedisStore
@@ -160,11 +164,18 @@ return told
 """
 )
 
+# With `ahead` (microseconds) a claim that is not there takes nothing if it comes after all, for so long.
 _SETTLE: Final = (
     _COMMON
     + """
 local held = unpacked(helds, given.id)
-if not held then return 0 end
+if not held then
+  if given.ahead > 0 then
+    put(helds, given.id, {now + given.ahead, false, {}})
+    mark(now + given.ahead, 'h' .. given.id)
+  end
+  return 0
+end
 for at, item in ipairs(held[3]) do set(item, given.actual[at]) end
 redis.call('HDEL', helds, given.id)
 redis.call('ZREM', marks, 'h' .. given.id)
@@ -190,6 +201,10 @@ return there
 
 #: Reservations renewed by one call: the server serves nobody else meanwhile.
 _BATCH: Final = 200
+#: Claims in doubt at a time; each is a call that was under way when the store went away, or whose caller left.
+_DOUBTS: Final = 10_000
+#: Seconds until a claim in doubt is withdrawn again.
+_PAUSE: Final = 0.1
 
 
 class RedisReservations:
@@ -200,32 +215,26 @@ class RedisReservations:
         self._clock = clock
         register = store.client.register_script
         self._reserve, self._settle, self._renew = register(_RESERVE), register(_SETTLE), register(_RENEW)
+        self._vigil = Vigil(store.reconnect, store.retry_after)
+        self._guard = store.guard(self._vigil)
+        self._doubts = Doubts(self._withdraw)
 
     async def reserve(self, claim: Claim) -> Verdict:
-        told = await self._ask(
-            self._reserve,
-            claim.tag,
-            id=_text(claim.id),
-            ttl=claim.ttl,
-            keeps=claim.keeps,
-            lasting=claim.lasting,
-            wants=[
-                (
-                    want.limit.kind,
-                    _text(want.limit.key),
-                    want.amount,
-                    want.mode != "shadow",
-                    *_numbers(want.limit),
-                )
-                for want in claim.wants
-            ],
-        )
+        asked = not self._vigil.away
+        try:
+            told = await self._ask(self._reserve, claim.tag, **_told(claim))
+        except StoreRefused:
+            raise
+        except (StoreAway, asyncio.CancelledError):
+            if asked and claim.lasting:
+                self._doubts.add(claim)
+            raise
         standings = [Standing(told[at] == 1, told[at + 1], told[at + 2]) for at in range(1, len(told), 3)]
         return Verdict(told[0] == 1, tuple(standings))
 
     async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
         came = [amount for want, amount in zip(claim.wants, actual, strict=True) if want.limit.kind != RATE]
-        return bool(await self._ask(self._settle, claim.tag, id=_text(claim.id), actual=came))
+        return bool(await self._ask(self._settle, claim.tag, id=_text(claim.id), actual=came, ahead=0))
 
     async def renew(self, claims: Sequence[Claim]) -> int:
         by_tag: dict[bytes, list[tuple[str, int]]] = {}
@@ -237,12 +246,83 @@ class RedisReservations:
                 there += await self._ask(self._renew, tag, claims=each[at : at + _BATCH])
         return there
 
+    async def close(self) -> None:
+        """Give back what is in doubt, if the store is there; ask no more."""
+        await self._doubts.close()
+        await self._vigil.close()
+
+    async def _withdraw(self, claim: Claim) -> None:
+        """Give back what a claim took, or will take when it arrives."""
+        came = [0 for want in claim.wants if want.limit.kind != RATE]
+        await self._ask(self._settle, claim.tag, id=_text(claim.id), actual=came, ahead=claim.ttl)
+
     async def _ask(self, script: Any, tag: bytes, **given: Any) -> Any:
         given["now"] = 0 if self._clock is None else self._clock()
         # The tag stands in braces, and closes none of its own: then all three keys are in one slot of a cluster.
         place = self._store.prefix + b"${" + tag.replace(b"%", b"%25").replace(b"}", b"%7D") + b"}"
         keys = [place + b"rows", place + b"held", place + b"marks"]
-        return await self._store.ask(script, keys=keys, args=[_encode(given)])
+        return await self._store.ask_by(self._guard, script, keys=keys, args=[_encode(given)])
+
+
+class Doubts:
+    """Claims of which nobody knows whether they were taken, until `withdraw` has been heard of each.
+
+    The caller left, or the answer did not come in time: what was taken would stay so, or be taken when a store that
+    hung goes on. `lost` counts those that are forgotten because there are too many.
+    """
+
+    def __init__(self, withdraw: Callable[[Claim], Awaitable[None]]) -> None:
+        self._withdraw = withdraw
+        self._claims: dict[tuple[bytes, bytes], Claim] = {}
+        self._working: asyncio.Task[None] | None = None
+        self.lost = 0
+
+    def add(self, claim: Claim) -> None:
+        """Withdraw a claim as soon as the store is there."""
+        if len(self._claims) >= _DOUBTS:
+            self.lost += 1
+            return
+        self._claims[claim.tag, claim.id] = claim
+        if self._working is None or self._working.done():
+            self._working = spawn(self._work(), name="withdraw claims")
+
+    async def close(self) -> None:
+        """Stop, within a moment."""
+        if self._working is not None:
+            await asyncio.wait([self._working], timeout=_PAUSE)
+            self._working.cancel()
+            await asyncio.wait([self._working])
+
+    async def _work(self) -> None:
+        while self._claims:
+            place, claim = next(iter(self._claims.items()))
+            try:
+                await self._withdraw(claim)
+            except StoreAway:
+                await asyncio.sleep(_PAUSE)
+            else:
+                del self._claims[place]
+
+
+def _told(claim: Claim) -> dict[str, Any]:
+    """Return a claim as the script takes it."""
+    wants = [
+        (
+            want.limit.kind,
+            _text(want.limit.key),
+            want.amount,
+            want.mode != "shadow",
+            *_numbers(want.limit),
+        )
+        for want in claim.wants
+    ]
+    return {
+        "id": _text(claim.id),
+        "ttl": claim.ttl,
+        "keeps": claim.keeps,
+        "lasting": claim.lasting,
+        "wants": wants,
+    }
 
 
 def _text(name: bytes) -> str:

@@ -19,7 +19,9 @@ from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlia
 from llmproxy.stores.calendars import month_number, month_start
 
 if TYPE_CHECKING:
-    from llmproxy.stores.sheltering import Sheltered
+    from collections.abc import Callable
+
+    from llmproxy.stores.sheltering import Shelter, Sheltered
 
 Row: TypeAlias = "list[int]"
 Mode = Literal["hard", "soft", "shadow"]
@@ -201,11 +203,14 @@ class LocalReservations(Reservations, Protocol):
         """Settle here and now; see `settle`."""
 
 
-def sheltered(kept: Reservations, share: int) -> Sheltered:
-    """Return limits of which the soft ones go on with a share of their own, one in so many, while the store is away."""
+def sheltered(kept: Reservations, share: int, told: Callable[[Shelter], None]) -> Sheltered:
+    """Return limits of which the soft ones go on with a share of their own, one in so many, while the store is away.
+
+    `told` hears for each claim what becomes of it then.
+    """
     from llmproxy.stores.sheltering import Sheltered  # noqa: PLC0415  # it uses what stands here
 
-    return Sheltered(kept, share)
+    return Sheltered(kept, share, told)
 
 
 def reservations_of(store: object) -> Reservations | None:

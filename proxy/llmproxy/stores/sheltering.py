@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Literal
 
 from llmproxy.stores.interface import StoreAway
 from llmproxy.stores.memory_reserving import MemoryReservations
@@ -17,16 +18,29 @@ from llmproxy.stores.reserving import (
 )
 from llmproxy.stores.shelf import now_us
 
+#: What becomes of a claim whose store is away: it is refused because of a hard limit, or has the share.
+Shelter = Literal["closed", "share"]
+
 
 class Sheltered:
-    """Limits of a store, and of this process for claims without a hard one that the store did not take."""
+    """Limits of a store, and of this process for claims without a hard one that the store did not take.
 
-    def __init__(self, kept: Reservations, share: int, clock: Callable[[], int] = now_us) -> None:
+    `told` is called for each claim that the store was away for.
+    """
+
+    def __init__(
+        self,
+        kept: Reservations,
+        share: int,
+        told: Callable[[Shelter], None],
+        clock: Callable[[], int] = now_us,
+    ) -> None:
         self.kept = kept
         self._share = share
+        self._told = told
         self._near = MemoryReservations("a share of limits", clock=clock)
-        #: Claims that were taken here because the store was away, and that were refused because it was.
-        self.sheltered = self.closed = 0
+        #: Whether a claim was ever taken here.
+        self.sheltered = False
 
     async def reserve(self, claim: Claim) -> Verdict:
         """Take a claim of the store, or of the share.
@@ -38,9 +52,10 @@ class Sheltered:
             return await self.kept.reserve(claim)
         except StoreAway:
             if any(want.mode == "hard" for want in claim.wants):
-                self.closed += 1
+                self._told("closed")
                 raise
-            self.sheltered += 1
+            self._told("share")
+            self.sheltered = True
             return await self._near.reserve(self._shared(claim))
 
     async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import time
 
 import pytest
 
@@ -78,3 +79,20 @@ async def test_a_cancellation_that_the_client_loses_is_found_again() -> None:
     await asyncio.wait([task])
 
     assert task.cancelled()
+
+
+async def test_an_answer_that_is_there_when_its_time_is_over_counts() -> None:
+    """Nobody was there to read it: the process was busy with something else."""
+    loop = asyncio.get_running_loop()
+    answered = loop.create_future()
+
+    async def late() -> object:
+        loop.call_later(0.02, answered.set_result, 3)
+        time.sleep(0.05)  # this is what keeps the loop busy
+        return await answered
+
+    assert await make_guard(0.01).call(late) == 3
+
+
+async def test_no_timeout_is_none() -> None:
+    assert await make_guard(0).call(answer, 3) == 3

@@ -33,8 +33,8 @@ def claim(name: int, mode: Mode) -> Claim:
 
 
 async def test_soft_limits_go_on_with_their_share_while_the_store_is_away() -> None:
-    store = Leaving("memory://")
-    kept = sheltered(store, 4)
+    store, told = Leaving("memory://"), list[str]()
+    kept = sheltered(store, 4, told.append)
     store.away = True
     granted = [(await kept.reserve(claim(number, "soft"))).granted for number in range(3)]
 
@@ -42,22 +42,22 @@ async def test_soft_limits_go_on_with_their_share_while_the_store_is_away() -> N
     assert await kept.settle(claim(0, "soft"), (1, 0, 1))
     store.away = False
     assert (await kept.reserve(claim(5, "soft"))).standings[0].left == 7
-    assert (kept.sheltered, kept.closed) == (3, 0)
+    assert told == ["share"] * 3
 
 
 async def test_hard_limits_are_closed_while_the_store_is_away() -> None:
-    store = Leaving("memory://")
-    kept = sheltered(store, 4)
+    store, told = Leaving("memory://"), list[str]()
+    kept = sheltered(store, 4, told.append)
     store.away = True
 
     with pytest.raises(StoreAway):
         await kept.reserve(claim(1, "hard"))
-    assert (kept.sheltered, kept.closed) == (0, 1)
+    assert told == ["closed"]
 
 
 async def test_what_the_store_took_is_settled_and_renewed_there() -> None:
     store = Leaving("memory://")
-    kept = sheltered(store, 4)
+    kept = sheltered(store, 4, lambda what: None)
     await kept.reserve(claim(1, "hard"))
 
     assert await kept.renew([claim(1, "hard")]) == 1
