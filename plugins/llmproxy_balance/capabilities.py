@@ -68,6 +68,11 @@ class CapabilityGate:
             return ""
         return self._unable(exchange, ability) or self._too_small(exchange, place, ability)
 
+    def room(self, exchange: Exchange, place: Place) -> int:
+        """Return how long a body is at most that a place is known to admit whatever is in it; -1 if none is."""
+        ability = self._known.get(place) or self._learn(exchange, place)
+        return max(_SMALL, self._easy.get((place, exchange.model), 0)) if ability.free else -1
+
     def _learn(self, exchange: Exchange, place: Place) -> _Ability:
         if len(self._known) >= _REMEMBERED:
             self._known.clear()

@@ -11,7 +11,7 @@ from llmproxy_balance.affinity import Affinity
 from llmproxy_balance.belonging import Belonging
 from llmproxy_balance.mirroring import Mirrors
 from llmproxy_balance.origins import Origins, may_refer
-from llmproxy_balance.walking import TRAIL
+from llmproxy_balance.walking import trail_of
 
 if TYPE_CHECKING:
     from llmproxy.plugin import CallNext, Exchange, Place, Pool, Reply, Runtime
@@ -32,12 +32,16 @@ class Escort:
             return True
         origins = self.belonging.origins
         # Where no answer has held anything so far, as with most models, no request need be looked through.
-        if not self._follow or (not origins.known and origins.store is None):
+        if not self.follows(pool) or (not origins.known and origins.store is None):
             return False
-        if exchange.client_face is None or len(pool.upstreams) < 2:
+        if exchange.client_face is None:
             return False
         body = exchange.body_at_hand
         return body is None or may_refer(body, exchange.request.path)
+
+    def follows(self, pool: Pool) -> bool:
+        """Whether requests to a pool go back to who made what they refer to."""
+        return self._follow and len(pool.upstreams) > 1
 
     async def before(
         self, exchange: Exchange, pool: Pool, call_next: CallNext, affinity: AffinitySettings | None
@@ -51,7 +55,7 @@ class Escort:
         """Remember what the answer made, and who answered a request that `belongs` somewhere."""
         if reply.status >= 400:
             return
-        if self._follow and exchange.client_face is not None and len(pool.upstreams) > 1:
+        if exchange.client_face is not None and self.follows(pool):
             self.belonging.read(exchange, reply)
         if belongs and (place := answered_by(exchange)) is not None:
             self.belonging.served(exchange, place)
@@ -59,7 +63,7 @@ class Escort:
 
 def answered_by(exchange: Exchange) -> Place | None:
     """Return the place that answered."""
-    trail = exchange.state.get(TRAIL)
+    trail = trail_of(exchange)
     if trail is None or not exchange.attempts:
         return None
     # Of attempts that ran beside each other, the one that answered is where the exchange's endpoint points.

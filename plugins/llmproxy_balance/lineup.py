@@ -125,6 +125,12 @@ class LineUp:
                 return chain((place,), self._through(plan, left, exchange, skipped, among))
         return self._through(plan, left, exchange, skipped, among)
 
+    def rest(
+        self, exchange: Exchange, pool: Pool, left: Iterator[Place], skipped: list[Skipped]
+    ) -> Iterator[Place]:
+        """Return those that may be tried of the places that are `left` of a strategy's order."""
+        return self._through(self._plans.get(id(pool)) or self._planned(pool), left, exchange, skipped, None)
+
     def _through(
         self,
         plan: _Plan,

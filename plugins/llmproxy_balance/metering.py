@@ -21,14 +21,14 @@ class Meters:
         )
         self._good: dict[tuple[str, Place], CounterChild] = {}
 
-    def good(self, pool: Pool, place: Place) -> None:
-        """Count an attempt that was answered, which is what most are."""
+    def good(self, pool: Pool, place: Place) -> CounterChild:
+        """Return what counts the attempts that were answered, which most are."""
         counter = self._good.get((pool.name, place))
         if counter is None:
             if len(self._good) >= _REMEMBERED:
                 self._good.clear()
             counter = self._good[pool.name, place] = self._attempts.labels(pool.name, place.label, "ok")
-        counter.value += 1
+        return counter
 
     def count(self, pool: str, place: str, outcome: str) -> None:
         """Count one attempt."""

@@ -12,6 +12,7 @@ from llmproxy.plugin import (
     CallNext,
     Endpoint,
     Exchange,
+    GatewayError,
     Place,
     Plugin,
     Pool,
@@ -21,6 +22,7 @@ from llmproxy.plugin import (
     hookimpl,
 )
 from llmproxy_balance import strategies
+from llmproxy_balance.belongingsettings import AffinitySettings
 from llmproxy_balance.capabilities import CapabilityGate
 from llmproxy_balance.caring import Care, caring
 from llmproxy_balance.choices import choices_of, tell_choice
@@ -29,15 +31,17 @@ from llmproxy_balance.config import BalanceConfig, BalanceRoute
 from llmproxy_balance.escorting import Escort, escorting
 from llmproxy_balance.facts import Facts
 from llmproxy_balance.foreseeing import foreseen
+from llmproxy_balance.hedgesettings import HedgeSettings
+from llmproxy_balance.highways import Highways
 from llmproxy_balance.limits import Limits, Slots
 from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.metering import Meters
 from llmproxy_balance.policies import MakeStrategy, Policies
 from llmproxy_balance.retrybudget import RetryBudget
-from llmproxy_balance.retrying import Backoff, check_after
+from llmproxy_balance.retrying import Backoff, check_after, is_answer
 from llmproxy_balance.singles import Singles
 from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants
-from llmproxy_balance.walking import TRAIL, Terms, Walker
+from llmproxy_balance.walking import TRAIL, Terms, Walker, trail_of
 from llmproxy_balance.watching import Unwatched, Watcher
 
 #: Says where a request leads, given where it would.
@@ -55,6 +59,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
 
     _care: Care
     _escort: Escort
+    _highways: Highways
     _walker: Walker
     #: Walks for requests that belong somewhere.
     _guide: Walker
@@ -66,7 +71,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
         self._rng = Random(config.seed)  # noqa: S311  # what it decides needs no secrecy
         self._facts = Facts()
         self._conditions = Conditions(self._facts)
-        capable = CapabilityGate(self._facts)
+        self._capable = capable = CapabilityGate(self._facts)
         gates = (
             Gatekeeper(self._conditions, lambda place: place.settings.when is not None),
             Gatekeeper(capable, lambda place: True),
@@ -108,6 +113,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
             self._open(runtime, watcher, slots)
             self._escort = await stack.enter_async_context(escorting(runtime, self.config.origins, self._rng))
             self._homeward.prefer = self._escort.belonging.prefer
+            self._highways = Highways(self._walker, self._capable, self._escort, self._extras_of)
             yield
 
     def _open(self, runtime: Runtime, watcher: Watcher, slots: Slots) -> None:
@@ -129,17 +135,40 @@ class BalancePlugin(Plugin[BalanceConfig]):
     @hookimpl
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
         """Walk the pool, or the endpoints that stand in its place."""
+        start = self._highways.start(exchange)
+        if start is None:
+            return await self._go_long_way(exchange, call_next)
+        stop, rest = start
+        outcome: Reply | GatewayError
+        try:
+            outcome = await call_next(exchange)
+            if not exchange.attempts:
+                stop.skip(exchange)
+            if outcome.status < 400 or is_answer(exchange, outcome.status):
+                if stop.follows and exchange.client_face is not None:
+                    self._escort.belonging.read(exchange, outcome)
+                return outcome
+        except GatewayError as fault:
+            outcome = fault
+        except BaseException:
+            stop.leave(exchange)
+            raise
+        reply = await stop.go_on(exchange, rest, outcome, call_next)
+        self._walker.watcher.began(exchange)
+        self._escort.after(exchange, stop.pool, reply)
+        return reply
+
+    async def _go_long_way(self, exchange: Exchange, call_next: CallNext) -> Reply:
+        """Ask everybody who has a say in where an exchange goes."""
         pool = exchange.endpoints
         if exchange.pinned is not None or not pool:
             return await call_next(exchange)
         if TIMEOUT in exchange.request.headers.index:
             lower_deadline(exchange, pool)
-        options, config = exchange.options(self), self.config
-        hedge = options.hedge or config.hedge
+        hedge, affinity = self._extras_of(exchange)
         if not isinstance(pool, Pool):
             return await self._plain.walk(exchange, self._singles.pool_of(pool), call_next, hedge)
         walker, escort, belongs = self._walker, self._escort, False
-        affinity = options.affinity or config.affinity
         if escort.concerns(exchange, pool, affinity):
             await escort.before(exchange, pool, call_next, affinity)
             belongs = escort.belonging.wishes(exchange)
@@ -149,19 +178,22 @@ class BalancePlugin(Plugin[BalanceConfig]):
         escort.after(exchange, pool, reply, belongs=belongs)
         return reply
 
+    def _extras_of(self, exchange: Exchange) -> tuple[HedgeSettings | None, AffinitySettings | None]:
+        options, config = exchange.options(self), self.config
+        return options.hedge or config.hedge, options.affinity or config.affinity
+
     @hookimpl
     def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:
         """Account for an attempt that the walk made."""
         trail = exchange.state.get(TRAIL)
         if trail is not None:
-            trail.walker.done(exchange, trail, attempt)
+            trail.done(exchange, attempt)
 
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
         """Tell which places were tried, and why those, where the caller asks."""
         if self.config.tell_attempts:
-            trail = exchange.state.get(TRAIL)
-            if trail is not None and wants(exchange, b"attempts"):
+            if wants(exchange, b"attempts") and (trail := trail_of(exchange)) is not None:
                 tell_attempts(exchange, trail, reply, self._clock.now())
             if wants(exchange, b"choice"):
                 tell_choice(exchange, reply)

@@ -43,6 +43,7 @@ from llmproxy_balance.telling import HURRIED
 
 if TYPE_CHECKING:
     from llmproxy_balance.hedgesettings import HedgeSettings
+    from llmproxy_balance.highways import Stop
     from llmproxy_balance.limits import Lease, Limits
     from llmproxy_balance.metering import Meters
     from llmproxy_balance.retrybudget import RetryBudget
@@ -85,8 +86,25 @@ class Trail(msgspec.Struct):
     unheard: list[Attempt] = []
     over: bool = False
 
+    def done(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Account for an attempt that has ended."""
+        self.walker.done(exchange, self, attempt)
 
-TRAIL: Final[StateKey[Trail]] = StateKey("balance.trail")
+    def leave(self) -> None:
+        """End the walk: what was not judged so far will not be."""
+        self.over = True
+        for unheard in self.unheard:
+            _pass_over(self.walker.watcher, self, unheard)
+
+
+TRAIL: Final[StateKey[Trail | Stop]] = StateKey("balance.trail")
+
+
+def trail_of(exchange: Exchange) -> Trail | None:
+    """Return an exchange's own trail, if it came by here."""
+    found = exchange.state.get(TRAIL)
+    return found if found is None or isinstance(found, Trail) else found.unfold(exchange)
+
 
 #: Tells what holds on an exchange's route.
 TermsOf = Callable[[Exchange], Terms]
@@ -112,9 +130,10 @@ class Walker:
         self.budget = budget
         self.backoff = backoff
         self.clock = clock
-        self._meters = meters
-        self._terms_of = terms_of
-        self._failing: set[Endpoint] = set()
+        self.meters = meters
+        self.terms_of = terms_of
+        #: Endpoints whose last attempt failed in a way that passes.
+        self.failing: set[Endpoint] = set()
 
     def along(self, line_up: LineUp) -> Walker:
         """Return one that goes by another line-up, and shares all that this one knows."""
@@ -143,7 +162,7 @@ class Walker:
             outcome: Reply | GatewayError
             if hedge is not None and may_hedge(exchange):
                 race = Race(self, exchange, trail, order, call_next, hedge)
-                detour = Detour(self, exchange, trail, order, self._terms_of(exchange))
+                detour = Detour(self, exchange, trail, order, self.terms_of(exchange))
                 return await _raced(race, place, detour, exchange, call_next)
             number = self.begin(exchange, trail, place)
             try:
@@ -156,13 +175,11 @@ class Walker:
                 if len(exchange.attempts) < number:  # answered or refused before an attempt was made
                     self.give_back(trail.taken[number])
             uploaded = isinstance(upload, Body)
-            detour = Detour(self, exchange, trail, order, self._terms_of(exchange), uploaded=uploaded)
+            detour = Detour(self, exchange, trail, order, self.terms_of(exchange), uploaded=uploaded)
             attempt = exchange.attempts[number - 1] if len(exchange.attempts) >= number else None
             return await detour.go(place, outcome, attempt, call_next)
         finally:
-            trail.over = True
-            for unheard in trail.unheard:
-                _pass_over(self.watcher, trail, unheard)
+            trail.leave()
 
     def takes(self, exchange: Exchange, trail: Trail, place: Place) -> bool:
         """Take a place for the next attempt, if it may be made there now."""
@@ -207,7 +224,7 @@ class Walker:
         """Give all back, once, that was taken for an attempt that is not made."""
         if not taken.over and taken.place.endpoint is not None:
             self.watcher.unclaim(taken.place.endpoint)
-        self._release(taken)
+        self.release(taken)
 
     def answers(self, taken: Taken) -> None:
         """Hear that an attempt has begun to answer well: it is no part of a storm, however long its answer takes."""
@@ -215,7 +232,8 @@ class Walker:
             taken.retry = False
             self.budget.give_back()
 
-    def _release(self, taken: Taken) -> None:
+    def release(self, taken: Taken) -> None:
+        """End an attempt's being in flight, once."""
         if taken.over:
             return
         taken.over = True
@@ -231,7 +249,7 @@ class Walker:
         taken = trail.taken.get(attempt.number)
         if taken is None:
             return  # made by a plugin listed below
-        self._release(taken)
+        self.release(taken)
         status = attempt.status
         if status is not None and status >= 400 and not is_answer(exchange, status):
             if trail.over:
@@ -242,13 +260,13 @@ class Walker:
         error = attempt.error
         if error is None:
             place = taken.place
-            if self._failing:
-                self._failing.discard(attempt.endpoint)
-            self._meters.good(trail.pool, place)
+            if self.failing:
+                self.failing.discard(attempt.endpoint)
+            self.meters.good(trail.pool, place).value += 1
             self.watcher.answered(place, attempt)
             return
         failure = failure_of(error, said=partial(says, exchange)) if isinstance(error, Exception) else None
-        self._meters.count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
+        self.meters.count(trail.pool.name, taken.place.label, "gone" if failure is None else failure.kind)
         late = failure is not None and failure.phase == "total"
         if late and (attempt.committed or HURRIED in exchange.state):
             # Its caller gave the place less time than it has, or took his own to read what it sent.
@@ -260,19 +278,19 @@ class Walker:
     ) -> None:
         """Hear what an error reply says, which `done` could not know."""
         if attempt.status is not None and attempt.status >= 400:
-            self._meters.count(trail.pool.name, place.label, failure.kind)
+            self.meters.count(trail.pool.name, place.label, failure.kind)
             self._fell(exchange, attempt, failure)
 
     def _fell(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
         if failure is not None and failure.kind in PASSING:
-            if len(self._failing) >= _MOST_FAILING:
-                self._failing.clear()
-            self._failing.add(attempt.endpoint)
+            if len(self.failing) >= _MOST_FAILING:
+                self.failing.clear()
+            self.failing.add(attempt.endpoint)
         self.watcher.settle(exchange, attempt, failure)
 
     def is_failing(self, place: Place) -> bool:
         """Whether the last attempt at a place failed in a way that passes."""
-        return place.endpoint in self._failing
+        return place.endpoint in self.failing
 
 
 async def _raced(race: Race, place: Place, detour: Detour, exchange: Exchange, call_next: CallNext) -> Reply:

@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llmproxy.plugin import Attempt, Endpoint, Exchange, Failure, Place
+from llmproxy.plugin import Attempt, Endpoint, Exchange, Failure, Place, Pool
 from llmproxy_balance.lineup import AllWell, Health
 
 
 class Watcher(Health, Protocol):
     """Health that hears how attempts end."""
+
+    def all_well(self, pool: Pool) -> bool:
+        """Whether it is known, without a look at each, that all of a pool's places may be tried."""
 
     def claim(self, endpoint: Endpoint) -> bool:
         """Whether an attempt may be made there now; `settle` comes when it is over."""
@@ -29,6 +32,10 @@ class Watcher(Health, Protocol):
 
 class Unwatched(AllWell):
     """Places whose health nobody watches."""
+
+    def all_well(self, pool: Pool) -> bool:
+        """Nothing else is known."""
+        return True
 
     def claim(self, endpoint: Endpoint) -> bool:
         """Any attempt may be made."""

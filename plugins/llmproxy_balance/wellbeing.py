@@ -66,6 +66,10 @@ class Wellbeing:
 
     # What may be chosen.
 
+    def all_well(self, pool: Pool) -> bool:
+        """Whether all that are watched are well, and the pool's places are among them."""
+        return not self._ailing and self._pools.get(pool.name) is pool.places
+
     def eligible(self, pool: Pool) -> Sequence[Place]:
         """Return the places that may be chosen now: all of them while all are well."""
         places = pool.places

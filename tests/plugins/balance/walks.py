@@ -100,7 +100,7 @@ class Walk:
             attempt.error = answer
         else:
             attempt.status, attempt.complete = answer.status, True
-        self.walker.done(exchange, exchange.state[TRAIL], attempt)
+        exchange.state[TRAIL].done(exchange, attempt)
         if isinstance(answer, BaseException):
             raise answer
         return answer

@@ -1,0 +1,235 @@
+"""The way of nearly all requests: to the place that the pool's strategy names first, which answers well.
+
+Theory of operation. What a line-up asks of each place, and an escort of each request, is mostly known beforehand: that
+no target has a condition or a limit, that nobody is held to a place. It is found out once for a pool on a route, and
+kept as a `Highway`; what is left to be asked of a request is asked by `start`. Whoever it is not for, or comes while
+somebody is not well, goes the long way, by line-up and walk. Until something fails, the trail of a request is the
+`Stop` of its place, which all requests share.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from typing import TYPE_CHECKING, Final
+
+from llmproxy.plugin import Body, Pool
+from llmproxy_balance.detour import Detour
+from llmproxy_balance.telling import TIMEOUT
+from llmproxy_balance.walking import TRAIL, Taken, Trail
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import Attempt, CallNext, Exchange, GatewayError, Place, Reply
+    from llmproxy_balance.belongingsettings import AffinitySettings
+    from llmproxy_balance.capabilities import CapabilityGate
+    from llmproxy_balance.escorting import Escort
+    from llmproxy_balance.hedgesettings import HedgeSettings
+    from llmproxy_balance.walking import Walker
+
+#: Pools that are remembered, and names of models for each: those may be a caller's own.
+_MOST: Final = 4096
+_MOST_MODELS: Final = 256
+
+#: What a route says of a second attempt beside the first, and of who is held to a place.
+ExtrasOf = Callable[["Exchange"], "tuple[HedgeSettings | None, AffinitySettings | None]"]
+
+#: An exchange's stop, and who comes after it.
+Start = tuple["Stop", "Iterator[Place]"]
+
+
+class Stop:
+    """A place on a highway, with what a good attempt there changes."""
+
+    __slots__ = (
+        "_budget",
+        "_counter",
+        "_endpoint",
+        "_walker",
+        "_watcher",
+        "follows",
+        "place",
+        "pool",
+        "vitals",
+    )
+
+    def __init__(self, walker: Walker, highway: Highway, place: Place) -> None:
+        self._walker = walker
+        self._watcher = walker.watcher
+        self._budget = walker.budget
+        self._counter = walker.meters.good(highway.pool, place)
+        self.pool = highway.pool
+        self.follows = highway.follows
+        self.place = place
+        self._endpoint = place.endpoint
+        self.vitals = place.vitals
+
+    def begin(self, exchange: Exchange) -> None:
+        """Count an exchange's first attempt from now on."""
+        exchange.state[TRAIL] = self
+        exchange.endpoint = self._endpoint
+        self.vitals.in_flight += 1
+        self._budget.active += 1
+
+    def done(self, exchange: Exchange, attempt: Attempt) -> None:
+        """Account for an attempt that has ended; to be called from `attempt_done`."""
+        if attempt.number != 1:
+            return  # made by a plugin listed below
+        if attempt.error is not None or (attempt.status or 500) >= 400:
+            self._unfold(exchange, over=False).done(exchange, attempt)
+            return
+        self.vitals.in_flight -= 1
+        self._budget.active -= 1
+        self._counter.value += 1
+        if self._walker.failing:
+            self._walker.failing.discard(attempt.endpoint)
+        self._watcher.answered(self.place, attempt)
+
+    def unfold(self, exchange: Exchange) -> Trail:
+        """Return a trail of the exchange's own, which takes the place of this one."""
+        return self._unfold(exchange, over=bool(exchange.attempts) and exchange.attempts[0].ended is not None)
+
+    def _unfold(self, exchange: Exchange, *, over: bool) -> Trail:
+        trail = exchange.state[TRAIL] = Trail(self._walker, self.pool)
+        trail.taken[1] = Taken(self.place, self.vitals, False, None, over)
+        return trail
+
+    def skip(self, exchange: Exchange) -> Trail:
+        """Give back what was taken for the attempt, if none was made; return the exchange's own trail."""
+        found = exchange.state[TRAIL]
+        trail = found if isinstance(found, Trail) else self.unfold(exchange)
+        if not exchange.attempts:
+            self._walker.release(trail.taken[1])
+        return trail
+
+    async def go_on(
+        self, exchange: Exchange, rest: Iterator[Place], outcome: Reply | GatewayError, call_next: CallNext
+    ) -> Reply:
+        """Go on after the attempt failed, or was refused; `rest` are the places that come after it.
+
+        Raises:
+            GatewayError: as `Walker.walk`.
+        """
+        walker, trail = self._walker, self.skip(exchange)
+        try:
+            order = walker.line_up.rest(exchange, self.pool, rest, trail.skipped)
+            detour = Detour(walker, exchange, trail, order, walker.terms_of(exchange))
+            attempt = exchange.attempts[0] if exchange.attempts else None
+            return await detour.go(self.place, outcome, attempt, call_next)
+        finally:
+            trail.leave()
+
+    def leave(self, exchange: Exchange) -> None:
+        """Hear that the exchange is given up."""
+        self.skip(exchange).leave()
+
+
+class Highway:
+    """A pool on a route; `clear` where nothing about it needs the long way."""
+
+    __slots__ = ("clear", "follows", "order", "places", "pool", "rooms", "route", "stops")
+
+    def __init__(self, exchange: Exchange, pool: Pool) -> None:
+        self.route = exchange.route
+        self.pool = pool
+        self.places = pool.places
+        self.order = pool.strategy.order
+        #: Those that wait for no failure of others.
+        self.stops: dict[Place, Stop] = {}
+        self.clear = False
+        #: Whether requests go back to the upstream that made what they refer to.
+        self.follows = False
+        #: Bytes of a body that any place takes, whatever is in it, by the model that is asked for.
+        self.rooms: dict[str | None, int] = {}
+
+
+class Highways:
+    """The highways of one plugin instance.
+
+    Args:
+        walker: goes on where something fails.
+        capable: knows which models cannot answer what.
+        escort: knows who belongs somewhere.
+        extras_of: tells how an exchange's route hedges, and whom it holds to places.
+    """
+
+    def __init__(
+        self,
+        walker: Walker,
+        capable: CapabilityGate,
+        escort: Escort,
+        extras_of: ExtrasOf,
+    ) -> None:
+        self._walker = walker
+        self._watcher = walker.watcher
+        self._capable = capable
+        self._escort = escort
+        self._origins = escort.belonging.origins
+        self._extras_of = extras_of
+        self._known: dict[tuple[int, int], Highway] = {}
+
+    def start(self, exchange: Exchange) -> Start | None:
+        """Begin an exchange's first attempt, if it may go this way; return its stop, and who comes after it."""
+        highway = self._known.get((id(exchange.endpoints), id(exchange.route)))
+        if highway is None or highway.places is not highway.pool.places:
+            highway = self._survey(exchange)
+        if (
+            highway is None
+            or not highway.clear
+            or not self._watcher.all_well(highway.pool)
+            or not self._may_enter(highway, exchange)
+        ):
+            return None
+        rest = iter(highway.order(exchange, highway.places))
+        for place in rest:
+            if (stop := highway.stops.get(place)) is not None:
+                break
+        else:
+            return None
+        if stop.vitals is not place.vitals:  # its record was forgotten, and begun anew
+            stop = highway.stops[place] = Stop(self._walker, highway, place)
+        stop.begin(exchange)
+        return stop, rest
+
+    def _may_enter(self, highway: Highway, exchange: Exchange) -> bool:
+        """Whether there is nothing about a request itself that needs the long way."""
+        body = exchange.body_at_hand
+        size = len(body) if body is not None else 0
+        if size > highway.rooms.get(exchange.model, -1) and not self._fits(highway, exchange, size):
+            return False
+        if exchange.attempts or exchange.pinned is not None or TIMEOUT in exchange.request.headers.index:
+            return False
+        if highway.follows and (self._origins.known or self._origins.store is not None):
+            return not self._escort.concerns(exchange, highway.pool, None)
+        return body is not None or not isinstance(exchange.upload, Body)
+
+    def _fits(self, highway: Highway, exchange: Exchange, size: int) -> bool:
+        """Whether each place can answer a request; remember how long a body is of which that is certain."""
+        rooms, places = highway.rooms, highway.stops
+        if any(self._capable(exchange, place) for place in places):
+            return False
+        if len(rooms) >= _MOST_MODELS:
+            rooms.clear()
+        rooms[exchange.model] = min(self._capable.room(exchange, place) for place in places)
+        return True
+
+    def _survey(self, exchange: Exchange) -> Highway | None:
+        """Find out what a pool needs to be asked about."""
+        pool = exchange.endpoints
+        if not isinstance(pool, Pool):
+            return None
+        highway = Highway(exchange, pool)
+        highway.follows = self._escort.follows(pool)
+        plain = not pool.mirrors and all(map(_is_plain, pool.places))
+        if plain and self._extras_of(exchange) == (None, None):
+            first = [place for place in pool.places if not place.settings.after]
+            highway.stops = {place: Stop(self._walker, highway, place) for place in first}
+            highway.clear = bool(first)
+        if len(self._known) >= _MOST:
+            self._known.clear()
+        self._known[id(pool), id(exchange.route)] = highway
+        return highway
+
+
+def _is_plain(place: Place) -> bool:
+    """Whether nothing has to be asked of a place but whether it is well and able."""
+    settings = place.settings
+    return place.endpoint is not None and settings.when is None and settings.limit is None
