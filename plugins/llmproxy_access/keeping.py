@@ -28,6 +28,10 @@ T = TypeVar("T")
 
 #: Seconds between looks: a change that nobody told of is seen after these and the time of one look.
 PAUSE: Final = 0.5
+#: Seconds after which nobody is let in by what is known without another look: this process was held up, or stopped.
+LATE: Final = 1.0
+#: Seconds that such a look may take.
+PATIENCE: Final = 0.5
 
 
 class DirectoryKeeper:
@@ -45,10 +49,25 @@ class DirectoryKeeper:
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="access")
         self._database: Database | None = None
         self._known_at = 0.0
+        #: What was known when it was tried in vain to know more.
+        self._tried_at: float | None = None
         #: What wall time is ahead of the gateway's clock, so that a request need not ask for both.
         self._ahead = 0.0
         self._told_away = False
         self._leave_bus: Callable[[], None] = lambda: None
+
+    def is_late(self, now: float) -> bool:
+        """Whether there is to be a look before anybody is let in: nobody has looked for long, or tried to."""
+        return now - self._known_at > LATE and self._known_at != self._tried_at
+
+    async def catch_up(self) -> None:
+        """Look at once, and wait for it a moment; while the database is away this happens once."""
+        known_at = self._known_at
+        with suppress(TimeoutError):
+            async with asyncio.timeout(PATIENCE):
+                await self.refresh()
+        if self._known_at == known_at:
+            self._tried_at = known_at
 
     def find(self, key: bytes, now: float) -> Grant | None:
         """Return what a key grants at a time of the gateway's clock; None for a key that is not from here.

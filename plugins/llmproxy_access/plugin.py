@@ -110,6 +110,8 @@ class AccessPlugin(Plugin[AccessConfig]):
         if key is None:
             raise _refusal("The request holds no API key; send it as Authorization: Bearer KEY.")
         keeper = self._keeper
+        if keeper is not None and keeper.is_late(exchange.started):
+            await keeper.catch_up()
         grant = None if keeper is None else keeper.find(key, exchange.started)
         if grant is None and (caller := self._keys.find(key)) is not None:
             exchange.caller = caller

@@ -8,6 +8,7 @@ import aiohttp
 import pytest
 from prometheus_client.parser import text_string_to_metric_families
 
+from llmproxy import admin
 from llmproxy.admin import AdminServer
 from llmproxy.bus import Bus
 from llmproxy.config import Admin, Config, UpstreamConfig
@@ -151,6 +152,17 @@ async def test_without_a_configured_token_the_answer_says_how_to_set_one(ask):
     assert reply.status == 403
     assert "admin" in (await reply.json())["detail"]
     assert "${env:ADMIN_TOKEN}" in (await reply.json())["detail"]
+
+
+async def test_the_token_is_compared_in_constant_time_whatever_is_given(ask, monkeypatch):
+    compared = []
+    monkeypatch.setattr(admin, "compare_digest", lambda *pair: compared.append(pair))
+    ask.serve()
+    for given in (TOKEN, "x", "x" * 5000):
+        await ask("GET", "/config", headers={"Authorization": f"Bearer {given}"})
+
+    assert {len(digest) for pair in compared for digest in pair} == {32}
+    assert len(compared) == 3
 
 
 def test_a_weak_token_is_refused_before_it_serves(process):

@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from llmproxy.plugin import Caller
+from llmproxy_access import directory as directories
 from llmproxy_access.database import Database
 from llmproxy_access.directory import Directory
 from llmproxy_access.issuing import Issued
@@ -36,6 +37,20 @@ def test_a_key_stands_for_its_tenant_and_is_labelled(database: Database, wall: W
     assert grant is not None
     assert grant.caller == Caller("shop", "web", (("org", "acme"), ("team", "search"), ("user", "ann")))
     assert grant.model_check is None
+
+
+def test_digests_of_one_length_are_compared_in_constant_time_whoever_is_asked_for(
+    database: Database, wall: Wall, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    issued = database.create(KeyOrder(name="web", tenant="shop"))
+    directory = Directory(database.read(), wall.now)
+    compared: list[tuple[bytes, bytes]] = []
+    monkeypatch.setattr(directories, "compare_digest", lambda *pair: compared.append(pair) or False)
+    for public, digest in ((issued.id, issued.digest), (issued.id, b"x" * 32), ("nobody", issued.digest)):
+        directory.find(public, digest)
+
+    assert [given for _, given in compared] == [issued.digest, b"x" * 32, issued.digest]
+    assert {len(digest) for pair in compared for digest in pair} == {32}
 
 
 def test_a_wrong_secret_and_an_unknown_id_find_nobody(database: Database, wall: Wall) -> None:

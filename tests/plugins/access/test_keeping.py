@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
@@ -103,6 +104,35 @@ async def test_a_key_that_was_made_is_known_at_once_here_and_by_who_answers(keep
     assert missing == []
     assert [grant.caller.key for grant in grants] == ["web", "web"]
     assert after == [None, None]
+
+
+async def test_who_was_held_up_looks_before_he_goes_by_what_he_knows(
+    keep: Any, clock: Still, database: Database
+) -> None:
+    async with keep() as keeper:
+        early = keeper.is_late(clock.time + 0.9)
+        database.create(WEB)
+        clock.time += 1.5
+        late = keeper.is_late(clock.time)
+        await keeper.catch_up()
+
+        assert (early, late, keeper.is_late(clock.time)) == (False, True, False)
+        assert keeper.directory.names == {"web"}
+
+
+async def test_who_was_held_up_waits_a_moment_for_a_database_that_is_away(
+    keep: Any, clock: Still, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    going = threading.Event()
+    async with keep() as keeper:
+        monkeypatch.setattr(keeping, "PATIENCE", 0.01)
+        monkeypatch.setattr(Database, "version", lambda database: going.wait(10.0))
+        clock.time += 1.5
+        await keeper.catch_up()
+        late = keeper.is_late(clock.time)
+        going.set()
+
+    assert late is False
 
 
 async def test_who_did_not_answer_is_told(keep: Any) -> None:
