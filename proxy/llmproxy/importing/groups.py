@@ -13,7 +13,8 @@ _HEAVIEST: Final = 1_000_000
 
 _WEIGHTS: Final = ("weight", "rpm", "tpm")
 _AS_WEIGHT: Final = (
-    "counts as a weight where several deployments share a name; limits of rates are not there yet"
+    "counts as a weight where several deployments share a name, and as a limit where the file has it kept "
+    "(enforce_model_rate_limits, or routing by usage)"
 )
 
 Target = dict[str, Any]

@@ -1,8 +1,8 @@
 """A LiteLLM proxy's configuration in this gateway's words.
 
 Carried are `model_list` (with `credential_list`; several deployments of a name are a pool), aliases of model groups,
-fallbacks, retries and cooldowns, the master key by reference, timeouts, what happens to parameters that a provider
-lacks, and the log's manner. Everything else is told, by its path and why.
+fallbacks, retries and cooldowns, the master key by reference, budgets, rates and prices, timeouts, what happens to
+parameters that a provider lacks, and the log's manner. Everything else is told, by its path and why.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
+from llmproxy.importing.budgets import STORE, Budgets
 from llmproxy.importing.callers import read_access
 from llmproxy.importing.deployments import Deployment, read_deployment
 from llmproxy.importing.fallbacks import Fallbacks
@@ -39,29 +40,34 @@ def import_litellm(tree: Mapping[str, Any]) -> Imported:
         ValueError: no model of it can be served here.
     """
     notes: list[Note] = []
-    return _Import(Walk(tree, "", notes), KeyRefs(tree, notes)).run()
+    return _Import(Walk(tree, "", notes), KeyRefs(tree, notes), Budgets(tree)).run()
 
 
 class _Import:
     """One reading of one file."""
 
-    def __init__(self, file: Walk, refs: KeyRefs) -> None:
+    def __init__(self, file: Walk, refs: KeyRefs, budgets: Budgets) -> None:
         self._file = file
         self._refs = refs
         self._upstreams: dict[str, dict[str, Any]] = {}
         self._groups: dict[str, list[Member]] = {}
         self._manner = Manner()
+        self._budgets = budgets
 
     def run(self) -> Imported:
         """Read everything, in the order in which one thing needs another."""
         library, router = self._file.section("litellm_settings"), self._file.section("router_settings")
         self._manner = read_manner(library, router)
         reliability, fallbacks = read_reliability(library, router), Fallbacks(router, library)
-        credentials = self._credentials()
+        credentials, general = _credentials(self._file), self._file.section("general_settings")
+        self._budgets.read(library, general)
         for entry in self._file.sections("model_list"):
             self._entry(entry, credentials)
         aliases = self._aliases(router)
-        access = read_access(self._file.section("general_settings"), self._refs)
+        access = read_access(general, self._refs)
+        for name, members in self._groups.items():
+            self._budgets.rates(name, [member.weights for member in members])
+        self._budgets.tell(self._file)
         self._environment()
         for section in (library, router, self._file):
             section.tell_rest(why)
@@ -93,16 +99,6 @@ class _Import:
     def _tell(self, path: str, text: str) -> None:
         self._file.notes.append(Note(path, text))
 
-    def _credentials(self) -> dict[str, Any]:
-        found: dict[str, Any] = {}
-        for entry in self._file.sections("credential_list"):
-            name, values = entry.take("credential_name"), entry.take("credential_values")
-            entry.take("credential_info")
-            if isinstance(name, str) and isinstance(values, Mapping):
-                found[name] = values
-            entry.tell_rest(why)
-        return found
-
     def _entry(self, entry: Walk, credentials: Mapping[str, Any]) -> None:
         name, params = entry.take("model_name"), entry.section("litellm_params")
         info = entry.section("model_info")
@@ -114,6 +110,8 @@ class _Import:
             params.tell("litellm_credential_name", "no credential of this name is in credential_list")
         params.under(credentials.get(str(credential), {}))
         share = read_share(params)
+        self._budgets.deployment(params, name)
+        costs = self._budgets.costs(params, info)
         deployment = read_deployment(params, self._refs, self._manner.total, self._manner.first_token)
         if deployment is None:
             return
@@ -127,6 +125,7 @@ class _Import:
             return
         model = None if "*" in name and deployment.model == name else deployment.model
         member = Member(self._upstream(deployment.name, deployment.section), model, *share)
+        self._budgets.price(params, member.upstream, model, costs)
         self._groups.setdefault(name, []).append(member)
         info.tell_rest(why_of_a_model)
         entry.tell_rest(why)
@@ -183,6 +182,9 @@ class _Import:
         plugins: dict[str, Any] = (
             {"metrics": {}, "access": access} if self._manner.metrics else {"access": access}
         )
+        limits = self._budgets.limits
+        if limits:
+            plugins["quota"] = {"store": "limits", "limits": limits}
         common = list(plugins)
         pools = lines.pools.tree
         if pools and reliability.settings:
@@ -196,13 +198,26 @@ class _Import:
         tree = {
             "listen": _LISTEN,
             "log": self._manner.log,
+            "stores": STORE if limits else {},
             "upstreams": self._upstreams,
+            "prices": self._budgets.prices,
             "pools": pools,
             "plugins": plugins,
             "pipeline": common,
             "routes": [{**route, "models": models}],
         }
         return {key: value for key, value in tree.items() if value}
+
+
+def _credentials(file: Walk) -> dict[str, Any]:
+    found: dict[str, Any] = {}
+    for entry in file.sections("credential_list"):
+        name, values = entry.take("credential_name"), entry.take("credential_values")
+        entry.take("credential_info")
+        if isinstance(name, str) and isinstance(values, Mapping):
+            found[name] = values
+        entry.tell_rest(why)
+    return found
 
 
 def _plain(aliases: Mapping[str, str]) -> dict[str, str]:

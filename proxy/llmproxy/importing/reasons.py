@@ -17,14 +17,16 @@ _SHARING: Final = (
 )
 _PROBES: Final = "write health.probes of the plugin balance, which name what is asked for"
 _AFFINITY: Final = "write affinity of the plugin balance"
-_LIMITS: Final = "limits of rates are not there yet; what is in flight is bounded by limit of a pool's target"
+_LIMITS: Final = (
+    "write limits of the plugin quota; what is in flight at a place is bounded by limit of a pool's target"
+)
 _CACHE: Final = "write a store, and list the plugin cache on the route: plugins: {cache: {store: NAME}}"
-_BUDGETS: Final = "budgets are not there yet; prices are in the table of models (llmproxy models)"
+_BUDGETS: Final = "has no equal: write limits of the plugin quota, and what calls cost in the section prices"
 _WATCHING: Final = (
     "exporters are not there yet; the access log and Prometheus metrics are plugins (accesslog, metrics)"
 )
 _KEYS: Final = (
-    "a store of keys is not there yet; keys stand in the configuration so far (llmproxy access hash-key)"
+    "keys, users and teams are made anew: write database of the plugin access, then llmproxy keys create"
 )
 _REQUEST: Final = "a request goes out as its caller wrote it, with nothing added to it"
 _GUARDS: Final = "guardrails are not there yet"
@@ -53,7 +55,6 @@ _SUBJECTS: Final = {
     _LIMITS: """
         rpm tpm max_parallel_requests default_max_parallel_requests
         """,
-    "list the plugin shedding, and write its in_flight (for each worker)": "global_max_parallel_requests",
     _CACHE: """
         cache cache_params cache_responses cache_kwargs caching caching_groups
         cache_control_injection_points enable_redis_auth_cache

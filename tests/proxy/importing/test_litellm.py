@@ -112,6 +112,25 @@ model_list:
   - model_name: gemini
     litellm_params: {model: vertex_ai/gemini-pro, vertex_project: p, vertex_location: us-central1}
 """,
+    "budgets of all kinds": """
+model_list:
+  - model_name: fast
+    litellm_params: {model: groq/llama-3.1-8b-instant, api_key: os.environ/KEY_A, rpm: 60, tpm: 9000,
+      max_budget: 2.5, budget_duration: 7d, input_cost_per_token: 0.0000015, output_cost_per_token: 2e-6}
+  - model_name: fast
+    litellm_params: {model: openai/gpt-4o-mini, api_key: os.environ/KEY_B, rpm: 40}
+  - model_name: "mine[1]"
+    litellm_params: {model: openai/gpt-4o, api_key: os.environ/KEY_B, max_budget: 1, budget_duration: 12h}
+litellm_settings:
+  max_budget: 100
+  budget_duration: 30d
+  max_internal_user_budget: 5
+  default_key_generate_params: {max_budget: 1.25, budget_duration: 1d, rpm_limit: 10, models: [fast]}
+  upperbound_key_generate_params: {max_parallel_requests: 4, duration: 30d}
+  default_team_params: {tpm_limit: 5000}
+router_settings: {optional_pre_call_checks: [enforce_model_rate_limits]}
+general_settings: {master_key: os.environ/LITELLM_MASTER_KEY, global_max_parallel_requests: 100}
+""",
     "caches, callbacks, budgets": """
 model_list:
   - model_name: fast
@@ -285,6 +304,53 @@ def test_several_deployments_of_a_name_are_a_pool() -> None:
     assert {"model_list[0].litellm_params.model", "model_list[2].litellm_params.model"} <= told.keys()
 
 
+def test_budgets_and_rates_are_limits_and_costs_are_prices() -> None:
+    tree, notes, _ = carried(CONFIGS["budgets of all kinds"])
+    limits = {each.pop("name"): each for each in tree["plugins"]["quota"]["limits"]}
+
+    assert limits == {
+        "proxy-budget": {"counts": "money", "window": "month", "at_most": 100},
+        "user-budget": {"scope": "user", "counts": "money", "rolling": "3650d", "at_most": 5},
+        "default-budget": {"scope": "key", "counts": "money", "window": "day", "at_most": 1.25},
+        "default-rpm": {"scope": "key", "counts": "requests", "window": "minute", "at_most": 10},
+        "default-tpm": {
+            "scope": "team",
+            "counts": "tokens",
+            "mode": "soft",
+            "window": "minute",
+            "at_most": 5000,
+        },
+        "upperbound-in-flight": {"scope": "key", "counts": "in_flight", "at_most": 4},
+        "proxy-in-flight": {"counts": "in_flight", "at_most": 100},
+        "mine-1-budget": {
+            "scope": "model",
+            "match": "mine[[]1]",
+            "across": True,
+            "counts": "money",
+            "rolling": "12h",
+            "at_most": 1,
+        },
+        "fast-rpm": {
+            "scope": "model",
+            "match": "fast",
+            "across": True,
+            "counts": "requests",
+            "window": "minute",
+            "at_most": 100,
+        },
+    }
+    assert tree["prices"] == {"groq/llama-3.1-8b-instant": {"input": 1.5, "output": 2.0}}
+    assert tree["pipeline"] == ["access", "quota"]
+    assert {
+        "litellm_settings.max_internal_user_budget",
+        "litellm_settings.default_team_params.tpm_limit",
+        "litellm_settings.default_key_generate_params.models",
+        "litellm_settings.upperbound_key_generate_params.duration",
+        "model_list[0].litellm_params.max_budget",
+        "stores",
+    } <= notes.keys()
+
+
 def test_wildcards_stay_wildcards() -> None:
     tree, notes, _ = carried(CONFIGS["wildcards"])
 
@@ -313,7 +379,7 @@ def test_settings_with_a_counterpart_here_come_over() -> None:
     strict, _, _ = carried(CONFIGS["strict about parameters"])
 
     assert tree["log"] == {"format": "json"}
-    assert tree["pipeline"] == ["metrics", "access"]
+    assert tree["pipeline"] == ["metrics", "access", "quota"]
     assert tree["routes"][0]["lossy"] == "warn"
     assert tree["upstreams"]["together"]["timeouts"] == {"total": "600s"}
     assert tree["plugins"]["access"]["keys"][0]["key"] == "${env:LITELLM_MASTER_KEY}"
@@ -354,7 +420,7 @@ def test_what_was_not_carried_is_told_by_path_and_why() -> None:
         "general_settings.alerting",
         "environment_variables.LANGFUSE_SECRET_KEY",
         "model_list[0].litellm_params.max_tokens",
-        "model_list[0].model_info.input_cost_per_token",
+        "model_list[0].model_info",
         "model_list[0].model_info.base_model",
     } <= notes.keys()
     assert all(notes.values())
@@ -417,6 +483,16 @@ KEYS = st.sampled_from(
         "rpm",
         "max_parallel_requests",
         "stream_timeout",
+        "tpm",
+        "max_budget",
+        "budget_duration",
+        "default_team_params",
+        "rpm_limit",
+        "tpm_limit",
+        "input_cost_per_token",
+        "output_cost_per_token",
+        "optional_pre_call_checks",
+        "global_max_parallel_requests",
     ]
 )
 TREES = st.recursive(

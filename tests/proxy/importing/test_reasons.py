@@ -11,7 +11,7 @@ from llmproxy.importing.reasons import UNKNOWN, why, why_of_a_model
         ("redis_host", "hosts"),
         ("rpm", "limits"),
         ("cache_params", "cache"),
-        ("input_cost_per_second", "budgets"),
+        ("input_cost_per_second", "section prices"),
         ("langfuse_secret", "exporters"),
         ("database_url", "key"),
         ("temperature", "request"),
