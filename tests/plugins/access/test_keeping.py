@@ -106,12 +106,10 @@ async def test_a_key_that_was_made_is_known_at_once_here_and_by_who_answers(keep
     assert after == [None, None]
 
 
-async def test_who_was_held_up_looks_before_he_goes_by_what_he_knows(
-    keep: Any, clock: Still, database: Database
-) -> None:
-    async with keep() as keeper:
+async def test_who_was_held_up_looks_before_he_goes_by_what_he_knows(keep: Any, clock: Still) -> None:
+    async with keep() as other, keep() as keeper:
         early = keeper.is_late(clock.time + 0.9)
-        database.create(WEB)
+        await other.change(lambda database: database.create(WEB))
         clock.time += 1.5
         late = keeper.is_late(clock.time)
         await keeper.catch_up()
