@@ -15,13 +15,15 @@ from llmproxy_access.records import (
     OrderRefused,
     check_name,
     check_order,
+    is_name,
 )
 from llmproxy_access.schema import Rows
 
 _ALL = "SELECT kind, name, tenant, org, models, routes, created FROM accounts ORDER BY kind, name"
+_OWNER = "SELECT tenant, org FROM accounts WHERE kind = ? AND name = ?"
 _PUT = """
 INSERT INTO accounts VALUES (?, ?, ?, ?, ?, ?, ?)
-ON CONFLICT DO UPDATE SET models = excluded.models, routes = excluded.routes
+ON CONFLICT (kind, name) DO UPDATE SET models = excluded.models, routes = excluded.routes
 """
 
 
@@ -65,9 +67,7 @@ class AccountTable:
             owner = Owner(order.tenant or name, None) if kind == "org" else self.owner_of(order)
             if kind == "org" and order.org is not None:
                 raise OrderRefused(400, "bad_account", "An organisation belongs to no other.")
-            there = self._rows.found(
-                "SELECT tenant, org FROM accounts WHERE kind = ? AND name = ?", kind, name
-            )
+            there = self._rows.found(_OWNER, kind, name)
             if there is not None and there != owner:
                 text = f"The {kind} {name!r} belongs to another tenant or organisation; it cannot be moved."
                 raise OrderRefused(409, "account_moved", text)
@@ -109,7 +109,8 @@ class AccountTable:
         return owner
 
     def _owner(self, kind: AccountKind, name: str) -> Owner:
-        found = self._rows.found("SELECT tenant, org FROM accounts WHERE kind = ? AND name = ?", kind, name)
+        # Not every database takes every text.
+        found = self._rows.found(_OWNER, kind, name) if is_name(name) else None
         if found is None:
             raise OrderRefused(404, "no_such_account", f"There is no {kind} {name[:100]!r}.")
         return Owner(found[0], name if kind == "org" else found[1])

@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 import orjson
 
-from llmproxy.plugin import AdminRequest, GatewayError, Registry, Reply, parse_duration
+from llmproxy.plugin import AdminRequest, GatewayError, PostgresAway, Registry, Reply, parse_duration
 from llmproxy_access.database import Database
 from llmproxy_access.keeping import DirectoryKeeper
 from llmproxy_access.records import KINDS, AccountKind, AccountOrder, KeyOrder, OrderRefused
@@ -129,6 +129,9 @@ def _offer(
             reply: Reply = await answer(request)
         except OrderRefused as refused:
             raise GatewayError(refused.status, refused.code, str(refused)) from None
+        except PostgresAway:
+            message = "The database cannot be used now; what was asked for may have been done."
+            raise GatewayError(503, "database_away", message, retry_after=5) from None
         return reply
 
     registry.admin_route(method, path, answered, permission=permission)

@@ -9,7 +9,7 @@ from typing import Literal
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Duration, Secret, Section
+from llmproxy.plugin import ConfigError, Duration, PostgresUrl, Secret, Section
 from llmproxy_access.issuing import SHORTEST_PEPPER
 from llmproxy_access.keys import digest_of
 from llmproxy_access.tokensettings import IssuerConfig
@@ -49,18 +49,21 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
 
 
 class DatabaseConfig(Section, frozen=True):
-    """Where keys are kept that are made while the gateway runs.
+    """Where keys are kept that are made while the gateway runs: an SQLite file, or a Postgres that gateways share.
 
     `pepper` is what they are hashed with: it stands outside the database, and nobody without it can use or make a key.
     When the database cannot be read, its keys go on for `stale` as they were last known.
     """
 
-    path: str
+    path: str | None = None
+    url: PostgresUrl | None = None
     pepper: Secret | None = None
     stale: Duration = 600.0
 
     def __post_init__(self) -> None:
-        if not self.path.strip():
+        if (self.path is None) == (self.url is None):
+            raise ConfigError("path", "write either path, of an SQLite file, or url, of a Postgres")
+        if self.path is not None and not self.path.strip():
             raise ConfigError("path", "empty; name the file, such as /var/lib/llmproxy/access.db")
         if self.pepper is None:
             raise ConfigError("pepper", "missing; write '${env:NAME}' of 32 random characters or more")

@@ -1,4 +1,4 @@
-"""Keys and what they belong to, in SQLite. Used from one thread; nothing here is on the path of a request."""
+"""Keys and what they belong to, in a database. Used from one thread; nothing here is on the path of a request."""
 
 from __future__ import annotations
 
@@ -22,34 +22,32 @@ from llmproxy_access.records import (
     SecretRecord,
     check_name,
     check_order,
+    is_name,
 )
-from llmproxy_access.schema import Rows, connect
+from llmproxy_access.schema import FileRows, Rows, connect
 
-_KEYS = "SELECT name, tenant, org, team, user, models, routes, created, revoked FROM keys ORDER BY name"
+_KEYS = 'SELECT name, tenant, org, team, "user", models, routes, created, revoked FROM keys ORDER BY name'
 _SECRETS = "SELECT id, key, digest, created, expires, revoked FROM secrets ORDER BY created, id"
 _LIFETIME = "SELECT expires - created FROM secrets WHERE key = ? ORDER BY created DESC LIMIT 1"
-_END = "UPDATE secrets SET expires = min(coalesce(expires, ?2), ?2) WHERE key = ?1"
+_END = "UPDATE secrets SET expires = ? WHERE key = ? AND coalesce(expires > ?, TRUE)"
 
 
 class Database:
-    """One connection; every change counts the version up, so that others see that there was one."""
+    """What can be done with its rows; every change counts the version up, so that others see that there was one."""
 
-    def __init__(self, path: Path, pepper: Pepper, wall: Callable[[], float]) -> None:
-        """Open it, and make it if there is none.
+    def __init__(self, rows: Rows, pepper: Pepper, wall: Callable[[], float]) -> None:
+        """Take over the rows, which are closed with it.
 
         Raises:
-            StartError: it cannot be used, or its keys were made with another pepper.
+            StartError: the keys were made with another pepper.
         """
         self._pepper = pepper
         self._wall = wall
+        self._rows = rows
+        self._accounts = AccountTable(rows)
         try:
-            self._rows = Rows(connect(path))
-        except (apsw.Error, OSError) as fault:
-            why = getattr(fault, "strerror", None) or type(fault).__name__
-            raise StartError(f"database.path: {str(path)!r} cannot be opened: {why}") from fault
-        self._accounts = AccountTable(self._rows)
-        try:
-            self._check_pepper()
+            if rows.mark(pepper.mark) != pepper.mark:
+                raise StartError("database.pepper: not the one that this database's keys were made with")
         except BaseException:
             self.close()
             raise
@@ -60,8 +58,7 @@ class Database:
 
     def version(self) -> int:
         """Return how often it was changed."""
-        found = self._rows.found("SELECT value FROM state WHERE name = 'version'")
-        return 0 if found is None else cast("int", found[0])
+        return self._rows.version()
 
     def read(self) -> Contents:
         """Return all of it, as it is at one moment."""
@@ -108,6 +105,7 @@ class Database:
         Raises:
             OrderRefused: there is no such key, or it was revoked.
         """
+        _check_known(name)
         with self._rows.changing():
             revoked = self._rows.found("SELECT revoked FROM keys WHERE name = ?", name)
             if revoked is None:
@@ -117,7 +115,7 @@ class Database:
             now = self._wall()
             if lifetime is None and (newest := self._rows.found(_LIFETIME, name)):
                 lifetime = newest[0]
-            self._rows.run(_END, name, now + overlap)
+            self._rows.run(_END, now + overlap, name, now + overlap)
             return self._add_secret(name, now, lifetime)
 
     def revoke(self, named: str) -> str:
@@ -126,6 +124,7 @@ class Database:
         Raises:
             OrderRefused: there is neither.
         """
+        _check_known(named)
         now = self._wall()
         with self._rows.changing():
             if self._rows.found("SELECT 1 FROM keys WHERE name = ?", named):
@@ -163,21 +162,32 @@ class Database:
             for name, tenant, org, team, user, models, routes, created, revoked in self._rows.all(_KEYS)
         )
 
-    def _check_pepper(self) -> None:
-        mark = self._pepper.mark
-        kept = self._rows.found("SELECT value FROM state WHERE name = 'pepper'")
-        if kept is None:
-            self._rows.run("INSERT INTO state VALUES ('pepper', ?) ON CONFLICT DO NOTHING", mark)
-            kept = self._rows.found("SELECT value FROM state WHERE name = 'pepper'")
-        if kept != (mark,):
-            raise StartError("database.pepper: not the one that this database's keys were made with")
-
     def _add_secret(self, key: str, now: float, lifetime: float | None) -> Issued:
         issued = self._pepper.issue()
         expires = None if lifetime is None else now + lifetime
         row = (issued.id, key, issued.digest, now, expires)
         self._rows.run("INSERT INTO secrets VALUES (?, ?, ?, ?, ?, NULL)", *row)
         return issued
+
+
+def open_file(path: Path, pepper: Pepper, wall: Callable[[], float]) -> Database:
+    """Open the database of a file, and make it if there is none.
+
+    Raises:
+        StartError: it cannot be used, or its keys were made with another pepper.
+    """
+    try:
+        rows = FileRows(connect(path))
+    except (apsw.Error, OSError) as fault:
+        why = getattr(fault, "strerror", None) or type(fault).__name__
+        raise StartError(f"database.path: {str(path)!r} cannot be opened: {why}") from fault
+    return Database(rows, pepper, wall)
+
+
+def _check_known(named: str) -> None:
+    # Not every database takes every text.
+    if not is_name(named):
+        raise _no_key(named)
 
 
 def _no_key(named: str) -> OrderRefused:

@@ -1,6 +1,7 @@
 """Keeps a worker's copy of the directory like the database: told at once by the other workers, and looking itself.
 
-The database is read in a thread of its own. Requests meet the copy alone, so that a slow disk delays none of them.
+The database is read in a thread of its own. Requests meet the copy alone, so that a slow disk or a database that is
+away delays none of them.
 """
 
 from __future__ import annotations
@@ -9,18 +10,18 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
-from functools import partial
 from hashlib import sha256
-from pathlib import Path
+from math import inf
 from typing import Any, Final, TypeVar
 
 import apsw
 
-from llmproxy.plugin import GatewayError, Runtime
+from llmproxy.plugin import GatewayError, PostgresAway, Runtime, StartError
 from llmproxy_access.config import DatabaseConfig
 from llmproxy_access.database import Database
 from llmproxy_access.directory import Directory
-from llmproxy_access.issuing import Pepper, public_id
+from llmproxy_access.issuing import public_id
+from llmproxy_access.opening import pepper_of, source_of
 from llmproxy_access.permissions import Grant
 from llmproxy_access.records import Contents
 
@@ -38,17 +39,18 @@ class DirectoryKeeper:
     """One worker's copy of a database's directory, and the way to change the database."""
 
     def __init__(self, config: DatabaseConfig, runtime: Runtime) -> None:
-        assert config.pepper is not None
-        self._pepper = Pepper(config.pepper.reveal())
+        self._pepper = pepper_of(config)
         self.directory = Directory(Contents(), 0.0)
         self._config = config
         self._clock = runtime.clock
         self._bus = runtime.bus
         self._log = runtime.log
-        self._topic = f"access:{sha256(config.path.encode()).hexdigest()[:16]}"
+        self._news = asyncio.Event()
+        self._source = source_of(config, runtime, self._news.set)
+        self._topic = f"access:{sha256(self._source.place.encode()).hexdigest()[:16]}"
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="access")
         self._database: Database | None = None
-        self._known_at = 0.0
+        self._known_at = -inf
         #: What was known when it was tried in vain to know more.
         self._tried_at: float | None = None
         #: What wall time is ahead of the gateway's clock, so that a request need not ask for both.
@@ -113,23 +115,35 @@ class DirectoryKeeper:
         """Log what was changed; no secret belongs here."""
         self._log.info(event, **fields)
 
+    @property
+    def age(self) -> float:
+        """For how many seconds the database may have changed unseen."""
+        return self._clock.now() - self._known_at
+
     def wall(self) -> float:
         """Return wall time."""
         return self._clock.wall()
 
     async def refresh(self) -> None:
         """Take over what has changed; what is known stays where the database cannot be read."""
-        asked_at = self._clock.now()
         try:
-            directory = await self._do(self._newer)
+            await self._take_over()
+        except PostgresAway:
+            pass  # whoever keeps the connections has told of it
         except Exception as fault:  # whatever it is: who holds a key goes on with what is known, for a while
             if not self._told_away:
-                self._log.error("access_database_away", fault=type(fault).__name__)
+                why = {"why": str(fault)} if isinstance(fault, StartError) else {}
+                self._log.error("access_database_away", fault=type(fault).__name__, **why)
             self._told_away = True
-            return
-        self._told_away = False
+        else:
+            self._told_away = False
+
+    async def _take_over(self) -> None:
+        asked_at = self._clock.now()
+        directory = await self._do(self._newer)
         self._known_at, self._ahead = asked_at, self._clock.wall() - self._clock.now()
-        if directory is not None and directory.version > self.directory.version:
+        if directory is not None:
+            # An older one too: a Postgres may be put back to what it was.
             self.directory = directory
 
     def _newer(self, database: Database) -> Directory | None:
@@ -138,32 +152,38 @@ class DirectoryKeeper:
         return Directory(database.read(), self._clock.wall())
 
     async def _do(self, work: Callable[[Database], T]) -> T:
-        assert self._database is not None
-        return await asyncio.get_running_loop().run_in_executor(self._thread, work, self._database)
+        return await asyncio.get_running_loop().run_in_executor(self._thread, self._work, work)
+
+    def _work(self, work: Callable[[Database], T]) -> T:
+        if self._database is None:
+            self._database = self._source.open()
+        return work(self._database)
 
     async def _answer(self, payload: bytes, asker: Any) -> bytes:
         await self.refresh()
         return str(self.directory.version).encode()
 
     async def open(self) -> None:
-        """Read the database, and be told of changes.
+        """Read the database, and be told of changes. One that is away is read when it is there.
 
         Raises:
             StartError: it cannot be used.
         """
-        opening = partial(Database, Path(self._config.path), self._pepper, self._clock.wall)
-        self._database = await asyncio.get_running_loop().run_in_executor(self._thread, opening)
-        self._known_at = self._clock.now()
-        self._ahead = self._clock.wall() - self._known_at
-        self.directory = Directory(await self._do(Database.read), self._clock.wall())
+        try:
+            await self._take_over()
+        except PostgresAway as away:
+            if away.refused:
+                raise StartError(f"database.url: {away}") from None
         self._leave_bus = self._bus.answer(self._topic, self._answer)
 
     async def close(self) -> None:
         """Let go of the database."""
         self._leave_bus()
+        self._source.give_up()
         if self._database is not None:
             with suppress(apsw.Error):
                 await self._do(Database.close)
+        await self._source.close()
         self._thread.shutdown(wait=False)
 
     async def watch(self) -> None:
@@ -172,19 +192,34 @@ class DirectoryKeeper:
             await self._clock.sleep(PAUSE)
             await self.refresh()
 
+    async def hear(self) -> None:
+        """Look at once when another gateway tells of a change, for ever."""
+        while True:
+            await self._news.wait()
+            self._news.clear()
+            await self.refresh()
+
 
 @asynccontextmanager
 async def open_keeper(config: DatabaseConfig, runtime: Runtime) -> AsyncIterator[DirectoryKeeper]:
     """Hold a keeper that goes on looking, whatever generation began it."""
     keeper = DirectoryKeeper(config, runtime)
+    age = runtime.metrics.gauge(
+        "llmproxy_access_age_seconds", "How old is what a worker knows of its keys.", ("plugin",), mode="max"
+    ).labels(runtime.name)
     try:
         await keeper.open()
-        async with asyncio.TaskGroup() as group:
-            watching = group.create_task(keeper.watch(), name="access:watch")
-            try:
-                yield keeper
-            finally:
-                watching.cancel()
+        stop_telling = runtime.metrics.collect(lambda: age.set(keeper.age))
+        try:
+            async with asyncio.TaskGroup() as group:
+                works = [group.create_task(work()) for work in (keeper.watch, keeper.hear)]
+                try:
+                    yield keeper
+                finally:
+                    for work in works:
+                        work.cancel()
+        finally:
+            stop_telling()
     finally:
         await keeper.close()
 

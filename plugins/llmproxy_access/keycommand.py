@@ -15,9 +15,10 @@ import click
 import msgspec
 import orjson
 
-from llmproxy.plugin import Clock, configured_plugins, parse_duration
+from llmproxy.plugin import Clock, PostgresAway, StartError, configured_plugins, parse_duration
 from llmproxy_access.database import Database
-from llmproxy_access.issuing import Issued, Pepper
+from llmproxy_access.issuing import Issued
+from llmproxy_access.opening import opened
 from llmproxy_access.plugin import AccessPlugin
 from llmproxy_access.records import KINDS, AccountKind, AccountOrder, KeyOrder, KeyRecord, OrderRefused
 
@@ -196,14 +197,11 @@ def _opened(path: Path, plugin: str | None) -> Iterator[tuple[Database, frozense
         )
     config = next(iter(found.values()))
     assert config.database is not None
-    assert config.database.pepper is not None
-    database = Database(Path(config.database.path), Pepper(config.database.pepper.reveal()), Clock().wall)
     try:
-        yield database, config.names
-    except OrderRefused as refused:
-        raise click.ClickException(str(refused)) from None
-    finally:
-        database.close()
+        with opened(config.database, Clock().wall) as database:
+            yield database, config.names
+    except (OrderRefused, PostgresAway, StartError) as fault:
+        raise click.ClickException(str(fault)) from None
 
 
 def _listed(told: dict[str, Any]) -> dict[str, Any]:

@@ -115,13 +115,18 @@ class Contents(msgspec.Struct, frozen=True):
     keys: tuple[KeyRecord, ...] = ()
 
 
+def is_name(name: str) -> bool:
+    """Say whether something may be called so; what may not is not there."""
+    return _NAME.fullmatch(name) is not None
+
+
 def check_name(name: str, what: str) -> None:
     """Refuse what is no name.
 
     Raises:
         OrderRefused: saying what would be one.
     """
-    if not _NAME.fullmatch(name):
+    if not is_name(name):
         text = (
             f"{what}: a name has up to 100 letters, digits and . _ @ + -, and starts with a letter or digit"
         )

@@ -1,13 +1,13 @@
-"""The database's tables, how it is opened, and how its rows are asked for."""
+"""A database's rows as statements ask for them, and those of SQLite: its tables, how it is opened."""
 
 from __future__ import annotations
 
 import os
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
-from typing import Any, Final
+from typing import Any, Final, Protocol, cast
 
 import apsw
 
@@ -64,8 +64,36 @@ def connect(path: Path) -> apsw.Connection:
     return connection
 
 
-class Rows:
-    """A connection's rows, as statements find and change them."""
+class Rows(Protocol):
+    """Rows as one thread finds and changes them, by statements that all databases understand; `?` stands for a value."""
+
+    def reading(self) -> AbstractContextManager[None]:
+        """See one moment in a whole block."""
+
+    def changing(self) -> AbstractContextManager[None]:
+        """Do all of a block or nothing of it, one such block at a time, and count the version up."""
+
+    def run(self, statement: str, *values: Any) -> None:
+        """Do what changes something."""
+
+    def all(self, statement: str, *values: Any) -> list[tuple[Any, ...]]:
+        """Return all rows."""
+
+    def found(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
+        """Return the first row, None if there is none."""
+
+    def version(self) -> int:
+        """Return how often they were changed."""
+
+    def mark(self, mark: bytes) -> bytes:
+        """Keep whose the rows are, if nobody has; return what is kept."""
+
+    def close(self) -> None:
+        """Close the connection."""
+
+
+class FileRows:
+    """The rows of an SQLite file."""
 
     def __init__(self, connection: apsw.Connection) -> None:
         self._connection = connection
@@ -94,6 +122,17 @@ class Rows:
     def found(self, statement: str, *values: Any) -> tuple[Any, ...] | None:
         """Return the first row, None if there is none."""
         return next(iter(self.all(statement, *values)), None)
+
+    def version(self) -> int:
+        """Return how often they were changed."""
+        found = self.found("SELECT value FROM state WHERE name = 'version'")
+        return 0 if found is None else cast("int", found[0])
+
+    def mark(self, mark: bytes) -> bytes:
+        """Keep whose the rows are, if nobody has; return what is kept."""
+        self.run("INSERT INTO state VALUES ('pepper', ?) ON CONFLICT DO NOTHING", mark)
+        found = self.found("SELECT value FROM state WHERE name = 'pepper'")
+        return b"" if found is None else cast("bytes", found[0])
 
     def close(self) -> None:
         """Close the connection."""

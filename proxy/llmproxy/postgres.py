@@ -10,7 +10,7 @@ from __future__ import annotations
 import asyncio
 import random
 from collections.abc import AsyncIterator, Awaitable, Callable, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 from typing import TYPE_CHECKING, Any, Final, TypeVar
 
 from llmproxy.errors import StartError
@@ -147,10 +147,10 @@ class Postgres:
         self._closed = True
         idle, self._idle = self._idle, []
         for connection in idle:
-            try:
-                await connection.close(timeout=1)
-            except Exception:
-                connection.terminate()
+            with suppress(Exception):
+                async with asyncio.timeout(1.0):
+                    await connection.close()
+            connection.terminate()
 
     async def _wait_for_place(self, seconds: float) -> None:
         try:
@@ -196,7 +196,9 @@ class Postgres:
             if not isinstance(fault, Exception):
                 return
             raise self._failed(TimeoutError() if late else fault) from None
-        if not isinstance(fault, Exception) or isinstance(fault, self._driver.InternalClientError):
+        if not isinstance(fault, Exception) or isinstance(
+            fault, (self._driver.InternalClientError, PostgresAway)
+        ):
             connection.terminate()
 
     def _give_back(self, connection: Any) -> None:

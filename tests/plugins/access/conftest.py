@@ -1,14 +1,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
+from contextlib import ExitStack, closing
 from pathlib import Path
 
 import pytest
 
-from llmproxy_access.database import Database
+from llmproxy.plugin import PostgresUrl, Secret
+from llmproxy_access.config import DatabaseConfig
+from llmproxy_access.database import Database, open_file
 from llmproxy_access.issuing import Pepper
+from llmproxy_access.opening import opened
 
-PEPPER = Pepper("pepper-0123456789abcdef-0123456789")
+SECRET = Secret("pepper-0123456789abcdef-0123456789")
+PEPPER = Pepper(SECRET.reveal())
 
 
 class Wall:
@@ -31,18 +36,23 @@ def pepper() -> Pepper:
     return PEPPER
 
 
+@pytest.fixture(params=["file", "postgres"])
+def open_database(
+    request: pytest.FixtureRequest, tmp_path: Path, wall: Wall
+) -> Iterator[Callable[[], Database]]:
+    """Open further connections to one database, of each kind."""
+    if request.param == "file":
+        config = DatabaseConfig(path=str(tmp_path / "state" / "access.db"), pepper=SECRET)
+    else:
+        config = DatabaseConfig(url=PostgresUrl(request.getfixturevalue("postgres_url")), pepper=SECRET)
+    with ExitStack() as held:
+        yield lambda: held.enter_context(opened(config, wall))
+
+
 @pytest.fixture
-def open_database(tmp_path: Path, wall: Wall) -> Iterator[Callable[[], Database]]:
-    """Open further connections to one database."""
-    opened: list[Database] = []
-
-    def one() -> Database:
-        opened.append(Database(tmp_path / "state" / "access.db", PEPPER, wall))
-        return opened[-1]
-
-    yield one
-    for database in opened:
-        database.close()
+def file_database(tmp_path: Path, wall: Wall) -> Iterator[Database]:
+    with closing(open_file(tmp_path / "state" / "access.db", PEPPER, wall)) as database:
+        yield database
 
 
 @pytest.fixture

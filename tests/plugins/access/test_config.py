@@ -6,7 +6,7 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmproxy.plugin import ConfigError, Secret
+from llmproxy.plugin import ConfigError, PostgresUrl, Secret
 from llmproxy_access.config import MIN_LENGTH, AccessConfig, AccessRoute, DatabaseConfig, Key
 from llmproxy_access.tokensettings import IssuerConfig
 
@@ -48,6 +48,8 @@ def test_a_key_is_known_by_its_digest(given: Key) -> None:
         (lambda: AccessConfig(jwt=(CORP, CORP)), "jwt[0].issuer", "twice"),
         (lambda: AccessConfig(keys=(key("corp"),), jwt=(CORP,)), "jwt[0].name", "a key has"),
         (lambda: DatabaseConfig(path=" ", pepper=PEPPER), "path", "empty"),
+        (lambda: DatabaseConfig(pepper=PEPPER), "path", "either path"),
+        (lambda: DatabaseConfig(path="x", url=PostgresUrl(CANARY), pepper=PEPPER), "path", "either path"),
         (lambda: DatabaseConfig(path="x"), "pepper", "missing"),
         (lambda: DatabaseConfig(path="x", pepper=Secret(CANARY)), "pepper", "shorter than 32"),
         (lambda: DatabaseConfig(path="x", pepper=PEPPER, stale=0.5), "stale", "less than 1s"),

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from llmproxy.plugin import StartError
-from llmproxy_access.database import Database
+from llmproxy_access.database import Database, open_file
 from llmproxy_access.issuing import Pepper
 from llmproxy_access.records import AccountOrder, KeyOrder, OrderRefused
 
@@ -16,9 +16,9 @@ from .conftest import Wall
 WEB = KeyOrder(name="web", tenant="shop")
 
 
-def test_a_key_is_kept_by_its_digest_alone(database: Database, pepper: Pepper, tmp_path: Path) -> None:
-    issued = database.create(WEB)
-    database.close()
+def test_a_key_is_kept_by_its_digest_alone(file_database: Database, pepper: Pepper, tmp_path: Path) -> None:
+    issued = file_database.create(WEB)
+    file_database.close()
 
     secret = issued.key.rpartition("-")[2].encode()
     files = sorted((tmp_path / "state").iterdir())
@@ -27,8 +27,8 @@ def test_a_key_is_kept_by_its_digest_alone(database: Database, pepper: Pepper, t
     assert any(pepper.digest(issued.key.encode()) in file.read_bytes() for file in files)
 
 
-def test_nobody_else_may_read_the_file(database: Database, tmp_path: Path) -> None:
-    database.create(WEB)
+def test_nobody_else_may_read_the_file(file_database: Database, tmp_path: Path) -> None:
+    file_database.create(WEB)
 
     assert {file.stat().st_mode & 0o777 for file in (tmp_path / "state").iterdir()} == {0o600}
     assert (tmp_path / "state").stat().st_mode & 0o777 == 0o700
@@ -109,38 +109,38 @@ def test_what_is_not_there_is_refused(database: Database) -> None:
         assert caught.value.status == 404
 
 
-def test_another_pepper_is_told(database: Database, tmp_path: Path, wall: Wall) -> None:
+def test_another_pepper_is_told(file_database: Database, tmp_path: Path, wall: Wall) -> None:
     other = Pepper("another-0123456789abcdef-0123456789")
 
     with pytest.raises(StartError, match=r"database\.pepper"):
-        Database(tmp_path / "state" / "access.db", other, wall)
+        open_file(tmp_path / "state" / "access.db", other, wall)
 
 
 def test_a_file_that_is_none_is_told(tmp_path: Path, pepper: Pepper, wall: Wall) -> None:
     (tmp_path / "text").write_text("this is no database" * 100)
 
     with pytest.raises(StartError, match=r"database\.path: .*NotADBError"):
-        Database(tmp_path / "text", pepper, wall)
+        open_file(tmp_path / "text", pepper, wall)
 
 
 def test_a_newer_gateways_database_is_left_alone(
-    database: Database, tmp_path: Path, wall: Wall, pepper: Pepper
+    file_database: Database, tmp_path: Path, wall: Wall, pepper: Pepper
 ) -> None:
-    database._rows.run("PRAGMA user_version = 99")
+    file_database._rows.run("PRAGMA user_version = 99")
 
     with pytest.raises(StartError, match="version 99"):
-        Database(tmp_path / "state" / "access.db", pepper, wall)
+        open_file(tmp_path / "state" / "access.db", pepper, wall)
 
 
 def test_many_may_open_and_change_it_at_once(tmp_path: Path, pepper: Pepper, wall: Wall) -> None:
     def work(number: int) -> None:
-        one = Database(tmp_path / "access.db", pepper, wall)
+        one = open_file(tmp_path / "access.db", pepper, wall)
         one.create(KeyOrder(name=f"key-{number}", tenant="shop"))
         one.close()
 
     with ThreadPoolExecutor(4) as threads:
         list(threads.map(work, range(8)))
-    one = Database(tmp_path / "access.db", pepper, wall)
+    one = open_file(tmp_path / "access.db", pepper, wall)
     try:
         assert len(one.read().keys) == 8
         assert one.version() == 9

@@ -11,7 +11,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from llmproxy.plugin import Caller
 from llmproxy_access import directory as directories
-from llmproxy_access.database import Database
+from llmproxy_access.database import Database, open_file
 from llmproxy_access.directory import Directory
 from llmproxy_access.issuing import Issued
 from llmproxy_access.permissions import Grant
@@ -108,7 +108,7 @@ class Lives(RuleBasedStateMachine):
         super().__init__()
         self._folder = TemporaryDirectory()
         self._wall = Wall()
-        self._database = Database(Path(self._folder.name) / "access.db", PEPPER, self._wall)
+        self._database = open_file(Path(self._folder.name) / "access.db", PEPPER, self._wall)
         self._ends: dict[Issued, float] = {}
         self._of: dict[Issued, str] = {}
 

@@ -5,20 +5,25 @@ import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from itertools import count
+from math import inf
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, NamedTuple
 
 import pytest
+from tests.postgresserver import PostgresServer
 
-from llmproxy.plugin import Clock, GatewayError, Secret
+from llmproxy.plugin import Clock, GatewayError, Metrics, PostgresUrl, Secret, StartError
+from llmproxy.tasks import spawn
 from llmproxy_access import keeping
 from llmproxy_access.config import DatabaseConfig
 from llmproxy_access.database import Database
+from llmproxy_access.issuing import Pepper
 from llmproxy_access.keeping import DirectoryKeeper, open_keeper
+from llmproxy_access.postgresrows import open_postgres
 from llmproxy_access.records import KeyOrder
 
-from .conftest import Wall
+from .conftest import PEPPER, Wall
 
 WEB = KeyOrder(name="web", tenant="shop")
 
@@ -55,6 +60,9 @@ class Log:
     def error(self, event: str, **fields: Any) -> None:
         self.errors.append(f"{event} {fields}")
 
+    def info(self, event: str, **fields: Any) -> None:
+        """Of no concern."""
+
 
 class Still(Clock):
     """A clock that stands, on which sleepers never wake: nothing looks by itself."""
@@ -83,9 +91,16 @@ def keep(tmp_path: Path, clock: Still) -> Any:
     )
 
     @asynccontextmanager
-    async def keep(bus: Bus | None = None, clock: Clock = clock) -> AsyncIterator[DirectoryKeeper]:
-        runtime: Any = SimpleNamespace(clock=clock, bus=bus or Bus(), log=Log())
-        async with open_keeper(config, runtime) as keeper:
+    async def keep(
+        bus: Bus | None = None, clock: Clock = clock, url: str | None = None
+    ) -> AsyncIterator[DirectoryKeeper]:
+        told = (
+            config if url is None else DatabaseConfig(url=PostgresUrl(url), pepper=config.pepper, stale=60.0)
+        )
+        runtime: Any = SimpleNamespace(
+            name="access", clock=clock, bus=bus or Bus(), log=Log(), metrics=Metrics()
+        )
+        async with open_keeper(told, runtime) as keeper:
             yield keeper
 
     return keep
@@ -155,15 +170,15 @@ async def test_a_worker_that_cannot_read_is_told_too(keep: Any, monkeypatch: pyt
 
 
 async def test_a_change_from_outside_is_found_by_looking(
-    keep: Any, database: Database, monkeypatch: pytest.MonkeyPatch
+    keep: Any, file_database: Database, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(keeping, "PAUSE", 0.001)
     async with keep(clock=Clock()) as keeper:
-        issued = database.create(WEB)
+        issued = file_database.create(WEB)
         async with asyncio.timeout(10.0):
             while keeper.find(issued.key.encode(), Clock.now()) is None:
                 await asyncio.sleep(0.001)
-        database.revoke("web")
+        file_database.revoke("web")
         async with asyncio.timeout(10.0):
             while keeper.find(issued.key.encode(), Clock.now()) is not None:
                 await asyncio.sleep(0.001)
@@ -213,3 +228,72 @@ async def test_a_database_that_is_away_is_done_without_for_a_while(
     assert again is not None
     assert (caught.value.status, caught.value.code) == (503, "keys_unavailable")
     assert keeper._log.errors == ["access_database_away {'fault': 'OSError'}"]
+
+
+async def test_other_gateways_of_a_postgres_are_told_of_a_change(
+    keep: Any, clock: Still, postgres_url: str
+) -> None:
+    # Neither looks by itself: their clock stands.
+    async with keep(url=postgres_url) as one, keep(url=postgres_url) as other, asyncio.timeout(20.0):
+        issued, _ = await one.change(lambda database: database.create(WEB))
+        while (grant := other.find(issued.key.encode(), clock.time)) is None:
+            await asyncio.sleep(0.005)
+        await one.change(lambda database: database.revoke("web"))
+        while other.find(issued.key.encode(), clock.time) is not None:
+            await asyncio.sleep(0.005)
+
+    assert grant.caller.key == "web"
+
+
+async def test_a_postgres_that_is_away_at_the_start_is_read_when_it_is_there(
+    keep: Any, clock: Still, wall: Wall, own_postgres: PostgresServer
+) -> None:
+    url = own_postgres.url()
+    with open_postgres(PostgresUrl(url), PEPPER, wall) as database:
+        key = database.create(WEB).key.encode()
+    own_postgres.stop()
+    async with keep(url=url) as keeper, asyncio.timeout(20.0):
+        stranger = keeper.find(b"sk-another-gateways", clock.time)
+        with pytest.raises(GatewayError) as caught:
+            keeper.find(key, clock.time)
+        old = keeper.age
+        own_postgres.start()
+        while keeper.age:
+            clock.time += 1.0
+            await keeper.refresh()
+        grant = keeper.find(key, clock.time)
+
+    assert stranger is None
+    assert (caught.value.status, caught.value.code, old) == (503, "keys_unavailable", inf)
+    assert grant.caller.key == "web"
+    assert [error.split()[0] for error in keeper._log.errors] == ["postgres_away"]
+
+
+async def test_a_postgres_that_does_not_let_us_in_ends_the_start(
+    keep: Any, shared_postgres: PostgresServer
+) -> None:
+    with pytest.raises(StartError, match=r"database\.url: .*InvalidPasswordError") as caught:
+        async with keep(url=shared_postgres.url(password="canary")):
+            pass
+
+    assert "canary" not in str(caught.value)
+
+
+async def test_a_postgres_of_another_pepper_ends_the_start(keep: Any, postgres_url: str, wall: Wall) -> None:
+    with open_postgres(PostgresUrl(postgres_url), Pepper("another-0123456789abcdef-0123456789"), wall):
+        pass
+
+    with pytest.raises(StartError, match=r"database\.pepper"):
+        async with keep(url=postgres_url):
+            pass
+
+
+async def test_who_closes_does_not_wait_for_a_postgres_that_hangs(
+    keep: Any, own_postgres: PostgresServer
+) -> None:
+    async with asyncio.timeout(3.0), keep(url=own_postgres.url()) as keeper:
+        own_postgres.hang()
+        asking = spawn(keeper.refresh(), name="asking")
+        await asyncio.sleep(0.05)
+    own_postgres.resume()
+    await asking

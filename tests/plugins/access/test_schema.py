@@ -6,27 +6,27 @@ from pathlib import Path
 import apsw
 import pytest
 
-from llmproxy_access.schema import Rows, connect
+from llmproxy_access.schema import FileRows, connect
 
 
 @pytest.fixture
-def rows(tmp_path: Path) -> Rows:
-    return Rows(connect(tmp_path / "new" / "access.db"))
+def rows(tmp_path: Path) -> FileRows:
+    return FileRows(connect(tmp_path / "new" / "access.db"))
 
 
-def version(rows: Rows) -> int:
+def version(rows: FileRows) -> int:
     found = rows.found("SELECT value FROM state WHERE name = 'version'")
     assert found is not None
     return int(found[0])
 
 
-def break_off(rows: Rows) -> None:
+def break_off(rows: FileRows) -> None:
     with rows.changing():
         rows.run("INSERT INTO state VALUES ('lost', 1)")
         rows.run("INSERT INTO state VALUES ('lost', 2)")
 
 
-def test_what_is_written_stays_written_and_others_may_read_meanwhile(rows: Rows) -> None:
+def test_what_is_written_stays_written_and_others_may_read_meanwhile(rows: FileRows) -> None:
     assert rows.found("PRAGMA journal_mode") == ("wal",)
     assert rows.found("PRAGMA synchronous") == (2,)
     assert rows.found("PRAGMA foreign_keys") == (1,)
@@ -37,7 +37,7 @@ def test_sqlite_is_one_that_two_processes_may_write_with() -> None:
     assert tuple(map(int, apsw.sqlite_lib_version().split("."))) >= (3, 51, 3)
 
 
-def test_a_change_counts_up_and_a_broken_one_leaves_nothing(rows: Rows) -> None:
+def test_a_change_counts_up_and_a_broken_one_leaves_nothing(rows: FileRows) -> None:
     before = version(rows)
     with rows.changing():
         rows.run("INSERT INTO state VALUES ('kept', 1)")
@@ -49,8 +49,8 @@ def test_a_change_counts_up_and_a_broken_one_leaves_nothing(rows: Rows) -> None:
     rows.close()
 
 
-def test_a_block_of_reading_sees_one_moment(rows: Rows, tmp_path: Path) -> None:
-    other = Rows(connect(tmp_path / "new" / "access.db"))
+def test_a_block_of_reading_sees_one_moment(rows: FileRows, tmp_path: Path) -> None:
+    other = FileRows(connect(tmp_path / "new" / "access.db"))
     with rows.reading():
         before = version(rows)
         with other.changing():
