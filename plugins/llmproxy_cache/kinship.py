@@ -67,7 +67,7 @@ async def answer_of_kin(
     kept = await finding.find(near)
     age = 0.0 if kept is None else kept.age(clock.wall())
     if kept is None or kept.soft or age >= min(kept.about.lifetime, plan.policy.most):
-        plan.kinship.lost(asked, kin)
+        plan.kinship.lost(asked, kin, space)
         return None
     reply = await serving.serve(exchange, near, kept, kin.tier, age=age)
     if reply is not None:

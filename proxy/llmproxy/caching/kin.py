@@ -60,7 +60,7 @@ class Kinship(Protocol):
     async def find(self, exchange: Exchange, asked: Asked, space: CacheSpace) -> Kin | None:
         """Return an answer that would do for a question; None if none is known, or it would take too long."""
 
-    def lost(self, asked: Asked, kin: Kin) -> None:
+    def lost(self, asked: Asked, kin: Kin, space: CacheSpace) -> None:
         """Hear that an answer is there no more, or may not be used."""
 
     async def stored(self, exchange: Exchange, asked: Asked, answered: Answered) -> None:

@@ -61,7 +61,7 @@ class Shouting(Plugin[NoConfig]):
         key = self.known.get((asked.partition, asked.question.lower()))
         return None if key is None else Kin(key, "canonical")
 
-    def lost(self, asked: Asked, kin: Kin) -> None:
+    def lost(self, asked: Asked, kin: Kin, space: CacheSpace) -> None:
         self.lost_kin.append(kin.key)
         del self.known[asked.partition, asked.question.lower()]
 
