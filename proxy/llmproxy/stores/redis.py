@@ -100,9 +100,8 @@ class RedisStore(Backend):
         self._client: Redis = Redis.from_pool(_make_pool(address, timeout + _BEHIND, connections))
         self._swap = self._client.register_script(_SWAP)
         self._release = self._client.register_script(_RELEASE)
-        self._timeout = timeout
-        #: Seconds that a server is left alone for after failures.
-        self.retry_after = retry_after
+        #: Seconds that a call may take, and that a server is left alone for after failures.
+        self.timeout, self.retry_after = timeout, retry_after
         self._guard = self.guard(Breaker(failures, retry_after))
         self._counters = RedisCounters(self, prefix + b"#")
         self._reservations: RedisReservations | None = None
@@ -133,7 +132,7 @@ class RedisStore(Backend):
 
     def guard(self, breaker: Breaker) -> Guard:
         """Return bounds for calls, with a breaker of their own."""
-        return Guard(self.name, self._timeout, breaker, answers=(self._refusal,))
+        return Guard(self.name, self.timeout, breaker, answers=(self._refusal,))
 
     async def reconnect(self) -> None:
         """Let go of connections that wait for use, which may lead nowhere, and have a new one answer.

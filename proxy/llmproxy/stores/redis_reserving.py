@@ -215,7 +215,7 @@ class RedisReservations:
         self._clock = clock
         register = store.client.register_script
         self._reserve, self._settle, self._renew = register(_RESERVE), register(_SETTLE), register(_RENEW)
-        self._vigil = Vigil(store.reconnect, store.retry_after)
+        self._vigil = Vigil(store.reconnect, store.timeout, store.retry_after)
         self._guard = store.guard(self._vigil)
         self._doubts = Doubts(self._withdraw)
 

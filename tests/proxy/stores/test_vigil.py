@@ -21,7 +21,7 @@ class Server:
 
 async def test_one_failure_closes_it_for_all_until_it_has_answered_in_the_background() -> None:
     server = Server()
-    vigil = Vigil(server.ask, 0.1)
+    vigil = Vigil(server.ask, 0.05, 0.1)
     assert vigil.admits()
     vigil.failed()
     vigil.failed()
@@ -38,7 +38,7 @@ async def test_one_failure_closes_it_for_all_until_it_has_answered_in_the_backgr
 
 
 async def test_an_answer_that_comes_late_does_not_open_it() -> None:
-    vigil = Vigil(Server().ask, 60)
+    vigil = Vigil(Server().ask, 0.05, 60)
     vigil.failed()
     vigil.succeeded()
     vigil.abandoned()
@@ -50,7 +50,7 @@ async def test_an_answer_that_comes_late_does_not_open_it() -> None:
 async def test_it_goes_away_again_after_it_was_back() -> None:
     server = Server()
     server.there = True
-    vigil = Vigil(server.ask, 60)
+    vigil = Vigil(server.ask, 0.0, 60)
     for _ in range(3):
         vigil.failed()
         assert vigil.away
@@ -58,4 +58,21 @@ async def test_it_goes_away_again_after_it_was_back() -> None:
         assert not vigil.away
 
     assert server.asked == 3
+    await vigil.close()
+
+
+async def test_while_others_are_answered_one_failure_only_makes_it_ask() -> None:
+    server = Server()
+    server.there = True
+    vigil = Vigil(server.ask, 60, 60)
+    vigil.succeeded()
+    vigil.failed()
+
+    assert vigil.admits()
+    await asyncio.sleep(0.01)
+    assert (vigil.admits(), server.asked) == (True, 1)
+    server.there = False
+    vigil.failed()
+    await asyncio.sleep(0.01)
+    assert not vigil.admits()
     await vigil.close()
