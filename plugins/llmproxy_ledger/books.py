@@ -71,6 +71,9 @@ class Books:
             with self._writing():
                 self._database.execute(_TABLES)
 
+    def ready(self) -> None:
+        """Do nothing: a file does not go away."""
+
     def post(self, records: Iterable[tuple[str, Record]]) -> int:
         """Write records of journals down, all or none; return how many rows there were."""
         rows, calls, prices = batch(records)

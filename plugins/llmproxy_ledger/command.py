@@ -5,13 +5,13 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-import apsw
 import click
 
-from llmproxy.plugin import configured_plugins
+from llmproxy.plugin import PostgresAway, PostgresUrl, configured_plugins
 from llmproxy_ledger.auditing import Audit
-from llmproxy_ledger.books import FILE, Books
+from llmproxy_ledger.entries import ReadBooks
 from llmproxy_ledger.journal import journals
+from llmproxy_ledger.opening import NoLedger, Place, open_books, place_of
 from llmproxy_ledger.plugin import LedgerPlugin
 from llmproxy_ledger.reporting import GROUPS, BadDay, Format, Period, dollars, moment, report, rows, written
 
@@ -24,6 +24,12 @@ def _options(command: Any) -> Any:
         click.option("--tenant", metavar="NAME", help="This tenant's rows only."),
         click.option("--until", metavar="DAY", help="Before this day."),
         click.option("--since", metavar="DAY", help="From this day on, as 2026-11-22 (UTC)."),
+        click.option(
+            "--database",
+            envvar="LLMPROXY_LEDGER_DATABASE",
+            metavar="URL",
+            help="The ledger's Postgres, as postgres://user@host/name.",
+        ),
         click.option("--directory", type=_DIRECTORY, metavar="DIR", help="The ledger's directory."),
         click.option(
             "-c",
@@ -90,32 +96,43 @@ class _Opened:
     """The ledger's database, and the time that is asked for."""
 
     def __init__(self, where: dict[str, Any]) -> None:
-        self._directory = where["directory"] or _configured(where["path"])
+        self._place = _place(where["path"], where["directory"], where["database"])
         try:
             self._period = Period(moment(where["since"]), moment(where["until"]), where["tenant"])
         except BadDay as fault:
             raise click.ClickException(str(fault)) from None
 
-    def __enter__(self) -> tuple[Books, Period]:
-        waiting = len(journals(self._directory))
+    def __enter__(self) -> tuple[ReadBooks, Period]:
+        waiting = 0 if self._place.directory is None else len(journals(self._place.directory))
         if waiting:
             click.echo(
                 f"{waiting} journals are open: what ended in the last moments may be missing", err=True
             )
         try:
-            self._books = Books(self._directory / FILE, reading=True)
-        except apsw.CantOpenError:
-            raise click.ClickException(f"there is no ledger in {str(self._directory)!r}") from None
+            self._books = open_books(self._place)
+        except NoLedger as fault:
+            raise click.ClickException(str(fault)) from None
         return self._books, self._period
 
-    def __exit__(self, *_: object) -> None:
+    def __exit__(self, kind: type[BaseException] | None, fault: BaseException | None, trace: object) -> None:
         self._books.close()
+        if isinstance(fault, PostgresAway):
+            raise click.ClickException(str(fault))
 
 
-def _configured(path: Path | None) -> Path:
+def _place(path: Path | None, directory: Path | None, url: str | None) -> Place:
+    if url is not None:
+        try:
+            return Place(directory, PostgresUrl.from_command(url))
+        except ValueError as fault:
+            raise click.UsageError(f"--database: {fault}") from None
+    if directory is not None:
+        return Place(directory, None)
     if path is None:
-        raise click.UsageError("say where the ledger is: --directory DIR, or -c FILE")
-    found = sorted({plugin.config.directory for plugin in configured_plugins(path, LedgerPlugin).values()})
+        raise click.UsageError("say where the ledger is: --directory DIR, --database URL or -c FILE")
+    found = {place_of(plugin.config) for plugin in configured_plugins(path, LedgerPlugin).values()}
     if len(found) != 1:
-        raise click.UsageError(f"{str(path)!r} configures {len(found)} ledgers; say which: --directory DIR")
-    return Path(found[0])
+        raise click.UsageError(
+            f"{str(path)!r} configures {len(found)} ledgers; say which: --directory DIR or --database URL"
+        )
+    return found.pop()

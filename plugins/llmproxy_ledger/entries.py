@@ -75,6 +75,9 @@ class ReadBooks(Protocol):
 class WriteBooks(Protocol):
     """The ledger's database for who writes it; used by one thread at a time."""
 
+    def ready(self) -> None:
+        """Raise if it is known to be away: what is to be posted need not be read yet."""
+
     def post(self, records: Iterable[tuple[str, Record]]) -> int:
         """Write records of journals down, all or none; return how many rows there were."""
 

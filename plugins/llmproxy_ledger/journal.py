@@ -47,6 +47,8 @@ class Journal:
         self.directory = directory
         self.name, self._lock_file = _claimed(directory)
         self.dropped = 0
+        #: Whether new calls are refused, as there is no room for what they leave.
+        self.full = False
         self._entries, self._segments = count(1), count(1)
         self._most, self._every, self._rows = segment, every, rows
         self._faulty = faulty
@@ -69,8 +71,10 @@ class Journal:
         """Write what must outlive this process from now on.
 
         Raises:
-            JournalFault: it cannot be written.
+            JournalFault: it cannot be written, or is full.
         """
+        if self.full:
+            raise JournalFault("the ledger's journals have reached their limit")
         with self._guard:
             before = len(self._waiting)
             self._waiting += frame(record)
@@ -191,7 +195,7 @@ def _cut(descriptor: int, size: int) -> None:
 def _claimed(directory: Path) -> tuple[str, int]:
     """Return a new name and its locked file."""
     while True:
-        name = secrets.token_hex(6)
+        name = secrets.token_hex(8)  # many gateways may post to one database
         held = claim(directory / (name + LOCK), new=True)
         if held is not None:
             return name, held

@@ -10,8 +10,9 @@ from typing import NamedTuple
 
 import apsw
 
-from llmproxy.plugin import Metrics, StartError
+from llmproxy.plugin import BlockingPostgres, Metrics, Postgres, PostgresAway, StartError
 from llmproxy_ledger.config import LedgerConfig
+from llmproxy_ledger.entries import WriteBooks
 from llmproxy_ledger.journal import Journal
 from llmproxy_ledger.posting import Poster, Posting
 
@@ -37,6 +38,12 @@ class Meters:
         self.unpriced = metrics.counter(
             "llmproxy_ledger_unpriced_total", "Attempts whose price is not known.", ("upstream",)
         )
+        self._unposted = metrics.gauge(
+            "llmproxy_ledger_unposted_rows", "Rows of living workers that the database does not have yet."
+        ).labels()
+        self._held = metrics.gauge(
+            "llmproxy_ledger_journal_bytes", "The size of all journals of this host.", mode="max"
+        ).labels()
         self.posted = metrics.counter("llmproxy_ledger_posted_total", "Rows that the database has.").labels()
         self._faults = metrics.counter(
             "llmproxy_ledger_faults_total",
@@ -48,6 +55,7 @@ class Meters:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._unpriced: set[str] = set()
+        self._full = False
 
     def first_unpriced(self, upstream: str) -> bool:
         """Whether this is the first call there whose price is not known."""
@@ -55,15 +63,29 @@ class Meters:
         self._unpriced.add(upstream)
         return not known
 
+    def wrote(self, state: str) -> None:
+        """Count a row that was written to the journal."""
+        self.rows.labels(state).inc()
+        self._unposted.inc()
+
     def faulty(self, fault: Exception) -> None:
-        """Tell of a failure."""
+        """Tell of a failure; that a database is away is told once, by itself."""
         self._count(self._faults.inc)
-        self._log("ledger_fault", fault=type(fault).__name__, reason=str(fault))
+        if not isinstance(fault, PostgresAway):
+            self._log("ledger_fault", fault=type(fault).__name__, reason=str(fault))
+
+    def held(self, size: int, full: bool) -> None:
+        """Tell how much journals hold, and when that begins or ends to be too much."""
+        self._count(self._held.set, size)
+        if full != self._full:
+            self._full = full
+            self._log("ledger_journals_full" if full else "ledger_journals_drained", bytes=size)
 
     def count_posted(self, rows: int) -> None:
         """Count rows that are safe."""
         if rows:
             self._count(self.posted.inc, rows)
+            self._count(self._unposted.dec, rows)
 
     def count_lost(self, calls: int) -> None:
         """Count calls that were taken over from dead workers."""
@@ -77,8 +99,13 @@ class Meters:
 
 
 @asynccontextmanager
-async def keep(config: LedgerConfig, meters: Meters) -> AsyncIterator[Keeping]:
-    """Open this process's part of the ledger; leave it with all that was written in the database."""
+async def keep(
+    config: LedgerConfig, meters: Meters, postgres: Callable[[], Postgres] | None = None
+) -> AsyncIterator[Keeping]:
+    """Open this process's part of the ledger; leave it with all that was written in the database.
+
+    `postgres` is where that is, if it is not a file.
+    """
     if tuple(map(int, apsw.sqlite_lib_version().split("."))) < _OLDEST:
         raise StartError("the ledger needs SQLite 3.51.3 or newer; install a newer apsw")
     directory = Path(config.directory)
@@ -88,12 +115,28 @@ async def keep(config: LedgerConfig, meters: Meters) -> AsyncIterator[Keeping]:
         raise StartError(
             f"the ledger's directory {config.directory!r} cannot be used: {fault.strerror}"
         ) from fault
-    posting = Posting(directory, meters.faulty)
-    poster = Poster(journal, posting, config.post_every, meters.count_posted, meters.faulty)
+    books = None if postgres is None else _shared_books(config, postgres())
+    posting = Posting(directory, meters.faulty, books)
+    poster = Poster(
+        journal,
+        posting,
+        config.post_every,
+        meters.count_posted,
+        meters.faulty,
+        meters.held,
+        config.journal_limit,
+    )
     try:
         yield Keeping(journal, posting, poster)
     finally:
         await asyncio.to_thread(_close, journal, posting, poster, meters)
+
+
+def _shared_books(config: LedgerConfig, postgres: Postgres) -> Callable[[], WriteBooks]:
+    from llmproxy_ledger.postgresbooks import PostgresBooks  # noqa: PLC0415  # most ledgers are in a file
+
+    instance = "" if config.database is None else config.database.instance
+    return lambda: PostgresBooks(BlockingPostgres(postgres), instance)
 
 
 def _journal(directory: Path, config: LedgerConfig, meters: Meters) -> Journal:
@@ -111,7 +154,7 @@ def _close(journal: Journal, posting: Posting, poster: Poster, meters: Meters) -
     journal.close()
     try:
         meters.count_posted(posting.finish(journal))
-    except (apsw.Error, OSError) as fault:
+    except Exception as fault:
         meters.faulty(fault)  # whoever comes next takes the journal over
     posting.close()
     journal.leave()

@@ -9,8 +9,6 @@ from contextlib import asynccontextmanager, suppress
 from functools import partial
 from typing import Final
 
-import apsw
-
 from llmproxy.plugin import (
     Attempt,
     Body,
@@ -25,9 +23,10 @@ from llmproxy.plugin import (
     Tiers,
     UpstreamRequest,
     hookimpl,
+    postgres_of,
 )
 from llmproxy_ledger.accounting import SEEN, Accounting
-from llmproxy_ledger.config import LedgerConfig, LedgerRoute, OnAbort
+from llmproxy_ledger.config import SCHEMA, LedgerConfig, LedgerRoute, OnAbort
 from llmproxy_ledger.draining import Drain, Joining
 from llmproxy_ledger.estimating import Seen
 from llmproxy_ledger.journal import JournalFault
@@ -55,7 +54,10 @@ class LedgerPlugin(Plugin[LedgerConfig]):
         self._meters = Meters(runtime.metrics, runtime.log.warning)
         await runtime.tariff.load()
         directory = os.path.abspath(self.config.directory)  # noqa: ASYNC240  # looks at no file
-        async with runtime.shared(("ledger", directory), partial(keep, self.config, self._meters)) as keeping:
+        database = self.config.database
+        postgres = partial(postgres_of, runtime, database.url, SCHEMA, connections=1) if database else None
+        made = partial(keep, self.config, self._meters, postgres)
+        async with runtime.shared(("ledger", directory, database), made) as keeping:
             self._keeping = keeping
             prices = Prices(self.config, runtime.tariff, self._list)
             self._accounting = Accounting(
@@ -146,7 +148,7 @@ class LedgerPlugin(Plugin[LedgerConfig]):
         self._keeping.journal.list_price(PriceList(version, rates))
 
     def _wrote(self, state: SettlementState, unpriced: str) -> None:
-        self._meters.rows.labels(state).inc()
+        self._meters.wrote(state)
         if unpriced:
             if self._meters.first_unpriced(unpriced):
                 self._runtime.log.warning("ledger_price_unknown", upstream=unpriced)
@@ -156,6 +158,6 @@ class LedgerPlugin(Plugin[LedgerConfig]):
         while True:
             try:
                 self._meters.count_lost(await asyncio.to_thread(keeping.posting.take_over))
-            except (apsw.Error, OSError) as fault:
+            except Exception as fault:  # what is not taken over now is later
                 self._meters.faulty(fault)
             await self._runtime.clock.sleep(_LOOK)

@@ -2,17 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Any, Final
+import socket
+from collections.abc import Awaitable, Callable, Iterable, Iterator, Mapping, Sequence
+from functools import partial
+from typing import Any, Final, TypeVar
 
 import msgspec
 
-from llmproxy.plugin import BlockingPostgres, Rates, Tiers
-from llmproxy_ledger.entries import COLUMNS, NUMBERS, Batch, Dialect, batch, columns, lost
-from llmproxy_ledger.records import Intent, Record, Row
+from llmproxy.plugin import BlockingPostgres, PostgresAway, Rates, StartError, Tiers
+from llmproxy_ledger.entries import COLUMNS, NUMBERS, Dialect, batch, columns, lost
+from llmproxy_ledger.records import Intent, PriceList, Record, Row
 
-#: Where the tables stand if the URL does not say, and what their steps are called.
-SCHEMA: Final = "llmproxy_ledger"
+T = TypeVar("T")
 
 DIALECT: Final = Dialect(
     day="to_char(to_timestamp(at) AT TIME ZONE 'UTC', 'YYYY-MM-DD')",
@@ -22,6 +23,8 @@ DIALECT: Final = Dialect(
     calls="SELECT entry, exchange, id FROM intents",
 )
 
+#: Rows of one transaction: what a slow line takes in the seconds that a use of the database has.
+_GROUP: Final = 1000
 _MOST: Final = 2**63 - 1
 _KINDS: Final = dict.fromkeys(NUMBERS, "bigint") | {"at": "double precision"}
 _STORED: Final = (*COLUMNS, "instance")
@@ -75,26 +78,45 @@ _PRICES: Final = """
 """
 
 
-class PostgresBooks:
-    """The database for who writes it; its tables are made on first use. `instance` names this gateway in its rows.
+class NotPosted(Exception):
+    """The database does not take what is posted; the text names the kind of fault, whose own may hold anything."""
 
-    What it is asked to do is done whole or not at all; where a failure leaves it open which, it may be done again.
+
+class PostgresBooks:
+    """The database for who writes it; its tables are made on first use.
+
+    `instance` names this gateway in its rows, the host's name if it is empty. Where a failure leaves it open what was
+    done, it may be done again.
     """
 
-    def __init__(self, database: BlockingPostgres, instance: str) -> None:
+    def __init__(self, database: BlockingPostgres, instance: str = "") -> None:
         self._database = database
-        self._instance = _plain(instance)
+        self._instance = _plain(instance) or socket.gethostname()
         self._built = False
 
+    def ready(self) -> None:
+        """Ask a database that was away whether it still is.
+
+        Raises:
+            PostgresAway: it is.
+        """
+        if self._database.postgres.is_away:
+            self._run(_ping)
+
     def post(self, records: Iterable[tuple[str, Record]]) -> int:
-        """Write records of journals down, all or none; return how many rows there were.
+        """Write records of journals down; return how many rows there were.
 
         Raises:
             PostgresAway: the database cannot be used now.
+            NotPosted: it takes them not.
         """
         found = batch(records)
         self._build()
-        self._database.run(lambda connection: self._post(connection, found))
+        if found.prices:
+            self._run(lambda connection: _tell_prices(connection, found.prices))
+        for at in range(0, max(len(found.rows), len(found.calls)), _GROUP):
+            rows, calls = found.rows[at : at + _GROUP], found.calls[at : at + _GROUP]
+            self._run(partial(self._post, rows, calls))
         return len(found.rows)
 
     def give_up(self, journal: str) -> int:
@@ -104,7 +126,7 @@ class PostgresBooks:
             PostgresAway: the database cannot be used now.
         """
         self._build()
-        return self._database.run(lambda connection: self._give_up(connection, journal))
+        return self._run(partial(self._give_up, journal))
 
     def close(self) -> None:
         """Let go of the database."""
@@ -115,17 +137,20 @@ class PostgresBooks:
             self._database.build("ledger", STEPS)
             self._built = True
 
-    async def _post(self, connection: Any, found: Batch) -> None:
-        if found.prices:
-            # By itself: others who tell the same ones wait for no more than this.
-            versions = [_plain(each.version) for each in found.prices]
-            rates = [msgspec.json.encode(each.rates) for each in found.prices]
-            await connection.execute(_PRICES, versions, rates)
-        calls = [self._call(journal, intent) for journal, intent in found.calls]
+    def _run(self, work: Callable[[Any], Awaitable[T]]) -> T:
+        try:
+            return self._database.run(work)
+        except (PostgresAway, StartError):
+            raise
+        except Exception as fault:
+            raise NotPosted(f"the ledger's database takes no rows: {type(fault).__name__}") from None
+
+    async def _post(self, rows: Sequence[Row], calls: Sequence[tuple[str, Intent]], connection: Any) -> None:
         async with connection.transaction():
-            await self._settle(connection, found.rows)
+            await self._settle(connection, rows)
             if calls:
-                await connection.execute(_INTEND, *zip(*calls, strict=True))
+                told = [self._call(journal, intent) for journal, intent in calls]
+                await connection.execute(_INTEND, *zip(*told, strict=True))
 
     async def _settle(self, connection: Any, rows: Sequence[Row]) -> None:
         if rows:
@@ -133,7 +158,7 @@ class PostgresBooks:
             await connection.execute(_POST, *zip(*values, strict=True))
             await connection.execute(_END, [row.entry for row in rows])
 
-    async def _give_up(self, connection: Any, journal: str) -> int:
+    async def _give_up(self, journal: str, connection: Any) -> int:
         async with connection.transaction():
             found = await connection.fetch("SELECT record FROM intents WHERE journal = $1", journal)
             rows = lost((record for (record,) in found), (await _all_rates(connection)).__getitem__)
@@ -158,6 +183,10 @@ class PostgresReading:
             database.close()
             raise
 
+    def is_there(self) -> bool:
+        """Whether a ledger was ever posted to it."""
+        return bool(list(self.ask("SELECT 1 WHERE to_regclass('attempts') IS NOT NULL")))
+
     def rates(self, version: str) -> Tiers:
         """Return what a version of prices stands for; empty where it is not known."""
         found = list(self.ask("SELECT rates FROM prices WHERE version = ?", (version,)))
@@ -175,6 +204,16 @@ class PostgresReading:
         """Let go of the database."""
         self._snapshot.close()
         self._database.close()
+
+
+async def _ping(connection: Any) -> None:
+    await connection.execute("SELECT 1")
+
+
+async def _tell_prices(connection: Any, prices: Sequence[PriceList]) -> None:
+    """Tell them by themselves: others who tell the same ones wait for no more than this."""
+    versions = [_plain(each.version) for each in prices]
+    await connection.execute(_PRICES, versions, [msgspec.json.encode(each.rates) for each in prices])
 
 
 class _Known(dict[str, Tiers]):

@@ -5,12 +5,13 @@ from __future__ import annotations
 import os
 import threading
 from collections.abc import Callable
+from contextlib import suppress
+from functools import partial
 from pathlib import Path
 
-import apsw
-
 from llmproxy_ledger.books import FILE, Books
-from llmproxy_ledger.journal import LOCK, Journal, claim, journals, segments
+from llmproxy_ledger.entries import WriteBooks
+from llmproxy_ledger.journal import LOCK, SEGMENT, Journal, claim, journals, segments
 from llmproxy_ledger.records import read
 
 #: Bytes of a segment that one transaction takes.
@@ -18,12 +19,21 @@ _AT_ONCE = 4 << 20
 
 
 class Posting:
-    """Posts the journal of this process, and takes over those of dead ones."""
+    """Posts the journal of this process, and takes over those of dead ones.
 
-    def __init__(self, directory: Path, faulty: Callable[[Exception], None] = lambda fault: None) -> None:
+    `books` opens the database; it is the file beside the journals if not told.
+    """
+
+    def __init__(
+        self,
+        directory: Path,
+        faulty: Callable[[Exception], None] = lambda fault: None,
+        books: Callable[[], WriteBooks] | None = None,
+    ) -> None:
         self._directory = directory
         self._faulty = faulty
-        self._books: Books | None = None
+        self._opening: Callable[[], WriteBooks] = books or partial(Books, directory / FILE)
+        self._books: WriteBooks | None = None
         self._read: dict[Path, int] = {}
         self._guard = threading.Lock()
 
@@ -56,6 +66,14 @@ class Posting:
                     os.close(held)
         return given_up
 
+    def held(self) -> int:
+        """Return the bytes of all journals in the directory."""
+        sizes = 0
+        for path in self._directory.glob("*" + SEGMENT):
+            with suppress(FileNotFoundError):  # it was posted meanwhile
+                sizes += path.stat().st_size
+        return sizes
+
     def close(self) -> None:
         """Close the database."""
         with self._guard:
@@ -63,9 +81,9 @@ class Posting:
                 self._books.close()
                 self._books = None
 
-    def _open(self) -> Books:
+    def _open(self) -> WriteBooks:
         if self._books is None:
-            self._books = Books(self._directory / FILE)
+            self._books = self._opening()
         return self._books
 
     def _post_all(self, name: str, current: Path | None) -> int:
@@ -79,6 +97,7 @@ class Posting:
 
     def _post_segment(self, name: str, path: Path) -> int:
         rows = 0
+        self._open().ready()
         while True:
             at = self._read.get(path, 0)
             with path.open("rb") as file:
@@ -99,7 +118,11 @@ class Posting:
 
 
 class Poster:
-    """The thread that posts, every so many seconds."""
+    """The thread that posts, every so many seconds.
+
+    `posted` is told how many rows, `held` how many bytes of journals there still are and whether that is all there may
+    be: while they are more than `limit`, the journal takes no new calls.
+    """
 
     def __init__(
         self,
@@ -108,9 +131,11 @@ class Poster:
         every: float,
         posted: Callable[[int], None],
         faulty: Callable[[Exception], None],
+        held: Callable[[int, bool], None] = lambda size, full: None,
+        limit: int | None = None,
     ) -> None:
         self._journal, self._posting, self._every = journal, posting, every
-        self._posted, self._faulty = posted, faulty
+        self._posted, self._faulty, self._held, self._limit = posted, faulty, held, limit
         self._stopping = threading.Event()
         self._thread = threading.Thread(target=self._run, name="ledger-posting", daemon=True)
         self._thread.start()
@@ -128,5 +153,8 @@ class Poster:
         """Post once; what fails is told, and tried again the next time."""
         try:
             self._posted(self._posting.post(self._journal))
-        except (apsw.Error, OSError) as fault:
+        except Exception as fault:  # whatever it is, what is not posted now is later
             self._faulty(fault)
+        held = self._posting.held()
+        self._journal.full = self._limit is not None and held > self._limit
+        self._held(held, self._journal.full)

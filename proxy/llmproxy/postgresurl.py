@@ -34,6 +34,16 @@ class PostgresUrl(Secret):
             raise ValueError("a password is not written out; write it as ${env:NAME} or ${file:PATH}")
         return url
 
+    @classmethod
+    def from_command(cls, text: str) -> Self:
+        """Take what somebody tells a command, or its environment, with or without a password.
+
+        Raises:
+            ValueError: it is no such URL; what it holds is not repeated.
+        """
+        _check(text)
+        return cls(text)
+
     @property
     def place(self) -> str:
         """Where it is, for logs and errors: the host, the port if one is told, and the database."""

@@ -62,3 +62,11 @@ def test_what_cannot_be_meant_is_refused_without_repeating_it(text: str, says: s
         PostgresUrl.from_plain(text)
 
     assert "canary" not in str(fault.value)
+
+
+def test_a_command_is_told_one_with_its_password() -> None:
+    assert PostgresUrl.from_command("postgres://app:canary@db/gateway").place == "db/gateway"
+    with pytest.raises(ValueError, match="starts with") as caught:
+        PostgresUrl.from_command("mysql://app:canary@db/gateway")
+
+    assert "canary" not in str(caught.value)

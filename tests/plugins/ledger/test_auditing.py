@@ -3,7 +3,6 @@ import pytest
 
 from llmproxy.plugin import Usage
 from llmproxy_ledger.auditing import Audit
-from llmproxy_ledger.books import FILE, Books
 from llmproxy_ledger.records import Row
 from llmproxy_ledger.reporting import Period
 
@@ -11,11 +10,9 @@ from .test_books import PRICES, intended, settled
 
 
 @pytest.fixture
-def books(tmp_path):
-    books = Books(tmp_path / FILE)
-    books.post([("j", PRICES)])
-    yield books
-    books.close()
+def books(empty_books):
+    empty_books.post([("j", PRICES)])
+    return empty_books
 
 
 def faults(books, *rows):

@@ -3,11 +3,14 @@ from pathlib import Path
 import orjson
 import pytest
 from click.testing import CliRunner, Result
+from tests.postgresserver import PASSWORD, PostgresServer
 
 from llmproxy.cli import main
 from llmproxy.testing import FakeUpstream
 
+from .conftest import SharedBooks
 from .stage import answer, asked, ledger
+from .test_books import PRICES, settled
 
 CONFIG = """
 upstreams: {{main: {{base_url: "http://127.0.0.1:9/v1", dialect: openai}}}}
@@ -85,10 +88,40 @@ async def test_open_journals_are_told(directory: Path) -> None:
     assert "1 journals are open" in say("report", "--directory", directory).stderr
 
 
+def test_a_shared_ledger_is_told(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    shared = SharedBooks(postgres_url)
+    shared.post([("j", PRICES), ("j", settled("a"))])
+    shared.close()
+    audited = say("audit", "--database", postgres_url)
+    config = CONFIG.replace('"{}"', '"{}", database: {{url: "${{env:DATABASE}}"}}').format(tmp_path)
+    (tmp_path / "gateway.yaml").write_text(config)
+    monkeypatch.setenv("DATABASE", postgres_url)
+    exported = say("export", "-c", tmp_path / "gateway.yaml", "--format", "json")
+    monkeypatch.setenv("LLMPROXY_LEDGER_DATABASE", postgres_url)
+    reported = say("report", "--by", "instance")
+
+    assert audited.stdout.startswith("1 rows, 0 faults; settled $0.000057")
+    assert orjson.loads(exported.stdout)["entry"] == "a"
+    assert reported.stdout.splitlines()[1].split()[:2] == ["one", "1"]
+
+
+def test_a_shared_ledger_that_goes_away_is_told(own_postgres: PostgresServer) -> None:
+    shared = SharedBooks(own_postgres.url())
+    shared.post([("j", settled("a"))])
+    shared.close()
+    own_postgres.stop()
+    said = say("report", "--database", own_postgres.url())
+
+    assert said.exit_code == 1
+    assert "is away" in said.stderr
+    assert PASSWORD not in said.stderr
+
+
 @pytest.mark.parametrize(
     ("words", "why"),
     [
         (["report"], "say where the ledger is"),
+        (["report", "--database", "mysql://me:secret@db"], "starts with 'postgres://'"),
         (["report", "--directory", "nowhere"], "there is no ledger in 'nowhere'"),
         (["report", "--directory", "nowhere", "--since", "soon"], "'soon' is no day"),
     ],

@@ -25,6 +25,9 @@ async def told(tmp_path: Path, **config: Any) -> str:
         ({"on_abort": "ignore"}, "on_abort"),
         ({"sync_every": "0s"}, "sync_every: must be more than nothing"),
         ({"segment": 0}, "segment: must be more than nothing"),
+        ({"journal_limit": "8MiB"}, "journal_limit: less than two segments"),
+        ({"database": {"url": "mysql://db/x"}}, "database.url: a Postgres URL starts with"),
+        ({"database": {"url": "postgres://me:secret@db/x"}}, "database.url: a password is not written out"),
     ],
 )
 async def test_a_mistake_is_told_by_its_key(tmp_path: Path, config: dict[str, Any], where: str) -> None:

@@ -10,8 +10,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from llmproxy.plugin import BlockingPostgres, Postgres, PostgresUrl, Usage
+from llmproxy_ledger.config import SCHEMA
 from llmproxy_ledger.entries import COLUMNS
-from llmproxy_ledger.postgresbooks import SCHEMA, PostgresBooks, PostgresReading
+from llmproxy_ledger.postgresbooks import NotPosted, PostgresBooks, PostgresReading
 from llmproxy_ledger.reporting import SELECTED
 
 from .test_books import JOURNAL, PRICES, intended, settled
@@ -81,7 +82,7 @@ def test_what_was_taken_for_lost_is_settled_by_what_is_told_after_all(
 
 def test_all_or_nothing_of_what_is_posted_at_once_stands(books: PostgresBooks, postgres_url: str) -> None:
     nameless: Any = None
-    with pytest.raises(Exception, match="not-null"):
+    with pytest.raises(NotPosted, match="NotNullViolation"):
         books.post([("j", settled("a")), (nameless, intended("b"))])
 
     assert rows(postgres_url) == []

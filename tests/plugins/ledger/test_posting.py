@@ -6,7 +6,7 @@ import apsw
 import pytest
 
 from llmproxy_ledger.books import FILE
-from llmproxy_ledger.journal import Journal, journals, segments
+from llmproxy_ledger.journal import Journal, JournalFault, journals, segments
 from llmproxy_ledger.posting import Poster, Posting
 
 from .stage import rows
@@ -113,3 +113,40 @@ def test_the_thread_posts_again_after_a_failure(tmp_path, journal):
 
     assert done
     assert isinstance(faults[0], apsw.CantOpenError)
+
+
+def test_a_journal_is_full_while_all_of_them_hold_more_than_the_limit(tmp_path, journal):
+    full = []
+    posting = Posting(tmp_path)
+    poster = Poster(journal, posting, 60.0, print, print, lambda size, there: full.append(there), 1000)
+    poster.post()
+    other = tmp_path / "another-00000001.journal"
+    other.write_bytes(b"x" * 2000)
+    poster.post()
+    with pytest.raises(JournalFault, match="reached their limit"):
+        journal.intend(intended("a"))
+    journal.put(settled("b"))
+    other.unlink()
+    poster.post()
+    journal.intend(settled("c"))
+    poster.post()
+    poster.close()
+    dead(journal)
+    posting.close()
+
+    assert full == [False, True, False, False]
+    assert [row["entry"] for row in rows(tmp_path)] == ["b", "c"]
+
+
+def test_what_is_away_is_asked_before_a_journal_is_read(tmp_path, journal):
+    class Away:
+        def ready(self):
+            raise ConnectionError
+
+    journal.intend(settled("a"))
+    posting = Posting(tmp_path, books=Away)
+    for path in segments(tmp_path, journal.name):
+        path.chmod(0)
+    with pytest.raises(ConnectionError):
+        posting.post(journal)
+    dead(journal)

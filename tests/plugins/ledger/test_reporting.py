@@ -3,7 +3,6 @@ import csv
 import orjson
 import pytest
 
-from llmproxy_ledger.books import FILE, Books
 from llmproxy_ledger.entries import COLUMNS
 from llmproxy_ledger.reporting import BadDay, Period, moment, report, rows, written
 
@@ -13,17 +12,15 @@ DAY = 86_400.0
 
 
 @pytest.fixture
-def books(tmp_path):
-    books = Books(tmp_path / FILE)
+def books(empty_books):
     told = [
         settled("a", 5, tenant="one", at=1 * DAY),
         settled("b", 6, tenant="one", at=2 * DAY, model="other"),
         settled("c", 7, tenant="two", at=2 * DAY, prices="unknown", cost=0),
         settled("d", 0, tenant="two", at=3 * DAY, state="unknown"),
     ]
-    books.post(("j", row) for row in told)
-    yield books
-    books.close()
+    empty_books.post(("j", row) for row in told)
+    return empty_books
 
 
 def test_sums_are_made_by_what_is_asked_for(books):
@@ -45,6 +42,10 @@ def test_several_groups_make_one_sum_each(books):
         ("1970-01-04", "gpt", 7),
         ("1970-01-03", "gpt", 0),
     ]
+
+
+def test_an_instance_is_told_where_several_share_a_database(books):
+    assert [each["instance"] in ("", "one") for each in report(books, ["instance"], Period())] == [True]
 
 
 def test_without_groups_there_is_one_sum_or_none(books):
