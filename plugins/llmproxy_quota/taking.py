@@ -44,13 +44,13 @@ class Hold:
         """Each rule with how it stands."""
         return list(zip(self.rules, self.standings, strict=True))
 
-    def reservation(self, ends: float) -> Reservation:
-        """Return it as other plugins see it."""
+    def reservation(self, ends: float, bound: tuple[int, int]) -> Reservation:
+        """Return it as other plugins see it; `bound` is of its tokens."""
         taken = [
             Taken(rule.scope, rule.config.counts, rule.config.name, rule.config.window or "", want.amount)
             for rule, want in zip(self.rules, self.claim.wants, strict=True)
         ]
-        return Reservation(self.claim.id.decode(), tuple(taken), ends)
+        return Reservation(self.claim.id.decode(), tuple(taken), ends, *bound)
 
 
 class Taker:
@@ -58,6 +58,8 @@ class Taker:
 
     def __init__(self, kept: reserving.Reservations, share: int, lease: float, runtime: Runtime) -> None:
         self._meters = Meters(runtime.metrics)
+        self._ahead = reserving.in_advance(kept)
+        kept = self._ahead or kept
         self._kept = reserving.sheltered(kept, share, self._meters.away)
         self._settlements = Settlements(self._kept, lease, runtime)
         self._now = kept.settle_nowait if isinstance(kept, reserving.LocalReservations) else None
@@ -111,6 +113,8 @@ class Taker:
     async def close(self) -> None:
         """Let the store hear what it can still be told."""
         await self._settlements.close()
+        if self._ahead is not None:
+            self._ahead.close()
 
     async def keep_alive(self) -> None:
         """Renew what is held, for as long as this runs."""

@@ -63,6 +63,12 @@ class MemoryRows:
     def unmark(self, at: int, what: bytes) -> None:
         pass
 
+    def tallied(self, held: Held) -> None:
+        """Nothing is taken in advance: what ends with its process needs none."""
+
+    def untally(self, held: Held) -> None:
+        pass
+
     def next_mark(self, until: int) -> tuple[int, bytes] | None:
         marks = self._marks
         return heappop(marks) if marks and marks[0][0] <= until else None

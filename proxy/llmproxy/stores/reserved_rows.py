@@ -9,6 +9,8 @@ from llmproxy.stores.reserving import LEASE, RATE, Claim, Row, Taking, Verdict, 
 
 #: Ended rows and reservations that each call looks at: far more than it can add.
 SWEEP: Final = 64
+#: What was taken for one call: its amounts are those that were reserved.
+NO_TALLY: Final = (-1, 0)
 
 
 class Item(NamedTuple):
@@ -21,12 +23,16 @@ class Item(NamedTuple):
 
 
 class Held(NamedTuple):
-    """A reservation as it is kept; `marked` is when the sweep looks at it, `ends` when it ends."""
+    """A reservation as it is kept; `marked` is when the sweep looks at it, `ends` when it ends.
+
+    `tally` is the slot and the stamp of what its process has used of it, where it was taken in advance.
+    """
 
     ends: int
     marked: int
     keeps: bool
     items: tuple[Item, ...]
+    tally: tuple[int, int] = NO_TALLY
 
 
 class Rows(Protocol):
@@ -59,6 +65,12 @@ class Rows(Protocol):
     def next_mark(self, until: int) -> tuple[int, bytes] | None:
         """Return and remove the first mark, if its time is `until` or before."""
 
+    def tallied(self, held: Held) -> Sequence[int] | None:
+        """Return what was used of an advance, by its items; None where nobody knows."""
+
+    def untally(self, held: Held) -> None:
+        """Forget what was used of an advance."""
+
 
 def reserve(rows: Rows, claim: Claim, now: int) -> Verdict:
     """Take all that is claimed, or nothing."""
@@ -77,13 +89,19 @@ def reserve(rows: Rows, claim: Claim, now: int) -> Verdict:
         standings.append(standing)
         found.append((limit.kind, key, taking, amount, row is None))
     if granted and not again:
-        _take(rows, claim, name, found, now)
+        put_taken(rows, claim, name, found, now)
     return Verdict(granted or again, tuple(standings))
 
 
-def _take(
-    rows: Rows, claim: Claim, name: bytes, found: list[tuple[int, bytes, Taking, int, bool]], now: int
+def put_taken(
+    rows: Rows,
+    claim: Claim,
+    name: bytes,
+    found: list[tuple[int, bytes, Taking, int, bool]],
+    now: int,
+    tally: tuple[int, int] = NO_TALLY,
 ) -> None:
+    """Keep what a claim takes: of each limit its kind, its row's name, what it comes to, how much, and if it is new."""
     items = []
     for kind, key, taking, amount, new in found:
         rows.put_row(key, taking.row)
@@ -93,7 +111,7 @@ def _take(
             items.append(Item(kind, key, taking.bucket, amount))
     if items:
         ends = now + claim.ttl
-        rows.put_held(name, Held(ends, ends, claim.keeps, tuple(items)))
+        rows.put_held(name, Held(ends, ends, claim.keeps, tuple(items), tally))
         rows.mark(ends, b"h" + name)
 
 
@@ -158,9 +176,13 @@ def _sweep_held(rows: Rows, what: bytes, now: int) -> None:
         rows.put_held(what[1:], held._replace(marked=held.ends))
         rows.mark(held.ends, what)
         return
-    for item in held.items:
-        _set(rows, item, item.amount if held.keeps else 0)
+    used = rows.tallied(held) if held.tally != NO_TALLY else None
+    for index, item in enumerate(held.items):
+        taken = item.amount if used is None else used[index]
+        _set(rows, item, taken if held.keeps else 0)
     rows.drop_held(what[1:])
+    if held.tally != NO_TALLY:
+        rows.untally(held)
 
 
 def _set(rows: Rows, item: Item, amount: int) -> None:

@@ -21,6 +21,7 @@ from llmproxy.stores.calendars import month_number, month_start
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from llmproxy.stores.advancing import Advancing
     from llmproxy.stores.sheltering import Shelter, Sheltered
 
 Row: TypeAlias = "list[int]"
@@ -201,6 +202,16 @@ class LocalReservations(Reservations, Protocol):
 
     def settle_nowait(self, claim: Claim, actual: Sequence[int]) -> bool:
         """Settle here and now; see `settle`."""
+
+
+def in_advance(kept: Reservations) -> Advancing | None:
+    """Return limits of which this process takes in advance; None where the engine does not let it.
+
+    Each claim's name must come once.
+    """
+    from llmproxy.stores.advancing import Advanceable, Advancing  # noqa: PLC0415  # it uses what stands here
+
+    return Advancing(kept) if isinstance(kept, Advanceable) else None
 
 
 def sheltered(kept: Reservations, share: int, told: Callable[[Shelter], None]) -> Sheltered:

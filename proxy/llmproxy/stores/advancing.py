@@ -1,0 +1,225 @@
+"""Claims that are taken of what this process took in advance: no transaction for most of them, and never over a limit.
+
+Where claims of one kind come fast and their limits are far from their ends, what the next ones need is taken at once
+(advances.py) and handed out from memory. Near a limit, and for claims that come rarely, each is taken of the store by
+itself. What was taken in advance and is not used goes back within `_LIFE`; until then a limit may look fuller to other
+processes than it is, by a part in sixty-four for each of them.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Callable, Sequence
+from contextlib import suppress
+from typing import Final, Protocol, runtime_checkable
+
+from llmproxy.stores.advances import LEAST, Advance, can_be_advanced
+from llmproxy.stores.interface import StoreAway
+from llmproxy.stores.reserving import (
+    RATE,
+    WINDOW,
+    Claim,
+    LocalReservations,
+    Standing,
+    Verdict,
+)
+
+#: Microseconds in which an advance is handed out, and in which what is left of it is given back at the latest.
+_LIFE: Final = 50_000
+_LATEST: Final = 75_000
+#: Claims in that time from which on an advance is worth its transactions.
+_MANY: Final = 2 * LEAST
+#: Kinds of claims that are known at a time.
+_KNOWN: Final = 10_000
+
+Later = Callable[[float, Callable[[], None]], object]
+
+
+@runtime_checkable
+class Advanceable(LocalReservations, Protocol):
+    """Limits of which a process may take in advance."""
+
+    clock: Callable[[], int]
+
+    def advance(self, claim: Claim, times: int, life: int) -> Advance | None:
+        """Take what so many claims need; None where that is not to be had."""
+
+    def trim(self, advance: Advance, used: Sequence[int], *, last: bool) -> bool:
+        """Give back what nobody used; hold the rest, or nothing more at the last."""
+
+
+class Slice:
+    """What is left of an advance. `used` is what is out of a lease, and what was taken of anything else."""
+
+    __slots__ = ("_cells", "_tally", "advance", "claims", "is_open", "kinds", "left", "taken", "used")
+
+    def __init__(self, advance: Advance) -> None:
+        self.advance = advance
+        self.kinds = tuple([want.limit.kind for want in advance.claim.wants])
+        self.left = [want.amount for want in advance.claim.wants]
+        self.used = [0] * len(self.left)
+        #: Claims that were taken of it, and those that are not settled.
+        self.taken = self.claims = 0
+        #: Whether more is handed out.
+        self.is_open = True
+        self._tally = advance.tally
+        cells = iter(range(len(self.left)))
+        self._cells = tuple([-1 if kind == RATE else next(cells) for kind in self.kinds])
+
+    def take(self, claim: Claim) -> bool:
+        """Take a claim, if it fits."""
+        left, used = self.left, self.used
+        for at, want in enumerate(claim.wants):
+            if want.amount > left[at]:
+                return False
+        tally = self._tally
+        if tally is not None and not tally.held:
+            return False
+        for at, want in enumerate(claim.wants):
+            amount = want.amount
+            left[at] -= amount
+            used[at] += amount
+            if tally is not None and self._cells[at] >= 0:
+                tally.put(self._cells[at], used[at])
+        self.taken += 1
+        return True
+
+    def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
+        """Set what a claim came to; False where the advance has ended before."""
+        self.claims -= 1
+        tally = self._tally
+        if tally is None:
+            return False
+        for at, want in enumerate(claim.wants):
+            kind = self.kinds[at]
+            if kind == RATE:
+                continue
+            back = want.amount - (actual[at] if kind == WINDOW else 0)
+            if back:
+                self.left[at] += back
+                self.used[at] -= back
+                tally.put(self._cells[at], self.used[at])
+        return tally.held
+
+    @property
+    def verdict(self) -> Verdict:
+        """How the limits stand."""
+        return Verdict(
+            True,
+            tuple(
+                [
+                    Standing(True, standing.left + left, standing.wait)
+                    for standing, left in zip(self.advance.standings, self.left, strict=True)
+                ]
+            ),
+        )
+
+
+class Kind:
+    """Claims of the same limits: what they are taken of, and how many came since when."""
+
+    __slots__ = ("came", "resting", "since", "slice")
+
+    def __init__(self) -> None:
+        self.slice: Slice | None = None
+        self.came = self.since = self.resting = 0
+
+
+class Advancing:
+    """Limits in a store and what this process took of them in advance; for callers who claim each name once."""
+
+    def __init__(self, kept: Advanceable, later: Later | None = None) -> None:
+        self._kept = kept
+        self._later = later
+        self._kinds: dict[tuple[bytes, ...], Kind] = {}
+        self._mine: dict[bytes, Slice] = {}
+
+    async def reserve(self, claim: Claim) -> Verdict:
+        """Take a claim of what is at hand, or of the store.
+
+        Raises:
+            StoreAway: the store is away.
+        """
+        name = (claim.tag, *[want.limit.key for want in claim.wants])
+        kind = self._kinds.get(name)
+        if kind is None:
+            kind = self._new(name)
+        now = self._kept.clock()
+        held = kind.slice
+        if held is None or not held.advance.since <= now <= held.advance.until or not held.take(claim):
+            held = self._next(kind, claim, now)
+            if held is None or not held.take(claim):
+                return await self._kept.reserve(claim)
+        if claim.lasting:
+            held.claims += 1
+            self._mine[claim.id] = held
+        return held.verdict
+
+    async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
+        """Settle where it was taken."""
+        return self.settle_nowait(claim, actual)
+
+    def settle_nowait(self, claim: Claim, actual: Sequence[int]) -> bool:
+        """Settle where it was taken, here and now."""
+        held = self._mine.pop(claim.id, None)
+        if held is None:
+            return self._kept.settle_nowait(claim, actual)
+        settled = held.settle(claim, actual)
+        if not held.claims and not held.is_open:
+            self._trim(held)
+        return settled
+
+    async def renew(self, claims: Sequence[Claim]) -> int:
+        """Renew claims, and the advances that they were taken of."""
+        mine = self._mine
+        own = [claim for claim in claims if claim.id not in mine]
+        through = {mine[claim.id] for claim in claims if claim.id in mine}
+        return await self._kept.renew([*own, *[held.advance.claim for held in through]])
+
+    def close(self) -> None:
+        """Give back what nobody used."""
+        for kind in self._kinds.values():
+            if kind.slice is not None:
+                self._retire(kind, kind.slice, kind.since)
+
+    def _new(self, name: tuple[bytes, ...]) -> Kind:
+        if len(self._kinds) >= _KNOWN:
+            self.close()
+            self._kinds.clear()
+        kind = self._kinds[name] = Kind()
+        return kind
+
+    def _next(self, kind: Kind, claim: Claim, now: int) -> Slice | None:
+        """Take another advance, if claims come fast enough; what is left of the last one goes back."""
+        last = kind.slice
+        if last is not None:
+            self._retire(kind, last, now)
+            if now <= last.advance.until:
+                kind.came *= 2  # it did not last
+        if not 0 <= now - kind.since < _LIFE:
+            kind.came, kind.since = 0, now
+        kind.came += 1
+        if kind.came < _MANY or 0 <= kind.resting - now < _LIFE or not can_be_advanced(claim):
+            return None
+        advance = self._kept.advance(claim, kind.came + kind.came // 4, _LATEST)
+        if advance is None:
+            kind.resting = now + _LIFE
+            return None
+        kind.slice = held = Slice(advance)
+        later = self._later or asyncio.get_running_loop().call_later
+        later(_LIFE / 1e6, lambda: self._retire(kind, held, self._kept.clock()))
+        return held
+
+    def _retire(self, kind: Kind, held: Slice, now: int) -> None:
+        """Hand out no more of an advance, and give back what is left."""
+        if kind.slice is not held:
+            return
+        kind.slice, held.is_open = None, False
+        kind.came, kind.since = held.taken, now
+        self._trim(held)
+
+    def _trim(self, held: Slice) -> None:
+        with suppress(StoreAway):  # it ends by itself, as it was used
+            self._kept.trim(held.advance, held.used, last=not held.claims)
+        # What was taken of a rate goes back once.
+        held.advance = held.advance._replace(until=0)
