@@ -18,6 +18,7 @@ from llmproxy.plugin import (
     UpstreamRequest,
     Usage,
     price_usage,
+    redact_text,
     settlement_id,
 )
 from llmproxy_ledger.config import OnAbort
@@ -135,7 +136,7 @@ class Accounting:
         cost: int = 0,
         result: str = "",
     ) -> Settlement:
-        caller, model = exchange.caller, exchange.model or ""
+        caller, model = exchange.caller, redact_text(exchange.model or "")
         labels = dict(caller.labels) if caller.labels else {}
         reservation = None if attempt is None else exchange.state.get(RESERVATION)
         return Settlement(
