@@ -119,13 +119,18 @@ class Site:
         }
         self.token = jwt.encode({"alg": "ES256", "kid": "one"}, claims | {"mail": "canary@mail"}, corp_key)
         self.gateway, self.file, self.folder = gateway, file, folder
-        self.secrets = {**SECRETS, "TOKEN": self.token, "SIGNATURE": self.token.rpartition(".")[2]}
+        self.secrets = {
+            **SECRETS,
+            "PROMPT": PROMPT,
+            "TOKEN": self.token,
+            "SIGNATURE": self.token.rpartition(".")[2],
+        }
         self.secrets["CLAIMS"] = self.token.split(".")[1]
         self.told: dict[str, bytes] = {}
 
-    def found(self, sinks: dict[str, bytes], *, prompt: bool = True) -> list[tuple[str, str]]:
+    def found(self, sinks: dict[str, bytes], *, but: tuple[str, ...] = ()) -> list[tuple[str, str]]:
         """Return which canary is in which sink, as it is or as Base64 has it."""
-        wanted = {**self.secrets, **({"PROMPT": PROMPT} if prompt else {})}
+        wanted = {name: word for name, word in self.secrets.items() if name not in but}
         forms = {
             (name, form)
             for name, word in wanted.items()
@@ -265,7 +270,7 @@ async def test_no_sink_shows_a_secret_or_a_prompt(tmp_path: Path) -> None:
     assert site.found({"output": site.gateway.text.encode()}) == []
     assert site.found(during) + site.found(site.files()) == []
     assert site.found(rest) == []
-    assert site.found(answers, prompt=False) == []
+    assert site.found(answers, but=("PROMPT", "MODEL")) == []  # callers may be told what they said
 
 
 @pytest.mark.slow
