@@ -112,9 +112,10 @@ class Belonging:
 
     def read(self, exchange: Exchange, reply: Reply) -> None:
         """Remember what an answer makes that only its maker will understand."""
-        endpoint, body, path = exchange.endpoint, reply.body, exchange.request.path
+        body, path = reply.body, exchange.request.path
         if not isinstance(body, Body) and not may_hold(body, path):
             return
+        endpoint = exchange.endpoint
         if endpoint is None or not exchange.attempts or exchange.attempts[-1].translated:
             return  # what a translation tells of is the gateway's own, and is kept by it
         reader = OriginReader(partial(self._remember, exchange, endpoint.upstream), path)

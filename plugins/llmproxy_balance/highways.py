@@ -40,11 +40,10 @@ class Stop:
     """A place on a highway, with what a good attempt there changes."""
 
     __slots__ = (
-        "_budget",
+        "_answered",
         "_counter",
-        "_endpoint",
         "_walker",
-        "_watcher",
+        "budget",
         "follows",
         "place",
         "pool",
@@ -53,21 +52,13 @@ class Stop:
 
     def __init__(self, walker: Walker, highway: Highway, place: Place) -> None:
         self._walker = walker
-        self._watcher = walker.watcher
-        self._budget = walker.budget
+        self._answered = walker.watcher.answered
+        self.budget = walker.budget
         self._counter = walker.meters.good(highway.pool, place)
         self.pool = highway.pool
         self.follows = highway.follows
         self.place = place
-        self._endpoint = place.endpoint
         self.vitals = place.vitals
-
-    def begin(self, exchange: Exchange) -> None:
-        """Count an exchange's first attempt from now on."""
-        exchange.state[TRAIL] = self
-        exchange.endpoint = self._endpoint
-        self.vitals.in_flight += 1
-        self._budget.active += 1
 
     def done(self, exchange: Exchange, attempt: Attempt) -> None:
         """Account for an attempt that has ended; to be called from `attempt_done`."""
@@ -77,11 +68,11 @@ class Stop:
             self._unfold(exchange, over=False).done(exchange, attempt)
             return
         self.vitals.in_flight -= 1
-        self._budget.active -= 1
+        self.budget.active -= 1
         self._counter.value += 1
         if self._walker.failing:
             self._walker.failing.discard(attempt.endpoint)
-        self._watcher.answered(self.place, attempt)
+        self._answered(self.place, attempt)
 
     def unfold(self, exchange: Exchange) -> Trail:
         """Return a trail of the exchange's own, which takes the place of this one."""
@@ -167,7 +158,10 @@ class Highways:
         self._known: dict[tuple[int, int], Highway] = {}
 
     def start(self, exchange: Exchange) -> Start | None:
-        """Begin an exchange's first attempt, if it may go this way; return its stop, and who comes after it."""
+        """Begin an exchange's first attempt, if it may go this way; return its stop, and who comes after it.
+
+        The attempt counts as in flight from now on, until it is `done`, or left out by `skip`.
+        """
         highway = self._known.get((id(exchange.endpoints), id(exchange.route)))
         if highway is None or highway.places is not highway.pool.places:
             highway = self._survey(exchange)
@@ -186,7 +180,10 @@ class Highways:
             return None
         if stop.vitals is not place.vitals:  # its record was forgotten, and begun anew
             stop = highway.stops[place] = Stop(self._walker, highway, place)
-        stop.begin(exchange)
+        exchange.state[TRAIL] = stop
+        exchange.endpoint = place.endpoint
+        stop.vitals.in_flight += 1
+        stop.budget.active += 1
         return stop, rest
 
     def _may_enter(self, highway: Highway, exchange: Exchange) -> bool:

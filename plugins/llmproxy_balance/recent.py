@@ -13,7 +13,7 @@ _STEPS: Final = 10
 class Recent:
     """Good and bad outcomes of the last `window` seconds, forgotten in ten steps."""
 
-    __slots__ = ("_at", "_bads", "_goods", "_slot", "_step", "_until", "bad", "good", "row")
+    __slots__ = ("_at", "_bads", "_before", "_goods", "_slot", "_step", "_until", "bad", "good", "row")
 
     def __init__(self, window: float) -> None:
         self._step = window / _STEPS
@@ -23,6 +23,8 @@ class Recent:
         self._goods = [0] * _STEPS
         self._bads = [0] * _STEPS
         self.good = self.bad = 0
+        #: The good ones of other steps than this one, whose own are counted when it is over.
+        self._before = 0
         #: Bad ones since the last good one.
         self.row = 0
 
@@ -30,7 +32,6 @@ class Recent:
         """Count what went well."""
         if now >= self._until:
             self.forget(now)
-        self._goods[self._at] += 1
         self.row = 0
         self.good += 1
 
@@ -51,14 +52,16 @@ class Recent:
         """Forget everything."""
         self._goods = [0] * _STEPS
         self._bads = [0] * _STEPS
-        self.good = self.bad = self.row = 0
+        self.good = self.bad = self.row = self._before = 0
 
     def _turn(self, slot: int) -> None:
+        self._goods[self._at] = self.good - self._before
         for gone in range(max(self._slot, slot - _STEPS) + 1, slot + 1):
             place = gone % _STEPS
             self.good -= self._goods[place]
             self.bad -= self._bads[place]
             self._goods[place] = self._bads[place] = 0
+        self._before = self.good
         self._slot, self._at = slot, slot % _STEPS
         self._until = (slot + 1) * self._step
 

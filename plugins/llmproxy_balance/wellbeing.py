@@ -164,12 +164,12 @@ class Wellbeing:
         if isinstance(record, Record):
             started, ended = attempt.started, attempt.ended or self._clock.now()
             latency = (attempt.first_output_at or attempt.headers_at or ended) - started
-            known, health = record.latency, record.health
+            known = record.latency
             record.latency = latency if known is None else known + _NEWEST * (latency - known)
             if self._ailing:
-                health.succeeded(ended, started)
+                record.health.succeeded(ended, started)
             else:
-                health.recent.count_good(ended)
+                record.health.recent.count_good(ended)
 
     def settle(self, exchange: Exchange, attempt: Attempt, failure: Failure | None) -> None:
         """Hear of an attempt that has ended without a good answer; `failure` is None if no place is to blame."""

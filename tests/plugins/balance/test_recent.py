@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+from hypothesis import given
+from hypothesis import strategies as st
+
 from llmproxy_balance.recent import Recent
 
 
@@ -32,3 +35,15 @@ def test_all_is_forgotten_at_once() -> None:
     recent.count_good(1.0)
 
     assert (recent.good, recent.bad) == (1, 0)
+
+
+@given(st.lists(st.tuples(st.floats(0.0, 8.0), st.booleans()), max_size=60))
+def test_what_is_remembered_is_what_the_last_ten_steps_brought(outcomes: list[tuple[float, bool]]) -> None:
+    recent, now, heard = Recent(10.0), 0.0, []
+    for later, good in outcomes:
+        now += later
+        (recent.count_good if good else recent.count_bad)(now)
+        heard.append((int(now), good))
+    known = [good for step, good in heard if step > int(now) - 10]
+
+    assert (recent.good, recent.bad) == (known.count(True), known.count(False))
