@@ -1,15 +1,17 @@
 from __future__ import annotations
 
 import threading
+import time
 from collections.abc import Iterator
 from typing import Any
 
+import asyncpg
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from llmproxy.plugin import BlockingPostgres, Postgres, PostgresUrl, Usage
+from llmproxy.plugin import BlockingPostgres, Postgres, PostgresAway, PostgresUrl, Usage
 from llmproxy_ledger.config import SCHEMA
 from llmproxy_ledger.entries import COLUMNS
 from llmproxy_ledger.postgresbooks import NotPosted, PostgresBooks, PostgresReading
@@ -104,6 +106,38 @@ def test_what_a_caller_or_a_provider_tells_is_taken_whatever_it_is(
         ("gpt", 40),
         ("\ufffd", 40),
     ]
+
+
+@pytest.mark.parametrize("done", [True, False])
+def test_a_commit_that_is_not_answered_is_done_again(
+    books: PostgresBooks, postgres_url: str, monkeypatch: pytest.MonkeyPatch, done: bool
+) -> None:
+    commit = asyncpg.transaction.Transaction.commit
+
+    async def breaking(self: Any) -> None:
+        if done:
+            await commit(self)
+        self._connection.terminate()
+        raise ConnectionResetError
+
+    records = [("j", settled("a")), ("j", intended("b"))]
+    books.post([])
+    with monkeypatch.context() as patched:
+        patched.setattr(asyncpg.transaction.Transaction, "commit", breaking)
+        with pytest.raises(PostgresAway):
+            books.post(records)
+    between = [row["entry"] for row in rows(postgres_url)]
+    while True:
+        try:
+            books.ready()
+            break
+        except PostgresAway:
+            time.sleep(0.02)
+    books.post(records)
+
+    assert between == (["a"] if done else [])
+    assert [row["entry"] for row in rows(postgres_url)] == ["a"]
+    assert books.give_up("j") == 1
 
 
 def test_prices_are_kept_by_their_version(books: PostgresBooks, postgres_url: str) -> None:
