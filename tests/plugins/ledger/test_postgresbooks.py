@@ -112,7 +112,7 @@ def test_what_a_caller_or_a_provider_tells_is_taken_whatever_it_is(
 def test_a_commit_that_is_not_answered_is_done_again(
     books: PostgresBooks, postgres_url: str, monkeypatch: pytest.MonkeyPatch, done: bool
 ) -> None:
-    commit = asyncpg.transaction.Transaction.commit
+    commit = asyncpg.transaction.Transaction._Transaction__commit
 
     async def breaking(self: Any) -> None:
         if done:
@@ -123,7 +123,7 @@ def test_a_commit_that_is_not_answered_is_done_again(
     records = [("j", settled("a")), ("j", intended("b"))]
     books.post([])
     with monkeypatch.context() as patched:
-        patched.setattr(asyncpg.transaction.Transaction, "commit", breaking)
+        patched.setattr(asyncpg.transaction.Transaction, "_Transaction__commit", breaking)
         with pytest.raises(PostgresAway):
             books.post(records)
     between = [row["entry"] for row in rows(postgres_url)]
