@@ -93,9 +93,11 @@ class Accounting:
             self._prices.check(endpoint, priced)
         data = b"" if isinstance(body, Body) else body
         most = self._max_output if exchange.model is None else quick_limit(data, self._max_output)
-        opened = Opened(self._journal.entry(), request, len(data), most, priced)
+        reserved = exchange.state.get(RESERVATION)
+        bound = (reserved.input, reserved.output) if reserved is not None and reserved.input else None
+        opened = Opened(self._journal.entry(), request, len(data), most, priced, bound)
         row = self._row(exchange, attempt, endpoint, priced.version)
-        self._journal.intend(Intent(opened.entry, row, opened.size, most))
+        self._journal.intend(Intent(opened.entry, row, *(bound or (opened.size, most))))
         known = exchange.state.get(OPENED)
         if known is None:
             exchange.state[OPENED] = {attempt.number: opened}
@@ -108,7 +110,7 @@ class Accounting:
         entry = self._journal.entry() if opened is None else opened.entry
         sent, priced = None, NOTHING
         if opened is not None and opened.request.sent:
-            sent, priced = Sent(opened.size, opened.most, opened.priced.rates), opened.priced
+            sent, priced = Sent(*opened[2:4], opened.priced.rates, opened.bound), opened.priced
         seen = exchange.state.get(SEEN)
         found = find(exchange, attempt, sent, seen, policy, self._tariff)
         version = "" if found.state == "free" else priced.version

@@ -23,11 +23,15 @@ _READ: Final = 512 * 1024
 
 
 class Sent(NamedTuple):
-    """What is known of a request that was sent: its bytes, the output that it may have, and what it is priced by."""
+    """What is known of a request that was sent: its bytes, the output that it may have, and what it is priced by.
+
+    `bound` is the tokens of input and of output that were reserved for it, if any were.
+    """
 
     size: int
     most: int
     rates: Tiers
+    bound: tuple[int, int] | None = None
 
 
 class Finding(NamedTuple):

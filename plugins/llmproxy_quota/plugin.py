@@ -164,7 +164,8 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         tag = self._book.rules_of(exchange).tag
         hold = await self._taker.take(tag, rules, tuple(wants))
         exchange.state[self._late][number] = hold
-        exchange.state[RESERVATION] = hold.reservation(self._runtime.clock.wall() + self.config.lease)
+        ends = self._runtime.clock.wall() + self.config.lease
+        exchange.state[RESERVATION] = hold.reservation(ends, (bound.input, bound.output))
 
     def _release(self, exchange: Exchange, number: int) -> None:
         hold = exchange.state[self._late].pop(number, None)

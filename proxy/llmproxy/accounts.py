@@ -44,11 +44,16 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """What an exchange took before it was sent; what nobody settles ends by itself at the wall time `ends`."""
+    """What an exchange took before it was sent; what nobody settles ends by itself at the wall time `ends`.
+
+    `input` and `output` are the most tokens that it may come to, 0 where nobody bounds them.
+    """
 
     id: str
     taken: tuple[Taken, ...] = ()
     ends: float = 0.0
+    input: int = 0
+    output: int = 0
 
     @property
     def money(self) -> int:

@@ -131,6 +131,19 @@ def test_what_was_reserved_stands_with_what_it_cost(accounting, kept):
     assert (kept.last.row.reserved, kept.last.row.state) == (77, "free")
 
 
+def test_what_is_lost_or_charged_at_its_ceiling_comes_to_what_was_reserved(accounting, kept):
+    exchange = asked()
+    exchange.model = "gpt"
+    attempt = Attempt(1, PLACE, 0.0, error=ConnectionAbortedError())
+    exchange.attempts.append(attempt)
+    exchange.state[RESERVATION] = Reservation("r", input=1200, output=80)
+    accounting.open(exchange, sent(1, b'{"max_tokens":9}'))
+    accounting.close(exchange, attempt, "ceiling")
+
+    assert (kept.records[0].size, kept.records[0].most) == (1200, 80)
+    assert kept.last.row.usage.total == 1280
+
+
 def test_labels_of_the_caller_have_columns(accounting, kept):
     exchange = asked(caller=Caller("shop", "", (("team", "search"), ("colour", "red"))))
     accounting.free(exchange)

@@ -76,5 +76,6 @@ async def test_what_is_held_is_renewed_until_it_is_settled() -> None:
 
     assert renewed > 1
     assert remote.renewed <= renewed + 1
-    assert hold.reservation(5.0).taken[0].amount == 90
+    assert hold.reservation(5.0, (80, 10)).taken[0].amount == 90
+    assert hold.reservation(5.0, (80, 10)).output == 10
     await run.close()
