@@ -11,7 +11,6 @@ from collections.abc import AsyncIterator, Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import asynccontextmanager, suppress
 from hashlib import sha256
-from math import inf
 from typing import Any, Final, TypeVar
 
 import apsw
@@ -21,6 +20,7 @@ from llmproxy_access.config import DatabaseConfig
 from llmproxy_access.database import Database
 from llmproxy_access.directory import Directory
 from llmproxy_access.issuing import public_id
+from llmproxy_access.lateness import BEAT, Lateness
 from llmproxy_access.opening import pepper_of, source_of
 from llmproxy_access.permissions import Grant
 from llmproxy_access.records import Contents
@@ -29,9 +29,7 @@ T = TypeVar("T")
 
 #: Seconds between looks: a change that nobody told of is seen after these and the time of one look.
 PAUSE: Final = 0.5
-#: Seconds after which nobody is let in by what is known without another look: this process was held up, or stopped.
-LATE: Final = 1.0
-#: Seconds that such a look may take.
+#: Seconds that a look may take before somebody is let in.
 PATIENCE: Final = 0.5
 
 
@@ -50,26 +48,24 @@ class DirectoryKeeper:
         self._topic = f"access:{sha256(self._source.place.encode()).hexdigest()[:16]}"
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="access")
         self._database: Database | None = None
-        self._known_at = -inf
-        #: What was known when it was tried in vain to know more.
-        self._tried_at: float | None = None
+        self._lateness = Lateness(self._clock.now())
         #: What wall time is ahead of the gateway's clock, so that a request need not ask for both.
         self._ahead = 0.0
         self._told_away = False
         self._leave_bus: Callable[[], None] = lambda: None
 
     def is_late(self, now: float) -> bool:
-        """Whether there is to be a look before anybody is let in: nobody has looked for long, or tried to."""
-        return now - self._known_at > LATE and self._known_at != self._tried_at
+        """Whether there is to be a look before anybody is let in."""
+        return self._lateness.is_late(now)
 
     async def catch_up(self) -> None:
-        """Look at once, and wait for it a moment; while the database is away this happens once."""
-        known_at = self._known_at
+        """Look at once, and wait for it a moment; then what is known has to do."""
+        known_at = self._lateness.known_at
         with suppress(TimeoutError):
             async with asyncio.timeout(PATIENCE):
                 await self.refresh()
-        if self._known_at == known_at:
-            self._tried_at = known_at
+        if self._lateness.known_at == known_at:
+            self._lateness.gives_up(self._clock.now())
 
     def find(self, key: bytes, now: float) -> Grant | None:
         """Return what a key grants at a time of the gateway's clock; None for a key that is not from here.
@@ -83,7 +79,7 @@ class DirectoryKeeper:
             grant = self._search(key, digest)
         if grant is not None and grant.expires is not None and grant.expires <= now + self._ahead:
             raise expired("The API key has expired.")
-        if now - self._known_at > self._config.stale and public_id(key) is not None:
+        if now - self._lateness.known_at > self._config.stale and public_id(key) is not None:
             raise GatewayError(503, "keys_unavailable", "Keys cannot be checked now.", retry_after=5)
         return grant
 
@@ -118,7 +114,7 @@ class DirectoryKeeper:
     @property
     def age(self) -> float:
         """For how many seconds the database may have changed unseen."""
-        return self._clock.now() - self._known_at
+        return self._clock.now() - self._lateness.known_at
 
     def wall(self) -> float:
         """Return wall time."""
@@ -140,8 +136,14 @@ class DirectoryKeeper:
 
     async def _take_over(self) -> None:
         asked_at = self._clock.now()
-        directory = await self._do(self._newer)
-        self._known_at, self._ahead = asked_at, self._clock.wall() - self._clock.now()
+        self._lateness.asks(asked_at)
+        try:
+            directory = await self._do(self._newer)
+        except Exception:
+            self._lateness.gives_up(self._clock.now())
+            raise
+        self._lateness.knows(asked_at)
+        self._ahead = self._clock.wall() - self._clock.now()
         if directory is not None:
             # An older one too: a Postgres may be put back to what it was.
             self.directory = directory
@@ -192,6 +194,12 @@ class DirectoryKeeper:
             await self._clock.sleep(PAUSE)
             await self.refresh()
 
+    async def beat(self) -> None:
+        """Notice for ever whether this worker runs."""
+        while True:
+            await self._clock.sleep(BEAT)
+            self._lateness.beat(self._clock.now())
+
     async def hear(self) -> None:
         """Look at once when another gateway tells of a change, for ever."""
         while True:
@@ -212,7 +220,7 @@ async def open_keeper(config: DatabaseConfig, runtime: Runtime) -> AsyncIterator
         stop_telling = runtime.metrics.collect(lambda: age.set(keeper.age))
         try:
             async with asyncio.TaskGroup() as group:
-                works = [group.create_task(work()) for work in (keeper.watch, keeper.hear)]
+                works = [group.create_task(work()) for work in (keeper.watch, keeper.beat, keeper.hear)]
                 try:
                     yield keeper
                 finally:
