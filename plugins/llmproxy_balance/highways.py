@@ -189,16 +189,24 @@ class Highways:
     def _may_enter(self, highway: Highway, exchange: Exchange) -> bool:
         """Whether there is nothing about a request itself that needs the long way."""
         body = exchange.body_at_hand
-        size = len(body) if body is not None else 0
-        if size > highway.rooms.get(exchange.model, -1) and not self._fits(highway, exchange, size):
+        if body is None:
+            size = 0
+            if isinstance(exchange.upload, Body):
+                return False
+        else:
+            size = len(body)
+        if size > highway.rooms.get(exchange.model, -1) and not self._fits(highway, exchange):
             return False
         if exchange.attempts or exchange.pinned is not None or TIMEOUT in exchange.request.headers.index:
             return False
-        if highway.follows and (self._origins.known or self._origins.store is not None):
-            return not self._escort.concerns(exchange, highway.pool, None)
-        return body is not None or not isinstance(exchange.upload, Body)
+        origins = self._origins
+        return (
+            not highway.follows
+            or (not origins.known and origins.store is None)
+            or not self._escort.concerns(exchange, highway.pool, None)
+        )
 
-    def _fits(self, highway: Highway, exchange: Exchange, size: int) -> bool:
+    def _fits(self, highway: Highway, exchange: Exchange) -> bool:
         """Whether each place can answer a request; remember how long a body is of which that is certain."""
         rooms, places = highway.rooms, highway.stops
         if any(self._capable(exchange, place) for place in places):

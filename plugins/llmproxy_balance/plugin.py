@@ -185,8 +185,8 @@ class BalancePlugin(Plugin[BalanceConfig]):
     @hookimpl
     def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:
         """Account for an attempt that the walk made."""
-        trail = exchange.state.get(TRAIL)
-        if trail is not None:
+        state = exchange._state  # asking for `state` would make one
+        if state is not None and (trail := state.get(TRAIL)) is not None:
             trail.done(exchange, attempt)
 
     @hookimpl

@@ -205,8 +205,13 @@ class TwoChoices:
         yield from left
 
     def _first_is_better(self, first: Place, second: Place) -> bool:
-        one, other = load(first) * second.weight, load(second) * first.weight
-        mine, yours = latency(first), latency(second)
+        if first.pool is None and second.pool is None:  # without the calls that pools need
+            here, there = first.vitals, second.vitals
+            mine, yours = here.latency, there.latency
+            one, other = (here.in_flight + 1) * second.weight, (there.in_flight + 1) * first.weight
+        else:
+            mine, yours = latency(first), latency(second)
+            one, other = load(first) * second.weight, load(second) * first.weight
         if mine is not None and yours is not None:  # what is not known yet is as fast as the other
             one, other = one * mine, other * yours
         return one < other or (one == other and self._random() < 0.5)
