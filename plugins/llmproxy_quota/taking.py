@@ -87,8 +87,10 @@ class Taker:
         if not verdict.granted:
             self._meters.count(hold, "refused")
             raise self._refusal(hold)
-        if not all(standing.ok for standing in verdict.standings):
-            self._meters.count(hold, "over")
+        for standing in verdict.standings:
+            if not standing.ok:
+                self._meters.count(hold, "over")
+                break
         if claim.lasting:
             self._live[claim.id] = claim
         return hold
@@ -98,8 +100,10 @@ class Taker:
         claim = hold.claim
         if self._live.pop(claim.id, None) is None:
             return
-        if any(came > want.amount for came, want in zip(actual, claim.wants, strict=True)):
-            self._meters.count(hold, "beyond")
+        for came, want in zip(actual, claim.wants, strict=True):
+            if came > want.amount:
+                self._meters.count(hold, "beyond")
+                break
         if self._now is not None and not self._kept.sheltered:
             try:
                 if not self._now(claim, actual):

@@ -48,7 +48,7 @@ def config(folder: Path, port: int, named: str) -> dict[str, object]:
     """Return the configuration of one of the gateways, before an upstream that listens at `port`."""
     added = {
         "quota": {"store": "counters", "limits": _LIMITS},
-        "ledger": {"directory": f"{folder}/ledger", "prices": {"bench/*": {"input": 0.15, "output": 0.6}}},
+        "ledger": {"directory": f"{folder}/ledger"},
         "calllog": {"path": f"{folder}/calls.db"},
     }
     listed = _PLUGINS[named]
@@ -56,6 +56,7 @@ def config(folder: Path, port: int, named: str) -> dict[str, object]:
         "listen": "127.0.0.1:0",
         "admin": {"listen": "127.0.0.1:0"},
         "log": {"level": "warning"},
+        "prices": {"bench/*": {"input": 0.15, "output": 0.6}},
         "stores": {"counters": {"url": f"lmdb://{folder}/counters"}} if "quota" in listed else {},
         "upstreams": {"bench": {"base_url": f"http://127.0.0.1:{port}/v1", "dialect": "openai"}},
         "plugins": {

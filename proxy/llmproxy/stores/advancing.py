@@ -11,6 +11,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Callable, Sequence
 from contextlib import suppress
+from functools import partial
 from typing import Final, Protocol, runtime_checkable
 
 from llmproxy.stores.advances import LEAST, Advance, can_be_advanced
@@ -32,6 +33,9 @@ _MANY: Final = 2 * LEAST
 #: Kinds of claims that are known at a time.
 _KNOWN: Final = 10_000
 
+#: As `Standing` makes one, without a call of Python's.
+_standing: Final[Callable[[tuple[bool, int, int]], Standing]] = partial(tuple.__new__, Standing)
+
 Later = Callable[[float, Callable[[], None]], object]
 
 
@@ -51,36 +55,52 @@ class Advanceable(LocalReservations, Protocol):
 class Slice:
     """What is left of an advance. `used` is what is out of a lease, and what was taken of anything else."""
 
-    __slots__ = ("_cells", "_tally", "advance", "claims", "is_open", "kinds", "left", "taken", "used")
+    __slots__ = (
+        "_kinds",
+        "_places",
+        "_tallied",
+        "_tally",
+        "advance",
+        "claims",
+        "is_open",
+        "lasting",
+        "left",
+        "taken",
+        "used",
+    )
 
     def __init__(self, advance: Advance) -> None:
+        wants = advance.claim.wants
         self.advance = advance
-        self.kinds = tuple([want.limit.kind for want in advance.claim.wants])
-        self.left = [want.amount for want in advance.claim.wants]
-        self.used = [0] * len(self.left)
+        self.lasting = advance.claim.lasting
+        self.left = [want.amount for want in wants]
+        self.used = [0] * len(wants)
         #: Claims that were taken of it, and those that are not settled.
         self.taken = self.claims = 0
         #: Whether more is handed out.
         self.is_open = True
+        self._kinds = tuple([want.limit.kind for want in wants])
+        self._places = range(len(wants))
         self._tally = advance.tally
-        cells = iter(range(len(self.left)))
-        self._cells = tuple([-1 if kind == RATE else next(cells) for kind in self.kinds])
+        tallied = [at for at in self._places if self._kinds[at] != RATE]
+        self._tallied = tuple([(at, cell) for cell, at in enumerate(tallied)])
 
     def take(self, claim: Claim) -> bool:
         """Take a claim, if it fits."""
-        left, used = self.left, self.used
-        for at, want in enumerate(claim.wants):
-            if want.amount > left[at]:
+        left, wants, tally = self.left, claim.wants, self._tally
+        for at in self._places:
+            if wants[at].amount > left[at]:
                 return False
-        tally = self._tally
         if tally is not None and not tally.held:
             return False
-        for at, want in enumerate(claim.wants):
-            amount = want.amount
+        used = self.used
+        for at in self._places:
+            amount = wants[at].amount
             left[at] -= amount
             used[at] += amount
-            if tally is not None and self._cells[at] >= 0:
-                tally.put(self._cells[at], used[at])
+        if tally is not None:
+            for at, cell in self._tallied:
+                tally.put(cell, used[at])
         self.taken += 1
         return True
 
@@ -90,29 +110,24 @@ class Slice:
         tally = self._tally
         if tally is None:
             return False
-        for at, want in enumerate(claim.wants):
-            kind = self.kinds[at]
-            if kind == RATE:
-                continue
-            back = want.amount - (actual[at] if kind == WINDOW else 0)
+        for at, cell in self._tallied:
+            back = claim.wants[at].amount
+            if self._kinds[at] == WINDOW:
+                back -= actual[at]
             if back:
                 self.left[at] += back
                 self.used[at] -= back
-                tally.put(self._cells[at], self.used[at])
+                tally.put(cell, self.used[at])
         return tally.held
 
     @property
     def verdict(self) -> Verdict:
         """How the limits stand."""
-        return Verdict(
-            True,
-            tuple(
-                [
-                    Standing(True, standing.left + left, standing.wait)
-                    for standing, left in zip(self.advance.standings, self.left, strict=True)
-                ]
-            ),
-        )
+        told = [
+            _standing((True, standing.left + left, standing.wait))
+            for standing, left in zip(self.advance.standings, self.left, strict=True)
+        ]
+        return Verdict(True, tuple(told))
 
 
 class Kind:
@@ -140,7 +155,11 @@ class Advancing:
         Raises:
             StoreAway: the store is away.
         """
-        name = (claim.tag, *[want.limit.key for want in claim.wants])
+        wants = claim.wants
+        if len(wants) == 1:
+            name: tuple[bytes, ...] = (claim.tag, wants[0].limit.key)
+        else:
+            name = (claim.tag, *[want.limit.key for want in wants])
         kind = self._kinds.get(name)
         if kind is None:
             kind = self._new(name)
@@ -150,7 +169,7 @@ class Advancing:
             held = self._next(kind, claim, now)
             if held is None or not held.take(claim):
                 return await self._kept.reserve(claim)
-        if claim.lasting:
+        if held.lasting:
             held.claims += 1
             self._mine[claim.id] = held
         return held.verdict
