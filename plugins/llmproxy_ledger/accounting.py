@@ -39,6 +39,8 @@ class Opened(NamedTuple):
     size: int
     most: int
     priced: Charge
+    #: The most tokens of input and of output, where somebody reserved them.
+    bound: tuple[int, int] | None
 
 
 OPENED: Final[StateKey[dict[int, Opened]]] = StateKey("ledger.opened")
@@ -110,7 +112,7 @@ class Accounting:
         entry = self._journal.entry() if opened is None else opened.entry
         sent, priced = None, NOTHING
         if opened is not None and opened.request.sent:
-            sent, priced = Sent(*opened[2:4], opened.priced.rates, opened.bound), opened.priced
+            sent, priced = Sent(opened.size, opened.most, opened.priced.rates, opened.bound), opened.priced
         seen = exchange.state.get(SEEN)
         found = find(exchange, attempt, sent, seen, policy, self._tariff)
         version = "" if found.state == "free" else priced.version
