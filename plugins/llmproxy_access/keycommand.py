@@ -1,21 +1,33 @@
-"""`llmproxy keys`: makes, shows, rotates and revokes keys in the database that a configuration names.
+"""`llmproxy keys`: makes, shows, rotates and revokes keys in the database that a configuration or a URL names.
 
 A gateway that runs sees within a second what has changed; none need run.
 """
 
 from __future__ import annotations
 
+import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
+from functools import wraps
 from pathlib import Path
-from typing import Any, cast
+from typing import Any, Final, NamedTuple, cast
 
 import click
 import msgspec
 import orjson
 
-from llmproxy.plugin import Clock, PostgresAway, StartError, configured_plugins, parse_duration
+from llmproxy.plugin import (
+    Clock,
+    ConfigError,
+    PostgresAway,
+    PostgresUrl,
+    Secret,
+    StartError,
+    configured_plugins,
+    parse_duration,
+)
+from llmproxy_access.config import DatabaseConfig
 from llmproxy_access.database import Database
 from llmproxy_access.issuing import Issued
 from llmproxy_access.opening import opened
@@ -30,12 +42,22 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float 
         raise click.BadParameter(str(fault)) from None
 
 
+#: Where a pepper is looked for that no configuration tells.
+PEPPER_VARIABLE: Final = "LLMPROXY_ACCESS_PEPPER"
+
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _config = click.option(
-    "-c", "--config", "path", type=_FILE, required=True, metavar="FILE", help="The configuration."
+    "-c", "--config", "path", type=_FILE, metavar="FILE", help="The configuration that names the database."
 )
 _instance = click.option(
     "--plugin", metavar="NAME", help="Which instance of the plugin, where there are several."
+)
+_url = click.option(
+    "--database",
+    "url",
+    metavar="URL",
+    help=f"Instead: a Postgres, as postgres://user@host/name; the pepper is read from {PEPPER_VARIABLE}, "
+    "a password from PGPASSWORD.",
 )
 _json = click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 _models = click.option(
@@ -58,8 +80,22 @@ _lifetime = click.option(
 _kind = click.argument("kind", type=click.Choice(KINDS))
 
 
+class _Where(NamedTuple):
+    """What a command was told of the database."""
+
+    path: Path | None
+    plugin: str | None
+    url: str | None
+
+
 def _common(command: Callable[..., None]) -> Callable[..., None]:
-    return _config(_instance(_json(command)))
+    @wraps(command)
+    def told(path: Path | None, plugin: str | None, url: str | None, **rest: Any) -> None:
+        if (path is None) == (url is None):
+            raise click.UsageError("name the database by either --config or --database")
+        command(where=_Where(path, plugin, url), **rest)
+
+    return _config(_instance(_url(_json(told))))
 
 
 @click.group()
@@ -77,9 +113,9 @@ def keys() -> None:
 @_routes
 @_lifetime
 @_common
-def create(name: str, path: Path, plugin: str | None, *, as_json: bool, **told: Any) -> None:
+def create(name: str, where: _Where, *, as_json: bool, **told: Any) -> None:
     """Make a key and print it: this once, for it is kept nowhere."""
-    with _opened(path, plugin) as (database, taken):
+    with _opened(where) as (database, taken):
         if name in taken:
             raise click.ClickException(f"the configuration has a key {name!r} already")
         issued = database.create(KeyOrder(name=name, **_listed(told)))
@@ -88,9 +124,9 @@ def create(name: str, path: Path, plugin: str | None, *, as_json: bool, **told: 
 
 @keys.command("list")
 @_common
-def list_(path: Path, plugin: str | None, *, as_json: bool) -> None:
+def list_(where: _Where, *, as_json: bool) -> None:
     """List all keys, by name; no secret is kept, so none is shown."""
-    with _opened(path, plugin) as (database, _):
+    with _opened(where) as (database, _):
         found = database.read().keys
     now = Clock().wall()
     if as_json:
@@ -105,9 +141,9 @@ def list_(path: Path, plugin: str | None, *, as_json: bool) -> None:
 @keys.command()
 @click.argument("name")
 @_common
-def show(name: str, path: Path, plugin: str | None, *, as_json: bool) -> None:
+def show(name: str, where: _Where, *, as_json: bool) -> None:
     """Show a key: whose it is, what it may use, its secrets by their public ids."""
-    with _opened(path, plugin) as (database, _):
+    with _opened(where) as (database, _):
         key = database.key(name)
     now = Clock().wall()
     click.echo(orjson.dumps(key.told(now)) if as_json else _shown(key, now))
@@ -125,11 +161,9 @@ def show(name: str, path: Path, plugin: str | None, *, as_json: bool) -> None:
 )
 @_lifetime
 @_common
-def rotate(
-    name: str, overlap: float, lifetime: float | None, path: Path, plugin: str | None, *, as_json: bool
-) -> None:
+def rotate(name: str, overlap: float, lifetime: float | None, where: _Where, *, as_json: bool) -> None:
     """Give a key another secret and print it; what it had still works for a while."""
-    with _opened(path, plugin) as (database, _):
+    with _opened(where) as (database, _):
         issued = database.rotate(name, overlap, lifetime)
     _print_issued(name, issued, as_json=as_json)
 
@@ -137,9 +171,9 @@ def rotate(
 @keys.command()
 @click.argument("name")
 @_common
-def revoke(name: str, path: Path, plugin: str | None, *, as_json: bool) -> None:
+def revoke(name: str, where: _Where, *, as_json: bool) -> None:
     """Revoke a key by its name, or one of its secrets by the public id."""
-    with _opened(path, plugin) as (database, _):
+    with _opened(where) as (database, _):
         key = database.revoke(name)
     click.echo(orjson.dumps({"name": key, "revoked": name}) if as_json else f"revoked: {name}")
 
@@ -152,9 +186,9 @@ def revoke(name: str, path: Path, plugin: str | None, *, as_json: bool) -> None:
 @_models
 @_routes
 @_common
-def put(kind: str, name: str, path: Path, plugin: str | None, *, as_json: bool, **told: Any) -> None:
+def put(kind: str, name: str, where: _Where, *, as_json: bool, **told: Any) -> None:
     """Make an organisation, a team or a user, or change what those who belong to it may use."""
-    with _opened(path, plugin) as (database, _):
+    with _opened(where) as (database, _):
         database.put(cast("AccountKind", kind), name, AccountOrder(**_listed(told)))
     click.echo(orjson.dumps({"kind": kind, "name": name}) if as_json else f"{kind}: {name}")
 
@@ -163,18 +197,18 @@ def put(kind: str, name: str, path: Path, plugin: str | None, *, as_json: bool, 
 @_kind
 @click.argument("name")
 @_common
-def drop(kind: str, name: str, path: Path, plugin: str | None, *, as_json: bool) -> None:
+def drop(kind: str, name: str, where: _Where, *, as_json: bool) -> None:
     """Remove an organisation, a team or a user that nothing belongs to."""
-    with _opened(path, plugin) as (database, _):
+    with _opened(where) as (database, _):
         database.drop(cast("AccountKind", kind), name)
     click.echo(orjson.dumps({"kind": kind, "name": name}) if as_json else f"dropped: {kind} {name}")
 
 
 @keys.command("accounts")
 @_common
-def accounts(path: Path, plugin: str | None, *, as_json: bool) -> None:
+def accounts(where: _Where, *, as_json: bool) -> None:
     """List organisations, teams and users."""
-    with _opened(path, plugin) as (database, _):
+    with _opened(where) as (database, _):
         found = database.read().accounts
     if as_json:
         click.echo(orjson.dumps([msgspec.to_builtins(account) for account in found]))
@@ -184,8 +218,19 @@ def accounts(path: Path, plugin: str | None, *, as_json: bool) -> None:
 
 
 @contextmanager
-def _opened(path: Path, plugin: str | None) -> Iterator[tuple[Database, frozenset[str]]]:
-    """Hold the database that a configuration names, and the names of the keys that it has itself."""
+def _opened(where: _Where) -> Iterator[tuple[Database, frozenset[str]]]:
+    """Hold the database, and the names of the keys that the configuration has itself."""
+    config, taken = (
+        _configured(where.path, where.plugin) if where.path else (_told(where.url or ""), frozenset())
+    )
+    try:
+        with opened(config, Clock().wall) as database:
+            yield database, taken
+    except (OrderRefused, PostgresAway, StartError) as fault:
+        raise click.ClickException(str(fault)) from None
+
+
+def _configured(path: Path, plugin: str | None) -> tuple[DatabaseConfig, frozenset[str]]:
     configs = {name: each.config for name, each in configured_plugins(path, AccessPlugin).items()}
     found = {name: each for name, each in configs.items() if each.database and plugin in {None, name}}
     if len(found) != 1:
@@ -197,11 +242,19 @@ def _opened(path: Path, plugin: str | None) -> Iterator[tuple[Database, frozense
         )
     config = next(iter(found.values()))
     assert config.database is not None
+    return config.database, config.names
+
+
+def _told(url: str) -> DatabaseConfig:
+    pepper = os.environ.get(PEPPER_VARIABLE)
     try:
-        with opened(config.database, Clock().wall) as database:
-            yield database, config.names
-    except (OrderRefused, PostgresAway, StartError) as fault:
-        raise click.ClickException(str(fault)) from None
+        return DatabaseConfig(
+            url=PostgresUrl.from_command(url), pepper=None if pepper is None else Secret(pepper)
+        )
+    except ConfigError as fault:
+        raise click.ClickException(f"{PEPPER_VARIABLE}: {fault.message}") from None
+    except ValueError as fault:
+        raise click.ClickException(f"--database: {fault}") from None
 
 
 def _listed(told: dict[str, Any]) -> dict[str, Any]:

@@ -4,6 +4,7 @@ import asyncio
 import builtins
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager, suppress
+from types import SimpleNamespace
 from typing import Any
 
 import asyncpg
@@ -11,7 +12,7 @@ import pytest
 from tests.postgresserver import PASSWORD, PostgresServer
 
 from llmproxy.errors import StartError
-from llmproxy.plugin import Clock, Postgres, PostgresAway, PostgresUrl
+from llmproxy.plugin import Clock, Metrics, Postgres, PostgresAway, PostgresUrl, postgres_of
 
 Notices = list[PostgresAway | None]
 
@@ -197,3 +198,44 @@ async def test_without_the_driver_it_is_said_what_to_install(monkeypatch: pytest
 
     with pytest.raises(StartError, match=r"llmproxy-gateway\[postgres\]"):
         Postgres(PostgresUrl("postgres://app@db/gateway"), "llmproxy_test")
+
+
+async def test_a_plugin_tells_by_log_and_metric_that_its_database_is_away(
+    own_postgres: PostgresServer,
+) -> None:
+    told: list[str] = []
+
+    def tell(event: str, **fields: str) -> None:
+        told.append(f"{event} {fields}")
+
+    metrics = Metrics()
+    log = SimpleNamespace(error=tell, info=tell)
+    runtime: Any = SimpleNamespace(name="books", clock=Clock(), metrics=metrics, log=log)
+    postgres = postgres_of(runtime, PostgresUrl(own_postgres.url()), "llmproxy_test")
+    shown = []
+    for step in (own_postgres.stop, own_postgres.start):
+        step()
+        async with asyncio.timeout(20):
+            while postgres.is_away == (step == own_postgres.start) or not told:
+                with suppress(PostgresAway):
+                    await postgres.run(one)
+                await asyncio.sleep(0.02)
+        shown.append(metrics.exposition([metrics.snapshot()]))
+    await postgres.close()
+
+    place = f"127.0.0.1:{own_postgres.port}/postgres"
+    assert 'llmproxy_postgres_away{plugin="books"} 1' in shown[0]
+    assert 'llmproxy_postgres_away{plugin="books"} 0' in shown[1]
+    assert told == [
+        f"postgres_away {{'place': '{place}', 'fault': 'ConnectionRefusedError'}}",
+        f"postgres_back {{'place': '{place}'}}",
+    ]
+
+
+@pytest.mark.parametrize("mode", ["require", "verify-full"])
+async def test_a_server_without_tls_is_not_used_where_tls_is_asked_for(
+    shared_postgres: PostgresServer, mode: str
+) -> None:
+    async with opened(f"{shared_postgres.url()}?sslmode={mode}") as postgres:
+        with pytest.raises(PostgresAway):
+            await postgres.run(one)

@@ -132,3 +132,41 @@ def test_a_configuration_without_a_database_is_told(config: Path, run: Run) -> N
     code, output = run("list")
     assert code == 1
     assert "write 'database'" in output
+
+
+def test_the_database_may_be_named_by_its_url(postgres_url: str) -> None:
+    def run(*arguments: str, pepper: str = PEPPER) -> tuple[int, str]:
+        environ = {"LLMPROXY_ACCESS_PEPPER": pepper}
+        result = CliRunner().invoke(keys, [*arguments, "--database", postgres_url], env=environ)
+        return result.exit_code, result.output
+
+    made = run("create", "web", "--tenant", "shop")
+    listed = run("list")
+    other = run("list", pepper="another-" * 5)
+
+    assert made[0] == 0
+    assert listed[1].startswith("web\tlive\tshop")
+    assert (other[0], "database.pepper" in other[1]) == (1, True)
+
+
+@pytest.mark.parametrize(
+    ("arguments", "environ", "problem"),
+    [
+        ((), {}, "either --config or --database"),
+        (("--database", "mysql://canary"), {"LLMPROXY_ACCESS_PEPPER": PEPPER}, "--database: "),
+        (("--database", "postgres://a:canary@127.0.0.1:1/b"), {}, "LLMPROXY_ACCESS_PEPPER: missing"),
+        (
+            ("--database", "postgres://a:canary@127.0.0.1:1/b"),
+            {"LLMPROXY_ACCESS_PEPPER": PEPPER},
+            "127.0.0.1:1/b is away",
+        ),
+    ],
+)
+def test_a_url_that_leads_nowhere_is_told(
+    arguments: tuple[str, ...], environ: dict[str, str], problem: str
+) -> None:
+    result = CliRunner().invoke(keys, ["list", *arguments], env=environ)
+
+    assert result.exit_code != 0
+    assert problem in result.output
+    assert "canary" not in result.output
