@@ -135,9 +135,9 @@ def _most(exchange: Exchange, sent: Sent) -> int:
 
 def _ceiling(exchange: Exchange, attempt: Attempt, sent: Sent) -> Usage:
     """Return the most that it may have used: what was told of its input, the limit of its output."""
-    most = _most(exchange, sent)
+    size, most = sent.bound or (sent.size, _most(exchange, sent))
     if attempt.usage is None:
-        return ceiling(sent.size, most, sent.rates)
+        return ceiling(size, most, sent.rates)
     told = attempt.usage
     return Usage(
         told.input, told.cache_read, told.cache_write, max(told.output, most - told.reasoning), told.reasoning
