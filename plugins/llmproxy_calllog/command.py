@@ -11,10 +11,11 @@ import click
 import msgspec
 import orjson
 
-from llmproxy.plugin import Clock
+from llmproxy.plugin import Clock, PostgresUrl
+from llmproxy_calllog.asking import AnyReader, NotALog
 from llmproxy_calllog.call import told
-from llmproxy_calllog.database import NotALog, Reader
 from llmproxy_calllog.filtering import BadFilter, Filter, read_filter
+from llmproxy_calllog.opening import open_reader
 from llmproxy_calllog.table import row
 from llmproxy_calllog.warming import warm_lines
 
@@ -50,7 +51,7 @@ def _filters(command: _Command) -> _Command:
 
 
 @click.command()
-@click.argument("database", type=click.Path(path_type=Path), envvar="LLMPROXY_CALLLOG")
+@click.argument("database", envvar="LLMPROXY_CALLLOG")
 @_filters
 @click.option("--failed", is_flag=True, help="Which were refused, failed or broke off.")
 @click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
@@ -61,7 +62,7 @@ def _filters(command: _Command) -> _Command:
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
 def logs(
-    database: Path,
+    database: str,
     *,
     limit: int,
     failed: bool,
@@ -71,15 +72,15 @@ def logs(
     follow: bool,
     **asked: str | None,
 ) -> None:
-    """Show the calls in DATABASE, the file that the plugin calllog writes; the newest come last."""
+    """Show the calls in DATABASE, the newest last: the file that the plugin calllog writes, or its Postgres by URL."""
     words = {name: text for name, text in asked.items() if text is not None}
     words |= {name: "true" for name, flag in (("failed", failed), ("bodies", bodies or warm)) if flag}
     try:
-        wanted, reader = read_filter(words, Clock().wall()), Reader(database)
+        wanted, reader = read_filter(words, Clock().wall()), _opened(database)
     except BadFilter as fault:
         raise click.UsageError(f"--{str(fault).replace('slower_than', 'slower-than')}") from None
     except NotALog as fault:
-        raise click.ClickException(f"{database}: {fault}") from None
+        raise click.ClickException(str(fault)) from None
     try:
         found = _found(reader, wanted, limit, follow=follow)
         lines: Iterable[str | bytes] = (
@@ -89,15 +90,29 @@ def logs(
             click.echo(line)
     except KeyboardInterrupt:
         pass
+    except NotALog as fault:
+        raise click.ClickException(str(fault)) from None
     finally:
         reader.close()
+
+
+def _opened(database: str) -> AnyReader:
+    if "://" not in database:
+        try:
+            return open_reader(Path(database), None)
+        except NotALog as fault:
+            raise NotALog(f"{database}: {fault}") from None
+    try:
+        return open_reader(None, PostgresUrl.from_command(database))
+    except ValueError as fault:
+        raise click.UsageError(str(fault)) from None
 
 
 def _json(call: dict[str, Any]) -> bytes:
     return orjson.dumps(told(call))
 
 
-def _found(reader: Reader, wanted: Filter, limit: int, *, follow: bool) -> Iterator[dict[str, Any]]:
+def _found(reader: AnyReader, wanted: Filter, limit: int, *, follow: bool) -> Iterator[dict[str, Any]]:
     """Give the newest `limit` records, oldest first, and then those that come."""
     last = reader.newest()  # before the first page: what comes meanwhile comes once
     yield from reversed(list(_newest(reader, wanted, limit, last + 1)))
@@ -112,7 +127,7 @@ def _found(reader: Reader, wanted: Filter, limit: int, *, follow: bool) -> Itera
             time.sleep(_POLL)
 
 
-def _newest(reader: Reader, wanted: Filter, limit: int, before: int) -> Iterator[dict[str, Any]]:
+def _newest(reader: AnyReader, wanted: Filter, limit: int, before: int) -> Iterator[dict[str, Any]]:
     while limit > 0:
         page = reader.read(msgspec.structs.replace(wanted, before=before, limit=min(limit, _PAGE)))
         yield from page

@@ -18,6 +18,7 @@ import apsw
 import msgspec
 from msgspec.structs import astuple
 
+from llmproxy_calllog.asking import NEWEST, NotALog, question
 from llmproxy_calllog.call import COLUMNS, Call, Record
 from llmproxy_calllog.filtering import Filter
 from llmproxy_calllog.writer import Busy
@@ -41,10 +42,6 @@ _SCHEMA: Final = (
     "CREATE VIRTUAL TABLE words USING fts5 (request, answer, content='', contentless_delete=1)",
 )
 _INSERT: Final = f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  # constants
-
-
-class NotALog(Exception):
-    """The file is no log of calls that this version reads; the message says why."""
 
 
 def _column(field: msgspec.structs.FieldInfo) -> str:
@@ -167,25 +164,23 @@ class Reader:
 
     def read(self, wanted: Filter) -> list[dict[str, Any]]:
         """Return records as dictionaries, with their `number`; newest first, or oldest first behind `after`."""
-        clauses, values = wanted.clauses()
-        bodies = ", bodies.request, bodies.answer" if wanted.bodies else ""
-        join = " LEFT JOIN bodies ON bodies.number = calls.number" if wanted.bodies else ""
-        order = "DESC" if wanted.after is None else "ASC"
-        where = f" WHERE {' AND '.join(clauses)}" if clauses else ""
-        names = ", ".join(f"calls.{name}" for name in ("number", *COLUMNS))
-        query = f"SELECT {names}{bodies} FROM calls{join}{where} ORDER BY calls.number {order} LIMIT ?"  # noqa: S608  # constants
-        keys = ("number", *COLUMNS, *(("request", "answer") if wanted.bodies else ()))
-        rows = self._db.execute(query, (*values, wanted.limit)).fetchall()
-        return [dict(zip(keys, row, strict=True)) for row in rows]
+        asked = question(wanted, _worded)
+        return asked.told(self._db.execute(asked.query, tuple(asked.values)).fetchall())
 
     def newest(self) -> int:
         """Return the number of the newest record; 0 if there is none."""
-        row = self._db.execute("SELECT max(number) FROM calls").fetchone()
+        row = self._db.execute(NEWEST).fetchone()
         return (row and row[0]) or 0
 
     def close(self) -> None:
         """Let go of the file."""
         self._db.close()
+
+
+def _worded(text: str) -> tuple[str, list[Any]]:
+    """Ask for words that follow one another: nothing in them is an operator of FTS5."""
+    phrase = '"' + text.replace("\0", " ").replace('"', '""') + '"'
+    return "calls.number IN (SELECT rowid FROM words WHERE words MATCH ?)", [phrase]
 
 
 def _create(path: Path) -> None:

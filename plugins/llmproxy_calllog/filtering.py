@@ -9,7 +9,7 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from datetime import UTC, datetime
 from difflib import get_close_matches
 from typing import Any, Final
@@ -39,6 +39,10 @@ EQUAL: Final = (
 _STATUS: Final = re.compile(r"([1-5])xx|([1-5]\d\d|0)", re.ASCII)
 #: Endings that are none that a caller would wish for.
 _FAILED: Final = "(calls.status >= 400 OR calls.result IN ('upstream_error', 'cut', 'refused'))"
+
+
+#: Makes a condition, and its values, of words that follow one another in a body.
+Worded = Callable[[str], tuple[str, list[Any]]]
 
 
 class BadFilter(ValueError):
@@ -83,8 +87,11 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         if not 1 <= self.limit <= MOST:
             raise BadFilter(f"limit: from 1 to {MOST}")
 
-    def clauses(self) -> tuple[list[str], list[Any]]:
-        """Return the conditions in SQL, all of which must hold, and their values; no value is ever part of the text."""
+    def clauses(self, worded: Worded) -> tuple[list[str], list[Any]]:
+        """Return the conditions in SQL, all of which must hold, and their values; no value is ever part of the text.
+
+        `worded` is how a database is asked for what has some words in a body.
+        """
         found: list[tuple[str, list[Any]]] = [
             (f"calls.{name} = ?", [value]) for name in EQUAL if (value := getattr(self, name)) is not None
         ]
@@ -102,9 +109,7 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         if self.failed:
             found.append((_FAILED, []))
         if self.text is not None:
-            found.append(
-                ("calls.number IN (SELECT rowid FROM words WHERE words MATCH ?)", [phrase(self.text)])
-            )
+            found.append(worded(self.text))
         return [clause for clause, _ in found], [value for _, values in found for value in values]
 
 
@@ -113,11 +118,6 @@ def statuses(text: str) -> list[Any]:
     if text.endswith("xx"):
         return [int(text[0]) * 100, int(text[0]) * 100 + 99]
     return [int(text), int(text)]
-
-
-def phrase(text: str) -> str:
-    """Return the search for words that follow one another: nothing in them is an operator of FTS5."""
-    return '"' + text.replace("\0", " ").replace('"', '""') + '"'
 
 
 #: What callers of the admin route and of the command may say.

@@ -21,7 +21,7 @@ from llmproxy.plugin import (
 from llmproxy_calllog.bodies import READ
 from llmproxy_calllog.config import Bodies, CallLogConfig, CallLogRoute, strictest
 from llmproxy_calllog.copies import Copy
-from llmproxy_calllog.opening import Place, open_writer
+from llmproxy_calllog.opening import Place, open_reader, open_writer
 from llmproxy_calllog.reading import Desk
 from llmproxy_calllog.taking import WATCHED, Ended, Kept, Watched, kept, take, tried
 from llmproxy_calllog.telling import Teller
@@ -56,7 +56,7 @@ class CallLogPlugin(Plugin[CallLogConfig]):
     @hookimpl
     def register(self, registry: Registry) -> None:
         """Offer what is in the database."""
-        if self.config.to == "sqlite":
+        if self.config.to in {"sqlite", "postgres"}:
             registry.admin_route("GET", "/logs", self._logs, permission="read")
 
     async def _logs(self, request: object) -> Reply:
@@ -69,9 +69,10 @@ class CallLogPlugin(Plugin[CallLogConfig]):
         config, self._clock = self.config, runtime.clock
         await runtime.tariff.load()
         self._teller = Teller(runtime.tariff, config.body_limit)
-        self._desk = Desk(Path(config.path), runtime.clock)
+        self._desk = Desk(partial(open_reader, Path(config.path), config.url), runtime.clock)
         place = Place(
-            config.to, config.path, config.search, config.queue, config.queue_size, config.rotate_at
+            *(config.to, config.path, config.search, config.queue, config.queue_size, config.rotate_at),
+            config.url,
         )
         try:
             async with runtime.shared(place, partial(open_writer, place, runtime)) as writer:

@@ -3,28 +3,28 @@
 from __future__ import annotations
 
 import asyncio
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 from urllib.parse import parse_qsl
 
 from llmproxy.plugin import AdminRequest, Clock, GatewayError, Reply
+from llmproxy_calllog.asking import AnyReader, NotALog
 from llmproxy_calllog.call import told
-from llmproxy_calllog.database import NotALog, Reader
 from llmproxy_calllog.filtering import BadFilter, Filter, read_filter
 
 
 class Desk:
-    """Answers from the database's file; nothing is held open between two questions."""
+    """Answers from the database; nothing is held open between two questions."""
 
-    def __init__(self, path: Path, clock: Clock) -> None:
-        self._path = path
+    def __init__(self, opening: Callable[[], AnyReader], clock: Clock) -> None:
+        self._opening = opening
         self._clock = clock
 
     async def answer(self, request: AdminRequest) -> Reply:
         """Return a page of records, newest first, and the number that the next page is `before`."""
         wanted = self._wanted(request.request.query)
         try:
-            calls = await asyncio.to_thread(read, self._path, wanted)
+            calls = await asyncio.to_thread(read, self._opening, wanted)
         except NotALog as fault:
             raise GatewayError(503, "no_log", f"The log of calls cannot be read: {fault}.") from fault
         full = len(calls) == wanted.limit
@@ -44,9 +44,9 @@ class Desk:
             raise GatewayError(400, "bad_filter", str(fault)) from None
 
 
-def read(path: Path, wanted: Filter) -> list[dict[str, Any]]:
+def read(opening: Callable[[], AnyReader], wanted: Filter) -> list[dict[str, Any]]:
     """Return the records that are wanted."""
-    reader = Reader(path)
+    reader = opening()
     try:
         return reader.read(wanted)
     finally:

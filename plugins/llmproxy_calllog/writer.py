@@ -3,8 +3,8 @@
 Theory. The event loop puts a call's plain values into a bounded queue, and never waits: what does not fit is dropped
 and counted. The thread makes records of them and writes them a batch at a time. It waits a moment after it was woken,
 so that a busy loop is interrupted some times a second and not once a call. A batch that cannot be written because
-another process holds the database is tried again; one that fails otherwise is dropped, counted, and told of in the log
-once a minute.
+another process holds the database is tried again; while the database is away a batch is kept, and the queue fills behind
+it; one that fails otherwise is dropped, counted, and told of in the log once a minute.
 """
 
 from __future__ import annotations
@@ -15,7 +15,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 from typing import Final, Protocol
 
-from llmproxy.plugin import CounterChild, Metrics
+from llmproxy.plugin import CounterChild, Metrics, PostgresAway
 from llmproxy_calllog.call import Record
 from llmproxy_calllog.taking import Ended, Kept
 from llmproxy_calllog.telling import Teller
@@ -24,6 +24,8 @@ _GATHER: Final = 0.2
 _BATCH: Final = 200
 _TRIES: Final = 3
 _TELL_AGAIN: Final = 60.0
+#: Seconds between two tries to write to a database that is away.
+_AWAY: Final = 0.5
 
 Entry = tuple[Teller, Ended, Kept | None, int]
 
@@ -40,6 +42,7 @@ class Sink(Protocol):
 
         Raises:
             Busy: it may work a moment later.
+            PostgresAway: it may work when the database is back; the same records are written again.
         """
 
     def tidy(self, keep: float | None, most: int | None) -> bool:
@@ -79,6 +82,7 @@ class Writer:
         self._queue: deque[Entry] = deque()
         self._tidying: tuple[float | None, int | None] | None = None
         self._told_at = float("-inf")
+        self._given_up = False
         self._wake = threading.Event()
         self._closing = threading.Event()
         self._thread: threading.Thread | None = None
@@ -140,17 +144,22 @@ class Writer:
             return None
 
     def _write(self, records: Sequence[Record]) -> None:
-        for _ in range(_TRIES):
+        tries = 0
+        while tries < _TRIES and not self._given_up:
             try:
                 self._sink.write(records)
             except Busy:
-                continue
+                tries += 1
+            except PostgresAway:
+                # Who closes waits for nobody's return.
+                self._given_up = self._closing.wait(_AWAY)
             except Exception as fault:
                 self._failed(len(records), type(fault).__name__)
                 return
-            self._meters.written.inc(len(records))
-            return
-        self._failed(len(records), "Busy")
+            else:
+                self._meters.written.inc(len(records))
+                return
+        self._failed(len(records), "PostgresAway" if self._given_up else "Busy")
 
     def _tidy(self) -> None:
         asked, self._tidying = self._tidying, None
@@ -161,7 +170,7 @@ class Writer:
                 if self._queue:
                     self._drain()
                 time.sleep(0)
-        except Busy:
+        except (Busy, PostgresAway):
             pass  # it is asked for again
         except Exception as fault:
             self._failed(0, type(fault).__name__)

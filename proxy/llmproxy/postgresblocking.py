@@ -33,6 +33,10 @@ class BlockingPostgres:
         """Wait for ``work(connection)``; see `Postgres.connection`."""
         return self._runner.run(self.postgres.run(work))
 
+    def fetch(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
+        """Return the rows of a question, in which each `?` stands for one of the values."""
+        return self._runner.run(self.postgres.run(lambda lent: lent.fetch(numbered(query), *values)))
+
     def build(self, name: str, steps: Sequence[str]) -> None:
         """See `Postgres.build`."""
         self._runner.run(self.postgres.build(name, steps))

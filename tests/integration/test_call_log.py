@@ -13,12 +13,14 @@ from typing import Any
 
 import aiohttp
 import apsw
+import asyncpg
 import orjson
 import pytest
+from tests.postgresserver import PostgresServer
 
 from llmproxy.testing import FakeUpstream, Judge, RawClient, running_gateway
 
-from .load import chat, load
+from .load import Tally, chat, load
 from .process import GatewayProcess, clean_environ
 
 CONFIG = """
@@ -275,3 +277,63 @@ async def test_a_leader_that_leaves_has_the_usage_of_its_attempt(
     assert len(upstream.requests) == 1
     assert (by_tries[1]["result"], by_tries[1]["input"], by_tries[1]["output"]) == ("client_gone", 7, 40)
     assert (by_tries[0]["result"], by_tries[0]["cache"], by_tries[0]["cost"]) == ("ok", "joined", 0)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="workers share sockets as Linux does")
+async def test_a_postgres_that_is_away_costs_no_answer_and_takes_each_record_once(
+    tmp_path: Path, own_postgres: PostgresServer
+) -> None:
+    file, url = tmp_path / "gateway.yaml", own_postgres.url()
+    environ = {"ADMIN_TOKEN": ADMIN, "DATABASE": url}
+    own_postgres.stop()
+    async with Judge() as judge:
+        config = CONFIG.replace('path: "{database}"', 'to: postgres, url: "${{env:DATABASE}}"')
+        file.write_text(config.format(judge=judge.url))
+        with GatewayProcess("-c", file, "--workers", "2", environ=environ) as gateway:
+            async with load(gateway.url, callers=8, patience=10.0) as tally:
+                for away, back in (
+                    (lambda: None, own_postgres.start),
+                    (own_postgres.kill, own_postgres.start),
+                    (own_postgres.hang, own_postgres.resume),
+                ):
+                    away()
+                    await more(tally, 60)
+                    back()
+                    await more(tally, 60)
+            await gateway.said("postgres_back", times=1)
+            while len(shown := await in_postgres(url)) < judge.totals.requests:
+                await asyncio.sleep(0.1)
+            status, page = await ask_admin(gateway.admin_url, "limit=5&status=200")
+            own_postgres.stop()
+            gone, _ = await ask_admin(gateway.admin_url, "limit=5")
+            gateway.signal(signal.SIGTERM)
+            await gateway.exited()
+
+    assert tally.failed == []
+    assert len({row["id"] for row in shown}) == len(shown) == judge.totals.requests
+    assert (status, len(page["calls"]), gone) == (200, 5, 503)
+
+
+async def more(tally: Tally, count: int) -> None:
+    """Wait until so many more requests are answered."""
+    wanted = tally.answered + count
+    async with asyncio.timeout(20):
+        while tally.answered < wanted:
+            await asyncio.sleep(0.01)
+
+
+async def in_postgres(url: str) -> list[dict[str, Any]]:
+    connection = await asyncpg.connect(url)
+    try:
+        return [dict(row) for row in await connection.fetch("SELECT * FROM llmproxy_calllog.calls")]
+    finally:
+        await connection.close()
+
+
+async def ask_admin(url: str, query: str) -> tuple[int, Any]:
+    headers = {"Authorization": f"Bearer {ADMIN}"}
+    async with (
+        aiohttp.ClientSession() as session,
+        session.get(f"{url}/logs?{query}", headers=headers) as reply,
+    ):
+        return reply.status, await reply.json()

@@ -2,9 +2,11 @@ import orjson
 import pytest
 from click.testing import CliRunner
 
+from llmproxy.plugin import BlockingPostgres, Postgres, PostgresUrl
 from llmproxy_calllog import command
 from llmproxy_calllog.command import logs
 from llmproxy_calllog.database import Database
+from llmproxy_calllog.postgreslog import SCHEMA, PostgresLog
 
 from .records import NOW, make_record
 
@@ -45,6 +47,38 @@ def test_filters_hold(path):
 
 def test_bodies_come_as_json(path):
     assert orjson.loads(run(path, "-n", 1, "--bodies").output)["request"] == "rain"
+
+
+def test_a_postgres_is_named_by_its_url(postgres_url):
+    log = PostgresLog(
+        BlockingPostgres(Postgres(PostgresUrl(postgres_url), SCHEMA)), search=True, wall=lambda: NOW
+    )
+    log.write(
+        [make_record("rain", None, id=f"req-{n}", tenant="acme" if n % 2 else "shop") for n in range(6)]
+    )
+    log.close()
+
+    assert ids(run(postgres_url, "--tenant", "acme", "--text", "rain", "--json").output) == [
+        "req-1",
+        "req-3",
+        "req-5",
+    ]
+    assert ids(run("--json", "-n", 1, env={"LLMPROXY_CALLLOG": postgres_url}).output) == ["req-5"]
+
+
+@pytest.mark.parametrize(
+    ("url", "why"),
+    [
+        ("mysql://me:secret@db/x", "starts with 'postgres://'"),
+        ("postgres://me:secret@127.0.0.1:9/x", "is away"),
+    ],
+)
+def test_a_postgres_that_is_none_is_told_without_its_password(url, why):
+    shown = run(url)
+
+    assert shown.exit_code != 0
+    assert why in shown.output
+    assert "secret" not in shown.output
 
 
 def test_calls_are_a_warm_file(path):

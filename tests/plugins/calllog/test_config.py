@@ -1,6 +1,6 @@
 import pytest
 
-from llmproxy.plugin import ConfigError
+from llmproxy.plugin import ConfigError, PostgresUrl
 from llmproxy_calllog.config import CallLogConfig, CallLogRoute, strictest
 
 
@@ -8,6 +8,16 @@ def test_a_file_needs_a_path():
     for to in ("sqlite", "jsonl"):
         with pytest.raises(ConfigError, match="where to keep"):
             CallLogConfig(to=to)
+
+
+def test_a_postgres_needs_its_url_and_nothing_else_takes_one():
+    url = PostgresUrl("postgres://db/calls")
+
+    assert CallLogConfig(to="postgres", url=url).url == url
+    with pytest.raises(ConfigError, match="which Postgres"):
+        CallLogConfig(to="postgres", path="calls.db")
+    with pytest.raises(ConfigError, match="of no use with 'to: sqlite'"):
+        CallLogConfig(path="calls.db", url=url)
 
 
 def test_standard_output_needs_none():

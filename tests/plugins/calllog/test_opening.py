@@ -1,11 +1,13 @@
+import asyncio
 from types import SimpleNamespace
 
 import pytest
 
-from llmproxy.plugin import Clock, LogSink, Metrics, StartError
+from llmproxy.plugin import Clock, LogSink, Metrics, PostgresUrl, StartError
 from llmproxy_calllog.database import Database
+from llmproxy_calllog.filtering import Filter
 from llmproxy_calllog.lines import Files, Output
-from llmproxy_calllog.opening import Place, open_sink, open_writer
+from llmproxy_calllog.opening import Place, open_reader, open_sink, open_writer
 
 from .records import make_record
 
@@ -22,6 +24,26 @@ def lines():
 @pytest.fixture
 def runtime(lines):
     return SimpleNamespace(name="calllog", clock=Clock(), metrics=Metrics(), sink=LogSink(lines.append))
+
+
+async def test_a_postgres_is_written_and_read(runtime, postgres_url):
+    url = PostgresUrl(postgres_url)
+    teller = SimpleNamespace(record=lambda ended, kept: make_record(id="a"))
+    runtime.log = SimpleNamespace(info=print, error=print)
+    async with open_writer(place("postgres", "")._replace(url=url), runtime) as writer:
+        writer.put(teller, None)
+    reader = await asyncio.to_thread(open_reader, None, url)
+    found = await asyncio.to_thread(reader.read, Filter())
+    await asyncio.to_thread(reader.close)
+
+    assert [call["id"] for call in found] == ["a"]
+
+
+def test_a_place_is_shown_without_a_password(tmp_path):
+    url = PostgresUrl("postgres://me:secret@db/calls")
+
+    assert place("postgres", "")._replace(url=url).shown == "db/calls"
+    assert place("sqlite", tmp_path).shown == str(tmp_path)
 
 
 @pytest.mark.parametrize(("to", "kind"), [("sqlite", Database), ("jsonl", Files), ("stdout", Output)])

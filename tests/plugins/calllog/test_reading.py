@@ -1,8 +1,10 @@
+from functools import partial
+
 import orjson
 import pytest
 
 from llmproxy.plugin import AdminRequest, ClientRequest, Clock, GatewayError, Headers
-from llmproxy_calllog.database import Database
+from llmproxy_calllog.database import Database, Reader
 from llmproxy_calllog.reading import Desk
 
 from .records import NOW, make_record
@@ -19,7 +21,7 @@ def path(tmp_path):
 
 async def ask(path, query=""):
     request = AdminRequest(ClientRequest("GET", f"/logs?{query}", Headers()), {}, b"")
-    reply = await Desk(path, Clock()).answer(request)
+    reply = await Desk(partial(Reader, path), Clock()).answer(request)
     return orjson.loads(reply.body)
 
 

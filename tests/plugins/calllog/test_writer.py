@@ -2,7 +2,7 @@ import threading
 
 import pytest
 
-from llmproxy.plugin import Metrics
+from llmproxy.plugin import Metrics, PostgresAway
 from llmproxy_calllog.writer import Busy, Meters, Writer
 
 from .records import make_ended, make_record
@@ -144,3 +144,45 @@ def test_tidying_goes_on_in_steps_until_nothing_is_left(metrics):
     writer._tidy()
 
     assert sink.tidied == [(1.0, 2)] * 3
+
+
+def test_while_the_database_is_away_the_queue_fills_and_nothing_else_is_lost(metrics, monkeypatch):
+    monkeypatch.setattr("llmproxy_calllog.writer._AWAY", 0.01)
+    sink, told = FakeSink(), []
+    back = threading.Event()
+    write = sink.write
+
+    def away(records):
+        if not back.is_set():
+            raise PostgresAway("db", "ConnectionRefusedError")
+        write(records)
+
+    sink.write = away
+    writer = make_writer(sink, metrics, told, limit=5)
+    writer.open()
+    writer.put(FakeTeller(), make_ended(id="first"))
+    while writer._queue:
+        threading.Event().wait(0.01)
+    for number in range(8):
+        writer.put(FakeTeller(), make_ended(id=str(number)))
+    back.set()
+    while len(sink.records) < 6:
+        threading.Event().wait(0.01)
+    writer.close()
+
+    assert [record.call.id for record in sink.records] == ["first", "0", "1", "2", "3", "4"]
+    assert counted(metrics) == {"written": 6, "dropped": 3, "failed": 0}
+    assert told == []
+
+
+def test_who_closes_does_not_wait_for_a_database_that_is_away(metrics, monkeypatch):
+    sink, told = FakeSink(*[PostgresAway("db", "TimeoutError")] * 1000), []
+    writer = make_writer(sink, metrics, told, limit=1000)
+    for number in range(500):
+        writer.put(FakeTeller(), make_ended(id=str(number)))
+    writer.open()
+    writer.close()
+
+    assert sink.closed.is_set()
+    assert counted(metrics) == {"written": 0, "dropped": 0, "failed": 500}
+    assert [words[0] for words in told] == ["PostgresAway"]
