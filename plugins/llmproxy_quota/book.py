@@ -8,6 +8,7 @@ from typing import Final, NamedTuple
 
 from llmproxy.plugin import AccountScope, Caller, Exchange, reserving, scopes_of, store_key
 from llmproxy_quota.config import CALENDAR, LimitConfig
+from llmproxy_quota.fields import policy
 
 #: Buckets that a rolling window is cut into: it may hold that much of it too long.
 _PARTS: Final = 20
@@ -25,6 +26,8 @@ class Rule(NamedTuple):
     config: LimitConfig
     scope: AccountScope
     limit: reserving.Limit
+    #: What callers are told of it, "" for nothing.
+    policy: str
 
 
 class Rules(NamedTuple):
@@ -76,7 +79,12 @@ class Book:
                 if scope.kind == config.scope and fnmatchcase(scope.name, config.match):
                     owner = "a" if config.across else f"t{tenant}"
                     key = store_key(owner, "quota", self._instance, config.name, scope.name)
-                    yield Rule(config, scope, limit_of(config, reserving.short(key)))
+                    yield rule_of(config, scope, reserving.short(key))
+
+
+def rule_of(config: LimitConfig, scope: AccountScope, key: bytes) -> Rule:
+    """Return a limit for one account, which engines know by `key`."""
+    return Rule(config, scope, limit_of(config, key), policy(config))
 
 
 def is_early(limit: LimitConfig) -> bool:

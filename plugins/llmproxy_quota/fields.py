@@ -35,20 +35,20 @@ def policy(config: LimitConfig) -> str:
     return f'"{config.name}";q={config.whole}{_UNITS[config.counts]}{window}'
 
 
-def state(config: LimitConfig, standing: reserving.Standing) -> str:
+def state(name: str, standing: reserving.Standing) -> str:
     """Return the item that tells how a limit stands."""
-    wait = f";t={ceil(standing.wait / reserving.SECOND)}" if standing.wait > 0 else ""
-    return f'"{config.name}";r={standing.left}{wait}'
+    wait = f";t={-(-standing.wait // reserving.SECOND)}" if standing.wait > 0 else ""
+    return f'"{name}";r={standing.left}{wait}'
 
 
 def rate_limit(told: Sequence[tuple[Rule, reserving.Standing]]) -> list[tuple[str, str]]:
     """Return the header fields."""
-    shown = [(item, rule, standing) for rule, standing in told if (item := policy(rule.config))]
+    shown = [(rule, standing) for rule, standing in told if rule.policy]
     if not shown:
         return []
     return [
-        ("RateLimit-Policy", ", ".join(item for item, _, _ in shown)),
-        ("RateLimit", ", ".join(state(rule.config, standing) for _, rule, standing in shown)),
+        ("RateLimit-Policy", ", ".join([rule.policy for rule, _ in shown])),
+        ("RateLimit", ", ".join([state(rule.config.name, standing) for rule, standing in shown])),
     ]
 
 

@@ -3,7 +3,7 @@ from typing import Any
 import msgspec
 
 from llmproxy.plugin import AccountScope, reserving
-from llmproxy_quota.book import Rule, limit_of
+from llmproxy_quota.book import Rule, rule_of
 from llmproxy_quota.config import LimitConfig
 from llmproxy_quota.fields import rate_limit, refusal
 
@@ -12,7 +12,7 @@ def told(
     name: str, left: int, wait: int, *, ok: bool = True, **given: Any
 ) -> tuple[Rule, reserving.Standing]:
     config = msgspec.convert({"name": name, "counts": "requests", "at_most": 5} | given, LimitConfig)
-    rule = Rule(config, AccountScope("tenant", "t"), limit_of(config, b"k"))
+    rule = rule_of(config, AccountScope("tenant", "t"), b"k")
     return rule, reserving.Standing(ok, left, wait)
 
 

@@ -11,7 +11,7 @@ from llmproxy.runtime import Gate, Services
 from llmproxy.runtime import Runtime as RealRuntime
 from llmproxy.stores.memory_reserving import MemoryReservations
 from llmproxy.testing import make_process
-from llmproxy_quota.book import Rule, limit_of
+from llmproxy_quota.book import Rule, rule_of
 from llmproxy_quota.config import LimitConfig
 from llmproxy_quota.taking import Taker
 
@@ -40,7 +40,7 @@ def rule(at_most: int) -> Rule:
     config = msgspec.convert(
         {"name": "x", "counts": "tokens", "at_most": at_most, "window": "month"}, LimitConfig
     )
-    return Rule(config, AccountScope("tenant", "t"), limit_of(config, b"k"))
+    return rule_of(config, AccountScope("tenant", "t"), b"k")
 
 
 WANTS = (reserving.Want(rule(100).limit, 90),)
