@@ -76,8 +76,11 @@ def _check(text: str) -> str | None:
         raise ValueError("the URL is malformed (escape reserved characters as %40 for '@')") from None
     if split.scheme not in {"postgres", "postgresql"}:
         raise ValueError("a Postgres URL starts with 'postgres://', as in postgres://user@host:5432/database")
-    if split.netloc.count("@") > 1 or split.fragment:
-        raise ValueError("the URL holds characters that have to be escaped ('@' as %40, '#' as %23)")
+    # One in another part is what an unescaped character of the password has cut off; none of it may be taken for a host.
+    if text.count("@") != split.netloc.count("@") or text.count("@") > 1 or split.fragment:
+        raise ValueError(
+            "the URL holds characters that have to be escaped ('@' as %40, '/' as %2F, '#' as %23, '?' as %3F)"
+        )
     try:
         # Several hosts may be listed, each with its port.
         for host in split.netloc.rpartition("@")[2].split(","):

@@ -239,3 +239,9 @@ async def test_a_server_without_tls_is_not_used_where_tls_is_asked_for(
     async with opened(f"{shared_postgres.url()}?sslmode={mode}") as postgres:
         with pytest.raises(PostgresAway):
             await postgres.run(one)
+
+
+async def test_of_several_hosts_the_one_that_is_there_is_used(shared_postgres: PostgresServer) -> None:
+    url = shared_postgres.url().replace("@", "@127.0.0.1:1,")
+    async with opened(url) as postgres:
+        assert await postgres.run(one) == 1
