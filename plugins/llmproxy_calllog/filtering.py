@@ -17,6 +17,7 @@ from typing import Any, Final
 import msgspec
 
 from llmproxy.plugin import parse_duration
+from llmproxy_calllog.naming import named
 
 #: Records in one answer at most.
 MOST: Final = 1000
@@ -93,7 +94,9 @@ class Filter(msgspec.Struct, frozen=True, kw_only=True):
         `worded` is how a database is asked for what has some words in a body.
         """
         found: list[tuple[str, list[Any]]] = [
-            (f"calls.{name} = ?", [value]) for name in EQUAL if (value := getattr(self, name)) is not None
+            (f"calls.{name} = ?", [named(value)])
+            for name in EQUAL
+            if (value := getattr(self, name)) is not None
         ]
         for condition, value in (
             ("calls.at >= ?", self.since),

@@ -12,9 +12,9 @@ import msgspec
 from llmproxy.plugin import Endpoint, Pool, Tariff, Usage, redact_text
 from llmproxy_calllog.bodies import answer_text, request_text
 from llmproxy_calllog.call import Call, Record
+from llmproxy_calllog.naming import named
 from llmproxy_calllog.taking import Ended, Kept, Tried
 
-_LONGEST: Final = 200
 _WORD: Final = re.compile(r"(?<=[a-z0-9])(?=[A-Z])")
 _OWN_ID: Final = re.compile(r"req-[0-9a-f]{12}-[0-9a-f]{1,16}")
 _FORWARDED: Final = re.compile(rb";\s*fwd=([a-z-]{1,30})")
@@ -138,12 +138,6 @@ def total(usages: Sequence[Usage | None]) -> Usage | None:
 def place(endpoint: Endpoint) -> str:
     """Return where an attempt went, by the full name where that was a discovered member."""
     return endpoint.member or endpoint.upstream
-
-
-def named(text: str) -> str:
-    """Return a name that an operator or a provider of identities gave, fit to be stored."""
-    text = text[:_LONGEST]
-    return text if text.isascii() else text.encode("utf-8", "backslashreplace").decode()
 
 
 @lru_cache(2048)

@@ -33,6 +33,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers share s
 #: Limits that nothing is refused by: each call takes of them, and its row must say what.
 CONFIG = """
 listen: 127.0.0.1:0
+admin: {{listen: 127.0.0.1:0}}
 stores: {{counters: {{url: "lmdb://{counters}"}}}}
 upstreams: {{judge: {{base_url: "{judge}/v1"}}}}
 models: {{fast: {{upstream: judge, model: judged}}}}
@@ -98,7 +99,8 @@ async def ask(url: str, names: Iterator[str], seed: int, whole: dict[str, int]) 
 async def run(folder: Path, count: int, kills: int) -> tuple[Judge, dict[str, int]]:
     """Have `count` requests made, kill workers meanwhile, and stop; return the judge and whole answers' tokens."""
     file, whole = folder / "gateway.yaml", dict[str, int]()
-    names = iter([f"asked-{number}" for number in range(count)])
+    left = [f"asked-{number}" for number in range(count)]
+    names = (left.pop() for _ in range(count))
     async with Judge() as judge:
         file.write_text(
             CONFIG.format(judge=judge.url, directory=folder / "ledger", counters=folder / "counters")
@@ -108,7 +110,7 @@ async def run(folder: Path, count: int, kills: int) -> tuple[Judge, dict[str, in
                 for seed in range(CALLERS):
                     group.create_task(ask(gateway.url, names, seed, whole))
                 for round_ in range(1, kills + 1):
-                    while judge.totals.requests < count * round_ // (kills + 1):
+                    while len(left) > count - count * round_ // (kills + 1):
                         await asyncio.sleep(0.01)
                     os.kill(random.Random(round_).choice(gateway.workers()), signal.SIGKILL)
             await taken_over(folder / "ledger", alive=2)

@@ -3,7 +3,7 @@ import pytest
 
 from llmproxy.plugin import Arm, Caller, Endpoint, Pool, Usage
 from llmproxy_calllog.taking import Kept
-from llmproxy_calllog.telling import Teller, chosen, named, own_or_chosen, policy, total
+from llmproxy_calllog.telling import Teller, chosen, own_or_chosen, policy, total
 
 from .records import NOW, make_ended, make_tried
 
@@ -120,7 +120,7 @@ def test_an_id_of_the_gateways_own_stays():
 
 
 def test_a_name_is_fit_for_a_database():
-    assert named("a\udcff").encode() == b"a\\udcff"
+    assert chosen("a\udcff").encode() == b"a\\udcff"
     assert chosen("") == ""
 
 
