@@ -6,6 +6,7 @@ from math import floor
 from typing import TYPE_CHECKING, Literal
 
 from llmproxy.plugin import (
+    HIT,
     Body,
     CacheHits,
     CacheMeters,
@@ -94,6 +95,7 @@ class Serving:
     ) -> Reply:
         reply = self._reply(plan, kept, place, self._told(plan, kept, age, failed))
         plan.written = True
+        exchange.state[HIT] = kept.about
         body, about, route = reply.body, kept.about, plan.policy.route
         counts = self._hits.get((route, outcome))
         if counts is None:

@@ -11,6 +11,7 @@ from llmproxy.plugin import (
     Body,
     Endpoint,
     Exchange,
+    Secondhand,
     Settlement,
     SettlementState,
     StateKey,
@@ -19,6 +20,7 @@ from llmproxy.plugin import (
     Usage,
     price_usage,
     redact_text,
+    secondhand,
     settlement_id,
 )
 from llmproxy_ledger.config import OnAbort
@@ -125,9 +127,22 @@ class Accounting:
 
     def free(self, exchange: Exchange) -> None:
         """Write down an exchange that made no attempt."""
+        found = secondhand(exchange)
+        if found is not None:
+            self._shared(exchange, found)
+            return
         row = self._row(exchange, None, _NOBODY, "", state="free", result=exchange.outcome.result)
         self._journal.put(Row(self._journal.entry(), row, "none"))
         self._wrote("free", "")
+
+    def _shared(self, exchange: Exchange, found: Secondhand) -> None:
+        """Write down an answer that no call was made for, where the route charges for such ones."""
+        priced = self._prices.of_part(exchange, found)
+        cost = price_usage(found.usage, priced.rates) if priced.rates else 0
+        result = exchange.outcome.result
+        row = self._row(exchange, None, found.endpoint, priced.version, found.usage, "exact", cost, result)
+        self._journal.put(Row(self._journal.entry(), row, found.source))
+        self._wrote("exact", "" if priced.known else found.endpoint.upstream)
 
     def _row(  # the parts of one row
         self,
@@ -155,7 +170,7 @@ class Accounting:
             route=exchange.route.name,
             model=model[:_LONGEST],
             upstream=endpoint.upstream,
-            upstream_model=(endpoint.model or model)[:_LONGEST] if attempt is not None else "",
+            upstream_model=(endpoint.model or model)[:_LONGEST] if endpoint.upstream else "",
             usage=usage,
             state=state,
             cost=cost,

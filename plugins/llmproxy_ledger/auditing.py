@@ -12,6 +12,8 @@ from llmproxy_ledger.reporting import SELECTED, Period
 
 _STATES: Final = frozenset({"exact", "partial", "estimated", "free", "unknown"})
 _NOTHING: Final = Usage()
+#: What an exact usage rests on: the provider told it, for this call or for the one whose answer it is.
+_TOLD: Final = frozenset({"told", "hit", "follower"})
 
 
 class Fault(NamedTuple):
@@ -69,7 +71,7 @@ class Audit:
             if told.cost or told.usage != _NOTHING:
                 yield "it is free, and has a cost or a usage"
             return
-        if (told.state == "exact") != (row.basis == "told" and told.state != "partial"):
+        if (told.state == "exact") != (row.basis in _TOLD and told.state != "partial"):
             yield f"it is {told.state}, and rests on {row.basis!r}"
         yield from self._priced_wrongly(row)
         if told.reserved and told.cost > told.reserved:

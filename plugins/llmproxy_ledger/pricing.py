@@ -5,7 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple
 
-from llmproxy.plugin import Endpoint, Exchange, GatewayError, Tariff, Tiers, priced_as
+from llmproxy.plugin import (
+    Endpoint,
+    Exchange,
+    GatewayError,
+    Priced,
+    Secondhand,
+    Tariff,
+    Tiers,
+    priced_as,
+)
 from llmproxy_ledger.config import LedgerConfig
 
 #: Versions that are known to be told.
@@ -50,6 +59,14 @@ class Prices:
             charge = self._known[priced.version] = Charge(*priced)
             self._tell(*priced)
         return charge
+
+    def of_part(self, exchange: Exchange, found: Secondhand) -> Charge:
+        """Return what an answer is charged by that no call was made for."""
+        whole = self.of(exchange, found.endpoint)
+        part = found.priced(Priced(whole.rates, whole.version))
+        if part.rates:
+            self._tell(*part)
+        return whole._replace(rates=part.rates, version=part.version)
 
     def check(self, endpoint: Endpoint, charge: Charge) -> None:
         """Refuse a call whose price nobody knows, if that is the policy."""

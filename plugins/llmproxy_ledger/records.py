@@ -29,7 +29,7 @@ class Intent(msgspec.Struct, frozen=True, array_like=True, tag="i"):
 
 
 class Row(msgspec.Struct, frozen=True, array_like=True, tag="r"):
-    """A call that has ended. `basis` is what its usage rests on: `told`, `seen`, `ceiling` or `none`."""
+    """A call that has ended. `basis` says what its usage rests on: told, seen, ceiling, hit, follower, none."""
 
     entry: str
     row: Settlement

@@ -14,7 +14,7 @@ from llmproxy_ledger.entries import COLUMNS, ReadBooks
 
 #: What sums may be made by; a day and an instance are what the database says they are.
 GROUPS: Final = (
-    *("tenant", "key", "org", "team", "user", "route", "model", "upstream", "state"),
+    *("tenant", "key", "org", "team", "user", "route", "model", "upstream", "state", "basis"),
     *("day", "instance"),
 )
 #: The columns of a row, as a question names them.

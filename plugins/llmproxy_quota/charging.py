@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import Attempt, Endpoint, Exchange
+from llmproxy.plugin import Attempt, Endpoint, Exchange, secondhand
 
 if TYPE_CHECKING:
     from llmproxy_quota.book import Rule
@@ -44,3 +44,12 @@ def charge(
 def is_free(attempt: Attempt) -> bool:
     """Whether nothing can have been used of what was sent: its provider refused it."""
     return attempt.status is not None and attempt.status >= 400 and attempt.usage is None
+
+
+def charge_shared(pricing: Pricing, exchange: Exchange, rules: Sequence[Rule]) -> list[int]:
+    """Return what an answer comes to that no call was made for: nothing, unless the route charges for such ones."""
+    found = secondhand(exchange)
+    if found is None:
+        return [0] * len(rules)
+    cost = pricing.part(exchange, found) or 0
+    return [found.tokens if rule.config.counts == "tokens" else cost for rule in rules]

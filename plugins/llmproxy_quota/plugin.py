@@ -18,12 +18,13 @@ from llmproxy.plugin import (
     StateKey,
     UpstreamRequest,
     hookimpl,
+    is_charged,
     reserving,
 )
 from llmproxy_quota import fields
 from llmproxy_quota.book import Book, Rule
 from llmproxy_quota.bounds import Bound, bound_of
-from llmproxy_quota.charging import amount_of, charge
+from llmproxy_quota.charging import amount_of, charge, charge_shared
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
 from llmproxy_quota.pricing import Pricing
 from llmproxy_quota.taking import Hold, Taker
@@ -91,7 +92,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         try:
             return await call_next(exchange)
         finally:
-            if len(exchange.attempts) < number:
+            if len(exchange.attempts) < number and not is_charged(exchange):
                 self._release(exchange, number)
 
     @hookimpl
@@ -121,7 +122,13 @@ class QuotaPlugin(Plugin[QuotaConfig]):
 
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
-        """Tell how the limits stand."""
+        """Tell how the limits stand; take what a kept answer is charged before it leaves."""
+        if (
+            exchange.route.charging is not None
+            and is_charged(exchange)
+            and not exchange.state.get(self._late)
+        ):
+            await self._take_shared(exchange)
         hold = exchange.state.get(self._early)
         if hold is not None and self.config.headers:
             for name, value in fields.rate_limit(hold.told):
@@ -133,6 +140,28 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         hold = exchange.state.get(self._early)
         if hold is not None:
             self._taker.settle(hold, [want.amount for want in hold.claim.wants])
+        if exchange.route.charging is not None and not exchange.attempts:
+            await self._settle_shared(exchange)
+
+    async def _take_shared(self, exchange: Exchange, mode: reserving.Mode | None = None) -> None:
+        """Take what an answer is charged that no call was made for; in the mode of each limit, or in this one."""
+        rules = self._rules(exchange)
+        amounts = charge_shared(self._pricing, exchange, rules)
+        if any(amounts):
+            wants = [
+                reserving.Want(rule.limit, amount, mode or rule.config.mode)
+                for rule, amount in zip(rules, amounts, strict=True)
+            ]
+            tag = self._book.rules_of(exchange).tag
+            exchange.state[self._late] = {1: await self._taker.take(tag, rules, tuple(wants))}
+
+    async def _settle_shared(self, exchange: Exchange) -> None:
+        """Settle it; where nobody could ask before the answer left, it is counted now, whatever the limits say."""
+        if is_charged(exchange) and not exchange.state.get(self._late):
+            await self._take_shared(exchange, "shadow")
+        hold = (exchange.state.get(self._late) or {}).pop(1, None)
+        if hold is not None:
+            self._taker.settle(hold, charge_shared(self._pricing, exchange, hold.rules))
 
     def _rules(self, exchange: Exchange) -> tuple[Rule, ...]:
         if exchange.route.models is None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import Endpoint, Exchange, Tariff, Tiers, Usage, price_usage
+from llmproxy.plugin import Endpoint, Exchange, Secondhand, Tariff, Tiers, Usage, price_usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -35,6 +35,11 @@ class Pricing:
         """Return what a call cost."""
         tiers = self._tariff.of(exchange, endpoint).rates
         return price_usage(usage, tiers) if tiers else None
+
+    def part(self, exchange: Exchange, found: Secondhand) -> int | None:
+        """Return what an answer costs that no call was made for."""
+        tiers = found.priced(self._tariff.of(exchange, found.endpoint)).rates
+        return price_usage(found.usage, tiers) if tiers else None
 
 
 def bound(tiers: Tiers, tokens: tuple[int, int]) -> int:

@@ -155,6 +155,7 @@ from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
 from llmproxy.registry import FORESEEN, AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
 from llmproxy.runtime import ChildRequest, Clock, Runtime
+from llmproxy.secondhand import HIT, Secondhand, is_charged, secondhand
 from llmproxy.sections import Section
 from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, EventTooLarge, Framer, parse
@@ -173,6 +174,7 @@ __all__ = [
     "DEFAULT_SECONDS",
     "FATE",
     "FORESEEN",
+    "HIT",
     "KIN",
     "KINDS",
     "RESERVATION",
@@ -305,6 +307,7 @@ __all__ = [
     "Runtime",
     "Scope",
     "ScopeKind",
+    "Secondhand",
     "Secret",
     "Section",
     "Settlement",
@@ -372,6 +375,7 @@ __all__ = [
     "insert_member",
     "insertion",
     "inspect_key",
+    "is_charged",
     "is_sensitive",
     "key_name",
     "key_rules_of",
@@ -404,6 +408,7 @@ __all__ = [
     "scan",
     "scan_members",
     "scopes_of",
+    "secondhand",
     "settlement_id",
     "shared_server",
     "store_key",

@@ -1,4 +1,4 @@
-"""What calls cost by the configuration: the section `prices`, by `UPSTREAM/MODEL` or `UPSTREAM/*`."""
+"""What calls cost by the configuration, and what a route charges for answers that it makes no call for."""
 
 from __future__ import annotations
 
@@ -8,6 +8,8 @@ from msgspec import Meta
 
 from llmproxy.sections import Section
 
+#: A part of a price: 0 is nothing, 1 all of it.
+Share = Annotated[float, Meta(ge=0, le=1)]
 #: Dollars for a million tokens.
 Dollars = Annotated[float, Meta(ge=0, le=1_000_000)]
 
@@ -25,3 +27,13 @@ class PriceConfig(Section, frozen=True):
     cache_write_1h: Dollars | None = None
     reasoning: Dollars | None = None
     request: Annotated[float, Meta(ge=0, le=10)] = 0
+
+
+class ChargingConfig(Section, frozen=True):
+    """Which share of an answer's price is charged to who makes no call for it; who makes the call pays all of it.
+
+    `hits` are of answers that a cache has, `followers` of those who share the answer of a call that is in the air.
+    """
+
+    hits: Share = 0
+    followers: Share = 0

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from llmproxy.listing import Listing
     from llmproxy.messages import ClientRequest
     from llmproxy.pipeline import Pipeline
+    from llmproxy.pricesettings import ChargingConfig
     from llmproxy.registry import Choose, Handler
     from llmproxy.routing import ModelTable
     from llmproxy.stores import Store
@@ -77,6 +78,8 @@ class Route:
     fetching: FetchingConfig = field(default_factory=FetchingConfig)
     #: Whether the route serves the models that it lists and no others, so that a request without one says nothing.
     listed: bool = False
+    #: What is charged for answers that no call was made for; None is nothing.
+    charging: ChargingConfig | None = None
     #: What calls cost, for who asks while nothing runs.
     tariff: Tariff = field(default_factory=lambda: Tariff({}, Clock()))
     #: Opens the store in which translations keep what callers refer to.

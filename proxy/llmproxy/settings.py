@@ -21,7 +21,7 @@ from llmproxy.poolsettings import (
     check_answering,
     upstreams_of,
 )
-from llmproxy.pricesettings import PriceConfig
+from llmproxy.pricesettings import ChargingConfig, PriceConfig
 from llmproxy.references import Secret, quoted
 from llmproxy.sections import Section, name_with_options
 from llmproxy.units import Duration, Size
@@ -280,6 +280,7 @@ class RouteConfig(Section, frozen=True):
     max_body: Size | None = None
     lossy: Literal["allow", "warn", "refuse"] = "warn"
     meter_usage: bool = True
+    charging: ChargingConfig | None = None
 
     elsewhere: ClassVar[Mapping[str, str]] = IN_ROUTES
 

@@ -228,7 +228,7 @@ class Flights:
             self._tails += 1
             try:
                 yield encode(flight.shared.head(joinable=flight.joinable))
-                async with aclosing(frames_of(told.reply.body)) as frames:
+                async with aclosing(frames_of(told.reply.body, flight.shared.usage)) as frames:
                     async for frame in frames:
                         yield frame
             finally:

@@ -101,11 +101,14 @@ async def _tail(flight: Flight, host: HostFlights, peer: Peer) -> bool:
         match await first_of(frames):
             case Head() as head:
                 body: bytes | Body
+                pieces = Pieces(frames)
                 if head.streamed:
-                    body, taken = Body.pumped(Pieces(frames)), True
+                    body, taken = Body.pumped(pieces), True
                 else:
-                    body = b"".join([piece async for piece in Pieces(frames)])
+                    body = b"".join([piece async for piece in pieces])
                 flight.share(Reply(head.status, Headers(list(head.headers)), body), head=head)
+                if flight.shared is not None:
+                    flight.shared.tail = pieces
             case GoAlone():
                 flight.let_go()
             case Fault() as fault:

@@ -8,10 +8,13 @@ from llmproxy.caching.seats import Elsewhere, Landed
 from llmproxy.caching.tailing import Head
 from llmproxy.exchange import Endpoint
 from llmproxy.messages import Headers, Reply, StoredReply
+from llmproxy.secondhand import FOLLOWED
 
 if TYPE_CHECKING:
     from llmproxy.caching.seats import Seat
+    from llmproxy.caching.tailing import Pieces
     from llmproxy.caching.tape import Tape
+    from llmproxy.exchange import Usage
 
 
 class Shared:
@@ -20,13 +23,19 @@ class Shared:
     It is known by the seat whose call it was, or by what another worker told of it, or (out of the store) by neither.
     """
 
-    __slots__ = ("_head", "_leader", "_variant", "stored", "tape")
+    __slots__ = ("_head", "_leader", "_variant", "stored", "tail", "tape")
 
     def __init__(
-        self, stored: StoredReply, tape: Tape | None, leader: Seat | None = None, head: Head | None = None
+        self,
+        stored: StoredReply,
+        tape: Tape | None,
+        leader: Seat | None = None,
+        head: Head | None = None,
     ) -> None:
         self.stored = stored
         self.tape = tape
+        #: Where another worker's is followed.
+        self.tail: Pieces | None = None
         self._leader = leader
         self._head = head
         self._variant: bytes | None = None if head is None else head.variant
@@ -51,11 +60,19 @@ class Shared:
         self._tell(seat)
         return Landed(reply, "joined")
 
+    def usage(self) -> Usage | None:
+        """Return what its call used; None before that is known."""
+        if self.tail is not None:
+            return self.tail.usage
+        exchange = None if self._leader is None else self._leader.exchange
+        return None if exchange is None else exchange.usage
+
     def _tell(self, seat: Seat) -> None:
         """Let a follower's exchange know of the call what decides how its answer is passed on."""
         exchange = seat.exchange
         if exchange is None:
             return
+        exchange.state[FOLLOWED] = self.usage
         if self._head is not None:
             exchange.usage_added = self._head.usage_added
             if self._head.upstream:

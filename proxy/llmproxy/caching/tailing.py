@@ -6,7 +6,7 @@ bus itself says how it ends.
 
 from __future__ import annotations
 
-from collections.abc import AsyncGenerator
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Final
 
@@ -14,9 +14,11 @@ import msgspec
 
 from llmproxy.body import Body
 from llmproxy.errors import GatewayError, ProviderError, UpstreamError
+from llmproxy.exchange import Usage
 
 _PIECE: Final = b"\0"
 _FAULT: Final = b"\1"
+_USAGE: Final = b"\2"
 
 #: Bytes of body in one frame, well below what the bus takes.
 _MOST: Final = 1024 * 1024
@@ -60,6 +62,7 @@ class Fault(msgspec.Struct, tag=4, array_like=True, frozen=True):
 Frame = Head | LookAgain | GoAlone | Fault
 _encoder = msgspec.msgpack.Encoder()
 _decoder: msgspec.msgpack.Decoder[Frame] = msgspec.msgpack.Decoder(Frame)
+_usages = msgspec.msgpack.Decoder(Usage)
 _faults: msgspec.msgpack.Decoder[Fault] = msgspec.msgpack.Decoder(Fault)
 
 
@@ -90,8 +93,19 @@ async def first_of(frames: AsyncGenerator[bytes, None]) -> Frame:
     raise WorkerGone
 
 
-async def frames_of(body: bytes | Body) -> AsyncGenerator[bytes, None]:
-    """Yield a body as frames; one that breaks off ends with its fault."""
+async def frames_of(
+    body: bytes | Body, usage: Callable[[], Usage | None] = lambda: None
+) -> AsyncGenerator[bytes, None]:
+    """Yield a body as frames, then what its call used, if that is known; one that breaks off ends with its fault."""
+    async with aclosing(_body_frames(body)) as frames:
+        async for frame in frames:
+            yield frame
+    used = usage()
+    if used is not None:
+        yield _USAGE + _encoder.encode(used)
+
+
+async def _body_frames(body: bytes | Body) -> AsyncGenerator[bytes, None]:
     if isinstance(body, bytes):
         for start in range(0, len(body), _MOST):
             yield _PIECE + body[start : start + _MOST]
@@ -111,16 +125,21 @@ class Pieces:
     Iterating raises what the leader's body broke off with, or `WorkerGone` if its worker is.
     """
 
-    __slots__ = ("_frames",)
+    __slots__ = ("_frames", "usage")
 
     def __init__(self, frames: AsyncGenerator[bytes, None]) -> None:
         self._frames = frames
+        #: What the call used, if that was told; it comes last.
+        self.usage: Usage | None = None
 
     def __aiter__(self) -> Pieces:
         return self
 
     async def __anext__(self) -> bytes:
         frame = await anext(self._frames)
+        while frame[:1] == _USAGE:
+            self.usage = _usages.decode(frame[1:])
+            frame = await anext(self._frames)
         if frame[:1] == _FAULT:
             raise error_of(_faults.decode(frame[1:]))
         return frame[1:]

@@ -57,17 +57,22 @@ async def ledger(
     stores: dict[str, Any] | None = None,
     first: str = "ledger",
     prices: dict[str, Any] | None = None,
+    charging: dict[str, Any] | None = None,
     **config: Any,
 ) -> AsyncIterator[Serving]:
     """Serve with a ledger."""
     tables = {"ledger": {"use": LedgerPlugin, "directory": str(directory), **config}}
     more = {"prices": PRICES if prices is None else prices} | ({} if stores is None else {"stores": stores})
     listed = {**tables, **(plugins or {})}
+    own = {"ledger": options or {}, "cache": {"ttl": "5m", "invalidation": "tags"}}
+    if charging is not None:
+        refs = [{name: own.get(name, {})} for name in {first: None, **listed}]
+        more["routes"] = [{"name": "test", "upstream": "upstream", "plugins": refs, "charging": charging}]
     async with running_route(
         {first: listed.pop(first), **listed},
         upstream=upstream,
         dialect="openai",
-        options={"ledger": options or {}, "cache": {"ttl": "5m", "invalidation": "tags"}},
+        options=own,
         process=process,
         config={"plugins": {"openai": {"use": "openai"}}, "models": {"gpt": "upstream/gpt"}, **more},
     ) as serving:

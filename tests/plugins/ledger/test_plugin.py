@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Awaitable, Callable
+from contextlib import closing
 from pathlib import Path
 from typing import Any, ClassVar
 
@@ -12,6 +13,9 @@ from llmproxy.plugin import Caller, Exchange, NoConfig, Plugin, Reply, hookimpl
 from llmproxy.tasks import spawn
 from llmproxy.testing import FakeUpstream, PluginContract, Serving, make_exchange, make_process
 from llmproxy_ledger import LedgerPlugin
+from llmproxy_ledger.auditing import Audit
+from llmproxy_ledger.books import FILE, Books
+from llmproxy_ledger.reporting import Period
 
 from .stage import answer, asked, event, ledger, rows
 
@@ -311,6 +315,54 @@ async def test_a_cache_s_answer_is_a_free_row(directory: Path) -> None:
     found = [(called(row), row["state"], row["result"], row["cost"]) for row in rows(directory)]
     assert found == [("a/1", "exact", "ok", 57), ("b/0", "free", "hit", 0)]
     assert len(upstream.requests) == 1
+
+
+async def test_a_hit_is_charged_the_share_of_its_price_that_the_route_says(directory: Path) -> None:
+    upstream = FakeUpstream().reply(json=answer())
+    cache = {"cache": {"use": "cache", "store": "kept"}}
+    charging = {"hits": 0.1}
+    async with (
+        upstream,
+        ledger(directory, upstream, plugins=cache, stores=KEPT, charging=charging) as serving,
+    ):
+        for name in ("a", "b", "c"):
+            await serving.serve(asked(name=name, temperature=0))
+
+    found = [(called(row), row["state"], row["basis"], row["output"], row["cost"]) for row in rows(directory)]
+    assert found == [("a/1", "exact", "told", 5, 57), *((f"{n}/0", "exact", "hit", 5, 6) for n in "bc")]
+    assert {row["upstream_model"] for row in rows(directory)} == {"gpt"}
+    assert [row["prices"].rpartition(":")[0] for row in rows(directory)] == [
+        "config",
+        "config*0.1",
+        "config*0.1",
+    ]
+    with closing(Books(directory / FILE, reading=True)) as books:
+        assert list(Audit(books).run(Period())) == []
+
+
+async def test_followers_are_charged_what_the_route_says(directory: Path) -> None:
+    upstream = FakeUpstream().stream([event("one "), event(usage=2), event()], delay=0.05)
+    cache = {"cache": {"use": "cache", "store": "kept"}}
+    charging = {"followers": 0.5}
+    async with (
+        upstream,
+        ledger(directory, upstream, plugins=cache, stores=KEPT, charging=charging) as serving,
+    ):
+        leading = asyncio.ensure_future(serving.serve(asked(stream=True, temperature=0, name="leader")))
+        await upstream.received()
+        asking = [serving.serve(asked(stream=True, temperature=0, name=name)) for name in ("b", "c")]
+        following = [asyncio.ensure_future(each) for each in asking]
+        await asyncio.sleep(0.02)
+        following.pop().cancel()
+        await leading
+        await following[0]
+
+    found = sorted((called(row), row["state"], row["basis"], row["cost"]) for row in rows(directory))
+    assert found == [
+        ("b/0", "exact", "follower", 14),
+        ("c/0", "free", "none", 0),
+        ("leader/1", "exact", "told", 27),
+    ]
 
 
 @pytest.mark.parametrize("first", ["ledger", "cache"])

@@ -21,6 +21,7 @@ from llmproxy.caching.tailing import (
     fresh,
 )
 from llmproxy.errors import BadField, GatewayError, ProviderError, UpstreamError, UpstreamTimeout
+from llmproxy.exchange import Usage
 
 HEAD = Head(200, ((b"etag", b"1"),), True, True, b"en", True, "upstream", None)
 
@@ -125,3 +126,13 @@ def test_a_fresh_error_equals_the_first_and_has_not_been_raised(error: Exception
     assert copy is not error
     assert type(copy) is type(error)
     assert (copy.args, vars(copy), copy.__traceback__) == (error.args, vars(error), None)
+
+
+async def test_what_a_call_used_comes_behind_its_last_piece() -> None:
+    usage = Usage(1, 2, 3, 4, 5)
+    known, unknown = Pieces(frames_of(b"answer", lambda: usage)), Pieces(frames_of(b"answer", lambda: None))
+
+    assert known.usage is None
+    assert [piece async for piece in known] == [b"answer"]
+    assert [piece async for piece in unknown] == [b"answer"]
+    assert (known.usage, unknown.usage) == (usage, None)
