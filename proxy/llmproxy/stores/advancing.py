@@ -53,80 +53,89 @@ class Advanceable(LocalReservations, Protocol):
 
 
 class Slice:
-    """What is left of an advance. `used` is what is out of a lease, and what was taken of anything else."""
+    """What is left of an advance; what is not left is out (leases) or was taken and not given back (all else)."""
 
     __slots__ = (
-        "_kinds",
-        "_places",
+        "_cells",
         "_tallied",
-        "_tally",
+        "_told",
         "advance",
         "claims",
         "is_open",
         "lasting",
         "left",
+        "since",
         "taken",
-        "used",
+        "tally",
+        "until",
     )
 
     def __init__(self, advance: Advance) -> None:
         wants = advance.claim.wants
         self.advance = advance
+        self.since, self.until = advance.since, advance.until
         self.lasting = advance.claim.lasting
         self.left = [want.amount for want in wants]
-        self.used = [0] * len(wants)
         #: Claims that were taken of it, and those that are not settled.
         self.taken = self.claims = 0
         #: Whether more is handed out.
         self.is_open = True
-        self._kinds = tuple([want.limit.kind for want in wants])
-        self._places = range(len(wants))
-        self._tally = advance.tally
-        tallied = [at for at in self._places if self._kinds[at] != RATE]
-        self._tallied = tuple([(at, cell) for cell, at in enumerate(tallied)])
+        self.tally = tally = advance.tally
+        self._told = [(standing.left, standing.wait) for standing in advance.standings]
+        lasting = [(at, want) for at, want in enumerate(wants) if want.limit.kind != RATE]
+        #: Of what lasts: its place in claims, whether it is a window, where its number stands, and all of it.
+        self._tallied = tuple(
+            [
+                (at, want.limit.kind == WINDOW, tally.place(index), want.amount)
+                for index, (at, want) in enumerate(lasting)
+                if tally is not None
+            ]
+        )
+        self._cells = None if tally is None else tally.cells
+
+    @property
+    def used(self) -> list[int]:
+        """What is not left."""
+        return [want.amount - left for want, left in zip(self.advance.claim.wants, self.left, strict=True)]
 
     def take(self, claim: Claim) -> bool:
         """Take a claim, if it fits."""
-        left, wants, tally = self.left, claim.wants, self._tally
-        for at in self._places:
-            if wants[at].amount > left[at]:
+        left, tally = self.left, self.tally
+        at = 0
+        for want in claim.wants:
+            if want.amount > left[at]:
                 return False
+            at += 1  # noqa: SIM113  # each step counts here
         if tally is not None and not tally.held:
             return False
-        used = self.used
-        for at in self._places:
-            amount = wants[at].amount
-            left[at] -= amount
-            used[at] += amount
-        if tally is not None:
-            for at, cell in self._tallied:
-                tally.put(cell, used[at])
+        at = 0
+        for want in claim.wants:
+            left[at] -= want.amount
+            at += 1  # noqa: SIM113  # likewise
+        cells = self._cells
+        if cells is not None:
+            for at, _, cell, whole in self._tallied:
+                cells[cell] = whole - left[at]
         self.taken += 1
         return True
 
     def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
         """Set what a claim came to; False where the advance has ended before."""
         self.claims -= 1
-        tally = self._tally
-        if tally is None:
+        left, tally, cells = self.left, self.tally, self._cells
+        if tally is None or cells is None or not tally.held:
             return False
-        for at, cell in self._tallied:
+        for at, is_window, cell, whole in self._tallied:
             back = claim.wants[at].amount
-            if self._kinds[at] == WINDOW:
-                back -= actual[at]
-            if back:
-                self.left[at] += back
-                self.used[at] -= back
-                tally.put(cell, self.used[at])
-        return tally.held
+            left[at] += back - actual[at] if is_window else back
+            cells[cell] = whole - left[at]
+        return True
 
     @property
     def verdict(self) -> Verdict:
         """How the limits stand."""
-        told = [
-            _standing((True, standing.left + left, standing.wait))
-            for standing, left in zip(self.advance.standings, self.left, strict=True)
-        ]
+        left = self.left
+        told = [_standing((True, below + left[at], wait)) for at, (below, wait) in enumerate(self._told)]
         return Verdict(True, tuple(told))
 
 
@@ -145,6 +154,7 @@ class Advancing:
 
     def __init__(self, kept: Advanceable, later: Later | None = None) -> None:
         self._kept = kept
+        self._clock = kept.clock
         self._later = later
         self._kinds: dict[tuple[bytes, ...], Kind] = {}
         self._mine: dict[bytes, Slice] = {}
@@ -163,9 +173,9 @@ class Advancing:
         kind = self._kinds.get(name)
         if kind is None:
             kind = self._new(name)
-        now = self._kept.clock()
+        now = self._clock()
         held = kind.slice
-        if held is None or not held.advance.since <= now <= held.advance.until or not held.take(claim):
+        if held is None or not held.since <= now <= held.until or not held.take(claim):
             held = self._next(kind, claim, now)
             if held is None or not held.take(claim):
                 return await self._kept.reserve(claim)
@@ -213,7 +223,7 @@ class Advancing:
         last = kind.slice
         if last is not None:
             self._retire(kind, last, now)
-            if now <= last.advance.until:
+            if now <= last.until:
                 kind.came *= 2  # it did not last
         if not 0 <= now - kind.since < _LIFE:
             kind.came, kind.since = 0, now
@@ -226,7 +236,7 @@ class Advancing:
             return None
         kind.slice = held = Slice(advance)
         later = self._later or asyncio.get_running_loop().call_later
-        later(_LIFE / 1e6, lambda: self._retire(kind, held, self._kept.clock()))
+        later(_LIFE / 1e6, lambda: self._retire(kind, held, self._clock()))
         return held
 
     def _retire(self, kind: Kind, held: Slice, now: int) -> None:

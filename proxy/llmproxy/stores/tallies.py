@@ -29,10 +29,11 @@ _FORGOTTEN: Final = 7 * 86_400 * 1_000_000
 class Tally:
     """One owner's numbers."""
 
-    __slots__ = ("_cells", "_place", "_stamp", "name")
+    __slots__ = ("_place", "_stamp", "cells", "name")
 
     def __init__(self, cells: memoryview[int], slot: int, stamp: int) -> None:
-        self._cells = cells
+        #: Everybody's numbers; its owner writes its own there, for as long as it is `held`.
+        self.cells = cells
         self._place = slot * _WIDTH
         self._stamp = stamp
         #: Slot and stamp.
@@ -41,12 +42,11 @@ class Tally:
     @property
     def held(self) -> bool:
         """Whether the numbers are still its owner's."""
-        return self._cells[self._place] == self._stamp
+        return self.cells[self._place] == self._stamp
 
-    def put(self, index: int, number: int) -> None:
-        """Write one of the numbers."""
-        if self._cells[self._place] == self._stamp:
-            self._cells[self._place + 1 + index] = number
+    def place(self, index: int) -> int:
+        """Return where one of its numbers stands."""
+        return self._place + 1 + index
 
 
 class Tallies:

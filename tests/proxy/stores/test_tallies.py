@@ -9,9 +9,10 @@ def test_numbers_are_seen_by_whoever_has_the_file(tmp_path: Path) -> None:
     mine, other = Tallies(tmp_path / "tallies"), Tallies(tmp_path / "tallies")
     tally = mine.take(now=5)
     assert tally is not None
-    tally.put(0, 7)
-    tally.put(MOST - 1, 2**63)
+    tally.cells[tally.place(0)] = 7
+    tally.cells[tally.place(MOST - 1)] = 2**63
 
+    assert tally.held
     assert other.read(*tally.name) == [7, *[0] * (MOST - 2), 2**63]
 
 
@@ -20,7 +21,6 @@ def test_what_was_freed_is_nobodys(tmp_path: Path) -> None:
     tally = tallies.take(now=5)
     assert tally is not None
     tallies.free(*tally.name)
-    tally.put(0, 7)
 
     assert not tally.held
     assert tallies.read(*tally.name) is None
