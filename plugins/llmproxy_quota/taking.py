@@ -47,7 +47,14 @@ class Hold:
     def reservation(self, ends: float, bound: tuple[int, int]) -> Reservation:
         """Return it as other plugins see it; `bound` is of its tokens."""
         taken = [
-            Taken(rule.scope, rule.config.counts, rule.config.name, rule.config.window or "", want.amount)
+            Taken(
+                rule.scope,
+                rule.config.counts,
+                rule.config.name,
+                rule.config.window or "",
+                want.amount,
+                rule.config.mode != "hard",
+            )
             for rule, want in zip(self.rules, self.claim.wants, strict=True)
         ]
         return Reservation(self.claim.id.decode(), tuple(taken), ends, *bound)

@@ -41,6 +41,8 @@ class Taken(msgspec.Struct, frozen=True):
     limit: str
     window: str
     amount: int
+    #: Whether it is what the call may come to, rather than the most that it can: a limit that is not hard takes that.
+    likely: bool = False
 
 
 class Reservation(msgspec.Struct, frozen=True):
@@ -57,8 +59,9 @@ class Reservation(msgspec.Struct, frozen=True):
 
     @property
     def money(self) -> int:
-        """The microdollars taken: the most of any limit, for each holds the whole call."""
-        return max((taken.amount for taken in self.taken if taken.measure == "money"), default=0)
+        """The microdollars that it can come to at most: the most of any hard limit, for each holds the whole call."""
+        bounds = [taken.amount for taken in self.taken if taken.measure == "money" and not taken.likely]
+        return max(bounds, default=0)
 
 
 #: What the exchange's current attempt may cost, taken by who keeps limits.

@@ -51,6 +51,7 @@ def test_a_reservation_holds_the_whole_call_in_each_limit() -> None:
         Taken(tenant, "money", "budget", "2026-11", 700),
         Taken(key, "money", "daily", "2026-11-22", 700),
         Taken(key, "tokens", "tpm", "2026-11-22T10:00", 9000),
+        Taken(key, "money", "about", "2026-11-22", 800, likely=True),
     )
 
     assert Reservation("r1", taken).money == 700
