@@ -64,7 +64,7 @@ class Stop:
         """Account for an attempt that has ended; to be called from `attempt_done`."""
         if attempt.number != 1:
             return  # made by a plugin listed below
-        if attempt.error is not None or (attempt.status or 500) >= 400:
+        if not attempt.complete or (attempt.status or 500) >= 400:
             self._unfold(exchange, over=False).done(exchange, attempt)
             return
         self.vitals.in_flight -= 1
@@ -116,11 +116,13 @@ class Stop:
 class Highway:
     """A pool on a route; `clear` where nothing about it needs the long way."""
 
-    __slots__ = ("clear", "follows", "order", "places", "pool", "rooms", "route", "stops")
+    __slots__ = ("clear", "follows", "name", "order", "places", "pool", "rooms", "route", "stops")
 
     def __init__(self, exchange: Exchange, pool: Pool) -> None:
         self.route = exchange.route
         self.pool = pool
+        # What is asked for with each request is kept here: a pool, as a tuple, is slow to tell.
+        self.name = pool.name
         self.places = pool.places
         self.order = pool.strategy.order
         #: Those that wait for no failure of others.
@@ -168,7 +170,7 @@ class Highways:
         if (
             highway is None
             or not highway.clear
-            or not self._watcher.all_well(highway.pool)
+            or not self._watcher.all_well(highway.name, highway.places)
             or not self._may_enter(highway, exchange)
         ):
             return None

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from typing import Protocol
 
-from llmproxy.plugin import Attempt, Endpoint, Exchange, Failure, Place, Pool
+from llmproxy.plugin import Attempt, Endpoint, Exchange, Failure, Place
 from llmproxy_balance.lineup import AllWell, Health
 
 
 class Watcher(Health, Protocol):
     """Health that hears how attempts end."""
 
-    def all_well(self, pool: Pool) -> bool:
-        """Whether it is known, without a look at each, that all of a pool's places may be tried."""
+    def all_well(self, name: str, places: tuple[Place, ...]) -> bool:
+        """Whether it is known, without a look at each, that all places of the pool of that name may be tried."""
 
     def claim(self, endpoint: Endpoint) -> bool:
         """Whether an attempt may be made there now; `settle` comes when it is over."""
@@ -33,7 +33,7 @@ class Watcher(Health, Protocol):
 class Unwatched(AllWell):
     """Places whose health nobody watches."""
 
-    def all_well(self, pool: Pool) -> bool:
+    def all_well(self, name: str, places: tuple[Place, ...]) -> bool:
         """Nothing else is known."""
         return True
 

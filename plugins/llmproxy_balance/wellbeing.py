@@ -66,9 +66,9 @@ class Wellbeing:
 
     # What may be chosen.
 
-    def all_well(self, pool: Pool) -> bool:
-        """Whether all that are watched are well, and the pool's places are among them."""
-        return not self._ailing and self._pools.get(pool.name) is pool.places
+    def all_well(self, name: str, places: tuple[Place, ...]) -> bool:
+        """Whether all that are watched are well, and these places of a pool are among them."""
+        return not self._ailing and self._pools.get(name) is places
 
     def eligible(self, pool: Pool) -> Sequence[Place]:
         """Return the places that may be chosen now: all of them while all are well."""
