@@ -57,6 +57,8 @@ TENANTS = (
 )
 NAMES = ("web", "default", "acme", "*", "a/b", "y" * 300 + "1", "y" * 300 + "2", "\u00e4")
 MANY = 1_000_000
+#: How many send an id that others send too.
+REPEATED = 0.2
 #: Steps after which all that was written is read.
 LIFE = 250
 LIMITS = [
@@ -93,7 +95,7 @@ class World:
     """What all tenants have done, as it should be."""
 
     def __init__(self, serving: Serving, choose: random.Random, numbers: Iterator[int]) -> None:
-        self.asked: dict[str, set[str]] = defaultdict(set)
+        self.asked: dict[str, Counter[str]] = defaultdict(Counter)
         self._counted: Counter[tuple[str, ...]] = Counter()
         self._serving, self._choose, self._numbers = serving, choose, numbers
 
@@ -101,7 +103,7 @@ class World:
         """Have somebody ask, and check what he is told: an answer of his own tenant's, and where his limits stand."""
         choose = self._choose
         who = Who(choose.choice(TENANTS), choose.choice(NAMES), choose.choice(NAMES))
-        name = f"e{next(self._numbers)}"
+        name = "the-same" if choose.random() < REPEATED else f"e{next(self._numbers)}"
         exchange = make_exchange(
             body={
                 "model": "echo",
@@ -113,7 +115,7 @@ class World:
         )
         served = await self._serving.serve(exchange)
         assert served.reply.status == 200, (who, served.body)
-        self.asked[who.tenant].add(name)
+        self.asked[who.tenant][name] += 1
         self._check_answer(who.tenant, served.body, served.reply.headers.get("cache-status") or "")
         self._check_limits(who, served.reply.headers.get("ratelimit") or "")
 
@@ -159,22 +161,24 @@ async def life(
         yield World(serving, choose, numbers)
 
 
-def check_rows(folder: Path, asked: dict[str, set[str]]) -> None:
+def check_rows(folder: Path, asked: dict[str, Counter[str]]) -> None:
     """Check that each tenant's reports, rows and records are his calls, all of them and no others."""
     books, log = Books(folder / "ledger" / FILE, reading=True), Reader(folder / "calls.db")
     try:
         for tenant in TENANTS:
-            own, period = asked.get(tenant, set()), Period(tenant=tenant)
+            own, period = asked.get(tenant, Counter[str]()), Period(tenant=tenant)
             told = list(rows(books, period))
             assert {row["tenant"] for row in told} <= {tenant}
-            assert sorted(row["exchange"] for row in told) == sorted(own), tenant
-            assert sum(each["rows"] for each in report(books, ("key", "user"), period)) == len(own)
+            assert sorted(row["exchange"] for row in told) == sorted(own.elements()), tenant
+            assert sum(each["rows"] for each in report(books, ("key", "user"), period)) == own.total()
             calls = log.read(Filter(tenant=tenant, limit=MOST))
-            assert sorted(call["id"] for call in calls) == sorted(own), tenant
+            assert sorted(call["id"] for call in calls) == sorted(own.elements()), tenant
             for name in NAMES:
-                assert {call["id"] for call in log.read(Filter(tenant=tenant, key=name, limit=MOST))} <= own
+                assert {
+                    call["id"] for call in log.read(Filter(tenant=tenant, key=name, limit=MOST))
+                } <= own.keys()
         everybody = {each["tenant"]: each["rows"] for each in report(books, ("tenant",), Period())}
-        assert everybody == {tenant: len(names) for tenant, names in asked.items()}
+        assert everybody == {tenant: names.total() for tenant, names in asked.items()}
     finally:
         log.close()
         books.close()
