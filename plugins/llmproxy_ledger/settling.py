@@ -69,7 +69,7 @@ def find(  # noqa: PLR0911  # one line a case, in the order in which they hold
     state: SettlementState = "estimated" if attempt.usage is None else "partial"
     if attempt.status is None and not given_up(attempt):
         state = "unknown"
-    if policy == "ceiling" and not attempt.complete:
+    if not attempt.complete and (policy == "ceiling" or (policy == "drain" and sent.bound is not None)):
         return Finding(state, _ceiling(exchange, attempt, sent), "ceiling", result)
     output = min(_output(attempt, asked, seen), _most(exchange, sent))
     if attempt.usage is None:
