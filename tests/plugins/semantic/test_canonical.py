@@ -105,6 +105,7 @@ def test_a_long_hostile_text_takes_no_time_to_speak_of() -> None:
 
 
 @pytest.mark.shared
+@pytest.mark.skipif(not PAIRS.exists(), reason="the labelled pairs are not here")
 def test_the_labelled_pairs_are_told_apart() -> None:
     same: Counter[tuple[str, int]] = Counter()
     all_of: Counter[tuple[str, int]] = Counter()
