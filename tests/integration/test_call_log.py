@@ -291,18 +291,18 @@ async def test_a_postgres_that_is_away_costs_no_answer_and_takes_each_record_onc
         file.write_text(config.format(judge=judge.url))
         with GatewayProcess("-c", file, "--workers", "2", environ=environ) as gateway:
             async with load(gateway.url, callers=8, patience=10.0) as tally:
-                for away, back in (
-                    (lambda: None, own_postgres.start),
-                    (own_postgres.kill, own_postgres.start),
-                    (own_postgres.hang, own_postgres.resume),
-                ):
-                    away()
-                    await more(tally, 60)
-                    back()
-                    await more(tally, 60)
-            await gateway.said("postgres_back", times=1)
-            while len(shown := await in_postgres(url)) < judge.totals.requests:
-                await asyncio.sleep(0.1)
+                await gateway.said("postgres_away", times=2)
+                own_postgres.start()
+                await written(url, 60)
+                own_postgres.kill()
+                await more(tally, 60)
+                await gateway.said("postgres_away", times=3)
+                own_postgres.start()
+                await more(tally, 60)
+                own_postgres.hang()
+                await more(tally, 60)
+                own_postgres.resume()
+            shown = await written(url, judge.totals.requests)
             status, page = await ask_admin(gateway.admin_url, "limit=5&status=200")
             own_postgres.stop()
             gone, _ = await ask_admin(gateway.admin_url, "limit=5")
@@ -322,12 +322,16 @@ async def more(tally: Tally, count: int) -> None:
             await asyncio.sleep(0.01)
 
 
-async def in_postgres(url: str) -> list[dict[str, Any]]:
+async def written(url: str, count: int) -> list[dict[str, Any]]:
+    """Wait for so many rows in a Postgres."""
     connection = await asyncpg.connect(url)
-    try:
-        return [dict(row) for row in await connection.fetch("SELECT * FROM llmproxy_calllog.calls")]
-    finally:
-        await connection.close()
+    async with asyncio.timeout(20):
+        while not await connection.fetchval("SELECT to_regclass('llmproxy_calllog.calls')"):
+            await asyncio.sleep(0.05)
+        while len(found := await connection.fetch("SELECT * FROM llmproxy_calllog.calls")) < count:
+            await asyncio.sleep(0.05)
+    await connection.close()
+    return [dict(row) for row in found]
 
 
 async def ask_admin(url: str, query: str) -> tuple[int, Any]:

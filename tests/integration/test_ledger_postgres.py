@@ -168,11 +168,11 @@ async def test_a_postgres_that_comes_late_is_killed_and_hangs_loses_no_row_and_d
         own_postgres.start()
         await fleet.answers()
         own_postgres.kill()
+        async with asyncio.timeout(20):
+            while await fleet.metric("llmproxy_postgres_away") < 2:  # of each gateway the greatest
+                await asyncio.sleep(0.05)
         await fleet.answers()
-        away, unposted = (
-            await fleet.metric("llmproxy_postgres_away"),
-            await fleet.metric("llmproxy_ledger_unposted_rows"),
-        )
+        unposted = await fleet.metric("llmproxy_ledger_unposted_rows")
         own_postgres.start()
         await fleet.answers()
         own_postgres.hang()
@@ -181,7 +181,7 @@ async def test_a_postgres_that_comes_late_is_killed_and_hangs_loses_no_row_and_d
         await fleet.caught_up()
     await fleet.check()
 
-    assert (away, unposted > MEANWHILE / 2) == (2, True)
+    assert unposted > MEANWHILE / 2
 
 
 @pytest.mark.slow
