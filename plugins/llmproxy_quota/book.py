@@ -47,7 +47,11 @@ class Book:
         self._instance = instance
         self._limits = limits
         #: Whether the model's name is needed to know what is taken early.
-        self.asks_model = any(limit.scope == "model" and is_early(limit) for limit in limits)
+        self.asks_model = any(
+            (limit.scope == "model" and is_early(limit)) or limit.then is not None for limit in limits
+        )
+        #: Whether any of them has a cheaper model answer.
+        self.saves = any(limit.then is not None for limit in limits)
         self._one_tag = any(limit.across for limit in limits)
         self._known: dict[tuple[Caller, str | None, str], Rules] = {}
 

@@ -13,6 +13,16 @@ CALENDAR: Final = {"minute": 60, "hour": 3600, "day": 86_400, "week": 7 * 86_400
 Calendar = Literal["minute", "hour", "day", "week", "month"]
 
 
+class ThenConfig(Section, frozen=True):
+    """What is done while a limit is near its end: dearer calls are answered by this public model."""
+
+    model: str
+
+    def __post_init__(self) -> None:
+        if not self.model:
+            raise ConfigError("model", "empty; name a model that the routes serve, and that costs less")
+
+
 class LimitConfig(Section, frozen=True):
     """One limit: `at_most` so much of what it `counts`, for each account of its scope whose name matches.
 
@@ -31,6 +41,9 @@ class LimitConfig(Section, frozen=True):
     mode: reserving.Mode = "hard"
     #: Whether all tenants share it.
     across: bool = False
+    #: The share of it from which on `then` holds.
+    near: Decimal | None = None
+    then: ThenConfig | None = None
 
     def __post_init__(self) -> None:
         spans = [span for span in (self.rate, self.window, self.rolling) if span is not None]
@@ -46,6 +59,17 @@ class LimitConfig(Section, frozen=True):
         if self.rolling is not None and self.rolling < 1:
             raise ConfigError("rolling", "at least 1s")
         self._check_size()
+        self._check_near()
+
+    def _check_near(self) -> None:
+        if (self.near is None) != (self.then is None):
+            raise ConfigError("then", "near and then belong together: near: 0.9, then: {model: NAME}")
+        if self.near is None:
+            return
+        if not 0 <= self.near < 1:
+            raise ConfigError("near", "a share of the limit, such as 0.9")
+        if self.counts not in {"money", "tokens"}:
+            raise ConfigError("then", "another model saves money or tokens: only their limits have it")
 
     def _check_size(self) -> None:
         if self.at_most < 0 or (self.counts != "money" and self.at_most % 1):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
 from llmproxy.plugin import (
@@ -27,6 +27,7 @@ from llmproxy_quota.bounds import Bound, bound_of
 from llmproxy_quota.charging import amount_of, charge, charge_shared
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
 from llmproxy_quota.pricing import Pricing
+from llmproxy_quota.saving import Saver, foresee, tell
 from llmproxy_quota.taking import Hold, Taker
 
 
@@ -41,6 +42,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     _runtime: Runtime
     _taker: Taker
     _pricing: Pricing
+    _saver: Saver
 
     def __init__(self, name: str, config: QuotaConfig) -> None:
         super().__init__(name, config)
@@ -57,10 +59,11 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         kept = reserving.reservations_of(await runtime.store(self.config.store))
         if kept is None:
             raise StartError(f"plugin {self.name!r}: the store {self.config.store!r} keeps no limits")
-        if any(limit.counts == "money" for limit in self.config.limits):
+        if self._book.saves or any(limit.counts == "money" for limit in self.config.limits):
             await runtime.tariff.load()
         self._pricing = Pricing(runtime.tariff)
         self._taker = Taker(kept, self.config.share, self.config.lease, runtime)
+        self._saver = Saver(self._pricing, self._taker, runtime.clock.now)
         runtime.spawn(self._taker.keep_alive(), name="keep-alive")
         yield
         await self._taker.close()
@@ -76,6 +79,8 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         if rules.early:
             hold = await self._taker.take(rules.tag, rules.early, rules.wants)
             exchange.state[self._early] = hold
+        if self._book.saves and rules.late:
+            await self._saver.save(exchange, rules.tag, rules.late)
         return None
 
     @hookimpl
@@ -129,6 +134,8 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             and not exchange.state.get(self._late)
         ):
             await self._take_shared(exchange)
+        if self._book.saves:
+            tell(exchange, reply)
         hold = exchange.state.get(self._early)
         if hold is not None and self.config.headers:
             for name, value in fields.rate_limit(hold.told):
@@ -152,16 +159,19 @@ class QuotaPlugin(Plugin[QuotaConfig]):
                 reserving.Want(rule.limit, amount, mode or rule.config.mode)
                 for rule, amount in zip(rules, amounts, strict=True)
             ]
-            tag = self._book.rules_of(exchange).tag
-            exchange.state[self._late] = {1: await self._taker.take(tag, rules, tuple(wants))}
+            hold = await self._taker.take(self._book.rules_of(exchange).tag, rules, tuple(wants))
+            exchange.state[self._late] = {1: hold}
 
     async def _settle_shared(self, exchange: Exchange) -> None:
         """Settle it; where nobody could ask before the answer left, it is counted now, whatever the limits say."""
         if is_charged(exchange) and not exchange.state.get(self._late):
             await self._take_shared(exchange, "shadow")
-        hold = (exchange.state.get(self._late) or {}).pop(1, None)
-        if hold is not None:
+        if (hold := (exchange.state.get(self._late) or {}).pop(1, None)) is not None:
             self._taker.settle(hold, charge_shared(self._pricing, exchange, hold.rules))
+
+    def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
+        """Say which limits would have a cheaper model answer."""
+        return list(foresee(self.config.limits, body))
 
     def _rules(self, exchange: Exchange) -> tuple[Rule, ...]:
         if exchange.route.models is None:
@@ -190,8 +200,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
                     raise GatewayError(403, "price_unknown", message)
                 amount = 0
             wants.append(reserving.Want(rule.limit, amount, rule.config.mode))
-        tag = self._book.rules_of(exchange).tag
-        hold = await self._taker.take(tag, rules, tuple(wants))
+        hold = await self._taker.take(self._book.rules_of(exchange).tag, rules, tuple(wants))
         exchange.state[self._late][number] = hold
         ends = self._runtime.clock.wall() + self.config.lease
         exchange.state[RESERVATION] = hold.reservation(ends, (bound.input, bound.output))

@@ -102,6 +102,21 @@ class Taker:
             self._live[claim.id] = claim
         return hold
 
+    def count_saved(self, limit: str) -> None:
+        """Count a call that went to a cheaper model."""
+        self._meters.saved(limit)
+
+    async def look(self, tag: bytes, rules: Sequence[Rule]) -> Sequence[reserving.Standing]:
+        """Return how limits stand, or nothing where their store does not tell."""
+        wants = tuple(reserving.Want(rule.limit, 0, "shadow") for rule in rules)
+        claim = reserving.Claim(b"%b-%x" % (self._mark, next(self._count)), tag, wants, self._ttl)
+        try:
+            verdict = await self._kept.reserve(claim)
+        except StoreAway:
+            return ()
+        self._settlements.add(claim, [0] * len(wants))
+        return verdict.standings
+
     def settle(self, hold: Hold, actual: Sequence[int]) -> None:
         """Set what a claim came to; here if the engine is at hand, else soon."""
         claim = hold.claim
@@ -149,7 +164,7 @@ class Meters:
     def __init__(self, metrics: Metrics) -> None:
         self._limits = metrics.counter(
             "llmproxy_quota_limits_total",
-            "Calls that a limit refused, that went over a soft or shadow one, or that used more than was reserved.",
+            "Calls that a limit refused or sent to a cheaper model, that went over it, or used more than was reserved.",
             ("limit", "result"),
         )
         self._away = metrics.counter(
@@ -161,6 +176,10 @@ class Meters:
     def away(self, what: str) -> None:
         """Count what the store was away for."""
         self._away.labels(what).inc()
+
+    def saved(self, limit: str) -> None:
+        """Count a call that went to a cheaper model for a limit's sake."""
+        self._limits.labels(limit, "near").inc()
 
     def count(self, hold: Hold, result: str) -> None:
         """Count what a limit did."""

@@ -27,6 +27,10 @@ def limit(**given: Any) -> LimitConfig:
         ({"window": "day", "at_most": -1}, "at_most"),
         ({"rate": 86_400, "at_most": 1_000_000_000}, "at_most"),
         ({"counts": "money", "window": "day", "at_most": 10**10}, "at_most"),
+        ({"counts": "money", "window": "day", "near": 0.9}, "then"),
+        ({"counts": "money", "window": "day", "then": {"model": "m"}}, "then"),
+        ({"counts": "money", "window": "day", "near": 1, "then": {"model": "m"}}, "near"),
+        ({"window": "day", "near": 0.9, "then": {"model": "m"}}, "then"),
     ],
 )
 def test_a_limit_that_cannot_be_kept_is_refused(given: dict[str, Any], path: str) -> None:

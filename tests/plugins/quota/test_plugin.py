@@ -192,6 +192,77 @@ async def test_money_refuses_with_402(api: FakeUpstream) -> None:
     assert first.reply.headers.get("ratelimit") is None
 
 
+SAVING = MONEY | {"at_most": 0.01, "near": 0.1, "then": {"model": "cheap"}}
+
+
+@asynccontextmanager
+async def two_models(
+    upstream: FakeUpstream, limit: dict[str, Any], process: Process | None = None
+) -> AsyncIterator[Serving]:
+    """Serve a dear model and a cheap one."""
+    table = {"use": QuotaPlugin, "store": "counters", "limits": [limit], "output": 50, "context": 0}
+    config = {
+        **STORES,
+        "plugins": {"openai": {"use": "openai"}},
+        "models": {"gpt": "upstream/gpt", "cheap": "upstream/small"},
+        "prices": {
+            "upstream/gpt": {"input": 1, "output": 100},
+            "upstream/small": {"input": 0.1, "output": 1},
+        },
+    }
+    async with running_route(
+        {"quota": table}, upstream=upstream, dialect="openai", config=config, process=process
+    ) as started:
+        yield started
+
+
+def forget(route: Serving) -> None:
+    """Have the limits looked at again, as a second later."""
+    plugin = next(each for each in route.generation.plugins if isinstance(each, QuotaPlugin))
+    plugin._saver._near.clear()
+
+
+def asked_models(api: FakeUpstream) -> list[str]:
+    return [each.json()["model"] for each in api.requests]
+
+
+async def test_a_cheaper_model_answers_while_a_budget_nears_its_end(api: FakeUpstream) -> None:
+    process = make_process()
+    async with two_models(api, SAVING, process) as route:
+        for _ in range(2):  # 510 microdollars each
+            await route.serve(ask())
+        forget(route)
+        saved = await route.serve(
+            make_exchange(
+                body={"model": "gpt", "messages": [{"role": "user", "content": "Hi"}]},
+                caller=Caller("acme"),
+                headers={"x-llmproxy-explain": "budget"},
+            )
+        )
+        unasked = await route.serve(ask())
+        bound = await route.serve(ask(previous_response_id="resp_1"))
+        cheap = await route.serve(ask(model="cheap"))
+        other = await route.serve(ask("other"))
+
+    assert asked_models(api) == ["gpt", "gpt", "small", "small", "gpt", "small", "gpt"]
+    assert saved.reply.headers.get("x-llmproxy-budget") == '"budget";model="cheap"'
+    assert unasked.reply.headers.get("x-llmproxy-budget") is None
+    assert {each.reply.status for each in (saved, unasked, bound, cheap, other)} == {200}
+    limits = process.metrics.counter("llmproxy_quota_limits_total", "", ("limit", "result"))
+    assert limits.labels("budget", "near").value == 2
+
+
+async def test_a_model_that_the_caller_may_not_ask_saves_nothing(api: FakeUpstream) -> None:
+    async with two_models(api, SAVING | {"near": 0}) as route:
+        await route.serve(ask())
+        forget(route)
+        exchange = ask()
+        exchange.may_ask = lambda model: model == "gpt"
+        await route.serve(exchange)
+
+    assert asked_models(api) == ["gpt", "gpt"]
+
+
 @asynccontextmanager
 async def caching(
     upstream: FakeUpstream, listed: list[str], limits: list[dict[str, Any]], charging: dict[str, Any]
