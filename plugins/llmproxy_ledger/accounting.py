@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Final, NamedTuple, Protocol
 
+from msgspec.structs import replace
+
 from llmproxy.plugin import (
     RESERVATION,
     Attempt,
@@ -43,6 +45,7 @@ class Opened(NamedTuple):
     priced: Charge
     #: The most tokens of input and of output, where somebody reserved them.
     bound: tuple[int, int] | None
+    row: Settlement
 
 
 OPENED: Final[StateKey[dict[int, Opened]]] = StateKey("ledger.opened")
@@ -99,8 +102,8 @@ class Accounting:
         most = self._max_output if exchange.model is None else quick_limit(data, self._max_output)
         reserved = exchange.state.get(RESERVATION)
         bound = (reserved.input, reserved.output) if reserved is not None and reserved.input else None
-        opened = Opened(self._journal.entry(), request, len(data), most, priced, bound)
         row = self._row(exchange, attempt, endpoint, priced.version)
+        opened = Opened(self._journal.entry(), request, len(data), most, priced, bound, row)
         self._journal.intend(Intent(opened.entry, row, *(bound or (opened.size, most))))
         known = exchange.state.get(OPENED)
         if known is None:
@@ -119,9 +122,11 @@ class Accounting:
         found = find(exchange, attempt, sent, seen, policy, self._tariff)
         version = "" if found.state == "free" else priced.version
         cost = price_usage(found.usage, priced.rates) if version and priced.rates else 0
-        row = self._row(
-            exchange, attempt, attempt.endpoint, version, found.usage, found.state, cost, found.result
-        )
+        told = found.usage, found.state, cost, found.result
+        if opened is None:
+            row = self._row(exchange, attempt, attempt.endpoint, version, *told)
+        else:
+            row = self._ended(exchange, opened.row, version, *told)
         self._journal.put(Row(entry, row, found.basis))
         self._wrote(found.state, attempt.endpoint.upstream if version and not priced.known else "")
 
@@ -144,6 +149,28 @@ class Accounting:
         self._journal.put(Row(self._journal.entry(), row, found.source))
         self._wrote("exact", "" if priced.known else found.endpoint.upstream)
 
+    def _ended(
+        self,
+        exchange: Exchange,
+        opened: Settlement,
+        prices: str,
+        usage: Usage,
+        state: SettlementState,
+        cost: int,
+        result: str,
+    ) -> Settlement:
+        """Return the row of an attempt that had an intent: whose it is and where it went stands there."""
+        return replace(
+            opened,
+            at=self._wall(),
+            usage=usage,
+            state=state,
+            cost=cost,
+            reserved=_reserved(exchange),
+            prices=prices,
+            result=result,
+        )
+
     def _row(  # the parts of one row
         self,
         exchange: Exchange,
@@ -157,7 +184,6 @@ class Accounting:
     ) -> Settlement:
         caller, model = exchange.caller, redact_text(exchange.model or "")
         labels = dict(caller.labels) if caller.labels else {}
-        reservation = None if attempt is None else exchange.state.get(RESERVATION)
         return Settlement(
             id=settlement_id(exchange, attempt),
             exchange=exchange.id,
@@ -174,7 +200,12 @@ class Accounting:
             usage=usage,
             state=state,
             cost=cost,
-            reserved=0 if reservation is None else reservation.money,
+            reserved=0 if attempt is None else _reserved(exchange),
             prices=prices,
             result=result,
         )
+
+
+def _reserved(exchange: Exchange) -> int:
+    reservation = exchange.state.get(RESERVATION)
+    return 0 if reservation is None else reservation.money

@@ -12,7 +12,7 @@ from pathlib import Path
 from llmproxy_ledger.books import FILE, Books
 from llmproxy_ledger.entries import WriteBooks
 from llmproxy_ledger.journal import LOCK, SEGMENT, Journal, claim, journals, segments
-from llmproxy_ledger.records import read
+from llmproxy_ledger.records import read_outcomes
 
 #: Bytes of a segment that one transaction takes.
 _AT_ONCE = 4 << 20
@@ -102,7 +102,7 @@ class Posting:
             at = self._read.get(path, 0)
             with path.open("rb") as file:
                 file.seek(at)
-                found = list(read(file.read(_AT_ONCE)))
+                found = list(read_outcomes(file.read(_AT_ONCE)))
             if not found:
                 return rows
             rows += self._open().post((name, reading.record) for reading in found)

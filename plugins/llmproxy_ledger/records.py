@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from struct import Struct
 from typing import Final, NamedTuple
 from zlib import crc32
@@ -45,6 +45,15 @@ class PriceList(msgspec.Struct, frozen=True, array_like=True, tag="p"):
 
 Record = Intent | Row | PriceList
 
+#: A record is an array: its head, the head of a string of one letter, the letter, and the head of the entry's name,
+#: which tells its length where that is less than 32.
+_LEAST: Final = 4
+_ROW: Final = ord("r")
+_INTENT: Final = ord("i")
+_SHORT: Final = 0xA0
+_LONGER: Final = _SHORT + 32
+_BEFORE: Final = _SHORT - _LEAST
+
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Record)
 
@@ -64,18 +73,39 @@ class Reading(NamedTuple):
 
 def read(data: bytes, at: int = 0) -> Iterator[Reading]:
     """Yield the whole records from `at` on, up to the first that is cut or broken."""
-    view = memoryview(data)
+    return _decoded(_payloads(data, at))
+
+
+def read_outcomes(data: bytes) -> Iterator[Reading]:
+    """Yield the whole records, but for those of calls about to leave whose rows are among them."""
+    payloads = list(_payloads(data, 0))
+    ended = {payload[3 : payload[3] - _BEFORE] for payload, _ in payloads if payload[2] == _ROW}
+    return _decoded(
+        (payload, end)
+        for payload, end in payloads
+        if payload[2] != _INTENT
+        or not _SHORT <= payload[3] < _LONGER
+        or payload[3 : payload[3] - _BEFORE] not in ended
+    )
+
+
+def _payloads(data: bytes, at: int) -> Iterator[tuple[bytes, int]]:
     while at + _HEAD.size <= len(data):
         size, checksum = _HEAD.unpack_from(data, at)
         end = at + _HEAD.size + size
-        if size > MOST or end > len(data):
+        if not _LEAST <= size <= MOST or end > len(data):
             return
-        payload = view[at + _HEAD.size : end]
+        payload = data[at + _HEAD.size : end]
         if crc32(payload) != checksum:
             return
+        yield payload, end
+        at = end
+
+
+def _decoded(payloads: Iterable[tuple[bytes, int]]) -> Iterator[Reading]:
+    for payload, end in payloads:
         try:
             record = _decoder.decode(payload)
         except msgspec.DecodeError:
             return
         yield Reading(record, end)
-        at = end

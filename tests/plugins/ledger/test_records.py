@@ -4,7 +4,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.plugin import Rates, Settlement, Usage
-from llmproxy_ledger.records import Intent, PriceList, Row, frame, read
+from llmproxy_ledger.records import Intent, PriceList, Row, frame, read, read_outcomes
 
 COUNT = st.integers(0, 2**50)
 ROWS = st.builds(
@@ -30,6 +30,23 @@ def test_records_come_back_as_they_were_framed(records):
     data = b"".join(map(frame, records))
 
     assert [reading.record for reading in read(data)] == records
+
+
+@given(st.lists(RECORDS, max_size=8))
+def test_what_is_posted_leaves_out_the_calls_whose_rows_are_there(records):
+    ended = {record.entry for record in records if isinstance(record, Row) and record.entry}
+    wanted = [record for record in records if not isinstance(record, Intent) or record.entry not in ended]
+    found = [reading.record for reading in read_outcomes(b"".join(map(frame, records)))]
+
+    assert [record for record in found if record in wanted] == wanted
+    assert all(isinstance(record, Intent) for record in found if record not in wanted)
+
+
+def test_a_call_and_its_row_are_one_record_to_post():
+    row = Settlement(id="r/1", exchange="r", at=1.0, tenant="t")
+    records = [Intent("j-1", row, 3, 4), Intent("j-2", row, 3, 4), Row("j-1", row, "told")]
+
+    assert [reading.record for reading in read_outcomes(b"".join(map(frame, records)))] == records[1:]
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
