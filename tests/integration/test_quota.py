@@ -28,6 +28,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers share s
 
 CONFIG = """
 listen: 127.0.0.1:0
+admin: {{listen: "127.0.0.1:0"}}
 stores: {{counters: {{url: "{store}"}}}}
 upstreams: {{judge: {{base_url: "{judge}/v1"}}}}
 models: {{{models}}}
