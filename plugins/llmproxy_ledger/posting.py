@@ -98,15 +98,17 @@ class Posting:
     def _post_segment(self, name: str, path: Path) -> int:
         rows = 0
         self._open().ready()
-        while True:
-            at = self._read.get(path, 0)
+        # What is written meanwhile waits for the next time: under load there is always more.
+        size = path.stat().st_size
+        while (at := self._read.get(path, 0)) < size:
             with path.open("rb") as file:
                 file.seek(at)
                 found = list(read_outcomes(file.read(_AT_ONCE)))
             if not found:
-                return rows
+                break
             rows += self._open().post((name, reading.record) for reading in found)
             self._read[path] = at + found[-1].end
+        return rows
 
     def _remove(self, path: Path) -> None:
         """Remove a segment; what is broken in it is kept beside, for a person to look at."""

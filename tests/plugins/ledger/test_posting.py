@@ -5,7 +5,7 @@ import time
 import apsw
 import pytest
 
-from llmproxy_ledger.books import FILE
+from llmproxy_ledger.books import FILE, Books
 from llmproxy_ledger.journal import Journal, JournalFault, journals, segments
 from llmproxy_ledger.posting import Poster, Posting
 
@@ -150,3 +150,18 @@ def test_what_is_away_is_asked_before_a_journal_is_read(tmp_path, journal):
     with pytest.raises(ConnectionError):
         posting.post(journal)
     dead(journal)
+
+
+def test_what_is_written_while_others_are_posted_waits_for_the_next_time(tmp_path, journal):
+    class Busy(Books):
+        def post(self, records):
+            journal.intend(settled(f"more-{journal.entry()}"))
+            return super().post(records)
+
+    journal.intend(settled("a"))
+    posting = Posting(tmp_path, books=lambda: Busy(tmp_path / FILE))
+    posted = [posting.post(journal) for _ in range(3)]
+    posting.close()
+    dead(journal)
+
+    assert posted == [1, 1, 1]
