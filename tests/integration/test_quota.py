@@ -137,6 +137,7 @@ class Callers:
         self.url = url
         self.asked: dict[str, int] = {}
         self.refused: dict[str, int] = dict.fromkeys(MODELS, 0)
+        self.closed = 0
         self._judge = judge
         self._leaving = leaving
 
@@ -179,6 +180,8 @@ class Callers:
     async def _take(self, reply: Any, model: str) -> int:
         if reply.status in (402, 429):
             self.refused[model] += 1
+        elif reply.status == 503 and b"limits_unavailable" in reply.body:
+            self.closed += 1  # the store was not to be had for a moment: a hard limit is closed then
         else:
             assert reply.status == 200, reply.body
         return int(reply.status)
@@ -298,7 +301,8 @@ class Run:
             f"in flight: judge {self.judge.most['crowded']} of {AT_ONCE}\n"
             f"  tokens: judge {billed['worded'][1]}, ledger {self.tokens} of {narrow.tokens}; "
             f"money: judge {billed['paid'][2]}, ledger {self.money} of {narrow.money}\n"
-            f"  before the rest was used up: {self.loaded}; refused {self.callers.refused}\n  {states}"
+            f"  before the rest was used up: {self.loaded}; refused {self.callers.refused}, "
+            f"closed {self.callers.closed}\n  {states}"
         )
 
     @property
@@ -319,6 +323,7 @@ async def run(folder: Path, store: str, count: int, *, leaving: float, kills: in
     assert billed["worded"][1] <= found.tokens <= narrow.tokens
     assert billed["paid"][2] <= found.money <= narrow.money
     assert min(found.callers.refused.values()) > 0
+    assert found.callers.closed <= count // 50
     # A worker that is killed between a far store's answer and its own note of what it sends leaves no row, and what
     # it took stays taken: nobody can tell whether it was sent.
     unseen = 4 * kills if store.startswith("valkey") else 0
