@@ -199,7 +199,11 @@ def _configured(assembly: Assembly, settings: RouteConfig) -> tuple[Route, tuple
     route.fetching = config.fetching
     route.idle_timeout = settings.timeouts.idle if settings.timeouts and settings.timeouts.idle else 60.0
     route.targets = {name: _target(assembly, name, settings) for name in config.upstreams}
-    route.most_attempts, route.deadline, route.charging = settings.attempts, settings.deadline, settings.charging
+    route.most_attempts, route.deadline, route.charging = (
+        settings.attempts,
+        settings.deadline,
+        settings.charging,
+    )
     own = _own_pool(assembly, settings)
     route.handler = _answerer(assembly, settings)
     if route.handler is not None:

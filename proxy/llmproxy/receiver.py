@@ -10,6 +10,7 @@ from llmproxy.body import HOLD_LIMIT, Body
 from llmproxy.commit import GROWTH, is_plain, no_answer, no_model
 from llmproxy.echoes import says
 from llmproxy.inflate import Inflated
+from llmproxy.masking import mask
 from llmproxy.taps import WholeTap
 from llmproxy.watch import Translated, Watch, judge
 
@@ -42,9 +43,9 @@ class Receiver:
         attempt.headers_at = self._clock.now()
         if attempt.keys is not None:
             attempt.keys.heard(attempt, reply, attempt.headers_at, partial(says, exchange))
+        if not 200 <= reply.status <= 203:
+            self._look_at(exchange, target, reply)
         body = reply.body
-        if not 200 <= reply.status <= 203 and (fault := no_model(exchange, reply)) is not None:
-            raise fault
         tap = target.face.tap(exchange, reply)
         if tap is None or self._route.commit is None or reply.status >= 400:
             attempt.committed = True  # nobody knows how it begins, or nobody wants to
@@ -55,6 +56,13 @@ class Receiver:
             self._read_whole(exchange, attempt, tap, reply)
             return None
         return self._observe(exchange, attempt, reply, tap)
+
+    def _look_at(self, exchange: Exchange, target: Target, reply: Reply) -> None:
+        """Look at a reply that is no plain success: an error may repeat a key, another may be no model's at all."""
+        if reply.status >= 400 and target.upstream.secrets:
+            mask(reply, target.upstream.secrets)
+        if (fault := no_model(exchange, reply)) is not None:
+            raise fault
 
     def _read_whole(self, exchange: Exchange, attempt: Attempt, tap: Tap | None, reply: Reply) -> None:
         """Read a reply that came in one piece, and settle its attempt."""

@@ -13,6 +13,7 @@ from urllib.parse import urlsplit
 from llmproxy.body import Body
 from llmproxy.dialing import Dialer
 from llmproxy.errors import UpstreamError, UpstreamTimeout
+from llmproxy.masking import secrets_among
 from llmproxy.messages import Headers, RawHeader, Reply, Spellings, UpstreamRequest
 from llmproxy.pool import Pool
 
@@ -53,6 +54,8 @@ class Upstream:
         self.name = name
         self.config = config
         self.keys = keys
+        #: What no error of the provider's may tell callers.
+        self.secrets = secrets_among([key.reveal() for key in config.api_key])
         url = urlsplit(config.base_url)
         self._origin = f"{url.scheme}://{url.netloc}"
         # Documents and environments write base URLs with and without slashes where they are joined.
