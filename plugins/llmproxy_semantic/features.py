@@ -1,0 +1,251 @@
+"""What is compared of two questions, made once for each: words, names, numbers, what was said word for word. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Iterator
+from hashlib import blake2b
+from typing import Final
+
+import msgspec
+
+from llmproxy_semantic.canonical import canonicalise
+from llmproxy_semantic.closedclass import SIGNS, SILENT, THIRD
+from llmproxy_semantic.stemming import stem
+
+#: Stands between words that "and", "or" or "versus" join.
+JOINT: Final = "&"
+#: Stands before the word that a "not" is about.
+NOT: Final = "!"
+#: Characters beyond which a question has no features but its form: it is too long to be matched.
+LONGEST: Final = 2000
+
+
+class Features(msgspec.Struct, frozen=True, array_like=True):
+    """What is compared of a question; holds no more of its text than its words.
+
+    `words` are the stems of its content words and its numbers in order, with `JOINT` and `NOT` between them; `closed`
+    are the signs of its words of closed classes, sorted; `third` its pronouns of the third person, in order. `parts`
+    are what it says word for word (code, addresses, paths, flags), `quoted` what it quotes, `operators` its signs.
+    `traits` are what may keep it from being matched at all: `code`, `outside`, `clock`.
+    """
+
+    form: bytes
+    words: tuple[str, ...] = ()
+    closed: tuple[str, ...] = ()
+    third: tuple[str, ...] = ()
+    names: tuple[str, ...] = ()
+    numbers: tuple[str, ...] = ()
+    parts: tuple[str, ...] = ()
+    quoted: tuple[str, ...] = ()
+    operators: str = ""
+    length: int = 0
+    negations: int = 0
+    traits: tuple[str, ...] = ()
+
+
+_QUOTES: Final = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
+_QUOTED: Final = re.compile(r"\"+([^\"\n]*)\"+|(?<![\w'])'([^'\n]{2,})'(?!\w)")
+_PART: Final = re.compile(
+    r"```.*?(?:```|\Z)|`[^`\n]*`"
+    r"|\w+://\S+|\S+@\S+\.\w+|(?<![\w.])(?:~|\.{1,2})?/[\w.][\w./~-]*|\w+(?:/\w+)*/\w+\.\w+|[A-Za-z]:\\\S+"
+    r"|(?<![\w-])--?[A-Za-z][\w-]*(?:=\S+)?|\b\w+\.(?:[a-z]{2,4}\d?)\b(?!\.\w)|\b\w*_\w+\b|\b\w+\(\)",
+    re.DOTALL,
+)
+_TOKEN: Final = re.compile(
+    r"\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th|k|%)?(?![\w])|[^\W\d_]\w*(?:\+\+|#)?(?:'[a-z]+)?|\w+|[-+*/<>=^|~%&$\u20ac\u00a3{}\[\]#@\\]"
+)
+_CAPITAL: Final = re.compile(r"[^\W\d_][\w'+#-]*")
+_SENTENCE_ENDS: Final = frozenset('.!?:\n"(-')
+_ROMAN: Final = {
+    "ii": "2",
+    "iii": "3",
+    "iv": "4",
+    "vi": "6",
+    "vii": "7",
+    "viii": "8",
+    "ix": "9",
+    "xi": "11",
+    "xii": "12",
+}
+_ORDINALS: Final = dict(
+    zip(
+        ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"),
+        map(str, range(1, 11)),
+        strict=True,
+    )
+)
+_CURRENCIES: Final = {"$": "dollar", "\u20ac": "euro", "\u00a3": "pound"}
+#: How a question begins that asks for a way: who is to go it says nothing.
+_WAY: Final = re.compile(
+    r"\bhow (?:(?:do|does|can|could) (?:i|you|we|1|people|someone|anyone|a person) |to )(?=[a-z])"
+)
+_ONESELF: Final = re.compile(r"\b(?:i|you|we|1|my|your|our|me|yourself|myself)\b(?!')")
+_PRONOUN_1: Final = re.compile(
+    r"\b(does|do|can|should|would|could|must|which|this|that|no|any|every|each|some|the) 1\b(?!['\d.,%])"
+)
+_ASIDE: Final = re.compile(r"\b(?:is|are) there (?:any|some)\b|\bwhat (?:is|are) some(?: of)?\b")
+_OUTSIDE: Final = re.compile(
+    r"\b(?:above|below|attached|attachment|aforementioned|here|(?:my|your) (?:last|previous|earlier)"
+    r"|(?:this|these|the following|the given) (?:text|code|file|image|picture|document|table|article|essay|email"
+    r"|function|snippet|sentence|paragraph|message|error|question|list|data|passage|query|script|log|answer))\b"
+)
+_CLOCK: Final = re.compile(
+    r"\b(?:today|tonight|now|right now|currently|current|latest|yesterday|tomorrow|nowadays|recent|recently"
+    r"|this (?:week|month|year|morning|evening|weekend)|(?:last|next) (?:week|month|year|night|weekend)|as of)\b"
+)
+
+
+def features_of(text: str) -> Features:
+    """Return what is compared of a question, as its caller wrote it."""
+    form = canonicalise(text)
+    digest = blake2b(form.encode(), digest_size=12).digest()
+    if len(form) > LONGEST:
+        return Features(digest, length=len(form) // 4, traits=_traits(form))
+    plain = text.translate(_QUOTES)
+    quoted: list[str] = []
+    parts: list[str] = []
+    bare = _QUOTED.sub(lambda found: _taken(quoted, _folded(found[1] or found[2] or "")), form)
+    bare = _PART.sub(lambda found: _taken(parts, found.group()), bare).lower()
+    reading = _Reading(_framed(bare))
+    return Features(
+        digest,
+        words=tuple(reading.words),
+        closed=tuple(sorted(reading.closed)),
+        third=tuple(reading.third),
+        names=tuple(sorted(_names(_PART.sub(" ", _QUOTED.sub(" ", plain))))),
+        numbers=tuple(sorted(reading.numbers)),
+        parts=tuple(sorted(parts)),
+        quoted=tuple(sorted(filter(None, quoted))),
+        operators="".join(sorted(reading.operators)),
+        length=len(form.split()),
+        negations=reading.negations,
+        traits=_traits(form),
+    )
+
+
+def _taken(into: list[str], said: str) -> str:
+    into.append(said)
+    return " "
+
+
+def _folded(said: str) -> str:
+    return said.casefold().strip(" .,!?")
+
+
+def _framed(form: str) -> str:
+    """Return a form in which whoever asks for a way is nobody, as is "one" that counts nothing."""
+    form = _ASIDE.sub(lambda found: found.group().rsplit(" any")[0].split(" some")[0], form)
+    if _WAY.search(form):
+        form = _ONESELF.sub(" ", _WAY.sub("how ", form))
+    return _PRONOUN_1.sub(r"\1", form)
+
+
+class _Reading:
+    """The words of a form, each put where it counts."""
+
+    def __init__(self, form: str) -> None:
+        self.words: list[str] = []
+        self.closed: set[str] = set()
+        self.third: list[str] = []
+        self.numbers: list[str] = []
+        self.operators: list[str] = []
+        self.negations = 0
+        for token in _TOKEN.findall(form):
+            self._read(token)
+        if self.words and self.words[-1] == JOINT:
+            self.words.pop()
+
+    def _read(self, token: str) -> None:
+        signs = SIGNS.get(token)
+        if token[0].isdigit() or token in _ROMAN or token in _ORDINALS:
+            self._number(token)
+        elif not token[0].isalnum():
+            self._sign(token)
+        elif token in THIRD:
+            self.third.append(THIRD[token])
+        elif signs is not None:
+            self._closed(signs)
+        elif token not in SILENT:
+            self.words.append(stem(token.partition("'")[0]))
+
+    def _number(self, token: str) -> None:
+        number = number_of(token)
+        self.numbers.append(number)
+        self.words.append(number)
+
+    def _sign(self, sign: str) -> None:
+        currency = _CURRENCIES.get(sign)
+        if currency is not None:
+            self.words.append(currency)
+        elif sign == "&":
+            self._closed(("and",))
+        elif sign not in "-/":
+            self.operators.append(sign)
+
+    def _closed(self, signs: tuple[str, ...]) -> None:
+        if signs == ("not",):
+            self.negations += 1
+            self.words.append(NOT)
+            return
+        self.closed.update(signs)
+        if signs[0] in _JOINING and self.words and self.words[-1] != JOINT:
+            self.words.append(JOINT)
+
+
+_JOINING: Final = frozenset({"and", "or", "against"})
+
+
+def number_of(token: str) -> str:
+    """Return one way to write a number: 1,000 as 1000, 20k as 20000, 1st and first as 1, 2.50 as 2.5."""
+    token = _ROMAN.get(token) or _ORDINALS.get(token) or token
+    percent = "%" if token.endswith("%") else ""
+    bare = token.replace(",", "").rstrip("%").rstrip("stndrh")
+    if bare.endswith("k"):
+        bare = bare[:-1] + "000" if "." not in bare else bare
+    if "." in bare:
+        bare = bare.rstrip("0").rstrip(".")
+    return (bare.lstrip("0") or "0") + percent
+
+
+def _names(text: str) -> Iterator[str]:
+    """Give the words of a text, in small letters, that are written as names are."""
+    found = list(_CAPITAL.finditer(text))
+    capitals = sum(each.group()[0].isupper() for each in found)
+    titled = len(found) > 4 and capitals > 0.6 * len(found)
+    seen: set[str] = set()
+    for each in found:
+        word = each.group()
+        odd = not word.isalpha() and any(map(str.isdigit, word))
+        if not odd and not word[0].isupper():
+            continue
+        if odd or _is_name(text, each.start(), word, titled=titled):
+            for piece in word.lower().removesuffix("'s").split("-"):
+                if (
+                    piece
+                    and piece not in seen
+                    and piece not in SIGNS
+                    and piece not in SILENT
+                    and piece not in THIRD
+                ):
+                    seen.add(piece)
+                    yield stem(piece)
+
+
+def _is_name(text: str, start: int, word: str, *, titled: bool) -> bool:
+    if len(word) > 1 and word.isupper():
+        return not text.isupper() and not titled
+    if titled:
+        return False
+    ahead = text[:start].rstrip(" ")
+    return bool(ahead) and ahead[-1] not in _SENTENCE_ENDS
+
+
+def _traits(form: str) -> tuple[str, ...]:
+    small = form.lower()
+    told: Iterable[tuple[str, bool]] = (
+        ("code", "```" in form),
+        ("outside", _OUTSIDE.search(small) is not None),
+        ("clock", _CLOCK.search(small) is not None),
+    )
+    return tuple(name for name, holds in told if holds)

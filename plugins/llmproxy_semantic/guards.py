@@ -1,0 +1,223 @@
+"""Why an answer to one question will not do for another, however much alike the two are. Pure.
+
+Each guard is told two questions' features and says whether it objects. None of them knows that two questions mean the
+same; each knows a way in which they do not.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Iterable
+from itertools import product
+from typing import Final
+
+from llmproxy_semantic.contrasts import CLASSES, OPPOSITES, PIVOTAL, PREFIXES, SUFFIXES, SYMMETRIC
+from llmproxy_semantic.features import JOINT, NOT, Features
+
+#: Words above which only one form counts as the same: no likeness sees a fact that was changed on a page.
+MOST_WORDS: Final = 60
+_RATIO: Final = 2
+_FORGIVEN: Final = 6
+
+Guard = Callable[[Features, Features], bool]
+
+_MARKS: Final = frozenset({JOINT, NOT})
+
+
+def unmatched(asked: Features, stored: Features) -> tuple[list[str], list[str]]:
+    """Return the words that only one of two questions has; what stands twice must be matched twice."""
+    here, there = Counter(asked.words), Counter(stored.words)
+    for mark in _MARKS:
+        del here[mark], there[mark]
+    return list((here - there).elements()), list((there - here).elements())
+
+
+def too_long(asked: Features, stored: Features) -> bool:
+    """Object to questions too long to be compared by likeness."""
+    return asked.length > MOST_WORDS or stored.length > MOST_WORDS
+
+
+def uneven(asked: Features, stored: Features) -> bool:
+    """Object where one question is more than twice as long as the other."""
+    shorter, longer = sorted((asked.length, stored.length))
+    return longer > _RATIO * shorter
+
+
+def numbers(asked: Features, stored: Features) -> bool:
+    """Object to other numbers."""
+    return asked.numbers != stored.numbers
+
+
+def negation(asked: Features, stored: Features) -> bool:
+    """Object where one question denies what the other says."""
+    return asked.negations != stored.negations
+
+
+def verbatim(asked: Features, stored: Features) -> bool:
+    """Object to other code, addresses, paths or flags."""
+    return asked.parts != stored.parts
+
+
+def quotations(asked: Features, stored: Features) -> bool:
+    """Object to other quotations."""
+    return asked.quoted != stored.quoted
+
+
+def operators(asked: Features, stored: Features) -> bool:
+    """Object to other signs."""
+    return asked.operators != stored.operators
+
+
+def closed_words(asked: Features, stored: Features) -> bool:
+    """Object to other words of closed classes: who asks what, of whom, when, how many, whether it must be."""
+    return asked.closed != stored.closed
+
+
+def pronouns(asked: Features, stored: Features) -> bool:
+    """Object to other persons, or the same in another order."""
+    return asked.third != stored.third
+
+
+def names(asked: Features, stored: Features) -> bool:
+    """Object to a name that the other question lacks; one letter more, less or else is a slip of the pen."""
+    return _lacks(asked.names, stored) or _lacks(stored.names, asked)
+
+
+def contrast(asked: Features, stored: Features) -> bool:
+    """Object where a word of one question stands for one that excludes it in the other."""
+    here, there = unmatched(asked, stored)
+    if not here or not there:
+        return False
+    return any(excludes(one, other) for one, other in product(here[:8], there[:8]))
+
+
+def pivot(asked: Features, stored: Features) -> bool:
+    """Object to a word on one side that changes what the question is about."""
+    here, there = unmatched(asked, stored)
+    return not PIVOTAL.isdisjoint(here) or not PIVOTAL.isdisjoint(there)
+
+
+def excludes(one: str, other: str) -> bool:
+    """Tell whether of two words' stems one excludes the other."""
+    if not CLASSES.get(one, frozenset()).isdisjoint(CLASSES.get(other, frozenset())):
+        return True
+    return other in OPPOSITES.get(one, ()) or _turned(one, other)
+
+
+def _turned(one: str, other: str) -> bool:
+    """Tell whether two words differ in a beginning or an end that turns what a word means."""
+    if one[:1] != other[:1] or one[-3:] == other[-3:]:
+        return _rest(one, PREFIXES, str.removeprefix) & _rest(other, PREFIXES, str.removeprefix) != set()
+    return _rest(one, SUFFIXES, str.removesuffix) & _rest(other, SUFFIXES, str.removesuffix) != set()
+
+
+def _rest(word: str, ends: Iterable[str], cut: Callable[[str, str], str]) -> set[str]:
+    return {word} | {rest for end in ends if len(rest := cut(word, end)) > 2}
+
+
+def _lacks(wanted: tuple[str, ...], there: Features) -> bool:
+    missing = [name for name in wanted if name not in there.words and name not in there.names]
+    if not missing:
+        return False
+    missing = [name for name in missing if not any(slip(name, word) for word in there.words)]
+    return bool(missing)
+
+
+def slip(name: str, word: str) -> bool:
+    """Tell whether two words are one, but for a letter; short ones and ones with digits are what they are."""
+    if min(len(name), len(word)) < _FORGIVEN or name[0] != word[0] or not (name.isalpha() and word.isalpha()):
+        return False
+    return one_edit(name, word) and CLASSES.get(name) is None
+
+
+def one_edit(one: str, other: str) -> bool:
+    """Tell whether one letter put in, left out, changed or swapped with the next makes one word of the other."""
+    if abs(len(one) - len(other)) > 1 or one == other:
+        return False
+    short, long = sorted((one, other), key=len)
+    at = next((i for i, (a, b) in enumerate(zip(short, long, strict=False)) if a != b), len(short))
+    if len(short) < len(long):
+        return short[at:] == long[at + 1 :]
+    swapped = short[at : at + 2] == long[at : at + 2][::-1] and short[at + 2 :] == long[at + 2 :]
+    return swapped or short[at + 1 :] == long[at + 1 :]
+
+
+def order(asked: Features, stored: Features) -> bool:
+    """Object where the words of both questions stand in another order, unless what is swapped is joined."""
+    here, there = _shared(asked, stored), _shared(stored, asked)
+    return here != there and not _same_but_joined(here, there)
+
+
+def _shared(one: Features, other: Features) -> list[str]:
+    has = frozenset(other.words)
+    return [word for word in one.words if word in has or word == JOINT]
+
+
+def _same_but_joined(here: list[str], there: list[str]) -> bool:
+    """Tell whether two orders are one, but for what stands before a joint and what behind it."""
+    bare = [word for word in here if word != JOINT]
+    other = [word for word in there if word != JOINT]
+    if bare == other:
+        return True
+    if sorted(bare) != sorted(other):
+        return True  # a word that stands more often here than there: not a matter of order
+    first, end = _window(bare, other)
+    return _turns_at_joint(here, bare[first:end], other[first:end], first)
+
+
+def _window(one: list[str], other: list[str]) -> tuple[int, int]:
+    first = next(i for i, (a, b) in enumerate(zip(one, other, strict=True)) if a != b)
+    end = len(one)
+    while one[end - 1] == other[end - 1]:
+        end -= 1
+    return first, end
+
+
+def _turns_at_joint(here: list[str], one: list[str], other: list[str], first: int) -> bool:
+    at = _joints(here)
+    return any(
+        one[cut:] + one[:cut] == other and first + cut in at for cut in range(1, len(one))
+    ) or _turns_around(one, other)
+
+
+def _joints(words: list[str]) -> set[int]:
+    at: set[int] = set()
+    seen = 0
+    for word in words:
+        if word == JOINT:
+            at.add(seen)
+        else:
+            seen += 1
+    return at
+
+
+def _turns_around(one: list[str], other: list[str]) -> bool:
+    """Tell whether two things changed places around a word that says the same of both."""
+    return any(
+        word in SYMMETRIC and other == [*one[at + 1 :], word, *one[:at]] for at, word in enumerate(one)
+    )
+
+
+#: The guards, the cheapest and the most telling first.
+GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
+    ("long", too_long),
+    ("length", uneven),
+    ("numbers", numbers),
+    ("negation", negation),
+    ("closed_words", closed_words),
+    ("pronouns", pronouns),
+    ("verbatim", verbatim),
+    ("quotations", quotations),
+    ("operators", operators),
+    ("names", names),
+    ("order", order),
+    ("contrast", contrast),
+    ("pivot", pivot),
+)
+
+
+def objection(asked: Features, stored: Features) -> str:
+    """Return the name of a guard that objects to answering one question as the other; empty if none does."""
+    if asked.form == stored.form:
+        return ""
+    return next((name for name, objects in GUARDS if objects(asked, stored)), "")

@@ -1,0 +1,59 @@
+"""The stem that a word's forms share: plurals, `-ing`, `-ed`; comparison and negation stay. Pure."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import Final
+
+_VOWELS: Final = frozenset("aeiouy")
+_DOUBLED: Final = frozenset("bdgmnprt")
+
+_FORMS: Final = """
+    go goes went gone going; buy bought; bring brought; think thought; teach taught; catch caught; seek
+    sought; fight fought; write wrote written writing; ride rode ridden; drive drove driven; eat ate
+    eaten; give gave given giving; take took taken taking; make made making; see saw seen; know knew
+    known; grow grew grown; throw threw thrown; speak spoke spoken; break broke broken; choose chose
+    chosen choosing; begin began begun beginning; run ran running; swim swam swum; sing sang sung; drink
+    drank drunk; get got gotten getting; find found; leave left leaving; lose lost losing; win won
+    winning; tell told; sell sold; keep kept; sleep slept; feel felt; meet met meeting; send sent; spend
+    spent; build built; pay paid; say said; hear heard; hold held; stand stood; understand understood;
+    become became becoming; come came coming; fall fell fallen; forget forgot forgotten; die died dying
+    dies; lie lied lying; tie tied tying; use used using uses; be being; man men; woman women; child
+    children; person people persons; foot feet; tooth teeth; mouse mice; life lives; wife wives; knife
+    knives; leaf leaves; datum data; medium media; criterion criteria; analysis analyses
+"""
+
+_IRREGULAR: Final[dict[str, str]] = {
+    form: line.split()[0] for line in _FORMS.split(";") for form in line.split()
+}
+
+
+@lru_cache(maxsize=8192)
+def stem(word: str) -> str:
+    """Return what a small word's forms have in common; a word that is too short is its own."""
+    irregular = _IRREGULAR.get(word)
+    if irregular is not None:
+        return irregular
+    if len(word) < 4 or not word.isalpha():
+        return word
+    word = _singular(word)
+    if word in _IRREGULAR:
+        return _IRREGULAR[word]
+    for end in ("ing", "ed"):
+        bare = word.removesuffix(end)
+        if bare != word and len(bare) > 2 and not _VOWELS.isdisjoint(bare):
+            word = _single(bare)
+            break
+    return word[:-1] if word[-1] in "eiy" and len(word) > 4 else word
+
+
+def _singular(word: str) -> str:
+    if word.endswith("ies") and len(word) > 4:
+        return word[:-3] + "y"
+    if word.endswith(("sses", "xes", "ches", "shes", "zzes")):
+        return word[:-2]
+    return word[:-1] if word[-1] == "s" and word[-2] not in "sui" else word
+
+
+def _single(bare: str) -> str:
+    return bare[:-1] if bare[-1] == bare[-2] and bare[-1] in _DOUBLED else bare

@@ -1,0 +1,139 @@
+"""What keeps two questions apart, however much alike they are."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from llmproxy_semantic.features import features_of
+from llmproxy_semantic.guards import GUARDS, objection, one_edit
+
+GUARD = dict(GUARDS)
+
+TRAPS = {
+    "length": [("What is DNS?", "What is DNS and how would one set up a server of it at home?")],
+    "numbers": [
+        ("Plan a 4-day trip to Rome", "Plan a 40-day trip to Rome"),
+        ("What is 20% of 50?", "What is 20 of 50?"),
+        ("Who won World War II?", "Who won World War I?"),
+    ],
+    "negation": [
+        ("Which plants are poisonous?", "Which plants are not poisonous?"),
+        ("What should I always do?", "What should I never do?"),
+    ],
+    "closed_words": [
+        ("Who invented the phone?", "When was the phone invented?"),
+        ("Can I drink milk?", "Should I drink milk?"),
+        ("Is Ann a nurse?", "Was Ann a nurse?"),
+        ("Do all cats swim?", "Do most cats swim?"),
+        ("What to eat before a run?", "What to eat after a run?"),
+        ("Tea with milk", "Tea without milk"),
+        ("Is it tea and milk?", "Is it tea or milk?"),
+        ("Can I see the file?", "Can you see the file?"),
+        ("Does he still smoke?", "Does he smoke?"),
+    ],
+    "pronouns": [
+        ("Did he see her?", "Did she see him?"),
+        ("What if he would reject her?", "What if they would reject her?"),
+    ],
+    "verbatim": [
+        ("Explain `a.b`", "Explain `a.c`"),
+        ("What is in /etc/hosts?", "What is in /etc/passwd?"),
+        ("git log --oneline", "git log --stat"),
+    ],
+    "quotations": [('Translate "good day"', 'Translate "good night"')],
+    "operators": [("What is 2 + 3?", "What is 2 * 3?"), ("if a < b", "if a > b")],
+    "names": [
+        ("Is Ann Clark a nurse?", "Is Ann Bailey a nurse?"),
+        ("What does NASA do?", "what does esa do?"),
+        ("Does it play mp3?", "Does it play mp4?"),
+        ("What happened in Iran?", "What happened in Iraq?"),
+    ],
+    "order": [
+        ("Does Ann hurt Bob?", "Does Bob hurt Ann?"),
+        ("Convert Celsius to Kelvin", "Convert Kelvin to Celsius"),
+        ("Why did Ann and Bob leave Eve?", "Why did Eve and Bob leave Ann?"),
+    ],
+    "contrast": [
+        ("How to install it on a server?", "How to uninstall it on a server?"),
+        ("how to read json", "how to read yaml"),
+        ("meetings on monday", "meetings on friday"),
+        ("Is it a legal drug?", "Is it an illegal drug?"),
+        ("He is the employer", "He is the employee"),
+        ("How do I gain weight?", "How do I lose weight?"),
+    ],
+    "pivot": [("Is Ann a nurse?", "Is Ann a real nurse?")],
+    "long": [("word " * 61, "word " * 61)],
+}
+
+ALIKE = {
+    "numbers": [("Name five rivers", "Name 5 rivers"), ("a prize of 1,000", "a prize of 1000")],
+    "negation": [("Why don't cats swim?", "Why do cats not swim?")],
+    "closed_words": [("How do I get rid of ants?", "How can one get rid of ants?")],
+    "names": [
+        ("Who founded Starbucks?", "who founded starbucks?"),
+        ("Who is Christopher?", "Who is Christoper?"),
+    ],
+    "order": [
+        ("Compare Rome and Oslo", "Compare Oslo and Rome"),
+        ("Is Ann an actor or a singer?", "Is Ann a singer or an actor?"),
+        ("Is Ann married to Bob?", "Is Bob married to Ann?"),
+    ],
+    "contrast": [("What is a good book?", "What is a good novel?")],
+    "quotations": [('What is "love"?', "What is 'love'?")],
+}
+
+
+@pytest.mark.parametrize(("name", "one", "other"), [(name, *pair) for name in TRAPS for pair in TRAPS[name]])
+def test_a_guard_objects(name: str, one: str, other: str) -> None:
+    here, there = features_of(one), features_of(other)
+
+    assert GUARD[name](here, there)
+    assert GUARD[name](there, here)
+
+
+@pytest.mark.parametrize(("name", "one", "other"), [(name, *pair) for name in ALIKE for pair in ALIKE[name]])
+def test_a_guard_lets_pass(name: str, one: str, other: str) -> None:
+    here, there = features_of(one), features_of(other)
+
+    assert not GUARD[name](here, there)
+    assert not GUARD[name](there, here)
+
+
+def test_every_guard_has_a_trap() -> None:
+    assert TRAPS.keys() == GUARD.keys()
+
+
+def test_the_first_guard_that_objects_is_named() -> None:
+    here, there = features_of("Is Ann 5?"), features_of("Is Ann not 6?")
+
+    assert objection(here, there) == "numbers"
+
+
+def test_questions_of_one_form_are_never_kept_apart() -> None:
+    here, there = features_of("word " * 70), features_of("Please, word " + "word " * 69)
+
+    assert objection(here, there) == ""
+
+
+@given(st.text(max_size=120), st.text(max_size=120))
+def test_guards_hold_both_ways(one: str, other: str) -> None:
+    here, there = features_of(one), features_of(other)
+
+    assert objection(here, there) == objection(there, here)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("christopher", "christoper"), ("abc", "acb"), ("abc", "abd"), ("abc", "abcd")]
+)
+def test_one_edit_is_one_letter(one: str, other: str) -> None:
+    assert one_edit(one, other)
+    assert one_edit(other, one)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"), [("abc", "abc"), ("abc", "cba"), ("abc", "abcde"), ("abcd", "badc")]
+)
+def test_more_or_less_is_not_one_edit(one: str, other: str) -> None:
+    assert not one_edit(one, other)
