@@ -194,6 +194,8 @@ def play(host: Host, steps: list[Any]) -> None:
     for worker in host.workers:
         worker.close()
     host.let_pass(TTL + SECOND)
+    for _ in range(40):  # each look ends a bounded number of what a killed worker held
+        host.standing(LEASE)
     for limit in (MONTH, LEASE):
         assert host.standing(limit).left == max(0, limit.limit - host.model.used(limit, host.now)), limit
 
