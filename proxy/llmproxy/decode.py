@@ -35,7 +35,7 @@ def decode_struct(
     It reads a plugin's own configuration too: `decode_struct(CacheConfig, instance.config, "plugins.cache")`.
     `elsewhere` tells of keys that are not known here where they are written.
     """
-    decoder = Decoder()
+    decoder = Decoder(whole=True)
     value = decoder.struct(type_, tree, path, elsewhere)
     if decoder.errors:
         raise ConfigErrors(first_of_each(decoder.errors))
@@ -55,10 +55,15 @@ def first_of_each(errors: Sequence[ConfigError]) -> list[ConfigError]:
 
 
 class Decoder:
-    """One reading of a tree; `errors` collects, and what is broken falls back to its default."""
+    """One reading of a tree; `errors` collects.
 
-    def __init__(self) -> None:
+    What is broken falls back to its default, and broken sections keep their places, for whoever looks at what is left.
+    Where only the `whole` is of use, a struct's own check never sees what is broken, nor what stands in for it.
+    """
+
+    def __init__(self, *, whole: bool = False) -> None:
         self.errors: list[ConfigError] = []
+        self._whole = whole
 
     def struct(
         self, type_: type[msgspec.Struct], tree: object, path: str, elsewhere: Mapping[str, str] = NOWHERE
@@ -79,7 +84,7 @@ class Decoder:
         for key, field in fields.items():
             if key in tree:
                 value = self.value(field.type, tree[key], join_key(path, key))
-                if value is not BROKEN or field.required:
+                if value is not BROKEN or field.required or self._whole:
                     values[field.name] = value
             elif field.required:
                 values[field.name] = self._fail(join_key(path, key), "missing; it has no default")
@@ -106,7 +111,7 @@ class Decoder:
             return self._fail(path, f"expected a list, got {_kind(tree)}")
         item_type = typing.get_args(type_)[0]
         items = [self.value(item_type, item, f"{path}[{index}]") for index, item in enumerate(tree)]
-        if not _keeps_broken(item_type) and any(item is BROKEN for item in items):
+        if not self._keeps_broken(item_type) and any(item is BROKEN for item in items):
             return BROKEN
         return tuple(items) if typing.get_origin(type_) is tuple else items
 
@@ -114,7 +119,7 @@ class Decoder:
         if not isinstance(tree, dict):
             return self._fail(path, f"expected a mapping, got {_kind(tree)}")
         items = {key: self.value(item_type, item, join_key(path, key)) for key, item in tree.items()}
-        broken = not _keeps_broken(item_type) and any(item is BROKEN for item in items.values())
+        broken = not self._keeps_broken(item_type) and any(item is BROKEN for item in items.values())
         return BROKEN if broken else items
 
     def _leaf(self, type_: Any, tree: object, path: str) -> object:
@@ -133,6 +138,10 @@ class Decoder:
         except ValueError as error:
             self.errors.append(ConfigError(path, str(error)))
         return BROKEN
+
+    def _keeps_broken(self, item_type: Any) -> bool:
+        """Whether broken items stay in their place: for sections whose checks pass them over."""
+        return not self._whole and bool(getattr(item_type, "kept_when_broken", False))
 
     def _fail(self, path: str, message: str) -> object:
         self.errors.append(ConfigError(path, message))
@@ -166,11 +175,6 @@ def _one_of(words: tuple[object, ...], tree: object) -> object:
 
 def _word(word: object) -> str:
     return quoted(word) if isinstance(word, str) else str(word)
-
-
-def _keeps_broken(item_type: Any) -> bool:
-    """Whether broken items stay in their place: for sections whose checks pass them over."""
-    return bool(getattr(item_type, "kept_when_broken", False))
 
 
 def _without_none(type_: Any) -> tuple[Any, bool]:

@@ -8,6 +8,7 @@ import pytest
 from llmproxy.decode import decode_struct
 from llmproxy.errors import ConfigError, ConfigErrors
 from llmproxy.references import Resolved, Secret
+from llmproxy.sections import Section
 from llmproxy.units import Duration, Size
 
 
@@ -191,6 +192,39 @@ class Strict(msgspec.Struct, frozen=True):
 )
 def test_a_structs_own_check_never_sees_a_broken_item(tree: object, message: str) -> None:
     assert mistakes(Strict, tree) == [message]
+
+
+class Rule(Section, frozen=True):
+    name: str
+    words: tuple[str, ...] = ("default",)
+
+    def __post_init__(self) -> None:
+        if not self.words:
+            raise ConfigError("words", "empty")
+
+
+class Rules(Section, frozen=True):
+    rules: tuple[Rule, ...] = ()
+
+    def __post_init__(self) -> None:
+        if not {rule.name for rule in self.rules}:
+            raise ConfigError("rules", "nobody has a name")
+
+
+@pytest.mark.parametrize(
+    ("tree", "messages"),
+    [
+        (
+            {"rules": [{"name": 5}, {"name": "b", "words": []}]},
+            ["rules[0].name: expected str, got int", "rules[1].words: empty"],
+        ),
+        ({"rules": "all"}, ["rules: expected a list, got text"]),
+    ],
+)
+def test_a_plugins_own_check_sees_neither_broken_sections_nor_what_stands_in_for_them(
+    tree: object, messages: list[str]
+) -> None:
+    assert mistakes(Rules, tree) == messages
 
 
 @pytest.mark.parametrize(
