@@ -162,6 +162,7 @@ from llmproxy.sse import Event, EventTooLarge, Framer, parse
 from llmproxy.storedheaders import StoredHeaders, wire_fields
 from llmproxy.stores import Store, StoreAway, StoreUrl, reserving
 from llmproxy.stores import key as store_key
+from llmproxy.stores.interface import Measured
 from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data, unfinished
 from llmproxy.tariff import UNPRICED, Priced, Tariff, priced_as, versioned
@@ -266,6 +267,7 @@ __all__ = [
     "MakeStrategy",
     "Mark",
     "Measure",
+    "Measured",
     "Member",
     "MemberList",
     "MemberSource",
