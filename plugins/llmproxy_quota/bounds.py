@@ -2,102 +2,103 @@
 
 A token of a byte-level vocabulary stands for one byte at least, so the bytes of a body bound the tokens of its text;
 what stands for more than its bytes (an image by its address, a conversation that the provider keeps) is taken for a
-configured number. The answer is bounded by what the request says of it.
+configured number. The answer is bounded by what the request says of it (`outputs`).
 """
 
 from __future__ import annotations
 
 import re
-from typing import Any, Final, NamedTuple
+from typing import Final, NamedTuple
 
 import orjson
 
-from llmproxy.plugin import insert_member
+from llmproxy_quota.calls import Kind, kind_of
 from llmproxy_quota.config import QuotaConfig
+from llmproxy_quota.outputs import NoBoundError, Output, output_of
 
 #: Tokens that providers add of their own, for tools above all.
 _ADDED: Final = 1024
-_BOUND: Final = re.compile(
-    rb'"(?:max_tokens|max_completion_tokens|max_output_tokens|maxOutputTokens|max_tokens_to_sample)"\s*:\s*(\d{1,15})'
-)
 _ATTACHED: Final = re.compile(
     rb'"(?:image_url|input_image|image|input_audio|audio|video|video_url|document|file|file_id|input_file|inlineData'
     rb'|inline_data|fileData|file_data)"'
 )
+#: What the provider keeps, or fetches by itself while it answers.
 _KEPT: Final = re.compile(
-    rb'"(?:previous_response_id|conversation|cachedContent|cached_content|prompt_id|container)"\s*:'
+    rb'"(?:previous_response_id|conversation|cachedContent|cached_content|prompt_id|container|mcp_servers'
+    rb"|web_search_options|google_?[sS]earch(?:_?[rR]etrieval)?|url_?[cC]ontext|code_?[eE]xecution|google_?[mM]aps"
+    rb'|file_?[sS]earch)"\s*:|"pmpt_|"type"\s*:\s*"(?:item_reference|web_search|web_fetch|file_search'
+    rb"|code_interpreter|code_execution|computer|mcp|image_generation|tool_search)"
 )
-_MEMBERS: Final = (
-    ("/chat/completions", ""),
-    ("/completions", "max_tokens"),
-    ("/responses", "max_output_tokens"),
-    ("/messages", "max_tokens"),
-)
-_GEMINI: Final = (":generateContent", ":streamGenerateContent")
+#: Letters of names are never written so, but by who wants to hide one.
+_HIDDEN: Final = re.compile(rb"\\u00(?:3[0-9]|[46][0-9a-fA-F]|[57][0-9aA]|5[fF])")
+#: How many pictures a form asks for.
+_FORM_COUNT: Final = re.compile(rb'name="?n"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(\d{1,6})')
+_REFUSED: Final = "What this call comes to cannot be bounded beforehand, and what is used is limited."
 
 
 class Bound(NamedTuple):
-    """Tokens at most, and about; `body` is what must be sent for it to hold, None for the body as it is."""
+    """Tokens at most, and about; `body` is what must be sent for it to hold, None for the body as it is.
+
+    `doubt` says why it may be more all the same, "" where it cannot.
+    """
 
     input: int
     output: int
     likely_input: int
     likely_output: int
     body: bytes | None = None
+    doubt: str = ""
 
 
-def bound_of(path: str, body: bytes, config: QuotaConfig) -> Bound:
-    """Bound what a request comes to; `path` is its path without query."""
-    told = _parsed(body)
-    attached = len(_ATTACHED.findall(body)) * config.attachment
-    kept = config.context if _KEPT.search(body) else 0
+def bound_of(
+    path: str, body: bytes, config: QuotaConfig, method: str = "POST", *, upgraded: bool = False
+) -> Bound | None:
+    """Bound what a request comes to, None where it uses nothing; `path` is its path without query."""
+    kind = kind_of(method, path, upgraded=upgraded)
+    if kind == "nothing":
+        return None
+    seen = _unhidden(body)
+    attached = len(_ATTACHED.findall(seen)) * config.attachment
+    kept = config.context if kind == "any" or _KEPT.search(seen) else 0
     most = len(body) + _ADDED + attached + kept
     likely = len(body) // 4 + (attached + kept) // 8
-    times = max(_count(told, "n"), _count(told, "best_of"), _count(_settings(told), "candidateCount"), 1)
-    if "mbed" in path:
+    if kind == "reads":
         return Bound(most, 0, likely, 0)
-    given = max((int(number) for number in _BOUND.findall(body)), default=None)
-    if given is not None:
-        return Bound(most, given * times, likely, min(given, config.expected_output) * times)
-    bounded = _with_bound(path, body, told, config)
-    expected = min(config.output, config.expected_output)
-    return Bound(most, config.output * times, likely, expected * times, bounded)
+    output, doubt = _output(kind, body, config)
+    expected = min(config.expected_output * output.times, output.most)
+    return Bound(most, output.most, likely, expected, output.body, doubt)
 
 
-def _with_bound(path: str, body: bytes, told: Any, config: QuotaConfig) -> bytes | None:
-    if not isinstance(told, dict):
-        return None
-    if path.endswith(_GEMINI):
-        settings = {**_settings(told), "maxOutputTokens": config.output}
-        name = "generation_config" if "generation_config" in told else "generationConfig"
-        return _put(body, told, name, settings)
-    for end, member in _MEMBERS:
-        if path.endswith(end):
-            return _put(body, told, member or config.bound_chat_by, config.output)
-    return None
-
-
-def _put(body: bytes, told: dict[str, Any], name: str, value: Any) -> bytes:
-    if name in told:
-        # It says nothing (null), so that its place is no other's: the body is written anew.
-        return orjson.dumps({**told, name: value})
-    return insert_member(body, name, orjson.dumps(value))
-
-
-def _settings(told: Any) -> dict[str, Any]:
-    if not isinstance(told, dict):
-        return {}
-    found = told.get("generationConfig") or told.get("generation_config")
-    return found if isinstance(found, dict) else {}
-
-
-def _count(told: Any, name: str) -> int:
-    found = told.get(name) if isinstance(told, dict) else None
-    return found if isinstance(found, int) else 1
-
-
-def _parsed(body: bytes) -> Any:
+def _output(kind: Kind, body: bytes, config: QuotaConfig) -> tuple[Output, str]:
+    """Bound the answer; say why that may not hold."""
+    if kind == "any":
+        return Output(config.output, 1), "" if config.unbounded == "assume" else _REFUSED
+    if kind == "media":
+        times = _pictures(body)
+        return Output(config.output * times, times), ""
     try:
-        return orjson.loads(body)
-    except orjson.JSONDecodeError:
-        return None
+        return output_of(kind, body, config), ""
+    except NoBoundError as fault:
+        return Output(config.output, 1), str(fault)
+
+
+def _unhidden(body: bytes) -> bytes:
+    """Return a body whose names can be looked for, however they are spelled."""
+    if _HIDDEN.search(body) is None:
+        return body
+    try:
+        return orjson.dumps(orjson.loads(body))
+    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
+        return body
+
+
+def _pictures(body: bytes) -> int:
+    """Return how many answers a call for pictures wants, of a form or of JSON."""
+    found = _FORM_COUNT.findall(body)
+    if not found:
+        try:
+            told = orjson.loads(body)
+        except orjson.JSONDecodeError:
+            return 1
+        found = [told.get("n")] if isinstance(told, dict) else []
+    return max([1, *(int(each) for each in found if isinstance(each, int | bytes))])

@@ -99,6 +99,7 @@ class QuotaConfig(Section, frozen=True):
     store: str
     limits: tuple[LimitConfig, ...]
     unpriced: Literal["refuse", "zero"] = "refuse"
+    unbounded: Literal["refuse", "assume"] = "refuse"
     output: int = 4096
     expected_output: int = 500
     attachment: int = 16_384

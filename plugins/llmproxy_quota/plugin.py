@@ -23,7 +23,8 @@ from llmproxy.plugin import (
 )
 from llmproxy_quota import fields
 from llmproxy_quota.book import Book, Rule
-from llmproxy_quota.bounds import Bound, bound_of
+from llmproxy_quota.bounding import as_told, bounded
+from llmproxy_quota.bounds import Bound
 from llmproxy_quota.charging import amount_of, charge, charge_shared
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
 from llmproxy_quota.pricing import Pricing
@@ -89,10 +90,13 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         rules = self._rules(exchange)
         if not rules:
             return await call_next(exchange)
-        if exchange.state.get(self._late) is None:
-            exchange.state[self._late] = {}
+        exchange.state.setdefault(self._late, {})
         number = len(exchange.attempts) + 1
-        bound = await self._bounded(exchange)
+        hard = any(rule.config.mode == "hard" for rule in rules)
+        bound = await bounded(exchange, self.config, hard=hard)
+        if bound is None:
+            return await call_next(exchange)
+        exchange.state[self._bound] = bound
         await self._take(exchange, rules, bound, number)
         try:
             return await call_next(exchange)
@@ -102,13 +106,18 @@ class QuotaPlugin(Plugin[QuotaConfig]):
 
     @hookimpl
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
-        """Take the same again for each further attempt, before it is sent."""
+        """Take the same again for each further attempt, and more where its translation may come to more."""
         holds = exchange.state.get(self._late)
-        if holds is None:
+        bound = exchange.state.get(self._bound)
+        if holds is None or bound is None:
             return
         number = request.attempt
-        if number > 1 and number not in holds:
-            await self._take(exchange, self._rules(exchange), exchange.state[self._bound], number)
+        if exchange.attempts[number - 1].translated:
+            taken, bound = bound, as_told(request, bound, self.config)
+            if bound is not taken and number in holds:
+                self._release(exchange, number)
+        if number not in holds:
+            await self._take(exchange, self._rules(exchange), bound, number)
         hold = holds.get(number)
         if hold is not None:
             hold.request = request
@@ -177,13 +186,6 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         if exchange.route.models is None:
             return ()
         return self._book.rules_of(exchange).late
-
-    async def _bounded(self, exchange: Exchange) -> Bound:
-        bound = bound_of(exchange.request.path.partition("?")[0], await exchange.body(), self.config)
-        if bound.body is not None:
-            exchange.set_body(bound.body)
-        exchange.state[self._bound] = bound
-        return bound
 
     async def _take(self, exchange: Exchange, rules: tuple[Rule, ...], bound: Bound, number: int) -> None:
         places = (

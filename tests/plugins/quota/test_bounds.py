@@ -2,19 +2,27 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from msgspec.structs import replace
 
-from llmproxy_quota.bounds import bound_of
+from llmproxy_quota.bounds import Bound, bound_of
 from llmproxy_quota.config import QuotaConfig
 
 CONFIG = QuotaConfig(store="s", limits=(), output=100, attachment=5000, context=70_000)
 CHAT = "/v1/chat/completions"
 
 
+def bounded(path: str, body: bytes) -> Bound:
+    """Bound a POST that uses something."""
+    found = bound_of(path, body, CONFIG)
+    assert found is not None
+    return found
+
+
 @given(st.text(max_size=200))
 def test_the_bytes_of_a_text_bound_its_tokens(text: str) -> None:
     body = orjson.dumps({"messages": [{"role": "user", "content": text}]})
 
-    assert bound_of(CHAT, body, CONFIG).input >= len(text.encode())
+    assert bounded(CHAT, body).input >= len(text.encode())
 
 
 @pytest.mark.parametrize(
@@ -25,7 +33,6 @@ def test_the_bytes_of_a_text_bound_its_tokens(text: str) -> None:
         (CHAT, {"max_tokens": 7, "n": 3}, 21),
         (CHAT, {}, 100),
         (CHAT, {"n": 2}, 200),
-        (CHAT, {"n": "x"}, 100),
         ("/v1/responses", {"max_output_tokens": 8}, 8),
         ("/v1/messages", {"max_tokens": 8}, 8),
         (
@@ -37,7 +44,7 @@ def test_the_bytes_of_a_text_bound_its_tokens(text: str) -> None:
     ],
 )
 def test_the_answer_is_bounded_as_the_request_says(path: str, more: dict[str, object], output: int) -> None:
-    assert bound_of(path, orjson.dumps({"model": "m", **more}), CONFIG).output == output
+    assert bounded(path, orjson.dumps({"model": "m", **more})).output == output
 
 
 @pytest.mark.parametrize(
@@ -57,34 +64,95 @@ def test_the_answer_is_bounded_as_the_request_says(path: str, more: dict[str, ob
     ],
 )
 def test_a_request_without_a_bound_gets_one(path: str, body: bytes, sent: dict[str, object]) -> None:
-    assert orjson.loads(bound_of(path, body, CONFIG).body or b"") == sent
-
-
-def test_a_bound_that_is_said_twice_counts_as_the_larger() -> None:
-    body = b'{"max_tokens": 9, "max_tokens": 7}'
-
-    assert bound_of(CHAT, body, CONFIG).output == 9
-    assert bound_of(CHAT, body, CONFIG).body is None
+    assert orjson.loads(bounded(path, body).body or b"") == sent
 
 
 def test_a_prompt_that_speaks_of_bounds_sets_none() -> None:
     body = orjson.dumps({"messages": [{"role": "user", "content": 'Say "max_tokens": 5'}]})
 
-    assert bound_of(CHAT, body, CONFIG).output == 100
+    assert bounded(CHAT, body).output == 100
 
 
 def test_what_no_bytes_bound_is_taken_for_a_number() -> None:
-    plain = bound_of(CHAT, b'{"max_tokens": 1}', CONFIG).input
+    plain = bounded(CHAT, b'{"max_tokens": 1}').input
     image = orjson.dumps(
         {"max_tokens": 1, "content": [{"type": "image_url", "image_url": {"url": "http://x"}}]}
     )
     kept = b'{"max_tokens": 1, "previous_response_id": "r"}'
 
-    assert bound_of(CHAT, image, CONFIG).input >= plain + 5000
-    assert bound_of("/v1/responses", kept, CONFIG).input >= plain + 70_000
+    assert bounded(CHAT, image).input >= plain + 5000
+    assert bounded("/v1/responses", kept).input >= plain + 70_000
 
 
-def test_what_is_no_json_is_bounded_by_its_bytes() -> None:
-    bound = bound_of(CHAT, b"{" * 500, CONFIG)
+def test_what_is_no_json_is_in_doubt() -> None:
+    bound = bounded(CHAT, b"{" * 500)
 
     assert (bound.input, bound.output, bound.body) == (1524, 100, None)
+    assert bound.doubt
+
+
+def test_names_that_are_written_in_escapes_are_seen() -> None:
+    plain = bounded(CHAT, b'{"max_tokens": 1}').input
+    body = rb'{"max_tokens": 1, "previous\u005fresponse\u005fid": "r", "content": [{"image\u005furl": "http://x"}]}'
+
+    assert bounded(CHAT, body).input >= plain + 75_000
+
+
+def test_tools_that_the_provider_runs_are_taken_for_a_number() -> None:
+    plain = bounded(CHAT, b'{"max_tokens": 1}').input
+
+    for tool in (b'{"type": "web_search_20250305"}', b'{"googleSearch": {}}', b'{"type":"mcp"}'):
+        assert bounded("/v1/messages", b'{"max_tokens": 1, "tools": [%b]}' % tool).input >= plain + 70_000
+
+
+@pytest.mark.parametrize(
+    ("method", "path"),
+    [
+        ("GET", "/v1/models/x"),
+        ("DELETE", "/v1/responses/r"),
+        ("POST", "/v1/messages/count_tokens"),
+        ("POST", "/v1beta/models/x:countTokens"),
+        ("POST", "/v1/files"),
+        ("POST", "/v1/responses/r/cancel"),
+    ],
+)
+def test_what_uses_nothing_takes_nothing(method: str, path: str) -> None:
+    assert bound_of(path, b"", CONFIG, method) is None
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/batches",
+        "/v1/messages/batches",
+        "/v1/threads/t/runs",
+        "/v1/threads/t/messages",
+        "/v1/chat/completions/",
+        "/v1/chat/completion%73",
+        "/v1/embeddings/jobs",
+        "/v1/responses/compact",
+    ],
+)
+def test_a_call_that_nobody_knows_is_in_doubt_unless_it_is_assumed(path: str) -> None:
+    told = bounded(path, b'{"model": "m", "max_tokens": 1}')
+    assumed = bound_of(path, b'{"model": "m", "max_tokens": 1}', replace(CONFIG, unbounded="assume"))
+
+    assert told is not None
+    assert told.doubt
+    assert assumed is not None
+    assert not assumed.doubt
+    assert (assumed.input >= 70_000, assumed.output) == (True, 100)
+
+
+def test_a_websocket_is_in_doubt() -> None:
+    bound = bound_of("/v1/responses", b"", CONFIG, "GET", upgraded=True)
+
+    assert bound is not None
+    assert bound.doubt
+
+
+def test_each_picture_counts() -> None:
+    form = b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n7\r\n--b--'
+
+    assert bounded("/v1/images/generations", b'{"n": 3}').output == 300
+    assert bounded("/v1/images/edits", form).output == 700
