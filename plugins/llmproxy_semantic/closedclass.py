@@ -88,7 +88,6 @@ _SIGNS: Final = """
     second: secondly
     last: last lastly
     next: next
-    now: now currently nowadays presently
     ago: ago
     always: always
     sometimes: sometimes occasionally
@@ -148,9 +147,9 @@ SIGNS: Final[dict[str, tuple[str, ...]]] = {
 
 #: Words that say nothing by themselves: articles, weak prepositions, fillers.
 SILENT: Final = _words("""
-    a an the this that these those there here it its itself do does doing done be to of in on at for as with
-    about so such very really quite just simply also well please exactly literally truly ever certain s re ve ll
-    d t m
+    now currently nowadays presently a an the this that these those there here it its itself do does doing
+    done be to of in on at for as with about so such very really quite just simply also well please exactly
+    literally truly ever certain s re ve ll d t m
 """)
 
 #: Pronouns of the third person: their order tells who does what.

@@ -156,7 +156,9 @@ PIVOTAL: Final = _stems("""
 
 #: Words that say the same of what stands before them and of what stands behind.
 SYMMETRIC: Final = _stems("""
-    married related engaged dating similar equal siblings twins cousins same different difference distance divorced
+    married related engaged dating similar equal siblings twins cousins same different difference distance
+    divorced friends acquaintance connected close plus times multiplied added near neighbors neighbor
+    colleagues colleague
 """)
 
 

@@ -81,6 +81,23 @@ _WAY: Final = re.compile(
     r"\bhow (?:(?:do|does|can|could) (?:i|you|we|1|people|someone|anyone|a person) |to )(?=[a-z])"
 )
 _ONESELF: Final = re.compile(r"\b(?:i|you|we|1|my|your|our|me|yourself|myself)\b(?!')")
+#: "In Go, how .." is "how .. in Go".
+_FRONTED: Final = re.compile(
+    r"^((?:in|on|for|at|with|using|during|under|according to) [\w +#.'-]{1,40}), "
+    r"((?:what|how|why|who|where|when|which|is|are|do|does|can)\b.*)$"
+)
+_THING: Final = r"(?:(?:the|an?|my) )?[\w-]+(?: [\w-]+)?"
+#: "Was it bought by Ann" is "did Ann buy it".
+_PASSIVE: Final = re.compile(
+    rf"^(is|are|was|were) ({_THING}) (\w+(?:ed|en|[^aeiou]t|ld|nd)|made|won|known|seen|paid) by ({_THING})$"
+)
+_BY_WHOM: Final = re.compile(
+    r"^([\w '-]{1,80}?) (?:was|were) (\w+ed|won|written|built|made) by (who|whom|what)$"
+)
+_HAVING: Final = re.compile(r"^(?:what|which) ([\w -]{1,40}?) (?:do|does) ([\w -]{1,40}) have$")
+_OPINION: Final = re.compile(r"^who do ([\w -]{1,40}) (?:think|believe|say) (is|are|was|were) (.+)$")
+_TO_ME: Final = re.compile(r"\b(write|give|tell|show|send|find|make|teach|draw|explain to) me\b")
+_PROGRAM: Final = re.compile(r"\b(function|program|script|class|method|query|snippet) in ([\w+#]+)")
 _PRONOUN_1: Final = re.compile(
     r"\b(does|do|can|should|would|could|must|which|this|that|no|any|every|each|some|the) 1\b(?!['\d.,%])"
 )
@@ -113,7 +130,7 @@ def features_of(text: str) -> Features:
         words=tuple(reading.words),
         closed=tuple(sorted(reading.closed)),
         third=tuple(reading.third),
-        names=tuple(sorted(_names(_PART.sub(" ", _QUOTED.sub(" ", plain))))),
+        names=tuple(sorted(set(_names(_PART.sub(" ", _QUOTED.sub(" ", plain)))))),
         numbers=tuple(sorted(reading.numbers)),
         parts=tuple(sorted(parts)),
         quoted=tuple(sorted(filter(None, quoted))),
@@ -133,8 +150,24 @@ def _folded(said: str) -> str:
     return said.casefold().strip(" .,!?")
 
 
+def _active(found: re.Match[str]) -> str:
+    tense = "did" if found[1].startswith("w") else "do"
+    return f"{tense} {found[4]} {stem(found[3])} {found[2]}"
+
+
 def _framed(form: str) -> str:
-    """Return a form in which whoever asks for a way is nobody, as is "one" that counts nothing."""
+    """Return a form said in the plainest way.
+
+    What stands in front for stress goes behind; what is done by somebody, somebody does; what something has, it has.
+    Whoever asks for a way is nobody, as is "one" that counts nothing.
+    """
+    form = _FRONTED.sub(r"\2 \1", form.strip(" ?.!"))
+    form = _PASSIVE.sub(_active, form)
+    form = _HAVING.sub(r"what is \1 of \2", form)
+    form = _BY_WHOM.sub(r"\3 \2 \1", form)
+    form = _OPINION.sub(r"who \2 \3 according to \1", form)
+    form = _PROGRAM.sub(r"\2 \1", form)
+    form = _TO_ME.sub(r"\1", form)
     form = _ASIDE.sub(lambda found: found.group().rsplit(" any")[0].split(" some")[0], form)
     if _WAY.search(form):
         form = _ONESELF.sub(" ", _WAY.sub("how ", form))
@@ -179,7 +212,7 @@ class _Reading:
         if currency is not None:
             self.words.append(currency)
         elif sign == "&":
-            self._closed(("and",))
+            self._closed(_AND)
         elif sign not in "-/":
             self.operators.append(sign)
 
@@ -188,11 +221,13 @@ class _Reading:
             self.negations += 1
             self.words.append(NOT)
             return
-        self.closed.update(signs)
+        if signs != _AND:  # two words beside one another say it too
+            self.closed.update(signs)
         if signs[0] in _JOINING and self.words and self.words[-1] != JOINT:
             self.words.append(JOINT)
 
 
+_AND: Final = ("and",)
 _JOINING: Final = frozenset({"and", "or", "against"})
 
 
@@ -209,27 +244,26 @@ def number_of(token: str) -> str:
 
 
 def _names(text: str) -> Iterator[str]:
-    """Give the words of a text, in small letters, that are written as names are."""
+    """Give the stems of the words of a text that are written as names are."""
     found = list(_CAPITAL.finditer(text))
-    capitals = sum(each.group()[0].isupper() for each in found)
-    titled = len(found) > 4 and capitals > 0.6 * len(found)
-    seen: set[str] = set()
+    titled = _titled([each.group() for each in found])
     for each in found:
         word = each.group()
-        odd = not word.isalpha() and any(map(str.isdigit, word))
-        if not odd and not word[0].isupper():
-            continue
-        if odd or _is_name(text, each.start(), word, titled=titled):
+        odd = any(map(str.isdigit, word))
+        if odd or (word[0].isupper() and _is_name(text, each.start(), word, titled=titled)):
             for piece in word.lower().removesuffix("'s").split("-"):
-                if (
-                    piece
-                    and piece not in seen
-                    and piece not in SIGNS
-                    and piece not in SILENT
-                    and piece not in THIRD
-                ):
-                    seen.add(piece)
+                if piece and not _is_closed(piece):
                     yield stem(piece)
+
+
+def _titled(words: list[str]) -> bool:
+    """Tell whether even small words have capitals."""
+    small = [word[0].isupper() for word in words[1:] if word != "I" and _is_closed(word.lower())]
+    return sum(small) > 1 and 2 * sum(small) > len(small)
+
+
+def _is_closed(word: str) -> bool:
+    return word in SIGNS or word in SILENT or word in THIRD
 
 
 def _is_name(text: str, start: int, word: str, *, titled: bool) -> bool:

@@ -6,6 +6,7 @@ same; each knows a way in which they do not.
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from collections.abc import Callable, Iterable
 from itertools import product
@@ -150,7 +151,12 @@ def order(asked: Features, stored: Features) -> bool:
 
 def _shared(one: Features, other: Features) -> list[str]:
     has = frozenset(other.words)
-    return [word for word in one.words if word in has or word == JOINT]
+    year = one.numbers[0] if len(one.numbers) == 1 and _YEAR.fullmatch(one.numbers[0]) else ""
+    return [word for word in one.words if (word in has or word == JOINT) and word != year]
+
+
+#: The only year of a question may stand anywhere.
+_YEAR: Final = re.compile(r"(?:1\d|20|21)\d\d")
 
 
 def _same_but_joined(here: list[str], there: list[str]) -> bool:
