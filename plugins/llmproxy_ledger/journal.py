@@ -25,6 +25,8 @@ LOCK: Final = ".lock"
 SEGMENT: Final = ".journal"
 #: Bytes that wait in memory while a journal cannot be written; what comes then is dropped, and counted.
 MOST_WAITING: Final = 16 << 20
+#: What stands for the segment of a journal that has ended.
+_ENDED: Final = -1
 
 
 class JournalFault(Exception):
@@ -32,7 +34,7 @@ class JournalFault(Exception):
 
 
 class Journal:
-    """The journal of one process. `faulty` is called with each failure, `dropped` counts rows that were lost to one."""
+    """The journal of one process. `faulty` is called with each failure, `dropped` for each row that was lost to one."""
 
     def __init__(
         self,
@@ -42,23 +44,23 @@ class Journal:
         every: float,
         rows: int,
         faulty: Callable[[Exception], None] = lambda fault: None,
+        dropped: Callable[[], None] = lambda: None,
     ) -> None:
         directory.mkdir(parents=True, exist_ok=True, mode=0o700)
         self.directory = directory
         self.name, self._lock_file = _claimed(directory)
-        self.dropped = 0
         #: Whether new calls are refused, as there is no room for what they leave.
         self.full = False
         self._entries, self._segments = count(1), count(1)
         self._most, self._every, self._rows = segment, every, rows
-        self._faulty = faulty
+        self._faulty, self._dropped = faulty, dropped
         self._guard = threading.Lock()
         self._waiting = bytearray()
         self._unsynced = 0
         self._full: deque[int] = deque()
         self._told: set[str] = set()
         self._wake, self._stopping = threading.Event(), False
-        self.current, self._fd, self._size = directory, -1, 0
+        self.current, self._fd, self._size = directory, _ENDED, 0
         self._open()
         self._thread = threading.Thread(target=self._run, name=f"ledger-{self.name}", daemon=True)
         self._thread.start()
@@ -81,20 +83,20 @@ class Journal:
             fault = self._write()
             if fault is not None:
                 del self._waiting[before:]  # its call does not leave
+            self._note()
         if fault is not None:
             self._faulty(fault)
             raise JournalFault("the ledger's journal cannot be written") from fault
-        self._note()
 
     def put(self, record: Record) -> None:
         """Write a record; what cannot be written waits until it can, and `flush` tells of it."""
         with self._guard:
-            if len(self._waiting) > MOST_WAITING:
-                self.dropped += 1
+            if self._fd == _ENDED or len(self._waiting) > MOST_WAITING:
+                self._dropped()
             else:
                 self._waiting += frame(record)
                 self._write()
-        self._note()
+                self._note()
 
     def list_price(self, record: PriceList) -> None:
         """Write what a version of prices stands for, once."""
@@ -106,7 +108,9 @@ class Journal:
         """Write what waits and make it durable; for threads that may wait."""
         try:
             with self._guard:
-                fault = self._write()
+                if self._fd == _ENDED:
+                    return
+                fault = self._write() or self._next()
                 descriptor = os.dup(self._fd)
             try:
                 self._close_full()
@@ -124,11 +128,14 @@ class Journal:
         self._wake.set()
         self._thread.join()
         self.flush()
-        os.close(self._fd)
+        with self._guard:
+            # Its number may be another file's from now on.
+            os.close(self._fd)
+            self._fd = _ENDED
 
-    def leave(self) -> None:
-        """Give the lock back; the files are gone if the database has them."""
-        if not any(self.directory.glob(f"{self.name}-*{SEGMENT}")):
+    def leave(self, *, done: bool = True) -> None:
+        """Give the lock back; if the database has all, nothing is left for others to take over."""
+        if done and not any(self.directory.glob(f"{self.name}-*{SEGMENT}")):
             (self.directory / (self.name + LOCK)).unlink(missing_ok=True)
         os.close(self._lock_file)
 
@@ -145,11 +152,14 @@ class Journal:
             if self._unsynced < self._rows and not self._stopping:
                 # A group gathers meanwhile; one that is large enough is not waited for longer.
                 pause.wait(self._every)
-            self._unsynced = 0
+            with self._guard:
+                self._unsynced = 0
             self.flush()
 
     def _write(self) -> OSError | None:
         """Write what waits; what could not be written whole goes on waiting."""
+        if self._fd == _ENDED:
+            return OSError("it has ended")
         if not self._waiting:
             return None
         data = bytes(self._waiting)
@@ -162,13 +172,19 @@ class Journal:
             return fault
         self._size += len(data)
         self._waiting.clear()
-        if self._size >= self._most:
-            self._full.append(self._fd)
-            try:
-                self._open()
-            except OSError as fault:
-                self._fd = self._full.pop()
-                return fault
+        self._next()  # if there is no room for another one, `flush` tells
+        return None
+
+    def _next(self) -> OSError | None:
+        """Begin another segment if this one is full; it is gone on with as long as that cannot be done."""
+        if self._size < self._most:
+            return None
+        full = self._fd
+        try:
+            self._open()
+        except OSError as fault:
+            return fault
+        self._full.append(full)
         return None
 
     def _open(self) -> None:
@@ -178,12 +194,13 @@ class Journal:
         self.current = path
 
     def _close_full(self) -> None:
-        while self._full:
-            descriptor = self._full.popleft()
-            try:
-                os.fdatasync(descriptor)
-            finally:
-                os.close(descriptor)
+        with suppress(IndexError):  # whatever another thread takes meanwhile
+            while True:
+                descriptor = self._full.popleft()
+                try:
+                    os.fdatasync(descriptor)
+                finally:
+                    os.close(descriptor)
 
 
 def _cut(descriptor: int, size: int) -> None:

@@ -52,6 +52,10 @@ class Meters:
         self._lost = metrics.counter(
             "llmproxy_ledger_lost_calls_total", "Calls of workers that died under them."
         ).labels()
+        self._dropped = metrics.counter(
+            "llmproxy_ledger_dropped_total",
+            "Rows that no journal could take; what their calls may have cost at most stands for them in the end.",
+        ).labels()
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._unpriced: set[str] = set()
@@ -73,6 +77,10 @@ class Meters:
         self._count(self._faults.inc)
         if not isinstance(fault, PostgresAway):
             self._log("ledger_fault", fault=type(fault).__name__, reason=str(fault))
+
+    def dropped(self) -> None:
+        """Count a row that could not be written, nor wait until it can."""
+        self._count(self._dropped.inc)
 
     def held(self, size: int, full: bool) -> None:
         """Tell how much journals hold, and when that begins or ends to be too much."""
@@ -146,15 +154,20 @@ def _journal(directory: Path, config: LedgerConfig, meters: Meters) -> Journal:
         every=config.sync_every,
         rows=config.sync_rows,
         faulty=meters.faulty,
+        dropped=meters.dropped,
     )
 
 
 def _close(journal: Journal, posting: Posting, poster: Poster, meters: Meters) -> None:
     poster.close()
     journal.close()
+    done = False
     try:
-        meters.count_posted(posting.finish(journal))
+        rows, lost = posting.finish(journal)
+        meters.count_posted(rows)
+        meters.count_lost(lost)
+        done = True
     except Exception as fault:
         meters.faulty(fault)  # whoever comes next takes the journal over
     posting.close()
-    journal.leave()
+    journal.leave(done=done)

@@ -43,28 +43,37 @@ class Posting:
             journal.flush()
             return self._post_all(journal.name, journal.current)
 
-    def finish(self, journal: Journal) -> int:
-        """Post all of this process's journal, which nothing more is written to, and remove it."""
+    def finish(self, journal: Journal) -> tuple[int, int]:
+        """Post all of this process's journal, which has ended, and remove it; give its open calls up.
+
+        Return how many rows, and how many calls.
+        """
         with self._guard:
-            return self._post_all(journal.name, None)
+            return self._finish(journal.name)
 
     def take_over(self) -> int:
         """Post the journals of processes that died, and give their open calls up; return how many calls."""
-        given_up = 0
         with self._guard:
-            for name in journals(self._directory):
-                path = self._directory / (name + LOCK)
-                held = claim(path)
-                if held is None:
-                    continue
-                try:
-                    self._post_all(name, None)
-                    given_up += self._open().give_up(name)
-                    if not segments(self._directory, name):
-                        path.unlink()
-                finally:
-                    os.close(held)
+            return sum(map(self._take_over, journals(self._directory)))
+
+    def _take_over(self, name: str) -> int:
+        path = self._directory / (name + LOCK)
+        held = claim(path)
+        if held is None:
+            return 0
+        given_up = 0
+        try:
+            _, given_up = self._finish(name)
+            if not segments(self._directory, name):
+                path.unlink()
+        except Exception as fault:  # one that cannot be posted keeps no other from it
+            self._faulty(fault)
+        finally:
+            os.close(held)
         return given_up
+
+    def _finish(self, name: str) -> tuple[int, int]:
+        return self._post_all(name, None), self._open().give_up(name)
 
     def held(self) -> int:
         """Return the bytes of all journals in the directory."""
@@ -87,11 +96,14 @@ class Posting:
         return self._books
 
     def _post_all(self, name: str, current: Path | None) -> int:
-        """Post all segments of a journal in order, and remove those that are whole in the database."""
+        """Post all segments of a journal in order, and remove those that are whole in the database.
+
+        Those from `current` on are still written to, or were when it was asked which one that is.
+        """
         rows = 0
         for path in segments(self._directory, name):
             rows += self._post_segment(name, path)
-            if path != current:
+            if current is None or path < current:
                 self._remove(path)
         return rows
 

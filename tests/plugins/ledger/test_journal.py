@@ -12,8 +12,8 @@ from llmproxy_ledger.records import PriceList, Row, read
 ROW = Settlement(id="e/1", exchange="e", at=1.0, tenant="t")
 
 
-def opened(directory: Path, segment: int = 1 << 20, rows: int = 10**6, faulty=lambda fault: None) -> Journal:
-    return Journal(directory, segment=segment, every=0.01, rows=rows, faulty=faulty)
+def opened(directory: Path, segment: int = 1 << 20, rows: int = 10**6, **more) -> Journal:
+    return Journal(directory, segment=segment, every=0.01, rows=rows, **more)
 
 
 def written(directory: Path, name: str) -> list[str]:
@@ -99,8 +99,8 @@ def test_what_cannot_be_written_whole_leaves_nothing_behind(tmp_path, monkeypatc
 
 
 def test_what_was_put_waits_while_nothing_can_be_written(tmp_path, monkeypatch):
-    faults = []
-    journal = opened(tmp_path, faulty=faults.append)
+    faults, dropped = [], []
+    journal = opened(tmp_path, faulty=faults.append, dropped=lambda: dropped.append(1))
     journal.put(Row("before", ROW, "told"))
 
     def full(*_):
@@ -116,7 +116,7 @@ def test_what_was_put_waits_while_nothing_can_be_written(tmp_path, monkeypatch):
     journal.leave()
 
     assert written(tmp_path, journal.name) == ["before", "meanwhile"]
-    assert journal.dropped == 1
+    assert len(dropped) == 1
     assert isinstance(faults[0], OSError)
 
 
@@ -148,3 +148,75 @@ def test_a_killed_process_leaves_its_journal_to_whoever_takes_it(tmp_path):
 
 def test_nobody_else_may_read_it(journal, tmp_path):
     assert [path.stat().st_mode & 0o077 for path in tmp_path.iterdir()] == [0, 0]
+
+
+def test_what_comes_after_its_end_touches_no_file(tmp_path):
+    dropped = []
+    journal = opened(tmp_path, dropped=lambda: dropped.append(1))
+    journal.intend(Row("a", ROW, "told"))
+    journal.close()
+    others = [(tmp_path / f"other-{number}").open("w+b") for number in range(8)]
+    for file in others:
+        file.write(b"somebody else's")
+        file.flush()
+    journal.put(Row("late", ROW, "told"))
+    with pytest.raises(JournalFault):
+        journal.intend(Row("later", ROW, "told"))
+    journal.flush()
+    journal.leave()
+    kept = [file.seek(0) or file.read() for file in others]
+    for file in others:
+        file.close()
+
+    assert set(kept) == {b"somebody else's"}
+    assert written(tmp_path, journal.name) == ["a"]
+    assert len(dropped) == 1
+
+
+def test_a_call_that_is_written_down_leaves_though_no_next_segment_can_be_made(tmp_path, monkeypatch):
+    faults = []
+    journal = opened(tmp_path, segment=300, faulty=faults.append)
+
+    def none(*_):
+        raise OSError(24, "Too many open files")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("llmproxy_ledger.journal.os.open", none)
+        for number in range(4):
+            journal.intend(Row(f"{number}", ROW, "told"))
+        journal.flush()
+        few = len(segments(tmp_path, journal.name))
+    for number in range(4, 8):
+        journal.intend(Row(f"{number}", ROW, "told"))
+    journal.close()
+    journal.leave()
+
+    assert few == 1
+    assert len(segments(tmp_path, journal.name)) > 2
+    assert written(tmp_path, journal.name) == [str(number) for number in range(8)]
+    assert [str(fault) for fault in faults] == ["[Errno 24] Too many open files"] * len(faults) != []
+
+
+def test_threads_that_close_full_segments_at_once_do_not_stumble(tmp_path):
+    journal = opened(tmp_path, segment=300)
+    faults = []
+
+    def flushing():
+        try:
+            for _ in range(300):
+                journal.flush()
+        except BaseException as fault:
+            faults.append(fault)
+
+    threads = [threading.Thread(target=flushing) for _ in range(3)]
+    for thread in threads:
+        thread.start()
+    for number in range(300):
+        journal.put(Row(f"{number}", ROW, "told"))
+    for thread in threads:
+        thread.join()
+    alive = journal._thread.is_alive()
+    journal.close()
+    journal.leave()
+
+    assert (faults, alive) == ([], True)

@@ -165,3 +165,56 @@ def test_what_is_written_while_others_are_posted_waits_for_the_next_time(tmp_pat
     dead(journal)
 
     assert posted == [1, 1, 1]
+
+
+def test_a_segment_that_begins_while_others_are_looked_for_is_not_taken_for_full(tmp_path, journal):
+    posting = Posting(tmp_path)
+    journal.intend(settled("a"))
+    current = journal.current
+    while journal.current == current:  # another thread fills the segment just now
+        journal.intend(settled(journal.entry()))
+    posting._post_all(journal.name, current)
+    there = journal.current.exists()
+    journal.intend(settled("last"))
+    posting.post(journal)
+    posting.close()
+    dead(journal)
+
+    assert there
+    assert "last" in [row["entry"] for row in rows(tmp_path)]
+
+
+def test_one_journal_that_cannot_be_posted_keeps_no_other_from_it(tmp_path):
+    class Picky(Books):
+        def post(self, records):
+            records = list(records)
+            if any(name == first.name for name, _ in records):
+                raise ValueError("not these")
+            return super().post(records)
+
+    both = [Journal(tmp_path, segment=2000, every=0.01, rows=100) for _ in range(2)]
+    first, second = sorted(both, key=lambda each: each.name)
+    for each in both:
+        each.intend(settled(each.name))
+        dead(each)
+    faults = []
+    posting = Posting(tmp_path, faults.append, books=lambda: Picky(tmp_path / FILE))
+    posting.take_over()
+    posting.close()
+
+    assert [str(fault) for fault in faults] == ["not these"]
+    assert [row["entry"] for row in rows(tmp_path)] == [second.name]
+    assert journals(tmp_path) == [first.name]
+
+
+def test_calls_that_are_open_when_a_journal_ends_are_given_up(tmp_path, journal):
+    for record in (PRICES, intended("a"), settled("b")):
+        journal.intend(record)
+    posting = Posting(tmp_path)
+    journal.close()
+    posted, lost = posting.finish(journal)
+    journal.leave()
+    posting.close()
+
+    assert (posted, lost) == (1, 1)
+    assert [(row["entry"], row["state"]) for row in rows(tmp_path)] == [("a", "unknown"), ("b", "exact")]
