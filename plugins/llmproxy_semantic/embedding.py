@@ -1,0 +1,298 @@
+"""Vectors for whoever cannot wait: asked of an embedder elsewhere, in time or not at all.
+
+Theory. What embeds works apart from the event loop: a model in a thread of its own (`Worker`), or an API. A question
+waits for its vector as long as it may; past that, where too many wait, and whatever fails, it goes on without one, and
+is counted. What is stored waits behind all questions, as nobody waits for it. A question that found nothing is stored
+next: its vector is still at hand then.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import threading
+from collections import deque
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING, Final, Literal, Protocol
+
+from llmproxy_semantic.embedder import Embedder, TooLong, Unavailable
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import Metrics, Runtime
+    from llmproxy_semantic.embedder import Vector
+
+Purpose = Literal["lookup", "store"]
+
+#: Questions that wait for a thread at once: more than it answers within a deadline.
+MOST_ASKED: Final = 16
+#: Texts of stored answers that wait at once, of 4 KiB at most.
+MOST_LATER: Final = 1024
+#: Vectors that are kept at hand.
+_RECENT: Final = 256
+#: Characters of a text above which it is no question that is compared; no embedder is asked.
+LONGEST: Final = 4096
+
+_OUTCOMES: Final = ("done", "recent", "late", "full", "long", "failed", "off")
+
+
+#: Takes a vector that nobody waits for any more.
+Late = Callable[["Vector"], None]
+
+
+class Full(Exception):
+    """Too many texts wait already."""
+
+
+class EmbeddingFault(Exception):
+    """An embedder failed; the message tells why, with no text of anybody's in it."""
+
+
+class Work(Protocol):
+    """Where texts are embedded; awaited in the event loop, which it does not hold up."""
+
+    @property
+    def id(self) -> str:
+        """What its vectors are told apart by."""
+
+    @property
+    def dims(self) -> int:
+        """Numbers in a vector; 0 while that is not known."""
+
+    async def ready(self) -> None:
+        """Wait until it can be asked.
+
+        Raises:
+            Unavailable: it never can.
+        """
+
+    async def vector(self, text: str, purpose: Purpose, late: Late) -> Vector:
+        """Return a text's vector, of unit length; `late` may get it when who waited was cancelled.
+
+        Raises:
+            Full: too many wait.
+            TooLong: the text does not fit.
+            Unavailable: there is no embedder.
+        """
+
+
+class Worker:
+    """An embedder in a thread: made there, asked there, one text after the other, questions first."""
+
+    def __init__(self, name: str, id: str, dims: int, make: Callable[[], Embedder]) -> None:
+        self.id = id
+        self.dims = dims
+        self._make = make
+        self._asked: deque[_Job] = deque()
+        self._later: deque[_Job] = deque()
+        self._jobs = threading.Semaphore(0)
+        self._off = ""
+        self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    def start(self) -> None:
+        """Load the embedder, in its thread, and embed from then on."""
+        self._loop = asyncio.get_running_loop()
+        self._loaded = asyncio.Event()
+        self._thread.start()
+
+    async def close(self) -> None:
+        """End the thread; who still waits is told that there is no embedder."""
+        self._end("it was closed")
+        self._jobs.release()
+        await asyncio.to_thread(self._thread.join, 5.0)
+
+    async def ready(self) -> None:
+        """Wait until the embedder is loaded."""
+        await self._loaded.wait()
+        if self._off:
+            raise Unavailable(self._off)
+
+    async def vector(self, text: str, purpose: Purpose, late: Late) -> Vector:
+        """Have a text embedded in the thread; what nobody waits for when its turn comes is not."""
+        if self._off:
+            raise Unavailable(self._off)
+        queue, most = (self._asked, MOST_ASKED) if purpose == "lookup" else (self._later, MOST_LATER)
+        if len(queue) >= most:
+            raise Full
+        job = _Job(text, self._loop.create_future(), late)
+        queue.append(job)
+        self._jobs.release()
+        return await job.result
+
+    def _run(self) -> None:
+        try:
+            embedder = self._make()
+        except Exception as fault:
+            self._tell(self._end, str(fault) if isinstance(fault, Unavailable) else type(fault).__name__)
+            return
+        self._tell(self._loaded.set)
+        while True:
+            self._jobs.acquire()
+            if self._off:
+                return
+            job = (self._asked or self._later).popleft()
+            if not job.result.done():
+                self._embed(embedder, job)
+
+    def _embed(self, embedder: Embedder, job: _Job) -> None:
+        try:
+            vector = embedder.embed(job.text)
+        except Exception as fault:
+            self._tell(job.settle, fault)
+        else:
+            self._tell(job.settle, vector)
+
+    def _tell(self, what: Callable[..., None], *about: object) -> None:
+        try:
+            self._loop.call_soon_threadsafe(what, *about)
+        except RuntimeError:
+            self._off = "the event loop is closed"
+
+    def _end(self, why: str) -> None:
+        self._off = why
+        self._loaded.set()
+        for job in (*self._asked, *self._later):
+            job.settle(Unavailable(why))
+
+
+class _Job:
+    __slots__ = ("late", "result", "text")
+
+    def __init__(self, text: str, result: asyncio.Future[Vector], late: Late) -> None:
+        self.text = text
+        self.result = result
+        self.late = late
+
+    def settle(self, told: Vector | Exception) -> None:
+        if isinstance(told, Exception):
+            if not self.result.done():
+                self.result.set_exception(told)
+        elif self.result.done():
+            self.late(told)
+        else:
+            self.result.set_result(told)
+
+
+class Meters:
+    """What is counted of embeddings."""
+
+    def __init__(self, plugin: str, metrics: Metrics) -> None:
+        family = metrics.counter(
+            "llmproxy_semantic_embeddings_total",
+            "Vectors asked for, of questions (lookup) and of what is stored (store): done, at hand (recent), late, or"
+            " not to be had: too many wait (full), too long a text, failed, no embedder (off).",
+            ("plugin", "purpose", "outcome"),
+        )
+        purposes: tuple[Purpose, ...] = ("lookup", "store")
+        self.outcomes = {
+            purpose: {outcome: family.labels(plugin, purpose, outcome) for outcome in _OUTCOMES}
+            for purpose in purposes
+        }
+        seconds = metrics.histogram(
+            "llmproxy_semantic_embedding_seconds",
+            "Seconds until the vector of a question was there.",
+            ("plugin",),
+        )
+        self.seconds = seconds.labels(plugin)
+        up = metrics.gauge(
+            "llmproxy_semantic_embedder_up", "Workers whose embedder can be asked.", ("plugin",)
+        )
+        self.up = up.labels(plugin)
+
+
+class Embedding:
+    """Gets vectors in time or not at all; used in the event loop alone."""
+
+    def __init__(self, work: Work, runtime: Runtime) -> None:
+        self._work = work
+        self._runtime = runtime
+        self._now = runtime.clock.now
+        self._meters = Meters(runtime.name, runtime.metrics)
+        self._recent: dict[str, Vector] = {}
+        self._failing = False
+        self._off = False
+
+    @property
+    def id(self) -> str:
+        """What its vectors are told apart by: model, file, form of the texts. No two ids are ever compared."""
+        return self._work.id
+
+    @property
+    def dims(self) -> int:
+        """Numbers in a vector; 0 while that is not known."""
+        return self._work.dims
+
+    async def ready(self) -> None:
+        """Wait until vectors can be had; where they never can, say so."""
+        try:
+            await self._work.ready()
+        except Unavailable as why:
+            self._turn_off(why)
+        else:
+            self._meters.up.set(1)
+
+    async def vector(self, text: str, within: float) -> Vector | None:
+        """Return a question's vector, None where it is not there within so many seconds.
+
+        The text is one in canonical form. The vector must not be changed.
+        """
+        begun = self._now()
+        vector = await self._ask(text, "lookup", within)
+        if vector is not None:
+            self._meters.seconds.observe(self._now() - begun)
+        return vector
+
+    def embed_later(self, text: str, then: Callable[[Vector], None]) -> None:
+        """Have `then` called in the event loop with a text's vector, some time; never where it is not to be had."""
+        self._runtime.spawn(self._embed_then(text, then), name="embed")
+
+    async def _embed_then(self, text: str, then: Callable[[Vector], None]) -> None:
+        vector = await self._ask(text, "store", None)
+        if vector is not None:
+            then(vector)
+
+    async def _ask(self, text: str, purpose: Purpose, within: float | None) -> Vector | None:
+        vector = self._recent.get(text)
+        outcome = "recent"
+        if vector is None:
+            outcome, vector = await self._embedded(text, purpose, within)
+        self._meters.outcomes[purpose][outcome].inc()
+        return vector
+
+    async def _embedded(self, text: str, purpose: Purpose, within: float | None) -> tuple[str, Vector | None]:
+        if len(text) > LONGEST:
+            return "long", None
+        try:
+            async with asyncio.timeout(within):
+                vector = await self._work.vector(text, purpose, partial(self._remember, text))
+        except TimeoutError:
+            return "late", None
+        except Exception as fault:
+            return self._failed(fault), None
+        self._failing = False
+        self._remember(text, vector)
+        return "done", vector
+
+    def _failed(self, fault: Exception) -> str:
+        """Return the outcome that a fault is; tell of the first that is the embedder's own."""
+        if isinstance(fault, Unavailable):
+            self._turn_off(fault)
+            return "off"
+        for kind, outcome in ((Full, "full"), (TooLong, "long")):
+            if isinstance(fault, kind):
+                return outcome
+        if not self._failing:
+            self._failing = True
+            why = str(fault) if isinstance(fault, EmbeddingFault) else type(fault).__name__
+            self._runtime.log.warning("semantic_embedding_failed", why=why)
+        return "failed"
+
+    def _turn_off(self, why: Unavailable) -> None:
+        if not self._off:
+            self._off = True
+            self._meters.up.set(0)
+            self._runtime.log.warning("semantic_embedder_off", why=str(why))
+
+    def _remember(self, text: str, vector: Vector) -> None:
+        if len(self._recent) >= _RECENT:
+            del self._recent[next(iter(self._recent))]
+        self._recent[text] = vector
