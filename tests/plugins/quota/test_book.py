@@ -46,6 +46,31 @@ def test_no_two_tenants_limits_or_names_share_a_key() -> None:
     assert len({book.tag(tenant) for tenant in ("x", "y", "*", "x" * 300, "x" * 301)}) == 5
 
 
+def test_a_limit_keeps_its_count_as_long_as_it_counts_the_same() -> None:
+    def key(**given: Any) -> bytes:
+        given = {"at_most": 5, "window": "day"} | given
+        config = msgspec.convert({"name": "a", "counts": "requests"} | given, LimitConfig)
+        scopes = (AccountScope("tenant", "x"), AccountScope("team", "x"))
+        rules = Book("quota", [config]).rules("x", scopes)
+        return (rules.early + rules.late)[0].limit.key
+
+    other = [
+        key(window="hour"),
+        key(window=None, rolling=3600),
+        key(window=None, rolling=60),
+        key(window=None, rate=60),
+        key(window=None, rate=3600),
+        key(window=None, counts="in_flight"),
+        key(counts="tokens"),
+        key(counts="money"),
+        key(scope="team"),
+    ]
+
+    assert key(at_most=6, mode="soft", match="x*") == key()
+    assert key(window=None, rate=60, burst=2) == key(window=None, rate=60)
+    assert len({key(), *other}) == 10
+
+
 def test_what_all_tenants_share_has_one_key_and_one_tag() -> None:
     book = Book("quota", [limit("a", scope="model", across=True)])
     rules = [book.rules(tenant, SCOPES).early[0] for tenant in ("x", "y")]
