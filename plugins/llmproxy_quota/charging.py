@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import Attempt, Endpoint, Exchange, secondhand
+
+#: More than any call comes to: engines add up what shadows take, however absurd what a caller asks for.
+_MOST: Final = 10**12
 
 if TYPE_CHECKING:
     from llmproxy_quota.book import Rule
@@ -19,7 +22,10 @@ def amount_of(
     """Return what an attempt may take of a limit: at most for a hard one, else about; None if no price is known."""
     hard = rule.config.mode == "hard"
     tokens = (bound.input, bound.output) if hard else (bound.likely_input, bound.likely_output)
-    return pricing.dearest(exchange, places, tokens) if rule.config.counts == "money" else sum(tokens)
+    if rule.config.counts == "tokens":
+        return min(sum(tokens), _MOST)
+    cost = pricing.dearest(exchange, places, tokens)
+    return None if cost is None else min(cost, _MOST)
 
 
 def charge(

@@ -1,9 +1,17 @@
+from decimal import Decimal
+
 import pytest
 
 from llmproxy.errors import UpstreamError
 from llmproxy.exchange import Attempt
-from llmproxy.plugin import Endpoint, GatewayError, Usage
-from llmproxy_quota.charging import is_free
+from llmproxy.plugin import AccountScope, Endpoint, GatewayError, Tariff, Usage
+from llmproxy.runtime import Clock
+from llmproxy.testing import make_exchange
+from llmproxy_quota.book import Book
+from llmproxy_quota.bounds import Bound
+from llmproxy_quota.charging import amount_of, is_free
+from llmproxy_quota.config import LimitConfig
+from llmproxy_quota.pricing import Pricing
 
 
 def attempt(
@@ -26,3 +34,11 @@ def attempt(
 )
 def test_only_what_cannot_have_been_used_is_free(made: Attempt, free: bool) -> None:
     assert is_free(made) is free
+
+
+def test_what_is_absurd_is_taken_for_as_much_as_engines_can_add_up() -> None:
+    limit = LimitConfig(name="a", counts="tokens", at_most=Decimal(5), window="day", mode="shadow")
+    rule = Book("quota", [limit]).rules("x", (AccountScope("tenant", "x"),)).late[0]
+    bound = Bound(10**15, 10**21, 10**15, 10**21)
+
+    assert amount_of(Pricing(Tariff({}, Clock())), make_exchange(), rule, bound, ()) == 10**12
