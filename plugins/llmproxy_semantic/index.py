@@ -7,6 +7,7 @@ hand it to a thread that another search may keep busy, and nothing has to be loc
 from __future__ import annotations
 
 from collections import OrderedDict
+from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
 
 from llmproxy_semantic.shard import BadVector, Row, Shard, unit
@@ -26,6 +27,8 @@ class Index:
     """The rows of all partitions; those of the partitions that were asked for longest ago go first."""
 
     def __init__(self, limit: int = LIMIT, most_rows: int = MOST_ROWS) -> None:
+        #: What is told of a partition that goes for others.
+        self.on_drop: Callable[[bytes], object] | None = None
         self._shards: OrderedDict[bytes, Shard] = OrderedDict()
         self._limit = limit
         self._most = most_rows
@@ -55,9 +58,11 @@ class Index:
         self._shards.move_to_end(partition)
         self.held += shard.held - before
         while self.held > self._limit and len(self._shards) > 1:
-            _, oldest = self._shards.popitem(last=False)
+            gone, oldest = self._shards.popitem(last=False)
             self.held -= oldest.held
             self.dropped += 1
+            if self.on_drop is not None:
+                self.on_drop(gone)
 
     def remove(self, partition: bytes, key: bytes) -> bool:
         """Forget a row; False if there is none."""

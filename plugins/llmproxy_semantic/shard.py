@@ -58,6 +58,12 @@ def unit(vector: NDArray[np.float32]) -> NDArray[np.float32]:
     return plain / np.float32(length)
 
 
+def coarse(vector: NDArray[np.float32]) -> NDArray[np.int8]:
+    """Return a vector as small whole numbers, its direction but for less than half a thousandth."""
+    row: NDArray[np.int8] = np.rint(vector * (127 / np.abs(vector).max())).astype(np.int8)
+    return row
+
+
 class _Block:
     """So many rows, as columns of numbers."""
 
@@ -81,7 +87,7 @@ class _Block:
 
     def write(self, at: int, vector: NDArray[np.float32], tag: int) -> None:
         """Put a vector of length one into a row."""
-        row = np.rint(vector * (127 / np.abs(vector).max())).astype(np.int8)
+        row = coarse(vector)
         whole = row.astype(np.float32)
         self.rows[at] = row
         self.scales[at] = 1.0 / np.sqrt(np.einsum("i,i->", whole, whole))
