@@ -20,11 +20,17 @@ MIN_LENGTH = 12
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 
 
-class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
-    """One key: a public name, the tenant it stands for, and the key by reference or its SHA-256."""
+class Key(Section, frozen=True):
+    """One key: a public name, the tenant it stands for, and the key by reference or its SHA-256.
+
+    `org`, `team` and `user` are whose it is within the tenant: limits and reports go by them.
+    """
 
     name: str
     tenant: str
+    org: str | None = None
+    team: str | None = None
+    user: str | None = None
     key: Secret | None = None
     sha256: str | None = None
 
@@ -33,12 +39,21 @@ class Key(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True)
             raise ConfigError("name", "empty; a name tells in logs and metrics which key was used")
         if not self.tenant:
             raise ConfigError("tenant", "empty; what is stored is kept apart by tenant")
+        for kind in ("org", "team", "user"):
+            if getattr(self, kind) == "":
+                raise ConfigError(kind, f"empty; leave it out for a key that has no {kind}")
         if (self.key is None) == (self.sha256 is None):
             raise ConfigError("key", "write either key or sha256")
         if self.key is not None and len(self.key.reveal()) < MIN_LENGTH:
             raise ConfigError("key", f"shorter than {MIN_LENGTH} characters, so it could be guessed")
         if self.sha256 is not None and not _SHA256.fullmatch(self.sha256):
             raise ConfigError("sha256", "not 64 hexadecimal digits; `llmproxy access hash-key` prints them")
+
+    @property
+    def labels(self) -> tuple[tuple[str, str], ...]:
+        """Whose it is within the tenant."""
+        pairs = (("org", self.org), ("team", self.team), ("user", self.user))
+        return tuple((kind, name) for kind, name in pairs if name)
 
     @property
     def digest(self) -> bytes:
@@ -100,6 +115,14 @@ class AccessConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
         for index, issuer in enumerate(self.jwt):
             if issuer.name in names:
                 raise ConfigError(f"jwt[{index}].name", "a key has the same name")
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """What callers may be told apart by, besides tenant and key."""
+        if self.database is not None:
+            return frozenset({"org", "team", "user"})
+        claimed = {kind for issuer in self.jwt for kind in issuer.claims.labels}
+        return frozenset({kind for key in self.keys for kind, _ in key.labels} | claimed)
 
     @property
     def names(self) -> frozenset[str]:

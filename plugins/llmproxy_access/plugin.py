@@ -45,9 +45,14 @@ class AccessPlugin(Plugin[AccessConfig]):
     def __init__(self, name: str, config: AccessConfig) -> None:
         super().__init__(name, config)
         self._open = config.mode == "open"
-        self._keys = KeyRing((key.digest, Caller(key.tenant, key.name)) for key in config.keys)
+        self._keys = KeyRing((key.digest, Caller(key.tenant, key.name, key.labels)) for key in config.keys)
         self._keeper: DirectoryKeeper | None = None
         self._issuers: Issuers | None = None
+
+    @property
+    def labels(self) -> frozenset[str]:
+        """What callers may be told apart by."""
+        return self.config.labels
 
     @hookimpl
     def register(self, registry: Registry) -> None:

@@ -25,6 +25,11 @@ class ClaimNames(Section, frozen=True):
     team: str | None = None
     user: str | None = None
 
+    @property
+    def labels(self) -> tuple[str, ...]:
+        """What tokens tell besides the tenant."""
+        return tuple(kind for kind in ("org", "team", "user") if getattr(self, kind))
+
 
 class IssuerConfig(Section, frozen=True):
     """One issuer. `name` stands for all its tokens where keys have names; its `tenant` is written here or is a claim.

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from decimal import Decimal
 from typing import ClassVar, Final, Literal
 
-from llmproxy.plugin import ConfigError, Duration, Measure, ScopeKind, Section, reserving
+from llmproxy.plugin import ConfigError, Duration, Measure, ScopeKind, Section, StoreName, reserving
 
 #: Lengths of calendar windows in seconds; 0 is a month.
 CALENDAR: Final = {"minute": 60, "hour": 3600, "day": 86_400, "week": 7 * 86_400, "month": 0}
@@ -96,7 +96,7 @@ class QuotaConfig(Section, frozen=True):
     with, as a part of soft limits, while the store is away: one in so many.
     """
 
-    store: str
+    store: StoreName
     limits: tuple[LimitConfig, ...]
     unpriced: Literal["refuse", "zero"] = "refuse"
     unbounded: Literal["refuse", "assume"] = "refuse"

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Sequence
+from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
+from typing import TYPE_CHECKING
 
 from llmproxy.plugin import (
     RESERVATION,
@@ -16,6 +17,7 @@ from llmproxy.plugin import (
     Runtime,
     StartError,
     StateKey,
+    Store,
     UpstreamRequest,
     hookimpl,
     is_charged,
@@ -28,8 +30,12 @@ from llmproxy_quota.bounds import Bound
 from llmproxy_quota.charging import amount_of, charge, charge_shared
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
 from llmproxy_quota.pricing import Pricing
+from llmproxy_quota.remarking import remark
 from llmproxy_quota.saving import Saver, foresee, tell
 from llmproxy_quota.taking import Hold, Taker
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import Route
 
 
 class QuotaPlugin(Plugin[QuotaConfig]):
@@ -57,9 +63,9 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
         """Open the store, and keep alive what is held in it."""
         self._runtime = runtime
-        kept = reserving.reservations_of(await runtime.store(self.config.store))
-        if kept is None:
-            raise StartError(f"plugin {self.name!r}: the store {self.config.store!r} keeps no limits")
+        kept = _limits_in(
+            await runtime.store(self.config.store), f"plugins.{self.name}.store: {self.config.store!r}"
+        )
         if self._book.saves or any(limit.counts == "money" for limit in self.config.limits):
             await runtime.tariff.load()
         self._pricing = Pricing(runtime.tariff)
@@ -182,10 +188,12 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         """Say which limits would have a cheaper model answer."""
         return list(foresee(self.config.limits, body))
 
+    def remarks(self, routes: Sequence[Route], labels: Collection[str]) -> Iterator[str]:
+        """Say which limits cannot do what they seem to."""
+        return remark(self.config, routes, labels)
+
     def _rules(self, exchange: Exchange) -> tuple[Rule, ...]:
-        if exchange.route.models is None:
-            return ()
-        return self._book.rules_of(exchange).late
+        return () if exchange.route.models is None else self._book.rules_of(exchange).late
 
     async def _take(self, exchange: Exchange, rules: tuple[Rule, ...], bound: Bound, number: int) -> None:
         places = (
@@ -211,3 +219,12 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         hold = exchange.state[self._late].pop(number, None)
         if hold is not None:
             self._taker.settle(hold, [0] * len(hold.rules))
+
+
+def _limits_in(store: Store, where: str) -> reserving.Reservations:
+    kept = reserving.reservations_of(store)
+    if kept is None:
+        raise StartError(
+            f"{where} keeps no limits; name a store of memory://, lmdb://, redis:// or valkey://"
+        )
+    return kept

@@ -154,6 +154,7 @@ from llmproxy.redaction import is_sensitive, redact_text
 from llmproxy.references import Secret
 from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
 from llmproxy.registry import FORESEEN, AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
+from llmproxy.route import Route
 from llmproxy.runtime import ChildRequest, Clock, Runtime
 from llmproxy.secondhand import HIT, Secondhand, is_charged, secondhand
 from llmproxy.sections import Section
@@ -306,6 +307,7 @@ __all__ = [
     "Reply",
     "Reservation",
     "Retells",
+    "Route",
     "Runtime",
     "Scope",
     "ScopeKind",

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llmproxy.messages import ClientRequest, Reply
     from llmproxy.pools import Pool, Strategy
     from llmproxy.poolsettings import StrategyRef, TargetConfig
+    from llmproxy.route import Route
     from llmproxy.stores import StoreScheme
 
 #: The entry-point groups that third parties use.
@@ -85,6 +86,18 @@ class Plugin(Generic[C], _Interface):
 
         Its path is relative to the options. Options of the pipeline are not asked about: they are of many routes.
         """
+
+    @property
+    def labels(self) -> Collection[str]:
+        """What callers may be told apart by that this plugin lets in, besides tenant and key: `org`, `team`, `user`."""
+        return ()
+
+    def remarks(self, routes: Sequence[Route], labels: Collection[str]) -> Iterable[str]:
+        """Return what `llmproxy check` shall note of a good configuration that may not do what is meant.
+
+        `routes` are those that the plugin stands on, compiled and not started; `labels` are what callers may have.
+        """
+        return ()
 
     def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
         """Return what `llmproxy explain` shall say of a request, as names and texts; nothing was started.

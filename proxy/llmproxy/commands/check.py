@@ -15,6 +15,7 @@ from llmproxy.bus import Bus
 from llmproxy.commands.inputs import Configuration
 from llmproxy.config import Config, effective
 from llmproxy.errors import ConfigError, ConfigErrors, StartError
+from llmproxy.explain import REQUEST_HOOKS
 from llmproxy.gateway import Generation
 from llmproxy.keypaths import join_key
 from llmproxy.listening import server_context
@@ -95,7 +96,27 @@ def _summary(config: Config, generation: Generation, routes: list[Route]) -> str
         f" {name!r} itself; write the `model` of its target if that is none there"
         for name, pool, upstream in nameless_aliases(config, routes)
     ]
+    notes += [f"note: {text}" for text in (*idle_plugins(generation, routes), *remarks(generation, routes))]
     return "\n".join([f"ok: {told}", *notes])
+
+
+def idle_plugins(generation: Generation, routes: Sequence[Route]) -> Iterator[str]:
+    """Yield what is to be said of plugins that are configured, would see requests, and stand nowhere."""
+    table = generation.assembly.table
+    for name in generation.assembly.config.plugins:
+        plugin = next(each for each in generation.plugins if each.name == name)
+        hooked = any(table.implements(plugin, hook) for hook in REQUEST_HOOKS)
+        if hooked and not any(name in route.options for route in routes):
+            yield f"plugins.{name}: it stands in no pipeline and on no route, so it does nothing"
+
+
+def remarks(generation: Generation, routes: Sequence[Route]) -> Iterator[str]:
+    """Yield what plugins say of the routes that they stand on."""
+    labels = frozenset().union(*(plugin.labels for plugin in generation.plugins))
+    for plugin in generation.plugins:
+        own = [route for route in routes if plugin.name in route.options]
+        for text in plugin.remarks(own, labels) if own else ():
+            yield f"plugins.{plugin.name}: {text}"
 
 
 def nameless_aliases(config: Config, routes: Sequence[Route]) -> Iterator[tuple[str, str, str]]:

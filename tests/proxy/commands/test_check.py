@@ -53,6 +53,21 @@ def test_a_pool_that_nobody_can_reach_is_noted(tmp_path: Path) -> None:
     )
 
 
+def test_a_plugin_that_stands_nowhere_is_noted(tmp_path: Path) -> None:
+    run = check(
+        tmp_path,
+        """
+        upstreams: {main: {base_url: "https://h"}}
+        plugins: {access: {mode: open}, metrics: {}, openai: {}}
+        pipeline: [metrics]
+        routes: [{name: models}]
+        """,
+    )
+
+    _, note = run.stdout.splitlines()
+    assert note == "note: plugins.access: it stands in no pipeline and on no route, so it does nothing"
+
+
 def test_an_alias_that_an_upstream_would_see_itself_is_noted(tmp_path: Path) -> None:
     run = check(
         tmp_path,
