@@ -98,9 +98,9 @@ class Remote:
             raise EmbeddingFault("the upstream failed a moment ago")
         line.waiting += 1
         call = self._runtime.spawn(self._call(text, line), name="ask-embedding")
-        assert call is not None
+        assert call is not None  # every worker asks
         try:
-            told = await asyncio.shield(call)
+            told: Vector | Exception = await asyncio.shield(call)
         except asyncio.CancelledError:
             call.add_done_callback(partial(_hand_over, late))
             raise

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 from llmproxy.body import Body
 from llmproxy.errors import UpstreamTimeout
 from llmproxy.exchange import Attempt, Endpoint
 from llmproxy.messages import Headers, Reply, UpstreamRequest
-from llmproxy.upstream import Upstream
+
+if TYPE_CHECKING:
+    from llmproxy.membership import Membership
 
 _HEADERS: Final = (
     (b"Content-Type", b"application/json"),
@@ -21,7 +23,7 @@ _HEADERS: Final = (
 LARGEST: Final = 4 * 1024 * 1024
 
 
-async def ask(upstream: Upstream, target: str, body: bytes, within: float, now: float) -> Reply:
+async def ask(members: Membership, name: str, target: str, body: bytes, within: float, now: float) -> Reply:
     """POST JSON to `target` behind an upstream's base URL; return its whole reply, whatever the status.
 
     `now` is a time on the gateway's clock.
@@ -29,9 +31,13 @@ async def ask(upstream: Upstream, target: str, body: bytes, within: float, now: 
     Raises:
         GatewayError: it cannot be reached, too many wait for it, or it has not answered within so many seconds.
         BodyTooLarge: it answers more than `LARGEST` bytes.
+        LookupError: there is no upstream of that name, or not yet: they are there when every `lifespan` was entered.
     """
+    upstream = members.upstream(Endpoint(name))
+    if upstream is None:
+        raise LookupError(f"there is no upstream {name!r}")
     request = UpstreamRequest("POST", target, Headers(list(_HEADERS)), body)
-    attempt = Attempt(1, Endpoint(upstream.name), now)
+    attempt = Attempt(1, Endpoint(name), now)
     if (keys := upstream.keys) is not None:
         attempt.key = request.key = keys.take(now)
     expires = asyncio.get_running_loop().time() + within

@@ -274,22 +274,10 @@ class Runtime:
         return await probe(upstream, path, within)
 
     async def ask(self, upstream: str, target: str, body: bytes, *, within: float) -> Reply:
-        """POST JSON to `target` behind an upstream's base URL, with its credentials; return the whole reply.
-
-        It passes no route and no plugin: nothing counts it or limits it but who asks.
-
-        Raises:
-            GatewayError: it cannot be reached, or has not answered within so many seconds.
-            BodyTooLarge: it answers more than 4 MiB.
-            LookupError: there is no upstream of that name, or not yet: they are there when `lifespan` was entered.
-        """
+        """POST JSON behind an upstream's base URL by itself, through no route and no plugin; see `asking.ask`."""
         from llmproxy.asking import ask  # noqa: PLC0415  # few gateways ask of their own accord
-        from llmproxy.exchange import Endpoint  # noqa: PLC0415  # likewise
 
-        known = self._gate.members.upstream(Endpoint(upstream))
-        if known is None:
-            raise LookupError(f"there is no upstream {upstream!r}")
-        return await ask(known, target, body, within, self.clock.now())
+        return await ask(self._gate.members, upstream, target, body, within, self.clock.now())
 
     @property
     def starting(self) -> bool:

@@ -1,11 +1,16 @@
 from __future__ import annotations
 
+from types import SimpleNamespace
+from typing import cast
+
 import pytest
 
 from llmproxy.asking import LARGEST, ask
 from llmproxy.body import BodyTooLarge
 from llmproxy.errors import UpstreamError, UpstreamTimeout
+from llmproxy.exchange import Endpoint
 from llmproxy.keyring import Keyring, KeyState
+from llmproxy.membership import Membership
 from llmproxy.messages import Reply
 from llmproxy.settings import UpstreamConfig
 from llmproxy.testing import FakeUpstream
@@ -13,10 +18,15 @@ from llmproxy.testing.exchanges import NOWHERE
 from llmproxy.upstream import Upstream
 
 
+def members(upstream: Upstream) -> Membership:
+    known = {Endpoint("u"): upstream}
+    return cast("Membership", SimpleNamespace(upstream=known.get))
+
+
 async def asked(url: str, within: float = 5.0) -> Reply:
     upstream = Upstream("u", UpstreamConfig(base_url=url, proxy=None), [(b"Authorization", b"Bearer k")])
     try:
-        return await ask(upstream, "/embeddings", b'{"a":1}', within, 0.0)
+        return await ask(members(upstream), "u", "/embeddings", b'{"a":1}', within, 0.0)
     finally:
         upstream.close()
 
@@ -61,7 +71,7 @@ async def test_a_key_that_is_refused_rests() -> None:
         keyed = [[(b"Authorization", b"Bearer one")], [(b"Authorization", b"Bearer two")]]
         upstream = Upstream("u", config, keyed=keyed, keys=keys)
         for now in (1.0, 2.0, 3.0):
-            await ask(upstream, "/x", b"{}", 5.0, now)
+            await ask(members(upstream), "u", "/x", b"{}", 5.0, now)
         upstream.close()
 
     assert [dict(each.headers)[b"Authorization"] for each in fake.requests] == [
