@@ -28,6 +28,18 @@ def upper(counted: int, of: int, risk: float = _ONE_SIDE) -> float:
     return 1.0 if counted == of else _quantile(1 - risk, counted + 1, of - counted)
 
 
+def holds(counted: int, of: int, share: float, risk: float) -> bool:
+    """Tell whether `upper` is at most a share, in a sixtieth of the time."""
+    _check(counted, of)
+    return counted < of and _beta(share, counted + 1, of - counted) >= 1 - risk
+
+
+def exceeds(counted: int, of: int, share: float, risk: float) -> bool:
+    """Tell whether `lower` is above a share, in a sixtieth of the time."""
+    _check(counted, of)
+    return counted > 0 and _beta(share, counted, of - counted + 1) < risk
+
+
 def _check(counted: int, of: int) -> None:
     if not 0 <= counted <= of:
         raise ValueError(f"{counted} of {of} is no share")

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_semantic.certifying import lower, upper
+from llmproxy_semantic.certifying import exceeds, holds, lower, upper
 
 
 @pytest.mark.parametrize(
@@ -68,3 +68,14 @@ def test_what_is_no_share_is_refused(counted: int, of: int) -> None:
 
 def test_of_nothing_nothing_is_known() -> None:
     assert (lower(0, 0), upper(0, 0)) == (0.0, 1.0)
+
+
+@given(st.integers(1, 4000), st.data(), st.floats(0.001, 0.2), st.sampled_from([0.002, 0.025, 0.05]))
+def test_a_share_is_told_to_be_above_or_below_the_bounds_as_they_are(
+    of: int, data: st.DataObject, share: float, risk: float
+) -> None:
+    counted = data.draw(st.integers(0, min(of, 300)))
+    low, high = lower(counted, of, risk), upper(counted, of, risk)
+
+    assert abs(high - share) < 1e-9 or holds(counted, of, share, risk) == (high <= share)
+    assert abs(low - share) < 1e-9 or exceeds(counted, of, share, risk) == (low > share)
