@@ -68,6 +68,7 @@ _SIGNS: Final = """
     single: single
     only: only merely solely
     even: even
+    very: very extremely
     too: too excessively
     enough: enough sufficient sufficiently
     almost: almost nearly
@@ -147,8 +148,8 @@ SIGNS: Final[dict[str, tuple[str, ...]]] = {
 
 #: Words that say nothing by themselves: articles, weak prepositions, fillers.
 SILENT: Final = _words("""
-    now currently nowadays presently a an the this that these those there here it its itself do does doing
-    done be to of in on at for as with about so such very really quite just simply also well please exactly
+    now currently nowadays presently a an the this that these those there here somehow it its itself do does doing
+    done be to of in on at for as with about so such really quite just simply also well please exactly
     literally truly ever certain s re ve ll d t m
 """)
 
@@ -173,3 +174,8 @@ THIRD: Final[dict[str, str]] = {
     for stands, words in [line.split(":")]
     for word in words.split()
 }
+
+#: Prepositions: which one stands before a word tells what part it has.
+PREPOSITIONS: Final = _words("""
+    to of in on at for from by with about as into onto over under through against between after before
+""")

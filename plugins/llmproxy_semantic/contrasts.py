@@ -82,6 +82,8 @@ _CLASSES: Final = """
 """
 
 _OPPOSITES: Final = """
+    amtime/pmtime mandatory,compulsory,required,obligatory/optional,voluntary majority/minority
+    possible/necessary allowed,permitted/required,obliged,forbidden plus/minus,times squared/cubed
     before/after more/less,fewer most/least best/worst good,great/bad,evil,poor better/worse high/low
     higher/lower highest/lowest big,large/small,little,tiny bigger,larger/smaller biggest,largest/smallest
     tall/short long/short longer/shorter longest/shortest old/new,young older/newer,younger

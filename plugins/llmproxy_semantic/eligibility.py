@@ -56,6 +56,7 @@ def why_not(asked: Asked, features: Features, *, warmest: float = WARMEST, timel
         ("empty", not features.words),
         ("code", "code" in features.traits),
         ("outside", "outside" in features.traits),
+        ("wording", "wording" in features.traits),
         ("clock", "clock" in features.traits and not timely),
         ("temperature", asked.temperature is not None and asked.temperature > warmest),
     )

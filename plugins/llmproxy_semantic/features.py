@@ -10,8 +10,8 @@ from typing import Final
 import msgspec
 
 from llmproxy_semantic.canonical import canonicalise
-from llmproxy_semantic.closedclass import SIGNS, SILENT, THIRD
-from llmproxy_semantic.stemming import stem
+from llmproxy_semantic.closedclass import PREPOSITIONS, SIGNS, SILENT, THIRD
+from llmproxy_semantic.stemming import ending, stem
 
 #: Stands between words that "and", "or" or "versus" join.
 JOINT: Final = "&"
@@ -25,15 +25,19 @@ class Features(msgspec.Struct, frozen=True, array_like=True):
     """What is compared of a question; holds no more of its text than its words.
 
     `words` are the stems of its content words and its numbers in order, with `JOINT` and `NOT` between them; `closed`
-    are the signs of its words of closed classes, sorted; `third` its pronouns of the third person, in order. `parts`
+    are the signs of its words of closed classes, sorted; `third` its pronouns of the third person, in order, and who of
+    the two that talk is named first. `bound`
+    are prepositions with the word behind each, `inflected` words with how they end (stemming.py). `parts`
     are what it says word for word (code, addresses, paths, flags), `quoted` what it quotes, `operators` its signs.
-    `traits` are what may keep it from being matched at all: `code`, `outside`, `clock`.
+    `traits` are what may keep it from being matched at all: `code`, `outside`, `wording`, `clock`.
     """
 
     form: bytes
     words: tuple[str, ...] = ()
     closed: tuple[str, ...] = ()
     third: tuple[str, ...] = ()
+    bound: tuple[str, ...] = ()
+    inflected: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
@@ -53,7 +57,8 @@ _PART: Final = re.compile(
     re.DOTALL,
 )
 _TOKEN: Final = re.compile(
-    r"\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th|k|%)?(?![\w])|[^\W\d_]\w*(?:\+\+|#)?(?:'[a-z]+)?|\w+|[-+*/<>=^|~%&$\u20ac\u00a3{}\[\]#@\\]"
+    r"\d[\d,]*(?:\.\d+)?(?:st|nd|rd|th|k|%)?(?![\w])|[^\W\d_]\w*(?:\+\+|#)?(?:'[a-z]+)?|\w+"
+    r"|(?<=[\d\s(])[-/](?= ?\d)|^-(?=\d)|[+*<>=^|~%&$\u20ac\u00a3{}\[\]#@\\]"
 )
 _CAPITAL: Final = re.compile(r"[^\W\d_][\w'+#-]*")
 _SENTENCE_ENDS: Final = frozenset('.!?:\n"(-')
@@ -76,11 +81,22 @@ _ORDINALS: Final = dict(
     )
 )
 _CURRENCIES: Final = {"$": "dollar", "\u20ac": "euro", "\u00a3": "pound"}
-#: How a question begins that asks for a way: who is to go it says nothing.
+#: How a question begins that asks for a way: who is to go it says nothing, unless it is about what they feel.
 _WAY: Final = re.compile(
-    r"\bhow (?:(?:do|does|can|could) (?:i|you|we|1|people|someone|anyone|a person) |to )(?=[a-z])"
+    r"\bhow (?:(?:do|does|can|could) (?:i|you|we|1|people|someone|anyone|a person) |to )"
+    r"(?=[a-z])(?!(?:feel|work|think|look|sound|live|sleep|respond|see|know you|differ)\b)"
 )
-_ONESELF: Final = re.compile(r"\b(?:i|you|we|1|my|your|our|me|yourself|myself)\b(?!')")
+#: Whoever goes it, if it is the same one throughout.
+_WALKERS: Final = (r"i|my|me|mine|myself", r"you|your|yours|yourself", r"we|our|us|ours|ourselves", r"1")
+_ONESELF: Final = re.compile(rf"\b(?:{'|'.join(_WALKERS)})\b(?!')")
+_SAID_AS: Final = (
+    (re.compile(r"\b(?:in fact|of course|as a matter of fact)\b,? ?"), ""),
+    (re.compile(r"\ba few\b"), "some"),
+    (re.compile(r"\ba little\b"), "somewhat"),
+    (re.compile(r"\b(?:a lot|lots|plenty) of\b"), "many"),
+    (re.compile(r"(?<=\d) ?([ap])\.?m\b"), r" \1mtime"),
+    (re.compile(r"\bused to\b"), "formerly"),
+)
 #: "In Go, how .." is "how .. in Go".
 _FRONTED: Final = re.compile(
     r"^((?:in|on|for|at|with|using|during|under|according to) [\w +#.'-]{1,40}), "
@@ -107,6 +123,11 @@ _OUTSIDE: Final = re.compile(
     r"|(?:this|these|the following|the given) (?:text|code|file|image|picture|document|table|article|essay|email"
     r"|function|snippet|sentence|paragraph|message|error|question|list|data|passage|query|script|log|answer))\b"
 )
+#: A question about words, in which every word counts.
+_WORDING: Final = re.compile(
+    r"\b(?:(?:the|a) (?:words?|term|phrase|preposition|pronoun|article|verb|noun|suffix|prefix|letter)|in a sentence"
+    r"|grammar|grammatical(?:ly)?|spell(?:ing|ed)?|pronounc\w+|synonyms?|rhymes?)\b"
+)
 _CLOCK: Final = re.compile(
     r"\b(?:today|tonight|now|right now|currently|current|latest|yesterday|tomorrow|nowadays|recent|recently"
     r"|this (?:week|month|year|morning|evening|weekend)|(?:last|next) (?:week|month|year|night|weekend)|as of)\b"
@@ -130,6 +151,8 @@ def features_of(text: str) -> Features:
         words=tuple(reading.words),
         closed=tuple(sorted(reading.closed)),
         third=tuple(reading.third),
+        bound=tuple(sorted(reading.bound)),
+        inflected=tuple(sorted(reading.inflected)),
         names=tuple(sorted(set(_names(_PART.sub(" ", _QUOTED.sub(" ", plain)))))),
         numbers=tuple(sorted(reading.numbers)),
         parts=tuple(sorted(parts)),
@@ -148,6 +171,10 @@ def _taken(into: list[str], said: str) -> str:
 
 def _folded(said: str) -> str:
     return said.casefold().strip(" .,!?")
+
+
+def _walker(word: str) -> int:
+    return next(number for number, words in enumerate(_WALKERS) if word in words.split("|"))
 
 
 def _active(found: re.Match[str]) -> str:
@@ -169,7 +196,9 @@ def _framed(form: str) -> str:
     form = _PROGRAM.sub(r"\2 \1", form)
     form = _TO_ME.sub(r"\1", form)
     form = _ASIDE.sub(lambda found: found.group().rsplit(" any")[0].split(" some")[0], form)
-    if _WAY.search(form):
+    for pattern, said in _SAID_AS:
+        form = pattern.sub(said, form)
+    if _WAY.search(form) and len({_walker(who) for who in _ONESELF.findall(form)}) < 2:
         form = _ONESELF.sub(" ", _WAY.sub("how ", form))
     return _PRONOUN_1.sub(r"\1", form)
 
@@ -181,6 +210,10 @@ class _Reading:
         self.words: list[str] = []
         self.closed: set[str] = set()
         self.third: list[str] = []
+        self._partners: list[str] = []
+        self.bound: set[str] = set()
+        self.inflected: set[str] = set()
+        self._preposition = ""
         self.numbers: list[str] = []
         self.operators: list[str] = []
         self.negations = 0
@@ -188,19 +221,39 @@ class _Reading:
             self._read(token)
         if self.words and self.words[-1] == JOINT:
             self.words.pop()
+        if len(set(self._partners)) > 1:
+            self.third += self._partners
 
     def _read(self, token: str) -> None:
+        if token in PREPOSITIONS:
+            self._preposition = token
         signs = SIGNS.get(token)
         if token[0].isdigit() or token in _ROMAN or token in _ORDINALS:
             self._number(token)
         elif not token[0].isalnum():
             self._sign(token)
         elif token in THIRD:
-            self.third.append(THIRD[token])
+            self._person(THIRD[token])
         elif signs is not None:
             self._closed(signs)
         elif token not in SILENT:
-            self.words.append(stem(token.partition("'")[0]))
+            self._content(token.partition("'")[0])
+
+    def _person(self, who: str) -> None:
+        self.third.append(who)
+        if self._preposition:
+            self.bound.add(f"{who} {self._preposition}")
+            self._preposition = ""
+
+    def _content(self, word: str) -> None:
+        stemmed = stem(word)
+        self.words.append(stemmed)
+        if self._preposition:
+            self.bound.add(f"{stemmed} {self._preposition}")
+            self._preposition = ""
+        end = ending(word)
+        if end:
+            self.inflected.add(f"{stemmed} {end}")
 
     def _number(self, token: str) -> None:
         number = number_of(token)
@@ -213,7 +266,7 @@ class _Reading:
             self.words.append(currency)
         elif sign == "&":
             self._closed(_AND)
-        elif sign not in "-/":
+        else:
             self.operators.append(sign)
 
     def _closed(self, signs: tuple[str, ...]) -> None:
@@ -221,6 +274,8 @@ class _Reading:
             self.negations += 1
             self.words.append(NOT)
             return
+        if signs[0] in _FIRST_TWO:
+            self._partners.append(signs[0])
         if signs != _AND:  # two words beside one another say it too
             self.closed.update(signs)
         if signs[0] in _JOINING and self.words and self.words[-1] != JOINT:
@@ -228,6 +283,7 @@ class _Reading:
 
 
 _AND: Final = ("and",)
+_FIRST_TWO: Final = frozenset({"me", "you"})
 _JOINING: Final = frozenset({"and", "or", "against"})
 
 
@@ -251,8 +307,9 @@ def _names(text: str) -> Iterator[str]:
         word = each.group()
         odd = any(map(str.isdigit, word))
         if odd or (word[0].isupper() and _is_name(text, each.start(), word, titled=titled)):
+            letter = len(word) == 1 and word != "I"
             for piece in word.lower().removesuffix("'s").split("-"):
-                if piece and not _is_closed(piece):
+                if piece and (letter or not _is_closed(piece)):
                     yield stem(piece)
 
 
@@ -280,6 +337,7 @@ def _traits(form: str) -> tuple[str, ...]:
     told: Iterable[tuple[str, bool]] = (
         ("code", "```" in form),
         ("outside", _OUTSIDE.search(small) is not None),
+        ("wording", _WORDING.search(small) is not None),
         ("clock", _CLOCK.search(small) is not None),
     )
     return tuple(name for name, holds in told if holds)

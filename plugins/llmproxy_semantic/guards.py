@@ -84,6 +84,32 @@ def names(asked: Features, stored: Features) -> bool:
     return _lacks(asked.names, stored) or _lacks(stored.names, asked)
 
 
+def roles(asked: Features, stored: Features) -> bool:
+    """Object where a word of both questions has another part: `to` it in one, `from` it in the other."""
+    return _clash(asked.bound, stored.bound)
+
+
+def inflection(asked: Features, stored: Features) -> bool:
+    """Object where what is done in one question was done, or goes on, in the other."""
+    here, there = _by_word(asked.inflected), _by_word(stored.inflected)
+    words = (here.keys() & frozenset(stored.words)) | (there.keys() & frozenset(asked.words))
+    return any(here.get(word) != there.get(word) for word in words)
+
+
+def _clash(one: tuple[str, ...], other: tuple[str, ...]) -> bool:
+    here, there = _by_word(one), _by_word(other)
+    return any(here[word].isdisjoint(there[word]) for word in here.keys() & there.keys())
+
+
+def _by_word(said: tuple[str, ...]) -> dict[str, set[str]]:
+    """Return what is said of each word."""
+    by_word: dict[str, set[str]] = {}
+    for each in said:
+        word, _, what = each.partition(" ")
+        by_word.setdefault(word, set()).add(what)
+    return by_word
+
+
 def contrast(asked: Features, stored: Features) -> bool:
     """Object where a word of one question stands for one that excludes it in the other."""
     here, there = unmatched(asked, stored)
@@ -113,7 +139,7 @@ def _turned(one: str, other: str) -> bool:
 
 
 def _rest(word: str, ends: Iterable[str], cut: Callable[[str, str], str]) -> set[str]:
-    return {word} | {rest for end in ends if len(rest := cut(word, end)) > 2}
+    return {rest.rstrip("e") for end in ("", *ends) if len(rest := cut(word, end)) > 2}
 
 
 def _lacks(wanted: tuple[str, ...], there: Features) -> bool:
@@ -218,6 +244,8 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("names", names),
     ("order", order),
     ("contrast", contrast),
+    ("roles", roles),
+    ("inflection", inflection),
     ("pivot", pivot),
 )
 
