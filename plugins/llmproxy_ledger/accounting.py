@@ -206,6 +206,11 @@ class Accounting:
         )
 
 
+def is_under_way(exchange: Exchange) -> bool:
+    """Whether any of an attempt may have left that has not ended."""
+    return any(opened.request.sent for opened in exchange.state.get(OPENED, {}).values())
+
+
 def _reserved(exchange: Exchange) -> int:
     reservation = exchange.state.get(RESERVATION)
     return 0 if reservation is None else reservation.money

@@ -25,7 +25,7 @@ from llmproxy.plugin import (
     hookimpl,
     postgres_of,
 )
-from llmproxy_ledger.accounting import SEEN, Accounting
+from llmproxy_ledger.accounting import SEEN, Accounting, is_under_way
 from llmproxy_ledger.config import SCHEMA, LedgerConfig, LedgerRoute, OnAbort
 from llmproxy_ledger.draining import Drain, Joining
 from llmproxy_ledger.estimating import Seen
@@ -37,6 +37,8 @@ from llmproxy_ledger.records import PriceList
 #: Seconds between two looks for journals of workers that died.
 _LOOK: Final = 2.0
 _DRAIN: Final[StateKey[Drain]] = StateKey("ledger.drain")
+#: Whether a caller left before the answer to what was sent began; no further attempt is made then.
+_LEFT: Final[StateKey[bool]] = StateKey("ledger.left")
 
 
 class LedgerPlugin(Plugin[LedgerConfig]):
@@ -86,7 +88,13 @@ class LedgerPlugin(Plugin[LedgerConfig]):
         try:
             reply = await asyncio.shield(attempt)
         except asyncio.CancelledError:
-            self._runtime.spawn(self._outlive(exchange, attempt), name="drain")
+            if is_under_way(exchange):
+                exchange.state[_LEFT] = True
+                self._runtime.spawn(self._outlive(exchange, attempt), name="drain")
+            else:
+                attempt.cancel()
+                await asyncio.wait([attempt])
+                _ = attempt.cancelled() or attempt.exception()  # nobody else hears of it
             raise
         if isinstance(reply.body, Body):
             self._watch(exchange, reply.body)
@@ -98,6 +106,8 @@ class LedgerPlugin(Plugin[LedgerConfig]):
     @hookimpl
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
         """Write down that an attempt is about to leave."""
+        if _LEFT in exchange.state:
+            raise GatewayError(502, "client_gone", "The caller has left.")
         try:
             self._accounting.open(exchange, request)
         except JournalFault:

@@ -9,7 +9,7 @@ from typing import Any, ClassVar
 import orjson
 import pytest
 
-from llmproxy.plugin import Caller, Exchange, NoConfig, Plugin, Reply, hookimpl
+from llmproxy.plugin import Caller, CallNext, Exchange, NoConfig, Plugin, Reply, hookimpl
 from llmproxy.tasks import spawn
 from llmproxy.testing import FakeUpstream, PluginContract, Serving, make_exchange, make_process
 from llmproxy_ledger import LedgerPlugin
@@ -210,6 +210,56 @@ async def test_an_answer_is_drained_though_its_caller_left_before_it_came(direct
 
     (row,) = rows(directory)
     assert (row["state"], row["cost"], row["result"]) == ("exact", 57, "ok")
+
+
+class Hesitant(Plugin[NoConfig]):
+    """Waits before a call, and makes it a second time."""
+
+    Config = NoConfig
+    began = asyncio.Event()
+
+    @hookimpl
+    async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
+        Hesitant.began.set()
+        await asyncio.sleep(0.05)
+        await call_next(exchange)
+        return await call_next(exchange)
+
+
+async def test_what_was_not_sent_when_its_caller_left_is_not_sent(directory: Path) -> None:
+    Hesitant.began = asyncio.Event()
+    plugins = {"hesitant": Hesitant}
+    async with (
+        FakeUpstream().reply(json=answer(5)) as upstream,
+        ledger(directory, upstream, on_abort="drain", plugins=plugins) as serving,
+    ):
+        asking = asyncio.ensure_future(serving.serve(asked()))
+        await Hesitant.began.wait()
+        asking.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await asking
+        await asyncio.sleep(0.1)
+
+        assert upstream.requests == []
+
+    (row,) = rows(directory)
+    assert (row["state"], row["cost"]) == ("free", 0)
+
+
+async def test_an_attempt_that_is_drained_is_followed_by_no_other(directory: Path) -> None:
+    head = b"HTTP/1.1 500 No\r\nContent-Length: 0\r\nConnection: close\r\n\r\n"
+    plugins = {"hesitant": Hesitant}
+    async with (
+        FakeUpstream().raw(0.1, head).reply(json=answer(5)) as upstream,
+        ledger(directory, upstream, on_abort="drain", plugins=plugins) as serving,
+    ):
+        exchange = asked()
+        await leave(serving, upstream, exchange, at_once)
+        while exchange.attempts[0].ended is None:
+            await asyncio.sleep(0.01)
+        await asyncio.sleep(0.1)
+
+        assert len(upstream.requests) == 1
 
 
 async def test_draining_ends_with_its_time(directory: Path) -> None:
