@@ -208,7 +208,7 @@ class Accounting:
 
 def is_under_way(exchange: Exchange) -> bool:
     """Whether any of an attempt may have left that has not ended."""
-    return any(opened.request.sent for opened in exchange.state.get(OPENED, {}).values())
+    return any(opened.request.sent for opened in (exchange.state.get(OPENED) or {}).values())
 
 
 def _reserved(exchange: Exchange) -> int:
