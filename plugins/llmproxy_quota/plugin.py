@@ -25,7 +25,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_quota import fields
 from llmproxy_quota.book import Book, Rule
-from llmproxy_quota.bounding import as_told, bounded
+from llmproxy_quota.bounding import Bounds, as_told
 from llmproxy_quota.bounds import Bound
 from llmproxy_quota.charging import amount_of, charge, charge_shared
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
@@ -54,6 +54,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     def __init__(self, name: str, config: QuotaConfig) -> None:
         super().__init__(name, config)
         self._book = Book(name, config.limits)
+        self._bounds = Bounds(config)
         self._early: StateKey[Hold] = StateKey(f"{name}.early")
         self._bound: StateKey[Bound] = StateKey(f"{name}.bound")
         self._late: StateKey[dict[int, Hold]] = StateKey(f"{name}.late")
@@ -99,7 +100,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         exchange.state.setdefault(self._late, {})
         number = len(exchange.attempts) + 1
         hard = any(rule.config.mode == "hard" for rule in rules)
-        bound = await bounded(exchange, self.config, hard=hard)
+        bound = await self._bounds.of(exchange, hard=hard)
         if bound is None:
             return await call_next(exchange)
         exchange.state[self._bound] = bound
