@@ -7,7 +7,7 @@ that every answer tells whose it is. It never hears of labels.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Sequence
+from collections.abc import Awaitable, Callable, Iterable, Sequence
 from typing import Any, Final
 
 import orjson
@@ -16,6 +16,9 @@ from llmproxy.testing import RawClient, running_gateway
 from llmproxy_semantic.pairs import Pair, Served
 
 _CALLERS: Final = 8
+#: Pairs that are stored before their second prompts are asked: fewer than may wait to be embedded.
+_TOGETHER: Final = 500
+_BEHIND: Final = frozenset({"cache-store", "semantic:embed", "semantic:keep-row"})
 _HEAD: Final = (
     b"POST /v1/chat/completions HTTP/1.1\r\nHost: gateway\r\nContent-Type: application/json\r\n"
     b"Content-Length: %d\r\n\r\n%b"
@@ -24,24 +27,45 @@ _HEAD: Final = (
 
 async def evaluate(pairs: Sequence[Pair], route: dict[str, Any], plugin: dict[str, Any]) -> list[Served]:
     """Return how the second prompt of each pair was answered, each pair in a partition of its own."""
-    waiting = list(enumerate(pairs))
-    waiting.reverse()
     served: dict[int, Served] = {}
 
-    async def caller(url: str) -> None:
-        async with RawClient(url, timeout=60.0) as client:
-            while waiting:
-                number, pair = waiting.pop()
-                served[number] = Served(pair, await _tier(client, number, pair))
+    async def store(client: RawClient, number: int) -> None:
+        await _ask(client, number, pairs[number].prompt_a)
 
-    async with running_gateway(_config(route, plugin)) as gateway, asyncio.TaskGroup() as group:
-        for _ in range(_CALLERS):
-            group.create_task(caller(gateway.url))
+    async def ask(client: RawClient, number: int) -> None:
+        served[number] = Served(pairs[number], await _tier(client, number, pairs[number]))
+
+    async with running_gateway(_config(route, plugin)) as gateway:
+        for at in range(0, len(pairs), _TOGETHER):
+            some = range(at, min(at + _TOGETHER, len(pairs)))
+            await _in_parallel(gateway.url, store, some)
+            await _findable()
+            await _in_parallel(gateway.url, ask, some)
     return [served[number] for number in range(len(pairs))]
 
 
+async def _in_parallel(
+    url: str, do: Callable[[RawClient, int], Awaitable[None]], numbers: Iterable[int]
+) -> None:
+    waiting = iter(numbers)
+
+    async def caller() -> None:
+        async with RawClient(url, timeout=60.0) as client:
+            for number in waiting:
+                await do(client, number)
+
+    async with asyncio.TaskGroup() as group:
+        for _ in range(_CALLERS):
+            group.create_task(caller())
+
+
+async def _findable() -> None:
+    """Wait for what makes answers findable behind callers' backs."""
+    while work := [task for task in asyncio.all_tasks() if task.get_name() in _BEHIND]:
+        await asyncio.wait(work)
+
+
 async def _tier(client: RawClient, number: int, pair: Pair) -> str:
-    await _ask(client, number, pair.prompt_a)
     status, answer = await _ask(client, number, pair.prompt_b)
     if "; hit" not in status:
         return ""

@@ -11,28 +11,43 @@ from llmproxy_semantic.canonical import canonicalise
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Runtime
-
+    from llmproxy_semantic.config import SemanticRoute
+    from llmproxy_semantic.likeness import Likeness
 
 #: Questions that are asked often are asked in the same words.
 _form = lru_cache(maxsize=1024)(canonicalise)
 
 
 class Matching:
-    """Knows of questions whose texts have one form."""
+    """Knows of one route's questions whose texts have one form, and with a `likeness` of those that are alike."""
 
-    def __init__(self, runtime: Runtime) -> None:
+    def __init__(self, runtime: Runtime, settings: SemanticRoute, likeness: Likeness | None = None) -> None:
         self._runtime = runtime
+        self._settings = settings
+        self._likeness = likeness
 
     async def find(self, exchange: Exchange, asked: Asked, space: CacheSpace) -> Kin | None:
-        """Return an answer to a question of the same form."""
-        key = await find_alias(space, asked.partition, _form(asked.question))
-        return None if key is None else Kin(key, "canonical")
+        """Return an answer to a question of the same form, else to one that is alike."""
+        form = _form(asked.question)
+        key = await find_alias(space, asked.partition, form)
+        if key is not None:
+            return Kin(key, "canonical")
+        if self._likeness is None:
+            return None
+        settings = self._settings
+        return await self._likeness.find(asked, form, space, within=settings.within, warmest=settings.warmest)
 
     def lost(self, asked: Asked, kin: Kin, space: CacheSpace) -> None:
         """Forget what led to an answer that may not be served."""
+        if kin.tier == "semantic" and self._likeness is not None:
+            self._likeness.lost(asked, kin, space)
+            return
         work = drop_alias(space, asked.partition, _form(asked.question))
         self._runtime.spawn(work, name="forget-alias")
 
     async def stored(self, exchange: Exchange, asked: Asked, answered: Answered) -> None:
-        """Have a question's form lead to its answer."""
-        await put_alias(asked.partition, _form(asked.question), answered)
+        """Have a question's form, and its likeness, lead to its answer."""
+        form = _form(asked.question)
+        await put_alias(asked.partition, form, answered)
+        if self._likeness is not None:
+            self._likeness.stored(asked, form, answered, warmest=self._settings.warmest)

@@ -6,7 +6,8 @@ from llmproxy_semantic.config import SemanticConfig, SemanticRoute, UpstreamEmbe
 
 def test_nothing_need_be_said() -> None:
     assert msgspec.convert({}, SemanticConfig) == SemanticConfig()
-    assert msgspec.convert({}, SemanticRoute).policy == "canonical"
+    assert SemanticConfig().policy == "canonical"
+    assert msgspec.convert({}, SemanticRoute).policy is None
 
 
 def test_a_policy_that_there_is_not_is_refused() -> None:

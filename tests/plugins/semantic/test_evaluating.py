@@ -14,7 +14,7 @@ PAIRS = [
 
 
 async def test_each_second_prompt_is_told_by_how_it_was_answered_and_no_pair_knows_another() -> None:
-    served = await evaluate(PAIRS, {"policy": "canonical"}, {})
+    served = await evaluate(PAIRS, {}, {"policy": "canonical"})
 
     assert [each.tier for each in served] == ["canonical", "", "hit", ""]
     assert [each.pair for each in served] == PAIRS

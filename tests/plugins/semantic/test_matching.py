@@ -15,6 +15,7 @@ from llmproxy.plugin import Answered, Asked, CacheSpace, Entry, Kin, Runtime
 from llmproxy.stores import open_store
 from llmproxy.tasks import spawn
 from llmproxy.testing import make_exchange
+from llmproxy_semantic.config import SemanticRoute
 from llmproxy_semantic.matching import Matching
 
 
@@ -43,7 +44,7 @@ def answered(space: CacheSpace) -> Answered:
 
 
 async def test_an_answer_is_found_by_any_words_of_its_questions_form(space: CacheSpace) -> None:
-    matching = Matching(cast("Runtime", Running()))
+    matching = Matching(cast("Runtime", Running()), SemanticRoute())
     await matching.stored(make_exchange(), asked("What's DNS?"), answered(space))
 
     assert await matching.find(make_exchange(), asked("what is dns"), space) == Kin(b"exact", "canonical")
@@ -53,7 +54,7 @@ async def test_an_answer_is_found_by_any_words_of_its_questions_form(space: Cach
 
 async def test_what_led_to_an_answer_that_is_gone_is_forgotten(space: CacheSpace) -> None:
     running = Running()
-    matching = Matching(cast("Runtime", running))
+    matching = Matching(cast("Runtime", running), SemanticRoute())
     await matching.stored(make_exchange(), asked("What's DNS?"), answered(space))
     matching.lost(asked("what is dns"), Kin(b"exact", "canonical"), space)
     await asyncio.gather(*running.tasks)

@@ -1,0 +1,118 @@
+"""The semantic tier: among the questions of one partition, those whose vectors are near and that no guard objects to.
+
+What is looked up is decided here: whether a question may be matched at all, which rows come near, which guard speaks
+against them, how near they must be for how many words they share. What embeds and what keeps rows stand beside it.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from typing import TYPE_CHECKING, Final
+
+import msgspec
+
+from llmproxy.plugin import Kin
+from llmproxy_semantic.eligibility import why_not
+from llmproxy_semantic.features import Features, features_of
+from llmproxy_semantic.guards import GUARDS, objection
+from llmproxy_semantic.rows import Known, Rows
+from llmproxy_semantic.tiers import STRICT, tier_of
+
+if TYPE_CHECKING:
+    from llmproxy.plugin import Answered, Asked, CacheSpace, Metrics, Runtime
+    from llmproxy_semantic.embedder import Vector
+    from llmproxy_semantic.embedding import Embedding
+    from llmproxy_semantic.index import Row
+
+#: Rows that are judged for a question: whoever is nearest may be its opposite.
+_JUDGED: Final = 8
+_LEAST: Final = min(STRICT)
+_encode: Final = msgspec.msgpack.encode
+_decode: Final = msgspec.msgpack.Decoder(Features).decode
+
+
+class LikenessMeters:
+    """What is counted of the semantic tier."""
+
+    def __init__(self, plugin: str, metrics: Metrics) -> None:
+        self.lookups = metrics.counter(
+            "llmproxy_semantic_lookups_total",
+            "Questions that were looked for by likeness, by what came of it: hit, none, late, or why it may not be.",
+            ("plugin", "outcome"),
+        )
+        objections = metrics.counter(
+            "llmproxy_semantic_objections_total",
+            "Answers that were near enough to be judged and were not given, by the guard that objected; far: none did.",
+            ("plugin", "guard"),
+        )
+        self._plugin = plugin
+        self.objections = {
+            name: objections.labels(plugin, name) for name in (*(name for name, _ in GUARDS), "far")
+        }
+
+    def looked(self, outcome: str) -> None:
+        """Count a lookup."""
+        self.lookups.labels(self._plugin, outcome).inc()
+
+
+class Likeness:
+    """Finds answers to questions that are alike."""
+
+    def __init__(self, runtime: Runtime, embedding: Embedding, known: Known) -> None:
+        self._runtime = runtime
+        self._embedding = embedding
+        self._rows = Rows(runtime, known, embedding.id)
+        self._meters = LikenessMeters(runtime.name, runtime.metrics)
+
+    async def find(
+        self, asked: Asked, form: str, space: CacheSpace, *, within: float, warmest: float
+    ) -> Kin | None:
+        """Return an answer that would do, None where none is known or it cannot be said within so many seconds."""
+        features = features_of(asked.question)
+        why = why_not(asked, features, warmest=warmest)
+        if why:
+            self._meters.looked(why)
+            return None
+        try:
+            async with asyncio.timeout(within):
+                vector = await self._embedding.vector(form, within)
+                if vector is not None:
+                    await self._rows.learn(space, asked.partition)
+        except TimeoutError:
+            vector = None
+        if vector is None:
+            self._meters.looked("late")
+            return None
+        rows = self._rows.nearest(space, asked.partition, vector, _JUDGED)
+        kin = self._best(features, rows)
+        self._meters.looked("none" if kin is None else "hit")
+        return kin
+
+    def _best(self, features: Features, rows: list[Row]) -> Kin | None:
+        for row in rows:
+            if row.similarity < _LEAST:
+                break
+            stored = _decode(row.features)
+            guard = objection(features, stored)
+            if not guard and row.similarity < STRICT[tier_of(features, stored)]:
+                guard = "far"
+            if not guard:
+                return Kin(row.key, "semantic", row.similarity)
+            self._meters.objections[guard].inc()
+        return None
+
+    def stored(self, asked: Asked, form: str, answered: Answered, *, warmest: float) -> None:
+        """Have an answer be found by the likeness of its question, some time."""
+        features = features_of(asked.question)
+        if why_not(asked, features, warmest=warmest):
+            return
+        packed, partition, rows = _encode(features), asked.partition, self._rows
+
+        def keep(vector: Vector) -> None:
+            self._runtime.spawn(rows.add(answered, partition, vector, packed), name="keep-row")
+
+        self._embedding.embed_later(form, keep)
+
+    def lost(self, asked: Asked, kin: Kin, space: CacheSpace) -> None:
+        """Forget the row of an answer that is gone."""
+        self._runtime.spawn(self._rows.lost(space, asked.partition, kin.key), name="forget-row")
