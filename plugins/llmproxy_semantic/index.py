@@ -6,6 +6,7 @@ hand it to a thread that another search may keep busy, and nothing has to be loc
 
 from __future__ import annotations
 
+import math
 from collections import OrderedDict
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Final
@@ -42,8 +43,15 @@ class Index:
     def __contains__(self, partition: bytes) -> bool:
         return partition in self._shards
 
-    def add(self, partition: bytes, key: bytes, vector: NDArray[np.float32], features: bytes) -> None:
-        """Keep a row, in place of an earlier one under the same key.
+    def add(
+        self,
+        partition: bytes,
+        key: bytes,
+        vector: NDArray[np.float32],
+        features: bytes,
+        until: float = math.inf,
+    ) -> None:
+        """Keep a row until that time, in place of an earlier one under the same key.
 
         Raises:
             BadVector: it cannot be compared with the others of its partition.
@@ -53,7 +61,7 @@ class Index:
             shard = Shard(partition, unit(vector).size)
         before = shard.held if len(shard) else 0
         most = self._most if shard.held < self._limit else max(1, len(shard))
-        shard.add(key, vector, features, most)
+        shard.add(key, vector, features, until, most)
         self._shards[partition] = shard
         self._shards.move_to_end(partition)
         self.held += shard.held - before
@@ -82,8 +90,12 @@ class Index:
         if shard is not None:
             self.held -= shard.held
 
-    def nearest(self, partition: bytes, vector: NDArray[np.float32], most: int) -> list[Row]:
-        """Return the rows of a partition that are nearest, the nearest first.
+    def nearest(
+        self, partition: bytes, vector: NDArray[np.float32], most: int, now: float = 0.0
+    ) -> list[Row]:
+        """Return the rows of a partition that are nearest and do not end until now, the nearest first.
+
+        Those that have ended and are as near are forgotten.
 
         Raises:
             BadVector: it cannot be compared with them.
@@ -92,4 +104,7 @@ class Index:
         if shard is None:
             return []
         self._shards.move_to_end(partition)
-        return shard.nearest(vector, most)
+        found, ended = shard.nearest(vector, most, now)
+        for key in ended:
+            self.remove(partition, key)
+        return found

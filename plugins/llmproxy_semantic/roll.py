@@ -9,22 +9,23 @@ sent around, and nothing can be missed. A list that was lost and begun anew is k
 from __future__ import annotations
 
 import struct
-from collections.abc import Callable
+from collections.abc import AsyncGenerator, AsyncIterator, Callable
 from secrets import randbits
 from typing import TYPE_CHECKING, Final, NamedTuple
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Store
 
-#: Bytes of a name, names of a page, pages that are read: who comes late learns the newest 100,000.
+#: Bytes of a name, names of a page, pages that are read (who comes late learns the newest 100,000), names in one go.
 NAME: Final = 16
 PAGE: Final = 128
 MOST_PAGES: Final = 800
+BATCH: Final = 32
 
 _HEAD: Final = struct.Struct("<4sQId")
 _FORMAT: Final = b"LPr1"
 _TRIES: Final = 16
-_AT_ONCE: Final = 64
+_AT_ONCE: Final = 8
 
 
 class BadRoll(ValueError):
@@ -99,25 +100,33 @@ class Roll:
                 return None if before is None else before.seen, after.seen
         raise Contended("the list of rows changed too often meanwhile")
 
-    async def since(self, seen: Seen | None) -> tuple[Seen | None, list[bytes]]:
-        """Return how far the list goes, and the names in it since, the newest first, each once.
+    async def head(self) -> Head | None:
+        """Return the head, None if there is no list.
 
         Raises:
-            BadRoll: the list is damaged.
+            BadRoll: it is damaged.
             StoreAway: it cannot be read.
         """
         value = await self._store.get(self._key)
-        if value is None:
-            return None, []
-        head = Head.unpack(value)
-        if seen == head.seen:
-            return seen, []
+        return None if value is None else Head.unpack(value)
+
+    async def news(self, head: Head, seen: Seen | None) -> AsyncGenerator[list[bytes]]:
+        """Give the names that a list has since, the newest first, each once, so many at a time.
+
+        What came before a page that is gone is gone with it.
+
+        Raises:
+            StoreAway: a page cannot be read.
+        """
         count = seen.length if seen is not None and seen.number == head.number else 0
-        before = await self._pages(head, max(count // PAGE, head.pages - MOST_PAGES))
-        begin = head.pages * PAGE - len(before) // NAME
-        names = (before + head.names)[max(0, count - begin) * NAME :]
-        newest = (names[at : at + NAME] for at in range(len(names) - NAME, -1, -NAME))
-        return head.seen, list(dict.fromkeys(newest))
+        told: set[bytes] = set()
+        async for first, names in self._pages(head, max(count // PAGE, head.pages - MOST_PAGES)):
+            since = range(max(0, count - first) * NAME, len(names), NAME)
+            newest = dict.fromkeys(names[at : at + NAME] for at in reversed(since))
+            fresh = [name for name in newest if name not in told]
+            told.update(fresh)
+            for at in range(0, len(fresh), BATCH):
+                yield fresh[at : at + BATCH]
 
     async def _after(self, head: Head, name: bytes, until: float) -> Head:
         """Return the head with one more name; a full page goes where all who add write the same one."""
@@ -134,15 +143,16 @@ class Roll:
         except ValueError:  # somebody else began it
             return False
 
-    async def _pages(self, head: Head, first: int) -> bytes:
-        """Return the names of all full pages from one on; what comes before a page that is gone is gone with it."""
-        names = b""
-        for begin in range(first, head.pages, _AT_ONCE):
-            keys = [self._page(head, at) for at in range(begin, min(head.pages, begin + _AT_ONCE))]
-            for page in await self._store.multi_get(keys):
-                whole = page is not None and len(page) == PAGE * NAME
-                names = names + page if page is not None and whole else b""
-        return names
+    async def _pages(self, head: Head, first: int) -> AsyncIterator[tuple[int, bytes]]:
+        """Give the names of the head, then of each page before it down to one, and how many are before them."""
+        yield head.pages * PAGE, head.names
+        for end in range(head.pages, first, -_AT_ONCE):
+            numbers = range(end - 1, max(first, end - _AT_ONCE) - 1, -1)
+            pages = await self._store.multi_get([self._page(head, number) for number in numbers])
+            for number, page in zip(numbers, pages, strict=True):
+                if page is None or len(page) != PAGE * NAME:
+                    return
+                yield number * PAGE, bytes(page)
 
     def _page(self, head: Head, at: int) -> bytes:
         return b"%b%b" % (self._key, struct.pack("<QI", head.number, at))

@@ -11,6 +11,7 @@ Who asks does not wait for more than `AT_ONCE` rows: the rest is read meanwhile,
 from __future__ import annotations
 
 from collections import OrderedDict
+from contextlib import aclosing
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -23,14 +24,14 @@ from llmproxy_semantic.roll import NAME, Roll, Seen
 from llmproxy_semantic.shard import coarse, unit
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import AsyncGenerator, Sequence
 
     from numpy.typing import NDArray
 
     from llmproxy.plugin import Answered, CacheSpace, Runtime, Store
     from llmproxy_semantic.index import Row
 
-#: Rows that a lookup waits for, and rows that are read in one go.
+#: Rows that a lookup waits for.
 AT_ONCE: Final = 64
 
 #: Tells a row from an answer.
@@ -43,6 +44,7 @@ class _Kept(msgspec.Struct, array_like=True, frozen=True):
 
     key: bytes
     features: bytes
+    until: float
 
 
 _encode: Final = msgspec.msgpack.encode
@@ -95,7 +97,7 @@ class Rows:
         """
         name = self._name(space, partition)
         try:
-            return self._known.index.nearest(name, vector, most)
+            return self._known.index.nearest(name, vector, most, self._runtime.clock.wall())
         except BadVector as fault:
             space.faults.add("row", fault)
             return []
@@ -107,19 +109,22 @@ class Rows:
         if store is None or name in self._known.reading:
             return
         try:
-            seen, names = await self._roll(store, partition).since(self._known.seen(name))
-            await self._read(space, store, partition, names[:AT_ONCE])
+            roll = self._roll(store, partition)
+            head = await roll.head()
+            if head is None or head.seen == self._known.seen(name):
+                return
+            news = roll.news(head, self._known.seen(name))
+            read = 0
+            async for names in news:
+                await self._read(space, store, partition, names)
+                read += len(names)
+                if read >= AT_ONCE and name not in self._known.reading:
+                    self._read_on(space, store, partition, news, head.seen)
+                    return
         except Exception as fault:
             space.faults.add("row", fault)
-            return
-        if len(names) <= AT_ONCE:
-            self._known.see(name, seen)
-        elif name not in self._known.reading:
-            work = self._read_rest(space, store, partition, names[AT_ONCE:], seen)
-            task = self._runtime.spawn(work, name="read-rows")
-            if task is not None:
-                self._known.reading.add(name)
-                task.add_done_callback(lambda _: self._known.reading.discard(name))
+        else:
+            self._known.see(name, head.seen)
 
     async def add(
         self, answered: Answered, partition: bytes, vector: NDArray[np.float32], features: bytes
@@ -128,10 +133,11 @@ class Rows:
         space, key = answered.space, answered.key
         name = self._name(space, partition)
         try:
-            self._known.index.add(name, key, vector, features)
+            until = self._runtime.clock.wall() + answered.ttl
+            self._known.index.add(name, key, vector, features, until)
             store = self._store(space)
             if store is not None:
-                await self._keep(store, answered, partition, unit(vector), features)
+                await self._keep(store, answered, partition, unit(vector), _Kept(key, features, until))
         except Exception as fault:
             space.faults.add("row", fault)
 
@@ -152,11 +158,10 @@ class Rows:
         answered: Answered,
         partition: bytes,
         vector: NDArray[np.float32],
-        features: bytes,
+        kept: _Kept,
     ) -> None:
-        of, short = answered.entry, _short(answered.key)
-        meta, body = _encode(_Kept(answered.key, features)), coarse(vector).tobytes()
-        entry = Entry(_STATUS, b"", body, mark=of.mark, slots=of.slots, stored=of.stored, meta=meta)
+        of, short, body = answered.entry, _short(answered.key), coarse(vector).tobytes()
+        entry = Entry(_STATUS, b"", body, mark=of.mark, slots=of.slots, stored=of.stored, meta=_encode(kept))
         place = self._key(partition, short)
         if not await store.set(place, entry.pack(place), answered.ttl):
             return
@@ -165,14 +170,26 @@ class Rows:
         if before == self._known.seen(name) and after.length == (0 if before is None else before.length) + 1:
             self._known.see(name, after)  # its only news is what is known here
 
-    async def _read_rest(
-        self, space: CacheSpace, store: Store, partition: bytes, names: Sequence[bytes], seen: Seen | None
+    def _read_on(
+        self, space: CacheSpace, store: Store, partition: bytes, news: AsyncGenerator[list[bytes]], seen: Seen
     ) -> None:
-        """Read all other rows, giving way to others in between; only then is the list known so far."""
+        """Read all other rows meanwhile."""
+        name = self._name(space, partition)
+        work = self._read_rest(space, store, partition, news, seen)
+        task = self._runtime.spawn(work, name="read-rows")
+        if task is not None:
+            self._known.reading.add(name)
+            task.add_done_callback(lambda _: self._known.reading.discard(name))
+
+    async def _read_rest(
+        self, space: CacheSpace, store: Store, partition: bytes, news: AsyncGenerator[list[bytes]], seen: Seen
+    ) -> None:
+        """Read all rows that are left, giving way to others in between; only then is the list known so far."""
         try:
-            for at in range(0, len(names), AT_ONCE):
-                await self._runtime.clock.sleep(0)
-                await self._read(space, store, partition, names[at : at + AT_ONCE])
+            async with aclosing(news):
+                async for names in news:
+                    await self._read(space, store, partition, names)
+                    await self._runtime.clock.sleep(0)
         except Exception as fault:
             space.faults.add("row", fault)
         else:
@@ -185,7 +202,7 @@ class Rows:
             StoreAway: the store did not give them.
         """
         keys = [self._key(partition, name) for name in names]
-        values = await store.multi_get(keys) if keys else []
+        values = await store.multi_get(keys)
         for key, value in zip(keys, values, strict=True):
             if value is not None:
                 self._take(space, partition, key, value)
@@ -198,7 +215,8 @@ class Rows:
             if space.good(entry.mark, entry.slots):
                 kept = _decode(entry.meta)
                 vector = np.frombuffer(entry.body, np.int8).astype(np.float32)
-                self._known.index.add(self._name(space, partition), kept.key, vector, kept.features)
+                name = self._name(space, partition)
+                self._known.index.add(name, kept.key, vector, kept.features, kept.until)
         except (BadEntry, BadVector, msgspec.DecodeError) as fault:
             space.faults.add("row", fault)
 

@@ -67,13 +67,14 @@ def coarse(vector: NDArray[np.float32]) -> NDArray[np.int8]:
 class _Block:
     """So many rows, as columns of numbers."""
 
-    __slots__ = ("rows", "scales", "signs", "tags")
+    __slots__ = ("ends", "rows", "scales", "signs", "tags")
 
     def __init__(self, size: int, dims: int) -> None:
         self.rows: NDArray[np.int8] = np.empty((size, dims), np.int8)
         self.scales: NDArray[np.float32] = np.empty(size, np.float32)
         self.signs: NDArray[np.uint64] = np.empty((-(-dims // _WORD), size), np.uint64)
         self.tags: NDArray[np.int64] = np.empty(size, np.int64)
+        self.ends: NDArray[np.float64] = np.empty(size, np.float64)
 
     def grown(self) -> _Block:
         """Return a block of twice the size with the same rows."""
@@ -83,9 +84,10 @@ class _Block:
         larger.scales[:size] = self.scales
         larger.signs[:, :size] = self.signs
         larger.tags[:size] = self.tags
+        larger.ends[:size] = self.ends
         return larger
 
-    def write(self, at: int, vector: NDArray[np.float32], tag: int) -> None:
+    def write(self, at: int, vector: NDArray[np.float32], tag: int, until: float) -> None:
         """Put a vector of length one into a row."""
         row = coarse(vector)
         whole = row.astype(np.float32)
@@ -93,6 +95,7 @@ class _Block:
         self.scales[at] = 1.0 / np.sqrt(np.einsum("i,i->", whole, whole))
         self.signs[:, at] = signs_of(vector)
         self.tags[at] = tag
+        self.ends[at] = until
 
     def move(self, at: int, other: _Block, source: int) -> None:
         """Put another block's row into a row of this one."""
@@ -100,6 +103,7 @@ class _Block:
         self.scales[at] = other.scales[source]
         self.signs[:, at] = other.signs[:, source]
         self.tags[at] = other.tags[source]
+        self.ends[at] = other.ends[source]
 
     def distances(self, signs: NDArray[np.uint64], count: int) -> NDArray[np.uint16]:
         """Return by how many signs each of the first rows differs."""
@@ -139,13 +143,13 @@ class Shard:
         #: What is left of each row's key without what the partition's has too, and its features.
         self._records: list[bytes] = []
         self._hand = 0
-        self._row_cost = dims + 8 * -(-dims // _WORD) + 4 + 8 + _ROW_COST
+        self._row_cost = dims + 8 * -(-dims // _WORD) + 4 + 8 + 8 + _ROW_COST
         self.held = SHARD_COST + len(partition)
 
     def __len__(self) -> int:
         return len(self._records)
 
-    def add(self, key: bytes, vector: NDArray[np.float32], features: bytes, most: int) -> None:
+    def add(self, key: bytes, vector: NDArray[np.float32], features: bytes, until: float, most: int) -> None:
         """Keep a row, in place of the one under the same key; in place of some other beyond `most` rows.
 
         Raises:
@@ -164,7 +168,7 @@ class Shard:
             self.held += len(record) - len(self._records[at])
             self._records[at] = record
         block, row = divmod(at, BLOCK)
-        self._blocks[block].write(row, vector, hash(key))
+        self._blocks[block].write(row, vector, hash(key), until)
 
     def remove(self, key: bytes) -> bool:
         """Forget a row; False if there is none."""
@@ -181,8 +185,8 @@ class Shard:
             self._blocks.pop()
         return True
 
-    def nearest(self, vector: NDArray[np.float32], most: int) -> list[Row]:
-        """Return the rows that are nearest, the nearest first.
+    def nearest(self, vector: NDArray[np.float32], most: int, now: float) -> tuple[list[Row], list[bytes]]:
+        """Return the rows that are nearest, the nearest first, and the keys of those as near that have ended.
 
         Raises:
             BadVector: it cannot be compared with them.
@@ -193,8 +197,17 @@ class Shard:
         count = len(self._records)
         places = np.arange(count) if count <= EXACT else self._likely(vector, max(LIKELY, most))
         found = self._similarities(vector, places)
-        order = np.argsort(-found, kind="stable")[:most]
-        return [self._row(int(places[at]), float(found[at])) for at in order]
+        rows: list[Row] = []
+        ended: list[bytes] = []
+        for order in np.argsort(-found, kind="stable"):
+            at = int(places[order])
+            if self._blocks[at // BLOCK].ends[at % BLOCK] <= now:
+                ended.append(self._unpacked(self._records[at])[0])
+            elif len(rows) < most:
+                rows.append(self._row(at, float(found[order])))
+            else:
+                break
+        return rows, ended
 
     def _append(self, record: bytes) -> int:
         at = len(self._records)

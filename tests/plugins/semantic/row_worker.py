@@ -11,7 +11,7 @@ import numpy as np
 from llmproxy.bus import Bus
 from llmproxy.caching.openspace import open_watched
 from llmproxy.metrics import Metrics
-from llmproxy.plugin import Answered, Entry, Runtime, entry_slots
+from llmproxy.plugin import Answered, Clock, Entry, Runtime, entry_slots
 from llmproxy.stores import open_store
 from llmproxy_semantic.rows import Known, Rows
 
@@ -33,13 +33,7 @@ async def keep(url: str, first: int, last: int) -> None:
 class _Running:
     """What a runtime is to rows that read nothing."""
 
-    class clock:  # noqa: N801  # an attribute
-        """A clock that stands."""
-
-        @staticmethod
-        def wall() -> float:
-            """Return some time."""
-            return 1000.0
+    clock = Clock()
 
 
 if __name__ == "__main__":

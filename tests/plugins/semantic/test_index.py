@@ -114,6 +114,16 @@ def test_a_partition_that_fills_the_index_alone_stays_bounded() -> None:
     assert index.nearest(b"p", vector(499), 1)[0].key == b"499"
 
 
+def test_what_has_ended_goes_when_it_is_met() -> None:
+    index = Index()
+    index.add(b"p", b"key", vector(1), b"", 100.0)
+
+    assert index.nearest(b"p", vector(1), 1, 99.0)[0].key == b"key"
+    assert index.nearest(b"p", vector(1), 1, 100.0) == []
+    assert b"p" not in index
+    assert index.held == 0
+
+
 def test_a_vector_that_is_refused_leaves_nothing() -> None:
     index = Index()
     with pytest.raises(BadVector):
