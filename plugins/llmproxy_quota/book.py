@@ -83,7 +83,7 @@ class Book:
                 if scope.kind == config.scope and fnmatchcase(scope.name, config.match):
                     owner = "a" if config.across else f"t{tenant}"
                     key = store_key(owner, "quota", self._instance, config.name, _unit(config), scope.name)
-                    yield rule_of(config, scope, reserving.short(key))
+                    yield rule_of(config.of(scope.name), scope, reserving.short(key))
 
 
 def rule_of(config: LimitConfig, scope: AccountScope, key: bytes) -> Rule:
@@ -95,12 +95,6 @@ def _unit(config: LimitConfig) -> str:
     """Return what a limit's numbers are of: a limit that counts something else, or in other times, begins anew."""
     spans = (config.rate, config.rolling, config.window)
     return " ".join([config.counts, config.scope, *("" if span is None else str(span) for span in spans)])
-
-
-def unit_of(config: LimitConfig) -> str:
-    """Return what a limit's numbers stand for: one that counts other things, or in other times, has numbers of its own."""
-    span = "rate" if config.rate is not None else config.window or f"{config.rolling or 0:f}"
-    return f"{config.scope} {config.counts} {span}"
 
 
 def is_early(limit: LimitConfig) -> bool:

@@ -4,7 +4,11 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from decimal import Decimal
+from fnmatch import fnmatchcase
+from types import MappingProxyType
 from typing import ClassVar, Final, Literal
+
+import msgspec
 
 from llmproxy.plugin import ConfigError, Duration, Measure, ScopeKind, Section, StoreName, reserving
 
@@ -26,7 +30,8 @@ class ThenConfig(Section, frozen=True):
 class LimitConfig(Section, frozen=True):
     """One limit: `at_most` so much of what it `counts`, for each account of its scope whose name matches.
 
-    One of `rate`, `window` and `rolling` says in which time; calls in flight have none. Money is in dollars.
+    Accounts that `at_most_for` names have as much as it says: the first of its patterns that matches. One of `rate`,
+    `window` and `rolling` says in which time; calls in flight have none. Money is in dollars.
     """
 
     name: str
@@ -34,6 +39,7 @@ class LimitConfig(Section, frozen=True):
     at_most: Decimal
     scope: ScopeKind = "tenant"
     match: str = "*"
+    at_most_for: Mapping[str, Decimal] = MappingProxyType({})
     rate: Duration | None = None
     burst: int | None = None
     window: Calendar | None = None
@@ -49,16 +55,23 @@ class LimitConfig(Section, frozen=True):
         spans = [span for span in (self.rate, self.window, self.rolling) if span is not None]
         if self.counts == "in_flight":
             if spans:
-                raise ConfigError("counts", "calls in flight are limited at each moment: no rate or window")
+                raise ConfigError(
+                    "counts", "calls in flight are limited at each moment: remove rate, window and rolling"
+                )
         elif len(spans) != 1:
-            raise ConfigError("window", "a limit needs one of rate, window and rolling")
+            raise ConfigError(
+                "window",
+                "a limit needs one of window (month, day...), rolling (30d, 24h...) and rate (for requests)",
+            )
         if self.rate is not None and self.counts != "requests":
-            raise ConfigError("rate", "only requests have a rate; tokens and money need a window or rolling")
+            raise ConfigError("rate", f"only requests have a rate; {self.counts} need window or rolling")
         if self.burst is not None and (self.rate is None or self.burst < 1):
-            raise ConfigError("burst", "at least 1, and only with a rate")
+            raise ConfigError("burst", "at least 1, and only with `rate`")
         if self.rolling is not None and self.rolling < 1:
             raise ConfigError("rolling", "at least 1s")
-        self._check_size()
+        self._check_size("at_most", self.at_most)
+        for pattern, most in self.at_most_for.items():
+            self._check_size(f"at_most_for.{pattern}", most)
         self._check_near()
 
     def _check_near(self) -> None:
@@ -71,21 +84,31 @@ class LimitConfig(Section, frozen=True):
         if self.counts not in {"money", "tokens"}:
             raise ConfigError("then", "another model saves money or tokens: only their limits have it")
 
-    def _check_size(self) -> None:
-        if self.at_most < 0 or (self.counts != "money" and self.at_most % 1):
-            raise ConfigError("at_most", "a whole number, or dollars where money is counted")
-        most = self.whole
+    def _check_size(self, path: str, at_most: Decimal) -> None:
+        if at_most < 0 or (self.counts != "money" and at_most % 1):
+            raise ConfigError(path, "a whole number, or dollars where money is counted")
+        most = self._counted(at_most)
         if self.rate is not None:
             if most < 1 or not self.rate:
-                raise ConfigError("rate", "at least one request in some time")
+                raise ConfigError("rate", f"at least one request in some time, not {path}: {at_most}")
             most = max(self.burst or most, most) * int(self.rate * reserving.SECOND)
         if most >= reserving.MOST:
-            raise ConfigError("at_most", "more than is counted exactly")
+            raise ConfigError(path, "more than is counted exactly")
 
     @property
     def whole(self) -> int:
         """The limit as it is counted: money in microdollars."""
-        return int(self.at_most * 1_000_000 if self.counts == "money" else self.at_most)
+        return self._counted(self.at_most)
+
+    def of(self, account: str) -> LimitConfig:
+        """Return the limit as it is for one account."""
+        for pattern, most in self.at_most_for.items():
+            if fnmatchcase(account, pattern):
+                return msgspec.structs.replace(self, at_most=most)
+        return self
+
+    def _counted(self, amount: Decimal) -> int:
+        return int(amount * 1_000_000 if self.counts == "money" else amount)
 
 
 class QuotaConfig(Section, frozen=True):

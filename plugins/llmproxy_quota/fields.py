@@ -25,6 +25,11 @@ _WHAT: Final = {
     "in_flight": "calls in flight",
 }
 
+PRICE_UNKNOWN: Final = (
+    "What this model costs is not known to the gateway, and what may be spent is limited; ask for another model, or "
+    "your operator for a price of it."
+)
+
 
 def policy(config: LimitConfig) -> str:
     """Return the item that tells of a limit, "" for those that are nobody's business: money, and shadows."""
@@ -64,7 +69,10 @@ def refusal(told: Sequence[tuple[Rule, reserving.Standing]]) -> GatewayError:
     message = f"The limit {config.name!r} of {_WHAT[config.counts]} for this {config.scope} is reached."
     if wait is None:
         message = (
-            f"This request alone is more than the limit {config.name!r} of {_WHAT[config.counts]} allows."
+            f"This request alone could use more than the limit {config.name!r} of {_WHAT[config.counts]} for this "
+            f"{config.scope} allows; make it shorter, or its max_tokens smaller."
+            if config.counts in {"tokens", "money"}
+            else f"The limit {config.name!r} of {_WHAT[config.counts]} for this {config.scope} allows none."
         )
     return GatewayError(status, code, message, retry_after=wait)
 

@@ -64,9 +64,8 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
         """Open the store, and keep alive what is held in it."""
         self._runtime = runtime
-        kept = _limits_in(
-            await runtime.store(self.config.store), f"plugins.{self.name}.store: {self.config.store!r}"
-        )
+        where = f"plugins.{self.name}.store: {self.config.store!r}"
+        kept = _limits_in(await runtime.store(self.config.store), where)
         if self._book.saves or any(limit.counts == "money" for limit in self.config.limits):
             await runtime.tariff.load()
         self._pricing = Pricing(runtime.tariff)
@@ -207,8 +206,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             amount = amount_of(self._pricing, exchange, rule, bound, places)
             if amount is None:
                 if self.config.unpriced == "refuse" and rule.config.mode == "hard":
-                    message = "What this model costs is not known, and what is spent is limited."
-                    raise GatewayError(403, "price_unknown", message)
+                    raise GatewayError(403, "price_unknown", fields.PRICE_UNKNOWN)
                 amount = 0
             wants.append(reserving.Want(rule.limit, amount, rule.config.mode))
         hold = await self._taker.take(self._book.rules_of(exchange).tag, rules, tuple(wants))

@@ -33,6 +33,22 @@ def test_limits_are_found_by_scope_and_name() -> None:
     assert not book.asks_model
 
 
+def test_some_accounts_have_another_limit_of_the_same_name() -> None:
+    book = Book("quota", [limit("a", scope="team", at_most_for={"search": 9, "trial-*": 1, "*": 4})])
+    found = {
+        team: book.rules("acme", (AccountScope("team", team),)).early[0]
+        for team in ("search", "trial-7", "other")
+    }
+
+    assert {team: rule.config.whole for team, rule in found.items()} == {
+        "search": 9,
+        "trial-7": 1,
+        "other": 4,
+    }
+    assert [rule.limit.limit for rule in found.values()] == [9, 1, 4]
+    assert len({rule.limit.key for rule in found.values()}) == 3
+
+
 def test_no_two_tenants_limits_or_names_share_a_key() -> None:
     book = Book("quota", [limit("a", scope="key"), limit("b", scope="key")])
     keys = [

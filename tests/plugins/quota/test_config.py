@@ -27,6 +27,8 @@ def limit(**given: Any) -> LimitConfig:
         ({"window": "day", "at_most": -1}, "at_most"),
         ({"rate": 86_400, "at_most": 1_000_000_000}, "at_most"),
         ({"counts": "money", "window": "day", "at_most": 10**10}, "at_most"),
+        ({"window": "day", "at_most_for": {"search": 1.5}}, "at_most_for.search"),
+        ({"rate": 60, "at_most_for": {"search": 0}}, "rate"),
         ({"counts": "money", "window": "day", "near": 0.9}, "then"),
         ({"counts": "money", "window": "day", "then": {"model": "m"}}, "then"),
         ({"counts": "money", "window": "day", "near": 1, "then": {"model": "m"}}, "near"),
