@@ -82,7 +82,7 @@ async def test_it_serves_until_its_link_says_enough():
     task = asyncio.ensure_future(
         serve(worker, read, read(worker.data), LogSink(lambda _: None), lambda: announced.append(1))
     )
-    async with RawClient(url_of(opened)) as client:
+    async with RawClient(url_of(opened), timeout=20.0) as client:
         reply = await client.exchange(GET)
         link.over.set()
         rest = await client.read_to_end()
