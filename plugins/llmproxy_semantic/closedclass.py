@@ -108,7 +108,8 @@ _SIGNS: Final = """
     within: within
     from: from
     by: by
-    against: against versus vs v
+    against: against
+    versus: versus vs v
     between: between
     among: among amid
     under: under underneath beneath

@@ -100,36 +100,36 @@ _OPPOSITES: Final = """
     compress/decompress,extract push/pull send/receive give/take,get lend/borrow teach/learn ask/answer
     accept,approve/reject,decline,refuse,deny allow,permit/forbid,ban,prevent,block,prohibit attack/defend
     love,like/hate,dislike help/hurt,hinder,harm support/oppose agree/disagree prove/disprove,refute
-    join/leave,quit arrive/depart,leave enter/exit,leave connect/disconnect lock/unlock load/unload pack/unpack
-    save/spend,delete remember/forget hire/fire pass/fail succeed/fail success/failure credit/debit
-    asset/liability supply/demand profit/loss income/expense
+    join/leave,quit arrive/depart,leave enter/exit,leave connect/disconnect lock/unlock load/unload
+    pack/unpack save/spend,delete remember/forget hire/fire pass/fail succeed/fail success/failure
+    credit/debit asset/liability supply/demand profit/loss income/expense
     advantage,benefit,pro/disadvantage,drawback,con,risk strength/weakness
     cause/effect,consequence,symptom,cure,prevent maximum,max/minimum,min maximize/minimize upper/lower
     top/bottom front/back inner/outer internal/external interior/exterior public/private local/remote,global
     legal/illegal safe/dangerous,unsafe healthy/unhealthy,sick true/false right/wrong correct/incorrect
-    positive/negative optimistic/pessimistic active/passive hard/soft wet/dry clean/dirty full/empty loud/quiet
-    alive/dead birth/death born/die begin/end ancestor/descendant parent/child predecessor/successor
-    employer/employee buyer/seller lender/borrower landlord/tenant guest/host input/output even/odd odd/even
-    horizontal/vertical ascending/descending increasing/decreasing synchronous/asynchronous static/dynamic
-    mutable/immutable abstract/concrete relative/absolute war/peace day/night sunrise/sunset indoor/outdoor
-    domestic/foreign rural/urban natural/artificial,synthetic real/fake,imaginary genuine/fake ally/enemy
-    friend/enemy hero/villain introvert/extrovert introverted/extroverted liberal/conservative
-    democrat/republican left/right lose/gain weight/height attract/repel expand/contract freeze/melt,boil
-    float/sink laugh/cry smile/frown sleep/wake enemy/friend presence/absence present/absent include/exclude
-    included/excluded including/excluding encourage/discourage improve/worsen improve/damage strengthen/weaken
-    widen/narrow lengthen/shorten simplify/complicate everybody/nobody always/never often/rarely all/none
-    first/last former/latter first/second major/minor north/south east/west up/down in/out on/off above/below
-    over/under inside/outside forward/backward agree/refuse lead/follow catch/throw lost/found virtue/vice
-    wisdom/folly brave/cowardly generous/stingy,selfish humble/arrogant,proud patient/impatient
-    religious/secular,atheist modern/ancient,traditional classical/modern cheap/luxury
-    beginner/expert,advanced,professional amateur/professional basic/advanced novice/expert commit/revert
-    merge/split attach/detach bind/unbind mount/unmount subscribe/unsubscribe follow/unfollow login/logout
-    show/hide visible/invisible,hidden expand/collapse insert/remove append/prepend serialize/deserialize
-    allocate/free,deallocate lock/release acquire/release build/destroy,demolish construct/demolish
-    deploy/rollback,undeploy upgrade/downgrade inflate/deflate inflation/deflation promote/demote
-    hypothermia/hyperthermia introvert/extravert extrovert/introvert fertile/barren guilty/innocent
-    punish/reward praise/criticize,blame benefit/harm healthy/harmful beneficial/harmful useful/useless
-    fat/thin,skinny,slim overweight/underweight lose/put
+    positive/negative optimistic/pessimistic active/passive hard/soft wet/dry clean/dirty full/empty
+    loud/quiet alive/dead birth/death born/die begin/end ancestor/descendant parent/child
+    predecessor/successor employer/employee buyer/seller lender/borrower landlord/tenant guest/host
+    input/output even/odd odd/even horizontal/vertical ascending/descending increasing/decreasing
+    synchronous/asynchronous static/dynamic mutable/immutable abstract/concrete relative/absolute war/peace
+    day/night sunrise/sunset indoor/outdoor domestic/foreign rural/urban natural/artificial,synthetic
+    real/fake,imaginary genuine/fake ally/enemy friend/enemy hero/villain introvert/extrovert
+    introverted/extroverted liberal/conservative democrat/republican left/right lose/gain weight/height
+    attract/repel expand/contract freeze/melt,boil float/sink laugh/cry smile/frown sleep/wake enemy/friend
+    presence/absence present/absent include/exclude included/excluded including/excluding encourage/discourage
+    improve/worsen improve/damage strengthen/weaken widen/narrow lengthen/shorten simplify/complicate
+    everybody/nobody always/never often/rarely all/none first/last former/latter first/second major/minor
+    north/south east/west up/down in/out on/off above/below over/under inside/outside forward/backward
+    agree/refuse lead/follow catch/throw lost/found virtue/vice wisdom/folly brave/cowardly
+    generous/stingy,selfish humble/arrogant,proud patient/impatient religious/secular,atheist
+    modern/ancient,traditional classical/modern cheap/luxury beginner/expert,advanced,professional
+    amateur/professional basic/advanced novice/expert commit/revert merge/split attach/detach bind/unbind
+    mount/unmount subscribe/unsubscribe follow/unfollow login/logout show/hide visible/invisible,hidden
+    expand/collapse insert/remove append/prepend serialize/deserialize allocate/free,deallocate lock/release
+    acquire/release build/destroy,demolish construct/demolish deploy/rollback,undeploy upgrade/downgrade
+    inflate/deflate inflation/deflation promote/demote hypothermia/hyperthermia introvert/extravert
+    extrovert/introvert fertile/barren guilty/innocent punish/reward praise/criticize,blame benefit/harm
+    healthy/harmful beneficial/harmful useful/useless fat/thin,skinny,slim overweight/underweight lose/put
 """
 
 #: Kinds of one thing that a question may be about: the word's stem, and the classes it is in.
@@ -149,18 +149,18 @@ SUFFIXES: Final = ("less", "ful", "er", "or", "ee", "est", "ism", "ist", "phobia
 
 #: Words that change what a question is about wherever they are added.
 PIVOTAL: Final = _stems("""
-    fake real false true former future alleged potential aspiring retired old new young main free paid cheap
-    best worst top better worse bad good great international national global local foreign domestic private
-    public online offline illegal legal safe dangerous unsafe failed successful amateur professional famous
-    unknown rich poor male female beginner advanced daily weekly monthly yearly annual average total maximum
-    minimum possible impossible random
+    want try manage become begin start stop keep fail refuse avoid able unable allow require likely unlikely
+    force pretend seem fake real false true former future alleged potential aspiring retired old new young
+    main free paid cheap best worst top better worse bad good great international national global local
+    foreign domestic private public online offline illegal legal safe dangerous unsafe failed successful
+    amateur professional famous unknown rich poor male female beginner advanced daily weekly monthly yearly
+    annual average total maximum minimum possible impossible random
 """)
 
 #: Words that say the same of what stands before them and of what stands behind.
 SYMMETRIC: Final = _stems("""
-    married related engaged dating similar equal siblings twins cousins same different difference distance
-    divorced friends acquaintance connected close plus times multiplied added near neighbors neighbor
-    colleagues colleague
+    married related engaged dating similar equal siblings twins cousins divorced friends acquaintance connected
+    close plus neighbors colleagues
 """)
 
 

@@ -91,6 +91,7 @@ _WALKERS: Final = (r"i|my|me|mine|myself", r"you|your|yours|yourself", r"we|our|
 _ONESELF: Final = re.compile(rf"\b(?:{'|'.join(_WALKERS)})\b(?!')")
 _SAID_AS: Final = (
     (re.compile(r"\b(?:in fact|of course|as a matter of fact)\b,? ?"), ""),
+    (re.compile(r"\babout (?=\d)"), "roughly "),
     (re.compile(r"\ba few\b"), "some"),
     (re.compile(r"\ba little\b"), "somewhat"),
     (re.compile(r"\b(?:a lot|lots|plenty) of\b"), "many"),
@@ -241,16 +242,17 @@ class _Reading:
 
     def _person(self, who: str) -> None:
         self.third.append(who)
+        self._bind(who)
+
+    def _bind(self, word: str) -> None:
         if self._preposition:
-            self.bound.add(f"{who} {self._preposition}")
+            self.bound.add(f"{word} {self._preposition}")
             self._preposition = ""
 
     def _content(self, word: str) -> None:
         stemmed = stem(word)
         self.words.append(stemmed)
-        if self._preposition:
-            self.bound.add(f"{stemmed} {self._preposition}")
-            self._preposition = ""
+        self._bind(stemmed)
         end = ending(word)
         if end:
             self.inflected.add(f"{stemmed} {end}")
@@ -259,6 +261,7 @@ class _Reading:
         number = number_of(token)
         self.numbers.append(number)
         self.words.append(number)
+        self._bind(number)
 
     def _sign(self, sign: str) -> None:
         currency = _CURRENCIES.get(sign)
@@ -284,7 +287,7 @@ class _Reading:
 
 _AND: Final = ("and",)
 _FIRST_TWO: Final = frozenset({"me", "you"})
-_JOINING: Final = frozenset({"and", "or", "against"})
+_JOINING: Final = frozenset({"and", "or", "versus"})
 
 
 def number_of(token: str) -> str:

@@ -181,6 +181,8 @@ def _shared(one: Features, other: Features) -> list[str]:
     return [word for word in one.words if (word in has or word == JOINT) and word != year]
 
 
+#: Words that may stand on a side of a joint.
+_JOINED: Final = 3
 #: The only year of a question may stand anywhere.
 _YEAR: Final = re.compile(r"(?:1\d|20|21)\d\d")
 
@@ -194,7 +196,9 @@ def _same_but_joined(here: list[str], there: list[str]) -> bool:
     if sorted(bare) != sorted(other):
         return True  # a word that stands more often here than there: not a matter of order
     first, end = _window(bare, other)
-    return _turns_at_joint(here, bare[first:end], other[first:end], first)
+    return _turns_at_joint(here, bare[first:end], other[first:end], first) or _turns_at_joint(
+        there, other[first:end], bare[first:end], first
+    )
 
 
 def _window(one: list[str], other: list[str]) -> tuple[int, int]:
@@ -208,8 +212,14 @@ def _window(one: list[str], other: list[str]) -> tuple[int, int]:
 def _turns_at_joint(here: list[str], one: list[str], other: list[str], first: int) -> bool:
     at = _joints(here)
     return any(
-        one[cut:] + one[:cut] == other and first + cut in at for cut in range(1, len(one))
+        first + cut in at and _alike(cut, len(one) - cut) and one[cut:] + one[:cut] == other
+        for cut in range(1, len(one))
     ) or _turns_around(one, other)
+
+
+def _alike(before: int, behind: int) -> bool:
+    """Tell whether so many words before a joint and behind it may be of one kind."""
+    return max(before, behind) <= _JOINED and abs(before - behind) <= 1
 
 
 def _joints(words: list[str]) -> set[int]:

@@ -61,6 +61,7 @@ TRAPS = {
     "order": [
         ("Does Ann hurt Bob?", "Does Bob hurt Ann?"),
         ("Convert Celsius to Kelvin", "Convert Kelvin to Celsius"),
+        ("Which dogs bite cats and mice?", "Which mice and dogs bite cats?"),
         ("Was Ann seen by Bob?", "Did Ann see Bob?"),
         ("Why did Ann and Bob leave Eve?", "Why did Eve and Bob leave Ann?"),
     ],
@@ -77,6 +78,7 @@ TRAPS = {
     "roles": [
         ("flights from rome to oslo", "flights to rome from oslo"),
         ("Sell it to Apple", "Sell it for Apple"),
+        ("meet at 5", "meet by 5"),
         ("a letter to my boss", "a letter about my boss"),
     ],
     "inflection": [
