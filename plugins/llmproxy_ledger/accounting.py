@@ -8,11 +8,12 @@ from typing import Final, NamedTuple, Protocol
 from msgspec.structs import replace
 
 from llmproxy.plugin import (
-    RESERVATION,
+    RESERVATIONS,
     Attempt,
     Body,
     Endpoint,
     Exchange,
+    Reservation,
     Secondhand,
     Settlement,
     SettlementState,
@@ -100,7 +101,7 @@ class Accounting:
             self._prices.check(endpoint, priced)
         data = b"" if isinstance(body, Body) else body
         most = self._max_output if exchange.model is None else quick_limit(data, self._max_output)
-        reserved = exchange.state.get(RESERVATION)
+        reserved = _reservation(exchange, attempt)
         bound = (reserved.input, reserved.output) if reserved is not None and reserved.input else None
         row = self._row(exchange, attempt, endpoint, priced.version)
         opened = Opened(self._journal.entry(), request, len(data), most, priced, bound, row)
@@ -117,7 +118,8 @@ class Accounting:
         entry = self._journal.entry() if opened is None else opened.entry
         sent, priced = None, NOTHING
         if opened is not None and opened.request.sent:
-            sent, priced = Sent(opened.size, opened.most, opened.priced.rates, opened.bound), opened.priced
+            priced = opened.priced
+            sent = Sent(opened.size, opened.most, priced.rates, opened.bound, self._max_output)
         seen = exchange.state.get(SEEN)
         found = find(exchange, attempt, sent, seen, policy, self._tariff)
         version = "" if found.state == "free" else priced.version
@@ -126,7 +128,7 @@ class Accounting:
         if opened is None:
             row = self._row(exchange, attempt, attempt.endpoint, version, *told)
         else:
-            row = self._ended(exchange, opened.row, version, *told)
+            row = self._ended(opened.row, _reserved(exchange, attempt), version, *told)
         self._journal.put(Row(entry, row, found.basis))
         self._wrote(found.state, attempt.endpoint.upstream if version and not priced.known else "")
 
@@ -151,8 +153,8 @@ class Accounting:
 
     def _ended(
         self,
-        exchange: Exchange,
         opened: Settlement,
+        reserved: int,
         prices: str,
         usage: Usage,
         state: SettlementState,
@@ -166,7 +168,7 @@ class Accounting:
             usage=usage,
             state=state,
             cost=cost,
-            reserved=_reserved(exchange),
+            reserved=reserved,
             prices=prices,
             result=result,
         )
@@ -200,7 +202,7 @@ class Accounting:
             usage=usage,
             state=state,
             cost=cost,
-            reserved=0 if attempt is None else _reserved(exchange),
+            reserved=0 if attempt is None else _reserved(exchange, attempt),
             prices=prices,
             result=result,
         )
@@ -211,6 +213,11 @@ def is_under_way(exchange: Exchange) -> bool:
     return any(opened.request.sent for opened in (exchange.state.get(OPENED) or {}).values())
 
 
-def _reserved(exchange: Exchange) -> int:
-    reservation = exchange.state.get(RESERVATION)
+def _reservation(exchange: Exchange, attempt: Attempt) -> Reservation | None:
+    held = exchange.state.get(RESERVATIONS)
+    return None if held is None else held.get(attempt.number)
+
+
+def _reserved(exchange: Exchange, attempt: Attempt) -> int:
+    reservation = _reservation(exchange, attempt)
     return 0 if reservation is None else reservation.money

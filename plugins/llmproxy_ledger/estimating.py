@@ -19,9 +19,13 @@ _TEXT: Final = re.compile(
     rb'"(?:content|text|delta|partial_json|arguments|thinking|reasoning|reasoning_content|refusal)"'
     rb'\s*:\s*"((?:[^"\\]|\\.)*)"'
 )
-_LIMITS: Final = ("max_completion_tokens", "max_output_tokens", "max_tokens", "maxOutputTokens")
+_CHAT: Final = ("max_completion_tokens", "max_tokens", "max_tokens_to_sample")
+_RESPONSES: Final = ("max_output_tokens",)
+_GEMINI: Final = ("maxOutputTokens", "max_output_tokens")
+_SETTINGS: Final = ("generationConfig", "generation_config")
+_TIMES: Final = ("n", "best_of", "candidateCount", "candidate_count")
 _LIMIT: Final = re.compile(
-    rb'"(?:max_completion_tokens|max_output_tokens|max_tokens|maxOutputTokens)"\s*:\s*(\d{1,9})'
+    rb'"(?:max_completion_tokens|max_output_tokens|max_tokens|maxOutputTokens)"\s*:\s*(\d{1,9})(?=\s*[,}])'
 )
 
 
@@ -66,19 +70,25 @@ def quick_limit(body: bytes, otherwise: int) -> int:
     return otherwise if first < 0 else max(map(int, _LIMIT.findall(body, first)), default=otherwise)
 
 
-def output_limit(body: bytes, otherwise: int) -> int:
-    """Return how many tokens a request lets its answers have in all."""
+def output_limit(body: bytes, otherwise: int, path: str) -> int:
+    """Return how many tokens a request lets its answers have in all, by the members that a call to this path has."""
     try:
         told: Any = orjson.loads(body)
     except orjson.JSONDecodeError:
         return otherwise
     if not isinstance(told, Mapping):
         return otherwise
-    own = told.get("generationConfig")
-    places = [told, own] if isinstance(own, Mapping) else [told]
-    limits = [_count(place.get(name)) for place in places for name in _LIMITS]
-    choices = max([1, *(_count(place.get(name)) for place in places for name in ("n", "candidateCount"))])
-    return (max(limits) or otherwise) * choices
+    names: tuple[str, ...] = _RESPONSES if path.endswith("/responses") else _CHAT
+    if ":" in path.rpartition("/")[2]:
+        names = _GEMINI
+        told = next((own for name in _SETTINGS if isinstance(own := told.get(name), Mapping)), {})
+    most = max(_count(told.get(name)) for name in names) or otherwise
+    return most * max(1, *(_count(told.get(name)) for name in _TIMES)) * _prompts(told.get("prompt"))
+
+
+def _prompts(value: object) -> int:
+    """Return how many prompts a list holds; tokens of one prompt are numbers."""
+    return max(1, sum(not isinstance(each, int) for each in value)) if isinstance(value, list) else 1
 
 
 def _count(value: object) -> int:

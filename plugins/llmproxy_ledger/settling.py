@@ -25,13 +25,15 @@ _READ: Final = 512 * 1024
 class Sent(NamedTuple):
     """What is known of a request that was sent: its bytes, the output that it may have, and what it is priced by.
 
-    `bound` is the tokens of input and of output that were reserved for it, if any were.
+    `bound` is the tokens of input and of output that were reserved for it, if any were, `otherwise` the output of a
+    call that sets no limit itself.
     """
 
     size: int
     most: int
     rates: Tiers
     bound: tuple[int, int] | None = None
+    otherwise: int = 0
 
 
 class Finding(NamedTuple):
@@ -130,7 +132,9 @@ def _output(attempt: Attempt, asked: ModelRequest | None, seen: Seen | None) -> 
 def _most(exchange: Exchange, sent: Sent) -> int:
     """Return how many tokens of output the request lets it have."""
     body = exchange.body_at_hand
-    return sent.most if body is None else output_limit(body, sent.most)
+    return (
+        sent.most if body is None else output_limit(body, sent.otherwise or sent.most, exchange.request.path)
+    )
 
 
 def _ceiling(exchange: Exchange, attempt: Attempt, sent: Sent) -> Usage:

@@ -40,31 +40,41 @@ def test_what_broke_off_stays_seen():
     assert watching.tokens == 1
 
 
+CHAT = "/v1/chat/completions"
+
+
 @pytest.mark.parametrize(
-    ("body", "most"),
+    ("path", "body", "most"),
     [
-        ({"max_tokens": 5}, 5),
-        ({"max_completion_tokens": 7, "max_tokens": 5}, 7),
-        ({"max_output_tokens": 9}, 9),
-        ({"generationConfig": {"maxOutputTokens": 11}}, 11),
-        ({"max_tokens": 5, "n": 3}, 15),
-        ({}, 100),
-        ({"max_tokens": None}, 100),
-        ({"max_tokens": -1, "n": True}, 100),
-        ({"metadata": {"max_tokens": 1}}, 100),
+        (CHAT, {"max_tokens": 5}, 5),
+        (CHAT, {"max_completion_tokens": 7, "max_tokens": 5}, 7),
+        ("/v1/responses", {"max_output_tokens": 9}, 9),
+        ("/m:generateContent", {"generationConfig": {"maxOutputTokens": 11}}, 11),
+        ("/m:generateContent", {"generation_config": {"max_output_tokens": 11, "candidate_count": 2}}, 22),
+        ("/m:generateContent", {"max_tokens": 1}, 100),
+        (CHAT, {"max_tokens": 5, "n": 3}, 15),
+        ("/v1/completions", {"max_tokens": 5, "prompt": ["a", "b"]}, 10),
+        ("/v1/completions", {"max_tokens": 5, "prompt": [1, 2]}, 5),
+        (CHAT, {}, 100),
+        (CHAT, {"max_tokens": None}, 100),
+        (CHAT, {"max_tokens": -1, "n": True}, 100),
+        (CHAT, {"max_tokens": 1e6}, 100),
+        (CHAT, {"metadata": {"max_tokens": 1}}, 100),
+        (CHAT, {"maxOutputTokens": 1, "max_output_tokens": 1}, 100),
     ],
 )
-def test_the_limit_of_output_is_what_the_request_says_itself(body, most):
-    assert output_limit(orjson.dumps(body), 100) == most
+def test_the_limit_of_output_is_what_the_request_says_itself(path, body, most):
+    assert output_limit(orjson.dumps(body), 100, path) == most
 
 
 @pytest.mark.parametrize("body", [b"", b"[]", b"{", b"\xff"])
 def test_what_is_no_request_has_no_limit_of_its_own(body):
-    assert output_limit(body, 100) == 100
+    assert output_limit(body, 100, CHAT) == 100
 
 
 def test_a_quick_look_finds_the_largest_limit():
     assert quick_limit(b'{"max_tokens": 5, "x": {"max_output_tokens":70}}', 100) == 70
+    assert quick_limit(b'{"max_tokens": 1e6}', 100) == 100
     assert quick_limit(b'{"text": "\\"max_tokens\\": 900"}', 100) == 100
 
 
