@@ -29,6 +29,8 @@ MOST_ASKED: Final = 16
 MOST_LATER: Final = 1024
 #: Vectors that are kept at hand.
 _RECENT: Final = 256
+#: Seconds after which failures that began anew are told again.
+_TELL_AGAIN: Final = 60.0
 #: Characters of a text above which it is no question that is compared; no embedder is asked.
 LONGEST: Final = 4096
 
@@ -209,6 +211,7 @@ class Embedding:
         self._meters = Meters(runtime.name, runtime.metrics)
         self._recent: dict[str, Vector] = {}
         self._failing = False
+        self._told_at = float("-inf")
         self._off = False
 
     @property
@@ -280,10 +283,12 @@ class Embedding:
         for kind, outcome in ((Full, "full"), (TooLong, "long")):
             if isinstance(fault, kind):
                 return outcome
-        if not self._failing:
-            self._failing = True
+        now = self._now()
+        if not self._failing and now - self._told_at >= _TELL_AGAIN:
+            self._told_at = now
             why = str(fault) if isinstance(fault, EmbeddingFault) else type(fault).__name__
             self._runtime.log.warning("semantic_embedding_failed", why=why)
+        self._failing = True
         return "failed"
 
     def _turn_off(self, why: Unavailable) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from llmproxy.metrics import Metrics
-from llmproxy.plugin import Clock, Runtime
+from llmproxy.plugin import Runtime
 from llmproxy.tasks import spawn
 from llmproxy_semantic.embedder import TooLong, Unavailable
 from llmproxy_semantic.embedding import LONGEST, MOST_ASKED, MOST_LATER, Embedding, EmbeddingFault, Worker
@@ -21,6 +21,14 @@ if TYPE_CHECKING:
 SOON = 5.0
 
 
+class FakeClock:
+    def __init__(self) -> None:
+        self.time = 0.0
+
+    def now(self) -> float:
+        return self.time
+
+
 class Running:
     """What a runtime is to an embedding."""
 
@@ -28,7 +36,7 @@ class Running:
 
     def __init__(self) -> None:
         self.metrics = Metrics()
-        self.clock = Clock()
+        self.clock = FakeClock()
         self.log = self
         self.told: list[tuple[str, str]] = []
 
@@ -228,10 +236,15 @@ async def test_failures_are_counted_each_and_told_once_until_it_works_again() ->
     slow = Slow()
     slow.may_go_on.set()
     async with site(lambda: slow) as opened:
-        for text in ("bad", "bad", "good", "down"):
+        for now, text in ((0, "bad"), (70, "bad"), (71, "good"), (72, "down"), (73, "good"), (74, "bad")):
+            opened.running.clock.time = now
             await opened.embedding.vector(text, SOON)
 
-    assert opened.running.counted() == {("lookup", "failed"): 3, ("lookup", "done"): 1}
+    assert opened.running.counted() == {
+        ("lookup", "failed"): 4,
+        ("lookup", "done"): 1,
+        ("lookup", "recent"): 1,
+    }
     assert opened.running.told == [
         ("semantic_embedding_failed", "ValueError"),
         ("semantic_embedding_failed", "it is down"),
