@@ -101,7 +101,8 @@ class Accounting:
             self._prices.check(endpoint, priced)
         data = b"" if isinstance(body, Body) else body
         most = self._max_output if exchange.model is None else quick_limit(data, self._max_output)
-        reserved = _reservation(exchange, attempt)
+        # A later attempt's may be taken after this; all have one bound.
+        reserved = _reservation(exchange, attempt.number) or _reservation(exchange, 1)
         bound = (reserved.input, reserved.output) if reserved is not None and reserved.input else None
         row = self._row(exchange, attempt, endpoint, priced.version)
         opened = Opened(self._journal.entry(), request, len(data), most, priced, bound, row)
@@ -213,11 +214,11 @@ def is_under_way(exchange: Exchange) -> bool:
     return any(opened.request.sent for opened in (exchange.state.get(OPENED) or {}).values())
 
 
-def _reservation(exchange: Exchange, attempt: Attempt) -> Reservation | None:
+def _reservation(exchange: Exchange, number: int) -> Reservation | None:
     held = exchange.state.get(RESERVATIONS)
-    return None if held is None else held.get(attempt.number)
+    return None if held is None else held.get(number)
 
 
 def _reserved(exchange: Exchange, attempt: Attempt) -> int:
-    reservation = _reservation(exchange, attempt)
+    reservation = _reservation(exchange, attempt.number)
     return 0 if reservation is None else reservation.money

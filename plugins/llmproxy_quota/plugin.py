@@ -7,7 +7,7 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING
 
 from llmproxy.plugin import (
-    RESERVATION,
+    RESERVATIONS,
     Attempt,
     CallNext,
     Exchange,
@@ -212,7 +212,11 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         hold = await self._taker.take(self._book.rules_of(exchange).tag, rules, tuple(wants))
         exchange.state[self._late][number] = hold
         ends = self._runtime.clock.wall() + self.config.lease
-        exchange.state[RESERVATION] = hold.reservation(ends, (bound.input, bound.output))
+        reservation = hold.reservation(ends, (bound.input, bound.output))
+        if (held := exchange.state.get(RESERVATIONS)) is None:
+            exchange.state[RESERVATIONS] = {number: reservation}
+        else:
+            held[number] = reservation
 
     def _release(self, exchange: Exchange, number: int) -> None:
         hold = exchange.state[self._late].pop(number, None)

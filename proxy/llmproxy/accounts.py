@@ -46,7 +46,7 @@ class Taken(msgspec.Struct, frozen=True):
 
 
 class Reservation(msgspec.Struct, frozen=True):
-    """What an exchange took before it was sent; what nobody settles ends by itself at the wall time `ends`.
+    """What an attempt took before it was sent; what nobody settles ends by itself at the wall time `ends`.
 
     `input` and `output` are the most tokens that it may come to, 0 where nobody bounds them.
     """
@@ -64,8 +64,8 @@ class Reservation(msgspec.Struct, frozen=True):
         return max(bounds, default=0)
 
 
-#: What the exchange's current attempt may cost, taken by who keeps limits.
-RESERVATION: StateKey[Reservation] = StateKey("accounts.reservation")
+#: What each attempt of an exchange may cost, by its number, taken by who keeps limits; several may run at once.
+RESERVATIONS: StateKey[dict[int, Reservation]] = StateKey("accounts.reservations")
 
 
 class Settlement(msgspec.Struct, frozen=True, kw_only=True):

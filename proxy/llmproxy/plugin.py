@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from llmproxy.accounts import (
-    RESERVATION,
+    RESERVATIONS,
     AccountScope,
     Measure,
     Reservation,
@@ -179,7 +179,7 @@ __all__ = [
     "HIT",
     "KIN",
     "KINDS",
-    "RESERVATION",
+    "RESERVATIONS",
     "STATUS_OF_KIND",
     "UNPRICED",
     "AccountScope",

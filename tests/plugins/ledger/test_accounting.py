@@ -13,7 +13,7 @@ import pytest
 from tests.plugins.conftest import records
 
 from llmproxy.plugin import (
-    RESERVATION,
+    RESERVATIONS,
     AccountScope,
     Attempt,
     Caller,
@@ -125,10 +125,30 @@ def test_what_was_reserved_stands_with_what_it_cost(accounting, kept):
     exchange = asked()
     exchange.attempts.append(Attempt(1, PLACE, 0.0))
     taken = Taken(AccountScope("tenant", "t"), "money", "month", "", 77)
-    exchange.state[RESERVATION] = Reservation("r", (taken,))
+    exchange.state[RESERVATIONS] = {1: Reservation("r", (taken,))}
     accounting.close(exchange, exchange.attempts[0], "estimate")
 
     assert (kept.last.row.reserved, kept.last.row.state) == (77, "free")
+
+
+def test_attempts_that_run_at_once_tell_each_what_was_reserved_for_it(accounting, kept):
+    exchange = asked()
+    exchange.model = "gpt"
+    scope, held = AccountScope("tenant", "t"), {}
+    for number, amount in ((1, 77), (2, 5)):
+        exchange.attempts.append(Attempt(number, PLACE, 0.0))
+        held[number] = Reservation("r", (Taken(scope, "money", "month", "", amount),))
+        exchange.state[RESERVATIONS] = held
+        accounting.open(exchange, sent(number))
+    for attempt in exchange.attempts:
+        accounting.close(exchange, attempt, "estimate")
+
+    assert [(type(record), record.row.reserved) for record in kept.records] == [
+        (Intent, 77),
+        (Intent, 5),
+        (Row, 77),
+        (Row, 5),
+    ]
 
 
 def test_what_is_lost_or_charged_at_its_ceiling_comes_to_what_was_reserved(accounting, kept):
@@ -136,7 +156,7 @@ def test_what_is_lost_or_charged_at_its_ceiling_comes_to_what_was_reserved(accou
     exchange.model = "gpt"
     attempt = Attempt(1, PLACE, 0.0, error=ConnectionAbortedError())
     exchange.attempts.append(attempt)
-    exchange.state[RESERVATION] = Reservation("r", input=1200, output=80)
+    exchange.state[RESERVATIONS] = {1: Reservation("r", input=1200, output=80)}
     accounting.open(exchange, sent(1, b'{"max_tokens":9}'))
     accounting.close(exchange, attempt, "ceiling")
 

@@ -9,7 +9,7 @@ import orjson
 import pytest
 
 from llmproxy.plugin import (
-    RESERVATION,
+    RESERVATIONS,
     AccountScope,
     Caller,
     CallNext,
@@ -106,7 +106,7 @@ def left(served: Served) -> int:
 
 def used(served: Served, limit: str) -> int:
     """Return what was taken of a limit for the last attempt."""
-    reservation = served.exchange.state[RESERVATION]
+    reservation = list(served.exchange.state[RESERVATIONS].values())[-1]
     return next(taken.amount for taken in reservation.taken if taken.limit == limit)
 
 
@@ -394,7 +394,8 @@ async def test_each_attempt_takes_its_own(api: FakeUpstream) -> None:
         served = await route.serve(ask())
 
     assert served.reply.status == 200
-    assert served.exchange.state[RESERVATION].id.endswith("-2")
+    held = served.exchange.state[RESERVATIONS]
+    assert [(number, each.id[-2:]) for number, each in held.items()] == [(1, "-1"), (2, "-2")]
     assert len(api.requests) == 2
 
 
@@ -467,5 +468,5 @@ async def test_a_hit_takes_no_tokens_and_no_money_but_counts_as_a_request(api: F
             hits.append(await route.serve(exchange))
 
     assert [hit.reply.status for hit in hits] == [200, 200, 429]
-    assert hits[0].exchange.state.get(RESERVATION) is None
+    assert hits[0].exchange.state.get(RESERVATIONS) is None
     assert api.requests == []
