@@ -13,7 +13,18 @@ from llmproxy_ledger.entries import ReadBooks
 from llmproxy_ledger.journal import journals
 from llmproxy_ledger.opening import NoLedger, Place, open_books, place_of
 from llmproxy_ledger.plugin import LedgerPlugin
-from llmproxy_ledger.reporting import GROUPS, BadDay, Format, Period, dollars, moment, report, rows, written
+from llmproxy_ledger.reporting import (
+    GROUPS,
+    BadDay,
+    Format,
+    Period,
+    dollars,
+    moment,
+    printable,
+    report,
+    rows,
+    written,
+)
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
@@ -84,7 +95,7 @@ def audit(**where: Any) -> None:
     with _Opened(where) as (books, period):
         found = Audit(books)
         for fault in found.run(period):
-            click.echo(f"{fault.entry} ({fault.attempt}): {fault.why}")
+            click.echo(printable(f"{fault.entry} ({fault.attempt}): {fault.why}"))
         click.echo(
             f"{found.rows} rows, {found.faults} faults; settled {dollars(found.settled)}, reserved "
             f"{dollars(found.reserved)}, released {dollars(found.released)}, over {dollars(found.over)}"

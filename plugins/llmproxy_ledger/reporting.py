@@ -96,6 +96,11 @@ def dollars(microdollars: int) -> str:
     return f"${microdollars / 10**6:,.6f}"
 
 
+def printable(text: str) -> str:
+    """Return text that does nothing to a terminal: callers choose the names of models, and of their requests."""
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else "?" for sign in text)
+
+
 def _csv(told: Iterable[dict[str, Any]]) -> Iterator[str]:
     first = True
     for each in told:
@@ -112,14 +117,15 @@ def _plain(value: object) -> object:
 
 def _line(values: Sequence[object]) -> str:
     line = io.StringIO()
-    csv.writer(line, lineterminator="").writerow(values)
-    return line.getvalue()
+    # Only what may end a line is put into quotes with it: a name with a line of its own would make a row of its own.
+    csv.writer(line, lineterminator="\r\n").writerow(values)
+    return line.getvalue().removesuffix("\r\n")
 
 
 def _table(told: list[dict[str, Any]]) -> Iterator[str]:
     if not told:
         return
-    lines = [list(told[0]), *([str(value) for value in each.values()] for each in told)]
+    lines = [list(told[0]), *([printable(str(value)) for value in each.values()] for each in told)]
     widths = [max(map(len, column)) for column in zip(*lines, strict=True)]
     numbers = [not isinstance(value, str) or value.startswith("$") for value in told[0].values()]
     for line in lines:

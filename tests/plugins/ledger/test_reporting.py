@@ -1,4 +1,5 @@
 import csv
+import io
 
 import orjson
 import pytest
@@ -82,6 +83,22 @@ def test_no_name_becomes_a_formula(books):
     line = list(written(rows(books, Period(since=9 * DAY)), "csv"))[-1]
 
     assert ",'=1+1," in line
+
+
+def test_no_name_makes_a_row_of_its_own(books):
+    books.post([("j", settled("e", model="a\nforged,1\rx", at=9 * DAY))])
+    told = list(
+        csv.DictReader(io.StringIO("\n".join(written(rows(books, Period(since=9 * DAY)), "csv")), newline=""))
+    )
+
+    assert [row["model"] for row in told] == ["a\nforged,1\rx"]
+
+
+def test_no_name_does_anything_to_a_terminal(books):
+    books.post([("j", settled("e", model="a\x1b]0;b\n", at=9 * DAY))])
+    table = list(written(report(books, ["model"], Period(since=9 * DAY)), "text"))
+
+    assert table[1].startswith("a?]0;b?")
 
 
 def test_a_table_for_people_has_dollars(books):
