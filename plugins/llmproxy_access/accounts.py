@@ -98,7 +98,11 @@ class AccountTable:
         """
         kinds: tuple[AccountKind, ...] = ("org", "team", "user")
         named = [(kind, getattr(order, kind, None)) for kind in kinds]
-        owners = {self._owner(kind, name) for kind, name in named if name is not None}
+        owners = {
+            self._owner(kind, name, f"; make it first, as with `llmproxy keys put {kind}`")
+            for kind, name in named
+            if name is not None
+        }
         if len(owners) > 1:
             raise OrderRefused(409, "other_org", "The org, team and user are not of one organisation.")
         if not owners and order.tenant is None:
@@ -108,11 +112,11 @@ class AccountTable:
             raise OrderRefused(409, "other_tenant", f"What it belongs to is of the tenant {owner.tenant!r}.")
         return owner
 
-    def _owner(self, kind: AccountKind, name: str) -> Owner:
+    def _owner(self, kind: AccountKind, name: str, remedy: str = "") -> Owner:
         # Not every database takes every text.
         found = self._rows.found(_OWNER, kind, name) if is_name(name) else None
         if found is None:
-            raise OrderRefused(404, "no_such_account", f"There is no {kind} {name[:100]!r}.")
+            raise OrderRefused(404, "no_such_account", f"There is no {kind} {name[:100]!r}{remedy}.")
         return Owner(found[0], name if kind == "org" else found[1])
 
 

@@ -66,7 +66,13 @@ class KeyDesk:
         keeper = self._keeper()
         issued, missing = await keeper.change(lambda database: database.create(order))
         keeper.note("access_key_created", key=order.name, id=issued.id)
-        told = {"name": order.name, "id": issued.id, "key": issued.key, **_unaware(missing)}
+        told = {
+            "name": order.name,
+            "id": issued.id,
+            "key": issued.key,
+            "expires": issued.expires,
+            **_unaware(missing),
+        }
         return Reply.json(told, HTTPStatus.CREATED)
 
     async def _rotate(self, request: AdminRequest) -> Reply:
@@ -76,7 +82,9 @@ class KeyDesk:
             lambda database: database.rotate(name, order.overlap, order.lifetime)
         )
         keeper.note("access_key_rotated", key=name, id=issued.id)
-        return Reply.json({"name": name, "id": issued.id, "key": issued.key, **_unaware(missing)})
+        return Reply.json(
+            {"name": name, "id": issued.id, "key": issued.key, "expires": issued.expires, **_unaware(missing)}
+        )
 
     async def _revoke(self, request: AdminRequest) -> Reply:
         named = request.params["name"]

@@ -90,7 +90,10 @@ class Database:
         check_order(order)
         with self._rows.changing():
             if self._rows.found("SELECT 1 FROM keys WHERE name = ?", order.name):
-                raise OrderRefused(409, "name_taken", f"There is a key {order.name!r} already.")
+                message = (
+                    f"There is a key {order.name!r} already, or was once; rotate it, or take another name."
+                )
+                raise OrderRefused(409, "name_taken", message)
             owner, now = self._accounts.owner_of(order), self._wall()
             lists = text_of(order.models), text_of(order.routes)
             row = (order.name, *owner, order.team, order.user, *lists, now)
@@ -167,7 +170,7 @@ class Database:
         expires = None if lifetime is None else now + lifetime
         row = (issued.id, key, issued.digest, now, expires)
         self._rows.run("INSERT INTO secrets VALUES (?, ?, ?, ?, ?, NULL)", *row)
-        return issued
+        return issued._replace(expires=expires)
 
 
 def open_file(path: Path, pepper: Pepper, wall: Callable[[], float]) -> Database:

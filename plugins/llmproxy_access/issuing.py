@@ -23,11 +23,12 @@ _MARK: Final = b"llmproxy access: which pepper is this"
 
 
 class Issued(NamedTuple):
-    """A new key: `key` is shown once and kept nowhere."""
+    """A new key: `key` is shown once and kept nowhere; `expires` is when it ends, in seconds since 1970."""
 
     id: str
     key: str
     digest: bytes
+    expires: float | None = None
 
     def __repr__(self) -> str:
         return f"Issued({self.id!r})"

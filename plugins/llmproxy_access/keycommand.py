@@ -37,9 +37,12 @@ from llmproxy_access.records import KINDS, AccountKind, AccountOrder, KeyOrder, 
 
 def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float | None:
     try:
-        return None if value is None else parse_duration(value)
+        seconds = None if value is None else parse_duration(value)
     except ValueError as fault:
         raise click.BadParameter(str(fault)) from None
+    if value is not None and seconds and value[-1:].isdigit():
+        raise click.BadParameter(f"{value} of what? Write {value}d, {value}h or {value}s")
+    return seconds
 
 
 #: Where a pepper is looked for that no configuration tells.
@@ -77,6 +80,7 @@ _routes = click.option(
 _lifetime = click.option(
     "--expires", "lifetime", callback=_seconds, metavar="TIME", help="After this time it ends: 90d, 12h."
 )
+_KEY_HEAD: Final = ("name", "state", "tenant", "org", "team", "user", "until", "ids")
 _kind = click.argument("kind", type=click.Choice(KINDS))
 
 
@@ -132,10 +136,7 @@ def list_(where: _Where, *, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps([key.told(now) for key in found]))
         return
-    for key in found:
-        owner = " ".join(each for each in (key.org, key.team, key.user) if each)
-        ids = ",".join(secret.id for secret in key.secrets if secret.state(now) == "live") or "-"
-        click.echo("\t".join((key.name, key.state(now), key.tenant, owner or "-", ids)))
+    _print_table(_KEY_HEAD, [_row(key, now) for key in found])
 
 
 @keys.command()
@@ -162,7 +163,10 @@ def show(name: str, where: _Where, *, as_json: bool) -> None:
 @_lifetime
 @_common
 def rotate(name: str, overlap: float, lifetime: float | None, where: _Where, *, as_json: bool) -> None:
-    """Give a key another secret and print it; what it had still works for a while."""
+    """Give a key another secret and print it; what it had still works for a while.
+
+    The new one lasts as long as the old one was made for, unless --expires says otherwise.
+    """
     with _opened(where) as (database, _):
         issued = database.rotate(name, overlap, lifetime)
     _print_issued(name, issued, as_json=as_json)
@@ -187,7 +191,10 @@ def revoke(name: str, where: _Where, *, as_json: bool) -> None:
 @_routes
 @_common
 def put(kind: str, name: str, where: _Where, *, as_json: bool, **told: Any) -> None:
-    """Make an organisation, a team or a user, or change what those who belong to it may use."""
+    """Make an organisation, a team or a user, or change what those who belong to it may use.
+
+    What is there already has the models and routes that are named now; all, if none is.
+    """
     with _opened(where) as (database, _):
         database.put(cast("AccountKind", kind), name, AccountOrder(**_listed(told)))
     click.echo(orjson.dumps({"kind": kind, "name": name}) if as_json else f"{kind}: {name}")
@@ -213,8 +220,17 @@ def accounts(where: _Where, *, as_json: bool) -> None:
     if as_json:
         click.echo(orjson.dumps([msgspec.to_builtins(account) for account in found]))
         return
-    for account in found:
-        click.echo("\t".join((account.kind, account.name, account.tenant or "-", account.org or "-")))
+    rows = [
+        (
+            account.kind,
+            account.name,
+            account.tenant,
+            account.org,
+            *map(_joined, (account.models, account.routes)),
+        )
+        for account in found
+    ]
+    _print_table(("kind", "name", "tenant", "org", "models", "routes"), rows)
 
 
 @contextmanager
@@ -262,12 +278,36 @@ def _listed(told: dict[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in told.items() if value not in {None, ()}}
 
 
+def _row(key: KeyRecord, now: float) -> tuple[str | None, ...]:
+    live = [secret for secret in key.secrets if secret.state(now) == "live"]
+    ends = [secret.expires for secret in live if secret.expires is not None]
+    until = _date(max(ends)) if live and len(ends) == len(live) else None
+    ids = ",".join(secret.id for secret in live)
+    return key.name, key.state(now), key.tenant, key.org, key.team, key.user, until, ids
+
+
+def _joined(names: tuple[str, ...] | None) -> str:
+    return "all" if names is None else ",".join(names)
+
+
+def _print_table(head: tuple[str, ...], rows: list[tuple[str | None, ...]]) -> None:
+    cells = [head, *(tuple(cell or "-" for cell in row) for row in rows)]
+    widths = [max(map(len, column)) for column in zip(*cells, strict=True)]
+    for line in cells:
+        padded = (cell.ljust(width) for cell, width in zip(line, widths, strict=True))
+        click.echo("  ".join(padded).rstrip())
+
+
 def _print_issued(name: str, issued: Issued, *, as_json: bool) -> None:
     if as_json:
-        click.echo(orjson.dumps({"name": name, "id": issued.id, "key": issued.key}))
+        click.echo(
+            orjson.dumps({"name": name, "id": issued.id, "key": issued.key, "expires": issued.expires})
+        )
         return
     click.echo(f"key: {issued.key}")
     click.echo(f"id: {issued.id}")
+    if issued.expires is not None:
+        click.echo(f"until: {_date(issued.expires)}")
     click.echo("The key is shown this once.", err=True)
 
 

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable
+from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
@@ -66,11 +67,15 @@ def test_a_key_is_printed_once_and_never_again(run: Run) -> None:
 
 def test_keys_are_listed_with_their_states(run: Run) -> None:
     made = {name: told(run, "create", name, "--tenant", "shop") for name in ("web", "batch")}
+    brief = told(run, "create", "brief", "--tenant", "shop", "--expires", "90d")
     run("revoke", "batch")
 
-    assert run("list")[1].splitlines() == [
-        "batch\trevoked\tshop\t-\t-",
-        f"web\tlive\tshop\t-\t{made['web']['id']}",
+    until = datetime.fromtimestamp(brief["expires"], UTC).strftime("%Y-%m-%d %H:%M UTC")
+    assert [re.split(" {2,}", line) for line in run("list")[1].splitlines()] == [
+        ["name", "state", "tenant", "org", "team", "user", "until", "ids"],
+        ["batch", "revoked", "shop", "-", "-", "-", "-", "-"],
+        ["brief", "live", "shop", "-", "-", "-", until, brief["id"]],
+        ["web", "live", "shop", "-", "-", "-", "-", made["web"]["id"]],
     ]
 
 
@@ -82,7 +87,11 @@ def test_a_key_is_shown_with_what_it_may_use(run: Run) -> None:
 
     assert "tenant: shop\norg: acme\nteam: search\nroutes: chat\nstate: live\n" in shown
     assert re.search(r"^secret: \w{12} live, since .* UTC, until .* UTC$", shown, re.MULTILINE)
-    assert run("accounts")[1] == "org\tacme\tshop\t-\nteam\tsearch\tshop\tacme\n"
+    assert [line.split() for line in run("accounts")[1].splitlines()] == [
+        ["kind", "name", "tenant", "org", "models", "routes"],
+        ["org", "acme", "shop", "-", "all", "all"],
+        ["team", "search", "shop", "acme", "gpt-*", "all"],
+    ]
 
 
 def test_a_rotated_key_has_another_secret(run: Run) -> None:
@@ -112,7 +121,8 @@ def test_accounts_are_dropped(run: Run) -> None:
     [
         (("create", "own", "--tenant", "shop"), "the configuration has a key 'own' already"),
         (("create", "web"), "Name an organisation, or a tenant"),
-        (("create", "web", "--team", "nobody"), "no team 'nobody'"),
+        (("create", "web", "--team", "nobody"), "no team 'nobody'; make it first"),
+        (("create", "web", "--tenant", "shop", "--expires", "90"), "90 of what? Write 90d"),
         (("create", "web", "--tenant", "shop", "--expires", "soon"), "is not a duration"),
         (("revoke", "nobody"), "'nobody'"),
         (("list", "--plugin", "other"), "no plugin 'access' of this name"),
@@ -145,7 +155,7 @@ def test_the_database_may_be_named_by_its_url(postgres_url: str) -> None:
     other = run("list", pepper="another-" * 5)
 
     assert made[0] == 0
-    assert listed[1].startswith("web\tlive\tshop")
+    assert listed[1].splitlines()[1].split()[:3] == ["web", "live", "shop"]
     assert (other[0], "database.pepper" in other[1]) == (1, True)
 
 
