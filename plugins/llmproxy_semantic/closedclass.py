@@ -151,7 +151,7 @@ SIGNS: Final[dict[str, tuple[str, ...]]] = {
 SILENT: Final = _words("""
     now currently nowadays presently a an the this that these those there here somehow it its itself do does doing
     done be to of in on at for as with about so such really quite just simply also well please exactly
-    literally truly ever certain s re ve ll d t m
+    literally truly ever s re ve ll d t m
 """)
 
 #: Pronouns of the third person: their order tells who does what.

@@ -92,6 +92,10 @@ _ONESELF: Final = re.compile(rf"\b(?:{'|'.join(_WALKERS)})\b(?!')")
 _SAID_AS: Final = (
     (re.compile(r"\b(?:in fact|of course|as a matter of fact)\b,? ?"), ""),
     (re.compile(r"\babout (?=\d)"), "roughly "),
+    (re.compile(r"\bexactly (?=\d)"), "precisely "),
+    (re.compile(r"\b(?:(?:less|fewer|lower|cheaper) than|below) (?=\d|rs\b|inr\b|\$)"), "under "),
+    (re.compile(r"\b(?:(?:more|greater|higher) than|above) (?=\d|rs\b|inr\b|\$)"), "over "),
+    (re.compile(r"\b(?:have|has) ever\b"), "ever"),
     (re.compile(r"\ba few\b"), "some"),
     (re.compile(r"\ba little\b"), "somewhat"),
     (re.compile(r"\b(?:a lot|lots|plenty) of\b"), "many"),
@@ -113,6 +117,7 @@ _BY_WHOM: Final = re.compile(
 )
 _HAVING: Final = re.compile(r"^(?:what|which) ([\w -]{1,40}?) (?:do|does) ([\w -]{1,40}) have$")
 _OPINION: Final = re.compile(r"^who do ([\w -]{1,40}) (?:think|believe|say) (is|are|was|were) (.+)$")
+_WAY_OF: Final = re.compile(r"\bway of (\w+ing)\b")
 _TO_ME: Final = re.compile(r"\b(write|give|tell|show|send|find|make|teach|draw|explain to) me\b")
 _PROGRAM: Final = re.compile(r"\b(function|program|script|class|method|query|snippet) in ([\w+#]+)")
 _PRONOUN_1: Final = re.compile(
@@ -197,6 +202,7 @@ def _framed(form: str) -> str:
     form = _PROGRAM.sub(r"\2 \1", form)
     form = _TO_ME.sub(r"\1", form)
     form = _ASIDE.sub(lambda found: found.group().rsplit(" any")[0].split(" some")[0], form)
+    form = _WAY_OF.sub(lambda found: f"way to {stem(found[1])}", form)
     for pattern, said in _SAID_AS:
         form = pattern.sub(said, form)
     if _WAY.search(form) and len({_walker(who) for who in _ONESELF.findall(form)}) < 2:
@@ -222,6 +228,7 @@ class _Reading:
             self._read(token)
         if self.words and self.words[-1] == JOINT:
             self.words.pop()
+        self._bind(_END)
         if len(set(self._partners)) > 1:
             self.third += self._partners
 
@@ -279,12 +286,14 @@ class _Reading:
             return
         if signs[0] in _FIRST_TWO:
             self._partners.append(signs[0])
+            self._bind(signs[0])
         if signs != _AND:  # two words beside one another say it too
             self.closed.update(signs)
         if signs[0] in _JOINING and self.words and self.words[-1] != JOINT:
             self.words.append(JOINT)
 
 
+_END: Final = "."
 _AND: Final = ("and",)
 _FIRST_TWO: Final = frozenset({"me", "you"})
 _JOINING: Final = frozenset({"and", "or", "versus"})

@@ -139,7 +139,7 @@ def _turned(one: str, other: str) -> bool:
 
 
 def _rest(word: str, ends: Iterable[str], cut: Callable[[str, str], str]) -> set[str]:
-    return {rest.rstrip("e") for end in ("", *ends) if len(rest := cut(word, end)) > 2}
+    return {rest for end in ("", *ends) if len(rest := cut(word, end)) > 2}
 
 
 def _lacks(wanted: tuple[str, ...], there: Features) -> bool:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from functools import lru_cache
 from typing import Final
 
@@ -48,23 +49,29 @@ def ending(word: str) -> str:
     return "g" if word.endswith("ing") and len(word) > 5 else ""
 
 
+#: Words that end as a plural does and are another word without that.
+_WHOLE: Final = frozenset(
+    {"news", "glasses", "goods", "arms", "customs", "means", "thanks", "series", "species"}
+)
+#: What is left of a verb whose `e` went with its ending: liked, moved, noticed, managed.
+_LOST_E: Final = re.compile(
+    r"(?:^[^aeiou]+[aeiou][bcdgklmnprstvz]|[aeioulrs][cvz]|[aeou]s|u|[^n]g|[aeiou]at|[iu]r)$"
+)
+
+
 @lru_cache(maxsize=8192)
 def stem(word: str) -> str:
     """Return what a small word's forms have in common; a word that is too short is its own."""
-    irregular = _IRREGULAR.get(word)
-    if irregular is not None:
-        return irregular
-    if len(word) < 4 or not word.isalpha():
-        return word
-    word = _singular(word)
+    if len(word) < 4 or not word.isalpha() or word in _WHOLE:
+        return _IRREGULAR.get(word, word)
+    word = _IRREGULAR.get(word) or _singular(word)
     if word in _IRREGULAR:
         return _IRREGULAR[word]
     for end in ("ing", "ed"):
         bare = word.removesuffix(end)
         if bare != word and len(bare) > 2 and not _VOWELS.isdisjoint(bare):
-            word = _single(bare)
-            break
-    return word[:-1] if word[-1] in "eiy" and len(word) > 4 else word
+            return _base(bare)
+    return word
 
 
 def _singular(word: str) -> str:
@@ -75,5 +82,10 @@ def _singular(word: str) -> str:
     return word[:-1] if word[-1] == "s" and word[-2] not in "sui" else word
 
 
-def _single(bare: str) -> str:
-    return bare[:-1] if bare[-1] == bare[-2] and bare[-1] in _DOUBLED else bare
+def _base(bare: str) -> str:
+    """Return a verb from what is left of it without its ending."""
+    if bare[-1] == bare[-2] and bare[-1] in _DOUBLED:
+        return bare[:-1]
+    if bare[-1] == "i":
+        return bare[:-1] + "y"
+    return bare + "e" if _LOST_E.search(bare) else bare

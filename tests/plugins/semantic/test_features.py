@@ -70,7 +70,7 @@ def test_quotations_are_kept_apart() -> None:
 
 
 def test_words_that_are_joined_are_marked() -> None:
-    assert features_of("Compare Rome and Oslo").words == ("compar", "rome", "&", "oslo")
+    assert features_of("Compare Rome and Oslo").words == ("compare", "rome", "&", "oslo")
 
 
 def test_no_text_is_kept_of_a_long_question() -> None:

@@ -79,6 +79,8 @@ TRAPS = {
         ("flights from rome to oslo", "flights to rome from oslo"),
         ("Sell it to Apple", "Sell it for Apple"),
         ("meet at 5", "meet by 5"),
+        ("Talk to me", "Talk about me"),
+        ("What is it for?", "What is it about?"),
         ("a letter to my boss", "a letter about my boss"),
     ],
     "inflection": [
