@@ -26,6 +26,9 @@ Fault = Callable[["Step", str, BaseException], None]
 
 #: Bytes of a translation that are held while its source is; that is what is bounded.
 MOST_TRANSLATED: Final = 8 * 1024 * 1024
+#: Tokens of one call above which a provider's count is no count: it is taken for not told. What is less is counted
+#: exactly in microdollars by any price that can be configured, by engines that count in floating point too.
+MOST_TOKENS: Final = 2**32
 
 
 class Receiver:
@@ -140,7 +143,10 @@ class Receiver:
                 attempt.keys.judge(attempt, fault, attempt.ended, partial(says, exchange))
         attempt.complete = attempt.error is None
         if attempt.usage is not None:
-            exchange.usage = attempt.usage
+            if attempt.usage.total > MOST_TOKENS:
+                attempt.usage = None
+            else:
+                exchange.usage = attempt.usage
         for step in self._done:
             try:
                 step.call(exchange, attempt)

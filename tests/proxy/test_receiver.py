@@ -7,7 +7,7 @@ from typing import Any
 from llmproxy.body import FAILED, Body
 from llmproxy.commit import Terms
 from llmproxy.errors import UpstreamError
-from llmproxy.exchange import Attempt, Endpoint
+from llmproxy.exchange import Attempt, Endpoint, Usage
 from llmproxy.messages import Headers, Reply
 from llmproxy.receiver import Receiver
 from llmproxy.runtime import Clock
@@ -90,3 +90,16 @@ def test_a_whole_stream_stays_as_it_came() -> None:
 
     assert isinstance(reply.body, bytes)
     assert attempt.complete
+
+
+def test_a_count_that_no_call_can_come_to_is_taken_for_not_told() -> None:
+    exchange = make_exchange()
+    receiver = Receiver(exchange.route, (), lambda *_: None, Clock())
+    told = []
+    for count in (2**32 - 1, 2**63, 10**30):
+        attempt = Attempt(1, Endpoint("a"), 0.0, usage=Usage(1, output=count))
+        receiver.settle(exchange, attempt, None)
+        told.append(attempt.usage)
+
+    assert told == [Usage(1, output=2**32 - 1), None, None]
+    assert exchange.usage == told[0]

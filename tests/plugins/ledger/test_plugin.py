@@ -212,6 +212,19 @@ async def test_an_answer_is_drained_though_its_caller_left_before_it_came(direct
     assert (row["state"], row["cost"], row["result"]) == ("exact", 57, "ok")
 
 
+async def test_a_provider_s_impossible_count_spoils_no_row(directory: Path) -> None:
+    usages = [{"prompt_tokens": 7, "completion_tokens": count} for count in (2**63, 2**64 - 1)]
+    upstream = FakeUpstream()
+    for usage in usages:
+        upstream.reply(json=answer() | {"usage": usage})
+    upstream.reply(json=answer(5))
+    async with upstream, ledger(directory, upstream) as serving:
+        for _ in range(3):
+            await serving.serve(asked())
+
+    assert sorted(row["state"] for row in rows(directory)) == ["estimated", "estimated", "exact"]
+
+
 class Hesitant(Plugin[NoConfig]):
     """Waits before a call, and makes it a second time."""
 
