@@ -86,6 +86,8 @@ class Worker:
         self._make = make
         self._asked: deque[_Job] = deque()
         self._later: deque[_Job] = deque()
+        #: Those that are not settled: who asks for the same waits for the same.
+        self._known: dict[tuple[Purpose, str], _Job] = {}
         self._jobs = threading.Semaphore(0)
         self._off = ""
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
@@ -113,12 +115,16 @@ class Worker:
         if self._off:
             raise Unavailable(self._off)
         queue, most = (self._asked, MOST_ASKED) if purpose == "lookup" else (self._later, MOST_LATER)
+        job = self._known.get((purpose, text))
+        if job is not None:
+            return await job.waiter(self._loop)
         if len(queue) >= most:
             raise Full
-        job = _Job(text, self._loop.create_future(), late)
+        job = self._known[purpose, text] = _Job(purpose, text, late)
+        waiter = job.waiter(self._loop)  # before the thread can see the job, which would find it unwanted
         queue.append(job)
         self._jobs.release()
-        return await job.result
+        return await waiter
 
     def _run(self) -> None:
         try:
@@ -132,16 +138,12 @@ class Worker:
             if self._off:
                 return
             job = (self._asked or self._later).popleft()
-            if not job.result.done():
-                self._embed(embedder, job)
+            self._tell(self._settle, job, _embedded(embedder, job.text) if job.wanted else Full())
 
-    def _embed(self, embedder: Embedder, job: _Job) -> None:
-        try:
-            vector = embedder.embed(job.text)
-        except Exception as fault:
-            self._tell(job.settle, fault)
-        else:
-            self._tell(job.settle, vector)
+    def _settle(self, job: _Job, told: Vector | Exception) -> None:
+        if self._known.get((job.purpose, job.text)) is job:
+            del self._known[job.purpose, job.text]
+        job.settle(told)
 
     def _tell(self, what: Callable[..., None], *about: object) -> None:
         try:
@@ -153,25 +155,48 @@ class Worker:
         self._off = why
         self._loaded.set()
         for job in (*self._asked, *self._later):
-            job.settle(Unavailable(why))
+            self._settle(job, Unavailable(why))
 
 
 class _Job:
-    __slots__ = ("late", "result", "text")
+    """A text, and all who wait for its vector."""
 
-    def __init__(self, text: str, result: asyncio.Future[Vector], late: Late) -> None:
+    __slots__ = ("_late", "_waiters", "purpose", "text")
+
+    def __init__(self, purpose: Purpose, text: str, late: Late) -> None:
+        self.purpose = purpose
         self.text = text
-        self.result = result
-        self.late = late
+        self._late = late
+        self._waiters: list[asyncio.Future[Vector]] = []
+
+    @property
+    def wanted(self) -> bool:
+        """Whether anybody waits still; asked in the thread."""
+        return any(not waiter.done() for waiter in self._waiters)
+
+    def waiter(self, loop: asyncio.AbstractEventLoop) -> asyncio.Future[Vector]:
+        """Return what one more may wait for."""
+        waiter = loop.create_future()
+        self._waiters.append(waiter)
+        return waiter
 
     def settle(self, told: Vector | Exception) -> None:
-        if isinstance(told, Exception):
-            if not self.result.done():
-                self.result.set_exception(told)
-        elif self.result.done():
-            self.late(told)
-        else:
-            self.result.set_result(told)
+        """Tell all who wait; a vector that nobody waits for goes to whom it may be of use."""
+        waiting = [waiter for waiter in self._waiters if not waiter.done()]
+        for waiter in waiting:
+            if isinstance(told, Exception):
+                waiter.set_exception(told)
+            else:
+                waiter.set_result(told)
+        if not waiting and not isinstance(told, Exception):
+            self._late(told)
+
+
+def _embedded(embedder: Embedder, text: str) -> Vector | Exception:
+    try:
+        return embedder.embed(text)
+    except Exception as fault:
+        return fault
 
 
 class Meters:

@@ -49,12 +49,12 @@ _encode: Final = msgspec.json.Encoder().encode
 
 
 class _Line:
-    """Texts that wait, and how many of them are asked for at once."""
+    """Calls that are not done, by their texts, and how many of them are made at once; who asks for the same joins."""
 
     def __init__(self, at_once: int, most: int) -> None:
         self.at_once = asyncio.Semaphore(at_once)
         self.most = most
-        self.waiting = 0
+        self.calls: dict[str, asyncio.Task[Vector | Exception]] = {}
 
 
 class Remote:
@@ -92,13 +92,15 @@ class Remote:
             Unavailable: there is no such upstream.
         """
         line = self._lines[purpose]
-        if line.waiting >= line.most:
-            raise Full
-        if self._now() < self._resume:
-            raise EmbeddingFault("the upstream failed a moment ago")
-        line.waiting += 1
-        call = self._runtime.spawn(self._call(text, line), name="ask-embedding")
-        assert call is not None  # every worker asks
+        call = line.calls.get(text)
+        if call is None:
+            if len(line.calls) >= line.most:
+                raise Full
+            if self._now() < self._resume:
+                raise EmbeddingFault("the upstream failed a moment ago")
+            call = self._runtime.spawn(self._call(text, line), name="ask-embedding")
+            assert call is not None  # every worker asks
+            line.calls[text] = call
         try:
             told: Vector | Exception = await asyncio.shield(call)
         except asyncio.CancelledError:
@@ -118,7 +120,7 @@ class Remote:
             self._rest()
             return fault
         finally:
-            line.waiting -= 1
+            del line.calls[text]
         self._failures = 0
         return vector
 

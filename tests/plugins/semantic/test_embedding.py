@@ -170,6 +170,21 @@ async def test_what_is_late_before_its_turn_came_is_not_embedded() -> None:
     assert slow.asked == ["first", "last"]
 
 
+async def test_who_asks_the_same_at_once_waits_for_the_same() -> None:
+    slow = Slow()
+    async with site(lambda: slow) as opened:
+        late = asyncio.ensure_future(opened.embedding.vector("same", 0.01))
+        await begun(slow)
+        others = [asyncio.ensure_future(opened.embedding.vector("same", SOON)) for _ in range(3)]
+        assert await late is None
+        slow.may_go_on.set()
+        vectors = await asyncio.gather(*others)
+
+    assert all(vector is not None for vector in vectors)
+    assert slow.asked == ["same"]
+    assert opened.running.counted() == {("lookup", "late"): 1, ("lookup", "done"): 3}
+
+
 async def test_questions_come_before_what_is_stored() -> None:
     slow = Slow()
     got: list[Vector] = []

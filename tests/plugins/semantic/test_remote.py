@@ -144,7 +144,7 @@ async def test_too_many_questions_are_refused_and_stored_texts_wait_for_each_oth
     for _ in range(5):
         await asyncio.sleep(0)
     at_once = len(running.asked)
-    asked = [asyncio.ensure_future(vector(opened)) for _ in range(MOST_ASKED)]
+    asked = [asyncio.ensure_future(vector(opened, str(number))) for number in range(MOST_ASKED)]
     await asyncio.sleep(0)
     with pytest.raises(Full):
         await vector(opened)
@@ -154,6 +154,15 @@ async def test_too_many_questions_are_refused_and_stored_texts_wait_for_each_oth
     assert at_once == 2
     assert len(running.asked) == 5 + MOST_ASKED
     assert await vector(opened) is not None
+
+
+async def test_who_asks_the_same_at_once_waits_for_the_same() -> None:
+    running = Running(answer(1.0))
+    opened = embedder(running)
+    vectors = await asyncio.gather(*(vector(opened) for _ in range(3)))
+
+    assert all(vector.tolist() == [1.0] for vector in vectors)
+    assert len(running.asked) == 1
 
 
 async def test_numpy_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
