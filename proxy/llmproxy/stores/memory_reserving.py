@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from heapq import heappop, heappush
+from heapq import heapify, heappop, heappush
 from typing import Final
 
 from llmproxy.stores import reserved_rows
@@ -13,6 +13,8 @@ from llmproxy.stores.reserving import Claim, Row, Verdict
 from llmproxy.stores.shelf import now_us
 
 _MOST: Final = 100_000
+#: Marks that are there for nothing, besides as many as there are rows and reservations, before they are swept out.
+_SPARE: Final = 1024
 
 
 class MemoryReservations:
@@ -44,7 +46,7 @@ class MemoryReservations:
 
 
 class MemoryRows:
-    """Rows in dictionaries; a mark that was taken back stays until its time."""
+    """Rows in dictionaries; a mark that was taken back stays until its time, or until half of them are such."""
 
     def __init__(self) -> None:
         self.rows: dict[bytes, Row] = {}
@@ -58,10 +60,16 @@ class MemoryRows:
         self.drop_held = self.helds.__delitem__
 
     def mark(self, at: int, what: bytes) -> None:
+        if len(self._marks) > 2 * (len(self.rows) + len(self.helds)) + _SPARE:
+            self._marks = [each for each in self._marks if self._is_there(each[1])]
+            heapify(self._marks)
         heappush(self._marks, (at, what))
 
     def unmark(self, at: int, what: bytes) -> None:
         pass
+
+    def _is_there(self, what: bytes) -> bool:
+        return what[1:] in (self.rows if what[:1] == b"r" else self.helds)
 
     def tallied(self, held: Held) -> None:
         """Nothing is taken in advance: what ends with its process needs none."""
