@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Mapping
 from decimal import Decimal
 from fnmatch import fnmatchcase
-from types import MappingProxyType
 from typing import ClassVar, Final, Literal
 
 import msgspec
@@ -39,7 +38,7 @@ class LimitConfig(Section, frozen=True):
     at_most: Decimal
     scope: ScopeKind = "tenant"
     match: str = "*"
-    at_most_for: Mapping[str, Decimal] = MappingProxyType({})
+    at_most_for: dict[str, Decimal] = {}
     rate: Duration | None = None
     burst: int | None = None
     window: Calendar | None = None
