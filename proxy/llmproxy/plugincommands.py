@@ -17,6 +17,8 @@ P = TypeVar("P", bound=Plugin[Any])
 def configured_plugins(path: Path, kind: type[P]) -> dict[str, P]:
     """Return a configuration file's instances of a plugin by name, checked; nothing of them is started.
 
+    Nothing else of the file is looked at: secrets that it refers to elsewhere need not be there.
+
     Raises:
         StartError: the file cannot be read.
         ConfigErrors: what is wrong in it.
@@ -27,14 +29,18 @@ def configured_plugins(path: Path, kind: type[P]) -> dict[str, P]:
 
     points = available()
     found: dict[str, P] = {}
-    for name, config in Configuration(path).load().plugins.items():
-        if not _may_be(kind, config.use, points):
-            continue
+    part = Configuration(path).part("plugins", lambda name, tree: _may_be(kind, _use(name, tree), points))
+    for name, config in part.plugins.items():
         where = f"plugins.{name}"
         plugin = load(config.use, f"{where}.use", points)
         if issubclass(plugin, kind):
             found[name] = plugin(name, decode_struct(plugin.Config, config.config, where))
     return found
+
+
+def _use(name: str, tree: object) -> str:
+    """Return which plugin a name of the configuration is an instance of."""
+    return str(tree.get("use", name)) if isinstance(tree, dict) else name
 
 
 def _may_be(kind: type[Plugin[Any]], use: str, points: Mapping[str, EntryPoint]) -> bool:

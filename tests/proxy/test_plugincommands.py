@@ -34,3 +34,11 @@ def test_a_mistake_in_the_file_is_told_by_its_path(tmp_path: Path) -> None:
 
     with pytest.raises(ConfigErrors, match=r"plugins\.ipfilter\.alow"):
         configured_plugins(file, IpFilterPlugin)
+
+
+def test_secrets_of_other_sections_need_not_be_there(tmp_path: Path) -> None:
+    file = tmp_path / "gateway.yaml"
+    secret = '{use: accesslog, token: "${env:LLMPROXY_NO_SUCH_VARIABLE}"}'
+    file.write_text(CONFIG.replace("accesslog: {}", f"accesslog: {secret}") + f"\nadmin: {secret}")
+
+    assert sorted(configured_plugins(file, IpFilterPlugin)) == ["ipfilter", "near"]

@@ -64,7 +64,7 @@ def find_admin(path: Path | None, url: str | None, token_env: str | None) -> Adm
         return _from_url(url, token)
     if path is None:
         return None
-    config = Configuration(path).load()
+    config = Configuration(path).part("admin")
     address, own = config.admin.address, config.admin.token
     if address is None or not (address.port or address.path) or not (token or own):
         return None

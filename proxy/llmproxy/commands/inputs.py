@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -41,8 +41,27 @@ class Configuration:
 
     def load(self) -> Config:
         """Read and decode it now."""
+        return self.read(self._bytes())
+
+    def part(self, section: str, keep: Callable[[str, object], bool] = lambda *_: True) -> Config:
+        """Read and decode one section now, or what is kept of it, name by name.
+
+        What the other sections refer to, secrets above all, need not be there: whoever looks at a gateway from beside
+        it has not all that it has.
+
+        Raises:
+            ConfigErrors: every mistake in it.
+        """
+        found = parse(self._bytes(), self._format, self.name).get(section)
+        if found is None:
+            return Config()
+        if isinstance(found, dict):
+            found = {name: each for name, each in found.items() if keep(name, each)}
+        return decode({section: found}, environ=os.environ, read_file=_read_text)
+
+    def _bytes(self) -> bytes:
         try:
-            return self.read(self.source().read())
+            return self.source().read()
         except OSError as fault:
             raise StartError(unreadable(fault)) from fault
 

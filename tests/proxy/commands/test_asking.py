@@ -27,6 +27,8 @@ def test_a_file_names_it_if_it_gives_an_address_and_a_token(
     monkeypatch.setenv("TOKEN", TOKEN)
     path = tmp_path / "gateway.yaml"
     path.write_text("admin: {listen: '127.0.0.1:9901', token: '${env:TOKEN}'}")
+    with path.open("a") as file:
+        file.write("\nupstreams: {a: {base_url: 'http://h', api_key: '${env:LLMPROXY_NO_SUCH_VARIABLE}'}}")
     other = tmp_path / "other.yaml"
     other.write_text("admin: {listen: '127.0.0.1:9901'}")
 
