@@ -79,4 +79,8 @@ class MemoryRows:
 
     def next_mark(self, until: int) -> tuple[int, bytes] | None:
         marks = self._marks
-        return heappop(marks) if marks and marks[0][0] <= until else None
+        while marks and marks[0][0] <= until:
+            mark = heappop(marks)
+            if self._is_there(mark[1]):
+                return mark
+        return None
