@@ -11,6 +11,7 @@ import msgspec
 
 from llmproxy_semantic.canonical import canonicalise
 from llmproxy_semantic.closedclass import PREPOSITIONS, SIGNS, SILENT, THIRD
+from llmproxy_semantic.phrasing import plainly
 from llmproxy_semantic.stemming import ending, stem
 
 #: Stands between words that "and", "or" or "versus" join.
@@ -81,49 +82,6 @@ _ORDINALS: Final = dict(
     )
 )
 _CURRENCIES: Final = {"$": "dollar", "\u20ac": "euro", "\u00a3": "pound"}
-#: How a question begins that asks for a way: who is to go it says nothing, unless it is about what they feel.
-_WAY: Final = re.compile(
-    r"\bhow (?:(?:do|does|can|could) (?:i|you|we|1|people|someone|anyone|a person) |to )"
-    r"(?=[a-z])(?!(?:feel|work|think|look|sound|live|sleep|respond|see|know you|differ)\b)"
-)
-#: Whoever goes it, if it is the same one throughout.
-_WALKERS: Final = (r"i|my|me|mine|myself", r"you|your|yours|yourself", r"we|our|us|ours|ourselves", r"1")
-_ONESELF: Final = re.compile(rf"\b(?:{'|'.join(_WALKERS)})\b(?!')")
-_SAID_AS: Final = (
-    (re.compile(r"\b(?:in fact|of course|as a matter of fact)\b,? ?"), ""),
-    (re.compile(r"\babout (?=\d)"), "roughly "),
-    (re.compile(r"\bexactly (?=\d)"), "precisely "),
-    (re.compile(r"\b(?:(?:less|fewer|lower|cheaper) than|below) (?=\d|rs\b|inr\b|\$)"), "under "),
-    (re.compile(r"\b(?:(?:more|greater|higher) than|above) (?=\d|rs\b|inr\b|\$)"), "over "),
-    (re.compile(r"\b(?:have|has) ever\b"), "ever"),
-    (re.compile(r"\ba few\b"), "some"),
-    (re.compile(r"\ba little\b"), "somewhat"),
-    (re.compile(r"\b(?:a lot|lots|plenty) of\b"), "many"),
-    (re.compile(r"(?<=\d) ?([ap])\.?m\b"), r" \1mtime"),
-    (re.compile(r"\bused to\b"), "formerly"),
-)
-#: "In Go, how .." is "how .. in Go".
-_FRONTED: Final = re.compile(
-    r"^((?:in|on|for|at|with|using|during|under|according to) [\w +#.'-]{1,40}), "
-    r"((?:what|how|why|who|where|when|which|is|are|do|does|can)\b.*)$"
-)
-_THING: Final = r"(?:(?:the|an?|my) )?[\w-]+(?: [\w-]+)?"
-#: "Was it bought by Ann" is "did Ann buy it".
-_PASSIVE: Final = re.compile(
-    rf"^(is|are|was|were) ({_THING}) (\w+(?:ed|en|[^aeiou]t|ld|nd)|made|won|known|seen|paid) by ({_THING})$"
-)
-_BY_WHOM: Final = re.compile(
-    r"^([\w '-]{1,80}?) (?:was|were) (\w+ed|won|written|built|made) by (who|whom|what)$"
-)
-_HAVING: Final = re.compile(r"^(?:what|which) ([\w -]{1,40}?) (?:do|does) ([\w -]{1,40}) have$")
-_OPINION: Final = re.compile(r"^who do ([\w -]{1,40}) (?:think|believe|say) (is|are|was|were) (.+)$")
-_WAY_OF: Final = re.compile(r"\bway of (\w+ing)\b")
-_TO_ME: Final = re.compile(r"\b(write|give|tell|show|send|find|make|teach|draw|explain to) me\b")
-_PROGRAM: Final = re.compile(r"\b(function|program|script|class|method|query|snippet) in ([\w+#]+)")
-_PRONOUN_1: Final = re.compile(
-    r"\b(does|do|can|should|would|could|must|which|this|that|no|any|every|each|some|the) 1\b(?!['\d.,%])"
-)
-_ASIDE: Final = re.compile(r"\b(?:is|are) there (?:any|some)\b|\bwhat (?:is|are) some(?: of)?\b")
 _OUTSIDE: Final = re.compile(
     r"\b(?:above|below|attached|attachment|aforementioned|here|(?:my|your) (?:last|previous|earlier)"
     r"|(?:this|these|the following|the given) (?:text|code|file|image|picture|document|table|article|essay|email"
@@ -151,7 +109,7 @@ def features_of(text: str) -> Features:
     parts: list[str] = []
     bare = _QUOTED.sub(lambda found: _taken(quoted, _folded(found[1] or found[2] or "")), form)
     bare = _PART.sub(lambda found: _taken(parts, found.group()), bare).lower()
-    reading = _Reading(_framed(bare))
+    reading = _Reading(plainly(bare))
     return Features(
         digest,
         words=tuple(reading.words),
@@ -177,37 +135,6 @@ def _taken(into: list[str], said: str) -> str:
 
 def _folded(said: str) -> str:
     return said.casefold().strip(" .,!?")
-
-
-def _walker(word: str) -> int:
-    return next(number for number, words in enumerate(_WALKERS) if word in words.split("|"))
-
-
-def _active(found: re.Match[str]) -> str:
-    tense = "did" if found[1].startswith("w") else "do"
-    return f"{tense} {found[4]} {stem(found[3])} {found[2]}"
-
-
-def _framed(form: str) -> str:
-    """Return a form said in the plainest way.
-
-    What stands in front for stress goes behind; what is done by somebody, somebody does; what something has, it has.
-    Whoever asks for a way is nobody, as is "one" that counts nothing.
-    """
-    form = _FRONTED.sub(r"\2 \1", form.strip(" ?.!"))
-    form = _PASSIVE.sub(_active, form)
-    form = _HAVING.sub(r"what is \1 of \2", form)
-    form = _BY_WHOM.sub(r"\3 \2 \1", form)
-    form = _OPINION.sub(r"who \2 \3 according to \1", form)
-    form = _PROGRAM.sub(r"\2 \1", form)
-    form = _TO_ME.sub(r"\1", form)
-    form = _ASIDE.sub(lambda found: found.group().rsplit(" any")[0].split(" some")[0], form)
-    form = _WAY_OF.sub(lambda found: f"way to {stem(found[1])}", form)
-    for pattern, said in _SAID_AS:
-        form = pattern.sub(said, form)
-    if _WAY.search(form) and len({_walker(who) for who in _ONESELF.findall(form)}) < 2:
-        form = _ONESELF.sub(" ", _WAY.sub("how ", form))
-    return _PRONOUN_1.sub(r"\1", form)
 
 
 class _Reading:

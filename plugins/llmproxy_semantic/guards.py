@@ -196,8 +196,11 @@ def _same_but_joined(here: list[str], there: list[str]) -> bool:
     if sorted(bare) != sorted(other):
         return True  # a word that stands more often here than there: not a matter of order
     first, end = _window(bare, other)
-    return _turns_at_joint(here, bare[first:end], other[first:end], first) or _turns_at_joint(
-        there, other[first:end], bare[first:end], first
+    one, two = bare[first:end], other[first:end]
+    return (
+        _turns_at_joint(here, one, two, first)
+        or _turns_at_joint(there, two, one, first)
+        or (end == len(bare) and _turns_around(one, two))
     )
 
 
@@ -214,7 +217,7 @@ def _turns_at_joint(here: list[str], one: list[str], other: list[str], first: in
     return any(
         first + cut in at and _alike(cut, len(one) - cut) and one[cut:] + one[:cut] == other
         for cut in range(1, len(one))
-    ) or _turns_around(one, other)
+    )
 
 
 def _alike(before: int, behind: int) -> bool:

@@ -31,6 +31,8 @@ TRAPS = {
         ("Tea with milk", "Tea without milk"),
         ("Is it tea and milk?", "Is it tea or milk?"),
         ("Do few dogs bite?", "Do a few dogs bite?"),
+        ("How do people treat me?", "How do people treat you?"),
+        ("how to make me laugh", "how to make you laugh"),
         ("Can I see the file?", "Can you see the file?"),
         ("Does he still smoke?", "Does he smoke?"),
     ],
@@ -61,6 +63,7 @@ TRAPS = {
     "order": [
         ("Does Ann hurt Bob?", "Does Bob hurt Ann?"),
         ("Convert Celsius to Kelvin", "Convert Kelvin to Celsius"),
+        ("Is Ann close to Bob's mother?", "Is Bob close to Ann's mother?"),
         ("Which dogs bite cats and mice?", "Which mice and dogs bite cats?"),
         ("Was Ann seen by Bob?", "Did Ann see Bob?"),
         ("Why did Ann and Bob leave Eve?", "Why did Eve and Bob leave Ann?"),
