@@ -21,11 +21,13 @@ class SemanticConfig(Section, frozen=True):
     """How far routes go that say nothing else; none may go further.
 
     `embedder` turns questions into vectors for routes whose policy compares them: `minilm`, which comes with the extra
-    `semantic`, or a model of an upstream's.
+    `semantic`, or a model of an upstream's. `search` is where what is near is searched: in the memory of each worker,
+    or by the server of the cache's store, which is Redis 8.2 or later then.
     """
 
     policy: Policy = "canonical"
     embedder: Literal["minilm"] | UpstreamEmbedder = "minilm"
+    search: Literal["worker", "store"] = "worker"
 
 
 class SemanticRoute(Section, frozen=True):

@@ -7,6 +7,7 @@ against them, how near they must be for how many words they share. What embeds a
 from __future__ import annotations
 
 import asyncio
+from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,6 +18,7 @@ from llmproxy_semantic.features import Features, features_of
 from llmproxy_semantic.guards import GUARDS, objection
 from llmproxy_semantic.rows import Known, Rows
 from llmproxy_semantic.tiers import STRICT, tier_of
+from llmproxy_semantic.vectorsets import VectorSets
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Answered, Asked, CacheSpace, Metrics, Runtime
@@ -58,10 +60,12 @@ class LikenessMeters:
 class Likeness:
     """Finds answers to questions that are alike."""
 
-    def __init__(self, runtime: Runtime, embedding: Embedding, known: Known) -> None:
+    def __init__(self, runtime: Runtime, embedding: Embedding, known: Known | None) -> None:
+        """Compare what an embedding makes: in this process with what is known there, without that in the store."""
         self._runtime = runtime
         self._embedding = embedding
-        self._rows = Rows(runtime, known, embedding.id)
+        rows = VectorSets(runtime, embedding.id) if known is None else Rows(runtime, known, embedding.id)
+        self._rows: Rows | VectorSets = rows
         self._meters = LikenessMeters(runtime.name, runtime.metrics)
 
     async def find(
@@ -73,17 +77,15 @@ class Likeness:
         if why:
             self._meters.looked(why)
             return None
-        try:
+        rows = None
+        with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 vector = await self._embedding.vector(form, within)
                 if vector is not None:
-                    await self._rows.learn(space, asked.partition)
-        except TimeoutError:
-            vector = None
-        if vector is None:
+                    rows = await self._rows.near(space, asked.partition, vector, _JUDGED)
+        if rows is None:
             self._meters.looked("late")
             return None
-        rows = self._rows.nearest(space, asked.partition, vector, _JUDGED)
         kin = self._best(features, rows)
         self._meters.looked("none" if kin is None else "hit")
         return kin

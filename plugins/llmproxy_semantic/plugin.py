@@ -95,4 +95,4 @@ async def _likeness(config: SemanticConfig, runtime: Runtime) -> AsyncIterator[L
         yield Known()
 
     async with open_embedding(config, runtime) as embedding, runtime.shared("semantic-rows", opened) as known:
-        yield Likeness(runtime, embedding, known)
+        yield Likeness(runtime, embedding, known if config.search == "worker" else None)

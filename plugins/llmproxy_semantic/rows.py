@@ -88,6 +88,13 @@ class Rows:
         self._salt = blake2b(embedder.encode(), digest_size=16).digest()
         self._shared: dict[CacheSpace, Store | None] = {}
 
+    async def near(
+        self, space: CacheSpace, partition: bytes, vector: NDArray[np.float32], most: int
+    ) -> list[Row]:
+        """Return the rows of a partition that are nearest, the nearest first, those that others added too."""
+        await self.learn(space, partition)
+        return self.nearest(space, partition, vector, most)
+
     def nearest(
         self, space: CacheSpace, partition: bytes, vector: NDArray[np.float32], most: int
     ) -> list[Row]:

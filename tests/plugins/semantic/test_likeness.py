@@ -50,13 +50,13 @@ class Vectors:
 class Bench:
     """A likeness on its own, and what it was told."""
 
-    def __init__(self, space: CacheSpace) -> None:
+    def __init__(self, space: CacheSpace, known: Known | None = None) -> None:
         self.space, self.vectors, self.metrics = space, Vectors(), Metrics()
         self.tasks: list[asyncio.Task[None]] = []
         runtime = SimpleNamespace(
             name="semantic", metrics=self.metrics, spawn=self.spawn, clock=Clock(), bus=Bus(None, 0)
         )
-        self.likeness = Likeness(cast("Runtime", runtime), cast("Embedding", self.vectors), Known())
+        self.likeness = Likeness(cast("Runtime", runtime), cast("Embedding", self.vectors), known)
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         self.tasks.append(spawn(work, name=name))
@@ -92,7 +92,7 @@ def asked(question: str, partition: bytes = b"p", **rest: Any) -> Asked:
 @pytest.fixture
 async def bench():
     async with open_watched("main", open_store("memory://"), Metrics(), Bus(None, 0)) as space:
-        yield Bench(space)
+        yield Bench(space, Known())
 
 
 async def test_a_question_that_is_near_and_that_nothing_speaks_against_is_answered(bench: Bench) -> None:
@@ -160,3 +160,11 @@ async def test_an_answer_that_is_gone_is_found_no_more(bench: Bench) -> None:
     await bench.settle()
 
     assert await bench.find("How can I reset my router?") is None
+
+
+async def test_a_store_that_should_search_and_cannot_finds_nothing(bench: Bench) -> None:
+    searched = Bench(bench.space)
+    await searched.store("How do I reset the router?")
+
+    assert await searched.find("How can I reset the router?") is None
+    assert searched.counted("llmproxy_semantic_lookups_total", "none") == 1
