@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import random
-from collections.abc import AsyncIterator
+from collections import Counter
+from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
+import numpy as np
 import orjson
 import pytest
 
@@ -150,7 +152,10 @@ PARTS: dict[str, list[Any]] = {
         [{"role": "user", "content": "hi!"}, {"role": "assistant", "content": "hello"}],
     ],
 }
-WORDS = ["What is DNS?", "what's dns", "Hi, what is DNS? thanks", "what is tls", "What is TLS?"]
+WORDS = [
+    *("What is DNS?", "what's dns", "Hi, what is DNS? thanks", "what is tls", "What is TLS?"),
+    *("How do I set up DNS at home?", "How can I set up DNS at home?", "How do I set up TLS at home?"),
+]
 
 
 class Telling(Plugin[NoConfig]):
@@ -171,14 +176,36 @@ def without_question(tenant: str, body: dict[str, Any]) -> tuple[str, str]:
     return last["content"], orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
 
 
+class Blind:
+    """An embedder for which all questions lie at one place."""
+
+    id, dims = "blind", 64
+
+    async def vector(self, text: str, within: float) -> Any:
+        return np.full(self.dims, 1 / 8, np.float32)
+
+    def embed_later(self, text: str, then: Callable[[Any], None]) -> None:
+        then(np.full(self.dims, 1 / 8, np.float32))
+
+
+@asynccontextmanager
+async def blind(*_: object) -> AsyncIterator[Blind]:
+    yield Blind()
+
+
+@pytest.mark.parametrize("policy", ["canonical", "strict"])
 @pytest.mark.parametrize(
-    "steps", [300, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    "steps", [300, pytest.param(100_000, marks=[pytest.mark.slow, pytest.mark.timeout(1800)])]
 )
-async def test_an_answer_never_leaves_its_partition(steps: int, capsys: pytest.CaptureFixture[str]) -> None:
-    rng, hits = random.Random(7), 0
+async def test_an_answer_never_leaves_its_partition(
+    steps: int, policy: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """However near all questions lie: what is compared is of one partition."""
+    monkeypatch.setattr("llmproxy_semantic.plugin.open_embedding", blind)
+    rng, hits = random.Random(7), Counter[str]()
     async with running_route(
         {
-            "semantic": {"use": SemanticPlugin},
+            "semantic": {"use": SemanticPlugin, "policy": policy},
             "cache": {"use": CachePlugin, "store": "answers"},
             "telling": {"use": Telling},
         },
@@ -199,11 +226,14 @@ async def test_an_answer_never_leaves_its_partition(steps: int, capsys: pytest.C
             asked_of = {**ASK, **parts, "messages": [*parts.pop("before"), {"role": "user", "content": text}]}
             asked_of.pop("before")
             question, rest = without_question(answered_for, answered)
-            hits += "canonical" in status(served)
+            hits[status(served).partition('detail="')[2].rstrip('"')] += 1
 
             assert rest == without_question(tenant, asked_of)[1]
-            assert "dns" in question.lower() if "dns" in text.lower() else "tls" in question.lower()
+            # Which of them are alike is not for a blind embedder to say.
+            if policy == "canonical":
+                assert ("dns" in question.lower()) == ("dns" in text.lower())
     with capsys.disabled():
-        print(f"\n{steps} steps, {hits} answered in other words, 0 out of their partition")
+        print(f"\n{steps} steps, {dict(hits)}, 0 out of their partition")
 
-    assert hits > steps / 50
+    assert hits["canonical"] > steps / 50
+    assert (hits["semantic"] > steps / 50) == (policy == "strict")
