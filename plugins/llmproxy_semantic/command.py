@@ -10,9 +10,11 @@ from typing import get_args
 import click
 import orjson
 
+from llmproxy.plugin import ask_gateway
 from llmproxy_semantic.config import Policy
 from llmproxy_semantic.evaluating import evaluate
-from llmproxy_semantic.pairs import BadPairs, Tally, read_pairs, tallied
+from llmproxy_semantic.pairs import BadPairs, Pair, Tally, read_pairs, tallied
+from llmproxy_semantic.reporting import lines
 
 
 @click.group("semantic")
@@ -38,11 +40,7 @@ def evaluate_pairs(pairs: Path, policy: str, limit: int | None, *, as_json: bool
     you like, source and kind. Each prompt_a is asked first, then its prompt_b. Bounds are those of Clopper and Pearson
     for 95 %. No provider is called.
     """
-    try:
-        with pairs.open("rb") as lines:
-            read = list(read_pairs(lines))[:limit]
-    except BadPairs as fault:
-        raise click.ClickException(f"{pairs}: {fault}") from None
+    read = _pairs(pairs)[:limit]
     begun = time.monotonic()
     served = asyncio.run(evaluate(read, {"within": "30s"}, {"policy": policy}))
     wrong, right = tallied(served, 0), tallied(served, 1)
@@ -53,6 +51,61 @@ def evaluate_pairs(pairs: Path, policy: str, limit: int | None, *, as_json: bool
     click.echo(f"{len(read)} pairs, policy {policy}, {time.monotonic() - begun:.1f} s")
     _show("wrong: served though the answers differ", wrong)
     _show("served: of those whose answers are the same", right)
+
+
+@semantic.command("calibrate")
+@click.argument("pairs", type=click.Path(exists=True, dir_okay=False, path_type=Path))
+@click.option(
+    "--wrong",
+    type=click.FloatRange(0, 1, min_open=True, max_open=True),
+    default=0.01,
+    show_default=True,
+    help="What of the pairs whose answers differ may be served.",
+)
+@click.option("--limit", type=click.IntRange(1), help="Only so many pairs, the first.")
+def calibrate(pairs: Path, wrong: float, limit: int | None) -> None:
+    """Find how much alike two questions must be, out of labelled pairs; print it as configuration.
+
+    PAIRS is as for `evaluate`. The embedder is the one that comes with the extra `semantic`. Thresholds hold for pairs
+    like those: take pairs that nobody has tuned anything on.
+    """
+    from llmproxy_semantic.calibrating import calibrated, met, written  # noqa: PLC0415  # features: 50 ms
+    from llmproxy_semantic.embedder import Unavailable  # noqa: PLC0415
+    from llmproxy_semantic.minilm import MiniLM  # noqa: PLC0415
+
+    read = _pairs(pairs)[:limit]
+    try:
+        embedder = MiniLM()
+    except Unavailable as fault:
+        raise click.ClickException(str(fault)) from None
+    found = calibrated(embedder.id, read, met(read, embedder), limit=wrong)
+    click.echo("\n".join(written(found)))
+
+
+@semantic.command("report")
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="The gateway's configuration.",
+)
+@click.option("--admin", metavar="URL", help="Where the admin listener is, instead of where the file says.")
+@click.option("--token-env", metavar="NAME", help="The environment variable that holds the admin token.")
+@click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
+def report(path: Path | None, admin: str | None, token_env: str | None, *, as_json: bool) -> None:
+    """Tell what a running gateway knows of its answers by likeness: samples, bound, promise, whether it holds."""
+    told = ask_gateway(path, admin, token_env, "/semantic")
+    click.echo(orjson.dumps(told, option=orjson.OPT_INDENT_2) if as_json else "\n".join(lines(told)))
+
+
+def _pairs(file: Path) -> list[Pair]:
+    try:
+        with file.open("rb") as rows:
+            return list(read_pairs(rows))
+    except BadPairs as fault:
+        raise click.ClickException(f"{file}: {fault}") from None
 
 
 def _plain(tallies: list[Tally]) -> list[dict[str, object]]:

@@ -139,7 +139,7 @@ from llmproxy.metrics import (
 )
 from llmproxy.ndjson import LineFramer, encode_line
 from llmproxy.patterns import has_dot_segment, normalise_path
-from llmproxy.plugincommands import configured_plugins
+from llmproxy.plugincommands import ask_gateway, configured_plugins
 from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
 from llmproxy.postgres import Postgres, PostgresAway, postgres_of
@@ -358,6 +358,7 @@ __all__ = [
     "WatchedFile",
     "WholeTap",
     "another_key",
+    "ask_gateway",
     "carried_headers",
     "configured_plugins",
     "differences",

@@ -1,4 +1,4 @@
-"""What commands that plugins bring need of the gateway: their own part of a configuration file."""
+"""What commands that plugins bring need of the gateway: their part of a file, and what a running one tells."""
 
 from __future__ import annotations
 
@@ -36,6 +36,26 @@ def configured_plugins(path: Path, kind: type[P]) -> dict[str, P]:
         if issubclass(plugin, kind):
             found[name] = plugin(name, decode_struct(plugin.Config, config.config, where))
     return found
+
+
+def ask_gateway(path: Path | None, admin: str | None, token_env: str | None, target: str) -> dict[str, Any]:
+    """Return what a running gateway's admin listener tells at a path; the listener is found as `llmproxy cache` does.
+
+    Raises:
+        click.ClickException: nothing names one, none answers, or it tells nothing there; and why.
+    """
+    # Whoever imports llmproxy.plugin would pay for them.
+    from llmproxy.commands.asking import ask  # noqa: PLC0415
+    from llmproxy.commands.cache import gateway  # noqa: PLC0415
+    from llmproxy.commands.group import ExitCode, Refusal  # noqa: PLC0415
+
+    where = gateway(path, admin, token_env)
+    answer = ask(where, "GET", target)
+    if answer.status != 200:
+        known = "code" in answer.told
+        code = ExitCode.CONFIGURATION_OR_ADDRESS_REFUSED if known else ExitCode.GATEWAY_NOT_REACHED
+        raise Refusal(f"{where.address}: {answer.reason}", code)
+    return answer.told
 
 
 def _use(name: str, tree: object) -> str:

@@ -4,8 +4,9 @@ from pathlib import Path
 
 import pytest
 
+from llmproxy.commands.group import Refusal
 from llmproxy.errors import ConfigErrors
-from llmproxy.plugincommands import configured_plugins
+from llmproxy.plugincommands import ask_gateway, configured_plugins
 from llmproxy_ipfilter import IpFilterPlugin
 
 CONFIG = """
@@ -42,3 +43,13 @@ def test_secrets_of_other_sections_need_not_be_there(tmp_path: Path) -> None:
     file.write_text(CONFIG.replace("accesslog: {}", f"accesslog: {secret}") + f"\nadmin: {secret}")
 
     assert sorted(configured_plugins(file, IpFilterPlugin)) == ["ipfilter", "near"]
+
+
+def test_a_gateway_that_nothing_names_is_not_asked() -> None:
+    with pytest.raises(Refusal, match="name the gateway"):
+        ask_gateway(None, None, None, "/semantic")
+
+
+def test_a_gateway_that_does_not_answer_is_told() -> None:
+    with pytest.raises(Refusal, match="no gateway answers"):
+        ask_gateway(None, "http://127.0.0.1:1", None, "/semantic")

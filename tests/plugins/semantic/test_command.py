@@ -1,14 +1,22 @@
-"""`llmproxy semantic evaluate`."""
+"""`llmproxy semantic`."""
 
 from __future__ import annotations
 
+import asyncio
 from pathlib import Path
+from random import Random
 
 import orjson
 import pytest
 from click.testing import CliRunner
 
 from llmproxy.cli import main
+from llmproxy.formats import parse
+from llmproxy.plugin import AdminRequest, NoConfig, Plugin, Registry, Reply, hookimpl
+from llmproxy.testing import running_gateway
+from llmproxy_semantic.reporting import plain
+from llmproxy_semantic.thresholds import NEVER
+from llmproxy_semantic.verifying import Verification
 
 PAIRS = Path(__file__).parents[4] / "shared" / "data" / "semantic_pairs_dev.jsonl"
 
@@ -69,3 +77,66 @@ def test_of_the_labelled_pairs_nothing_is_served_wrongly_and_easy_rewordings_are
 
     assert told["wrong"][0]["served"] == 0
     assert sum(each["served"] for each in easy) >= 0.75 * sum(each["pairs"] for each in easy)
+
+
+def test_thresholds_are_written_as_configuration(pairs: Path) -> None:
+    pytest.importorskip("onnxruntime")
+    result = CliRunner().invoke(main, ["semantic", "calibrate", str(pairs)], catch_exceptions=False)
+    tree = parse(result.output, "yaml", "thresholds")
+
+    assert result.exit_code == 0
+    # One negative promises nothing.
+    assert tree["plugins"]["semantic"]["thresholds"]["tiers"] == [NEVER] * 3
+
+
+class Telling(Plugin[NoConfig]):
+    """Tells of a route."""
+
+    @hookimpl
+    def register(self, registry: Registry) -> None:
+        registry.admin_route("GET", "/semantic", self._told, permission="read")
+
+    async def _told(self, request: AdminRequest) -> Reply:
+        return Reply.json({"routes": {"chat": plain(Verification(0.01, Random(1)).told())}})
+
+
+@pytest.mark.parametrize(
+    ("flags", "told"), [((), "chat: not certified"), (("--json",), '"certified": false')]
+)
+async def test_a_report_is_what_the_running_gateway_tells(
+    flags: tuple[str, ...], told: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("ADMIN", TOKEN)
+    async with running_gateway(gateway_config({"telling": {"use": Telling}})) as gateway:
+        result = await asyncio.to_thread(
+            CliRunner().invoke,
+            main,
+            ["semantic", "report", "--admin", gateway.admin_url, "--token-env", "ADMIN", *flags],
+        )
+
+    assert result.exit_code == 0, result.output
+    assert told in result.output
+
+
+async def test_a_gateway_without_the_plugin_has_nothing_to_report(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("ADMIN", TOKEN)
+    async with running_gateway(gateway_config({})) as gateway:
+        result = await asyncio.to_thread(
+            CliRunner().invoke,
+            main,
+            ["semantic", "report", "--admin", gateway.admin_url, "--token-env", "ADMIN"],
+        )
+
+    assert result.exit_code != 0
+
+
+TOKEN = "a-token-of-the-admin"
+
+
+def gateway_config(plugins: dict[str, object]) -> dict[str, object]:
+    return {
+        "admin": {"listen": "127.0.0.1:0", "token": "${env:ADMIN}"},
+        "upstreams": {"demo": {"base_url": "http://demo.invalid", "dialect": "demo"}},
+        "plugins": plugins,
+        "routes": [{"name": "r", "upstream": "demo", "plugins": list(plugins)}],
+    }
