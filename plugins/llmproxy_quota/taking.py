@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Sequence
 from itertools import count
 from secrets import token_hex
+from typing import Final
 
 from llmproxy.plugin import (
     GatewayError,
@@ -19,6 +21,9 @@ from llmproxy.plugin import (
 from llmproxy_quota import fields
 from llmproxy_quota.book import Rule
 from llmproxy_quota.settling import Settlements
+
+#: Claims that are renewed at once.
+_RENEWED: Final = 200
 
 
 class Hold:
@@ -146,11 +151,16 @@ class Taker:
         """Renew what is held, for as long as this runs."""
         while True:
             await self._runtime.clock.sleep(self._lease / 3)
-            if self._live:
-                try:
-                    await self._kept.renew(list(self._live.values()))
-                except StoreAway:
-                    self._meters.away("renewal")
+            held = list(self._live.values())
+            for at in range(0, len(held), _RENEWED):
+                await self._renew(held[at : at + _RENEWED])
+
+    async def _renew(self, claims: Sequence[reserving.Claim]) -> None:
+        try:
+            await self._kept.renew(claims)
+        except StoreAway:
+            self._meters.away("renewal")
+        await asyncio.sleep(0)  # others may run: an engine at hand waits for nothing
 
     def _refusal(self, hold: Hold) -> GatewayError:
         error = fields.refusal(hold.told)

@@ -24,6 +24,7 @@ class Remote:
         self.failing = failing
         self.reserve = self.kept.reserve
         self.renewed = 0
+        self.most = 0
 
     async def settle(self, claim: reserving.Claim, actual: Sequence[int]) -> bool:
         self.failing -= 1
@@ -33,6 +34,7 @@ class Remote:
 
     async def renew(self, claims: Sequence[reserving.Claim]) -> int:
         self.renewed += len(claims)
+        self.most = max(self.most, len(claims))
         return await self.kept.renew(claims)
 
 
@@ -78,4 +80,19 @@ async def test_what_is_held_is_renewed_until_it_is_settled() -> None:
     assert remote.renewed <= renewed + 1
     assert hold.reservation(5.0, (80, 10)).taken[0].amount == 90
     assert hold.reservation(5.0, (80, 10)).output == 10
+    await run.close()
+
+
+async def test_many_calls_are_renewed_few_at_a_time() -> None:
+    run, remote = runtime(), Remote(failing=0)
+    taker = Taker(cast("Any", remote), 4, 0.03, run)
+    wants = (reserving.Want(rule(1000).limit, 1),)
+    for _ in range(450):
+        await taker.take(b"t", [rule(1000)], wants)
+    run.spawn(taker.keep_alive(), name="keep-alive")
+    async with asyncio.timeout(3):
+        while remote.renewed < 450:
+            await asyncio.sleep(0.01)
+
+    assert remote.most == 200
     await run.close()
