@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Final, Literal
 
-from llmproxy.plugin import Attempt, Endpoint, Exchange, secondhand
+from llmproxy.plugin import Attempt, Endpoint, Exchange, GatewayError, reserving, secondhand
+from llmproxy_quota.fields import PRICE_UNKNOWN
 
 #: More than any call comes to: engines add up what shadows take, however absurd what a caller asks for.
 _MOST: Final = 10**12
@@ -26,6 +27,28 @@ def amount_of(
         return min(sum(tokens), _MOST)
     cost = pricing.dearest(exchange, places, tokens)
     return None if cost is None else min(cost, _MOST)
+
+
+def wants_of(
+    pricing: Pricing,
+    exchange: Exchange,
+    rules: Sequence[Rule],
+    bound: Bound,
+    places: Sequence[Endpoint],
+    unpriced: Literal["refuse", "zero"],
+) -> tuple[reserving.Want, ...]:
+    """Return what an attempt takes of its limits.
+
+    Raises:
+        GatewayError: a hard limit counts money, and no price is known.
+    """
+    wants = []
+    for rule in rules:
+        amount = amount_of(pricing, exchange, rule, bound, places)
+        if amount is None and unpriced == "refuse" and rule.config.mode == "hard":
+            raise GatewayError(403, "price_unknown", PRICE_UNKNOWN)
+        wants.append(reserving.Want(rule.limit, amount or 0, rule.config.mode))
+    return tuple(wants)
 
 
 def charge(

@@ -11,7 +11,6 @@ from llmproxy.plugin import (
     Attempt,
     CallNext,
     Exchange,
-    GatewayError,
     Plugin,
     Reply,
     Runtime,
@@ -27,7 +26,7 @@ from llmproxy_quota import fields
 from llmproxy_quota.book import Book, Rule
 from llmproxy_quota.bounding import Bounds, as_told
 from llmproxy_quota.bounds import Bound
-from llmproxy_quota.charging import amount_of, charge, charge_shared
+from llmproxy_quota.charging import charge, charge_shared, wants_of
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
 from llmproxy_quota.pricing import Pricing
 from llmproxy_quota.remarking import remark
@@ -56,6 +55,8 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         self._book = Book(name, config.limits)
         self._bounds = Bounds(config)
         self._early: StateKey[Hold] = StateKey(f"{name}.early")
+        #: Whether the caller has gone, or has his answer; an attempt of his may go on, for others or to be drained.
+        self._gone: StateKey[bool] = StateKey(f"{name}.gone")
         self._bound: StateKey[Bound] = StateKey(f"{name}.bound")
         self._late: StateKey[dict[int, Hold]] = StateKey(f"{name}.late")
 
@@ -124,8 +125,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
                 self._release(exchange, number)
         if number not in holds:
             await self._take(exchange, self._rules(exchange), bound, number)
-        hold = holds.get(number)
-        if hold is not None:
+        if (hold := holds.get(number)) is not None:
             hold.request = request
 
     @hookimpl
@@ -139,6 +139,8 @@ class QuotaPlugin(Plugin[QuotaConfig]):
                 charge(self._pricing, exchange, attempt, hold.rules, taken) if hold.sent else [0] * len(taken)
             )
             self._taker.settle(hold, came)
+        if exchange.state.get(self._gone):
+            self._land(exchange)
 
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
@@ -159,11 +161,16 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     @hookimpl
     async def post_response(self, exchange: Exchange) -> None:
         """Give back the place in flight, and what no attempt was made for."""
-        hold = exchange.state.get(self._early)
-        if hold is not None:
-            self._taker.settle(hold, [want.amount for want in hold.claim.wants])
+        exchange.state[self._gone] = True
+        self._land(exchange)
         if exchange.route.charging is not None and not exchange.attempts:
             await self._settle_shared(exchange)
+
+    def _land(self, exchange: Exchange) -> None:
+        """Give back the place in flight, if no attempt goes on: else who leaves could have any number at once."""
+        hold = exchange.state.get(self._early)
+        if hold is not None and all(attempt.ended is not None for attempt in exchange.attempts):
+            self._taker.settle(hold, [want.amount for want in hold.claim.wants])
 
     async def _take_shared(self, exchange: Exchange, mode: reserving.Mode | None = None) -> None:
         """Take what an answer is charged that no call was made for; in the mode of each limit, or in this one."""
@@ -201,26 +208,15 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             if number > len(exchange.attempts)
             else (exchange.attempts[number - 1].endpoint,)
         )
-        wants = []
-        for rule in rules:
-            amount = amount_of(self._pricing, exchange, rule, bound, places)
-            if amount is None:
-                if self.config.unpriced == "refuse" and rule.config.mode == "hard":
-                    raise GatewayError(403, "price_unknown", fields.PRICE_UNKNOWN)
-                amount = 0
-            wants.append(reserving.Want(rule.limit, amount, rule.config.mode))
-        hold = await self._taker.take(self._book.rules_of(exchange).tag, rules, tuple(wants))
+        wants = wants_of(self._pricing, exchange, rules, bound, places, self.config.unpriced)
+        hold = await self._taker.take(self._book.rules_of(exchange).tag, rules, wants)
         exchange.state[self._late][number] = hold
         ends = self._runtime.clock.wall() + self.config.lease
         reservation = hold.reservation(ends, (bound.input, bound.output))
-        if (held := exchange.state.get(RESERVATIONS)) is None:
-            exchange.state[RESERVATIONS] = {number: reservation}
-        else:
-            held[number] = reservation
+        exchange.state.setdefault(RESERVATIONS, {})[number] = reservation
 
     def _release(self, exchange: Exchange, number: int) -> None:
-        hold = exchange.state[self._late].pop(number, None)
-        if hold is not None:
+        if (hold := exchange.state[self._late].pop(number, None)) is not None:
             self._taker.settle(hold, [0] * len(hold.rules))
 
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import asyncio
+from contextlib import suppress
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +35,18 @@ ANSWER = {
     "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
     "usage": {"prompt_tokens": 1, "completion_tokens": 1, "total_tokens": 2},
 }
+DRAINED = """
+listen: 127.0.0.1:0
+stores: {counters: {url: "memory://"}}
+upstreams: {main: {base_url: "UPSTREAM/v1"}}
+models: {gpt: main/gpt}
+plugins:
+  access: {mode: open}
+  quota: {store: counters, limits: [{name: at-once, counts: in_flight, at_most: 2}]}
+  ledger: {directory: "FOLDER", on_abort: drain}
+pipeline: [access, quota, ledger]
+routes: [{name: models, match: {path: "/*"}}]
+"""
 CHAT = "/v1/chat/completions"
 HI = {"messages": [{"role": "user", "content": "Hi"}]}
 #: Path, body, and what becomes of it: refused for its limit, for its doubt, or sent with this.
@@ -73,3 +87,23 @@ async def test_no_trick_passes_a_hard_limit(tmp_path: Path) -> None:
                     assert reply.status in (200, 400)
             async with session.post(gateway.url + CHAT, json={"model": "gpt", **HI}) as reply:
                 assert reply.status == 200  # nothing of all this was kept
+
+
+async def test_who_leaves_keeps_his_place_until_his_call_is_drained(tmp_path: Path) -> None:
+    async with FakeUpstream() as upstream, aiohttp.ClientSession() as session:
+        upstream.raw(0.8, b"HTTP/1.1 200 OK\r\nContent-Type: application/json\r\nContent-Length: 2\r\n\r\n{}")
+        file = tmp_path / "gateway.yaml"
+        file.write_text(DRAINED.replace("UPSTREAM", upstream.url).replace("FOLDER", str(tmp_path / "ledger")))
+        with GatewayProcess("-c", file) as gateway:
+            for _ in range(4):
+                with suppress(TimeoutError):
+                    async with asyncio.timeout(0.1):
+                        await session.post(gateway.url + CHAT, json={"model": "gpt", **HI})
+
+            assert len(upstream.requests) == 2
+            async with asyncio.timeout(10):
+                while True:
+                    async with session.post(gateway.url + CHAT, json={"model": "gpt", **HI}) as reply:
+                        if reply.status == 200:
+                            break
+                    await asyncio.sleep(0.05)
