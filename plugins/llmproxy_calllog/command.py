@@ -11,11 +11,12 @@ import click
 import msgspec
 import orjson
 
-from llmproxy.plugin import Clock, PostgresUrl
+from llmproxy.plugin import Clock, PostgresUrl, configured_plugins
 from llmproxy_calllog.asking import AnyReader, NotALog
 from llmproxy_calllog.call import told
 from llmproxy_calllog.filtering import BadFilter, Filter, read_filter
 from llmproxy_calllog.opening import open_reader
+from llmproxy_calllog.plugin import CallLogPlugin
 from llmproxy_calllog.table import row
 from llmproxy_calllog.warming import warm_lines
 
@@ -51,7 +52,15 @@ def _filters(command: _Command) -> _Command:
 
 
 @click.command()
-@click.argument("database", envvar="LLMPROXY_CALLLOG")
+@click.argument("database", envvar="LLMPROXY_CALLLOG", required=False)
+@click.option(
+    "-c",
+    "--config",
+    "path",
+    type=click.Path(path_type=Path, dir_okay=False),
+    metavar="FILE",
+    help="Instead of DATABASE: the configuration that says where the records are.",
+)
 @_filters
 @click.option("--failed", is_flag=True, help="Which were refused, failed or broke off.")
 @click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")
@@ -62,7 +71,8 @@ def _filters(command: _Command) -> _Command:
 )
 @click.option("-f", "--follow", is_flag=True, help="Go on with those that come.")
 def logs(
-    database: str,
+    database: str | None,
+    path: Path | None,
     *,
     limit: int,
     failed: bool,
@@ -72,11 +82,12 @@ def logs(
     follow: bool,
     **asked: str | None,
 ) -> None:
-    """Show the calls in DATABASE, the newest last: the file that the plugin calllog writes, or its Postgres by URL."""
+    """Show recorded calls, the newest last; DATABASE is the file of the plugin calllog, or its Postgres by URL."""
     words = {name: text for name, text in asked.items() if text is not None}
     words |= {name: "true" for name, flag in (("failed", failed), ("bodies", bodies or warm)) if flag}
     try:
-        wanted, reader = read_filter(words, Clock().wall()), _opened(database)
+        wanted = read_filter(words, Clock().wall())
+        reader = _configured(path) if path is not None else _opened(database)
     except BadFilter as fault:
         raise click.UsageError(f"--{str(fault).replace('slower_than', 'slower-than')}") from None
     except NotALog as fault:
@@ -96,7 +107,22 @@ def logs(
         reader.close()
 
 
-def _opened(database: str) -> AnyReader:
+def _configured(path: Path) -> AnyReader:
+    configs = [plugin.config for plugin in configured_plugins(path, CallLogPlugin).values()]
+    found = {(config.path, config.url) for config in configs if config.to in {"sqlite", "postgres"}}
+    if len(found) != 1:
+        raise click.UsageError(
+            f"{str(path)!r} configures {len(found)} databases of calls; name one: llmproxy logs DATABASE"
+        )
+    [(file, url)] = found
+    return _opened(file) if url is None else open_reader(None, url)
+
+
+def _opened(database: str | None) -> AnyReader:
+    if database is None:
+        raise click.UsageError(
+            "say where the records are: -c FILE, or DATABASE, a file or a Postgres by its URL"
+        )
     if "://" not in database:
         try:
             return open_reader(Path(database), None)

@@ -33,8 +33,10 @@ _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 def _options(command: Any) -> Any:
     for option in (
         click.option("--tenant", metavar="NAME", help="This tenant's rows only."),
-        click.option("--until", metavar="DAY", help="Before this day."),
-        click.option("--since", metavar="DAY", help="From this day on, as 2026-11-22 (UTC)."),
+        click.option("--until", metavar="DAY", help="Before this day, or this month."),
+        click.option(
+            "--since", metavar="DAY", help="From this day on, as 2026-11-22 (UTC), or this month, as 2026-11."
+        ),
         click.option(
             "--database",
             envvar="LLMPROXY_LEDGER_DATABASE",
@@ -48,7 +50,7 @@ def _options(command: Any) -> Any:
             "path",
             type=_FILE,
             metavar="FILE",
-            help="A configuration that says where it is.",
+            help="The configuration that says where the ledger is.",
         ),
     ):
         command = option(command)
@@ -66,7 +68,8 @@ def usage() -> None:
     "--by",
     multiple=True,
     type=click.Choice(GROUPS),
-    help="What to sum by; may be repeated. By model if not.",
+    help="What to sum by; may be repeated. By model if not. `model` is what callers asked for, `upstream_model` "
+    "what answered.",
 )
 @click.option(
     "--format", "form", type=click.Choice(["text", "csv", "json"]), default="text", show_default=True
@@ -74,8 +77,11 @@ def usage() -> None:
 def report_command(by: tuple[str, ...], form: Format, **where: Any) -> None:
     """Sum up what calls used and cost. Costs are dollars in text, microdollars in CSV and JSON."""
     with _Opened(where) as (books, period):
-        for line in written(report(books, by or ("model",), period), form):
+        told = list(report(books, by or ("model",), period))
+        for line in written(told, form):
             click.echo(line)
+        if not told:
+            click.echo("no calls in that time", err=True)
 
 
 @usage.command()

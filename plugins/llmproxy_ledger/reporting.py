@@ -12,10 +12,22 @@ import orjson
 
 from llmproxy_ledger.entries import COLUMNS, ReadBooks
 
-#: What sums may be made by; a day and an instance are what the database says they are.
+#: What sums may be made by; days, months and instances are what the database says they are.
 GROUPS: Final = (
-    *("tenant", "key", "org", "team", "user", "route", "model", "upstream", "state", "basis"),
-    *("day", "instance"),
+    *(
+        "tenant",
+        "key",
+        "org",
+        "team",
+        "user",
+        "route",
+        "model",
+        "upstream",
+        "upstream_model",
+        "state",
+        "basis",
+    ),
+    *("day", "month", "instance"),
 )
 #: The columns of a row, as a question names them.
 SELECTED: Final = ", ".join(f'"{name}"' for name in COLUMNS)
@@ -28,7 +40,7 @@ class BadDay(ValueError):
 
 
 def moment(day: str | None) -> float | None:
-    """Return when a day begins, in UTC.
+    """Return when a day or a month begins, in UTC.
 
     Raises:
         BadDay: it is none.
@@ -36,9 +48,10 @@ def moment(day: str | None) -> float | None:
     if day is None:
         return None
     try:
-        return datetime.strptime(day, "%Y-%m-%d").replace(tzinfo=UTC).timestamp()
+        form = "%Y-%m" if day.count("-") == 1 else "%Y-%m-%d"
+        return datetime.strptime(day, form).replace(tzinfo=UTC).timestamp()
     except ValueError:
-        raise BadDay(f"{day!r} is no day; write it as 2026-11-22") from None
+        raise BadDay(f"{day!r} is no day; write it as 2026-11-22, or a month as 2026-11") from None
 
 
 class Period:
@@ -55,7 +68,8 @@ class Period:
 
 def report(books: ReadBooks, by: Sequence[str], period: Period) -> Iterator[dict[str, Any]]:
     """Yield sums by the groups named, the dearest first; `cost` is microdollars, `unpriced` counts calls of no price."""
-    told = {"day": books.dialect.day, "instance": books.dialect.instance}
+    day = books.dialect.day
+    told = {"day": day, "month": f"substr({day}, 1, 7)", "instance": books.dialect.instance}
     groups = [f'''{told.get(name, f'"{name}"')} AS "{name}"''' for name in by]
     sums = [f'CAST(SUM("{name}") AS BIGINT) AS "{name}"' for name in SUMS]
     counts = [

@@ -38,7 +38,7 @@ class LimitConfig(Section, frozen=True):
     at_most: Decimal
     scope: ScopeKind = "tenant"
     match: str = "*"
-    at_most_for: dict[str, Decimal] = {}
+    at_most_for: dict[str, Decimal] = {}  # noqa: RUF012  # a struct copies its defaults
     rate: Duration | None = None
     burst: int | None = None
     window: Calendar | None = None

@@ -33,6 +33,23 @@ def ids(output):
     return [orjson.loads(line)["id"] for line in output.splitlines()]
 
 
+@pytest.mark.parametrize(
+    ("settings", "problem"),
+    [
+        ("path: {path}", ""),
+        ("to: stdout", "configures 0 databases of calls"),
+    ],
+)
+def test_the_configuration_says_where_records_are(path, tmp_path, settings, problem):
+    file = tmp_path / "gateway.yaml"
+    file.write_text(f"plugins: {{calllog: {{{settings.format(path=path)}}}}}")
+    shown = run("-c", file, "-n", 1)
+
+    assert problem in shown.output if problem else shown.output.split()[-1] == "req-5"
+    assert (shown.exit_code == 0) == (not problem)
+    assert "say where the records are: -c FILE" in run().output
+
+
 def test_the_newest_come_last(path):
     shown = run(path, "-n", 2)
 

@@ -45,6 +45,13 @@ def test_several_groups_make_one_sum_each(books):
     ]
 
 
+def test_months_are_summed_and_asked_for(books):
+    sums = list(report(books, ["month", "upstream_model"], Period(moment("1970-01"), moment("1970-02"))))
+
+    assert [(each["month"], each["rows"]) for each in sums] == [("1970-01", 4)]
+    assert sums[0]["upstream_model"] == ""
+
+
 def test_an_instance_is_told_where_several_share_a_database(books):
     assert [each["instance"] in ("", "one") for each in report(books, ["instance"], Period())] == [True]
 
