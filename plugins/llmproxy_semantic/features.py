@@ -98,6 +98,27 @@ _CLOCK: Final = re.compile(
 )
 
 
+#: Raise this with every change of what is compared: words that were read otherwise are not to be compared.
+_VERSION: Final = b"\x01"
+_encode: Final = msgspec.msgpack.encode
+_decode: Final = msgspec.msgpack.Decoder(Features).decode
+
+
+def pack(features: Features) -> bytes:
+    """Return features as they are kept."""
+    return _VERSION + _encode(features)
+
+
+def unpack(data: bytes) -> Features | None:
+    """Return features that were kept; None where another version of this module kept them, or they are broken."""
+    if data[:1] != _VERSION:
+        return None
+    try:
+        return _decode(memoryview(data)[1:])
+    except msgspec.DecodeError:
+        return None
+
+
 def features_of(text: str) -> Features:
     """Return what is compared of a question, as its caller wrote it."""
     form = canonicalise(text)

@@ -10,11 +10,9 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-import msgspec
-
 from llmproxy.plugin import Kin
 from llmproxy_semantic.eligibility import why_not
-from llmproxy_semantic.features import Features, features_of
+from llmproxy_semantic.features import Features, features_of, pack, unpack
 from llmproxy_semantic.guards import GUARDS, objection
 from llmproxy_semantic.rows import Known, Rows
 from llmproxy_semantic.tiers import STRICT, tier_of
@@ -29,8 +27,6 @@ if TYPE_CHECKING:
 #: Rows that are judged for a question: whoever is nearest may be its opposite.
 _JUDGED: Final = 8
 _LEAST: Final = min(STRICT)
-_encode: Final = msgspec.msgpack.encode
-_decode: Final = msgspec.msgpack.Decoder(Features).decode
 
 
 class LikenessMeters:
@@ -94,7 +90,9 @@ class Likeness:
         for row in rows:
             if row.similarity < _LEAST:
                 break
-            stored = _decode(row.features)
+            stored = unpack(row.features)
+            if stored is None:
+                continue
             guard = objection(features, stored)
             if not guard and row.similarity < STRICT[tier_of(features, stored)]:
                 guard = "far"
@@ -108,7 +106,7 @@ class Likeness:
         features = features_of(asked.question)
         if why_not(asked, features, warmest=warmest):
             return
-        packed, partition, rows = _encode(features), asked.partition, self._rows
+        packed, partition, rows = pack(features), asked.partition, self._rows
 
         def keep(vector: Vector) -> None:
             self._runtime.spawn(rows.add(answered, partition, vector, packed), name="keep-row")

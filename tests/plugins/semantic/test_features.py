@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import msgspec
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_semantic.features import Features, features_of, number_of
+from llmproxy_semantic.features import features_of, number_of, pack, unpack
 
 
 @pytest.mark.parametrize(
@@ -84,7 +83,20 @@ def test_no_text_is_kept_of_a_long_question() -> None:
 def test_features_are_packed_and_unpacked(text: str) -> None:
     features = features_of(text)
 
-    assert msgspec.msgpack.decode(msgspec.msgpack.encode(features), type=Features) == features
+    assert unpack(pack(features)) == features
+
+
+@given(st.binary(max_size=60))
+def test_what_nobody_packed_is_no_features(data: bytes) -> None:
+    assert unpack(data) is None or data[:1] == pack(features_of("a"))[:1]
+
+
+def test_features_of_another_version_or_broken_ones_are_none() -> None:
+    packed = pack(features_of("What is DNS?"))
+
+    assert unpack(b"\x00" + packed[1:]) is None
+    assert unpack(packed[:-3]) is None
+    assert unpack(b"") is None
 
 
 @given(st.text(max_size=200))
