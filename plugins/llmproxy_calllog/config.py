@@ -41,6 +41,8 @@ class CallLogConfig(Section, frozen=True):
             raise ConfigError("url", "says which Postgres keeps the records; 'to: postgres' needs it")
         if self.to != "postgres" and self.url is not None:
             raise ConfigError("url", f"of no use with 'to: {self.to}'; write 'to: postgres', or remove it")
+        if self.to in {"stdout", "postgres"} and self.path:
+            raise ConfigError("path", f"of no use with 'to: {self.to}'; remove it")
         if self.to not in {"stdout", "postgres"} and not self.path:
             raise ConfigError("path", f"says where to keep the records; 'to: {self.to}' needs it")
         if self.keep == 0:

@@ -16,11 +16,13 @@ _NAMES: Final = (
 )
 #: A field of this name holds a credential, unless its value is a number; `first_token` is one of our timeouts.
 _SENSITIVE: Final = re.compile(rf"(?!first_token\Z)(?:.*[-_.])?(?:{_NAMES}|cookie)", re.IGNORECASE)
+#: What the configuration's own mistakes say of a credential, instead of showing it.
+_OURS: Final = r"environment variable \"|file \"|a secret is not written|shorter than \d|missing[;,]"
 #: A credential inside a text: after its scheme, after its name, or by its own look.
 _SCHEME: Final = re.compile(r"\b(bearer|basic|negotiate)(\s+)[^\s'\",;]+", re.IGNORECASE)
 _NAMED: Final = re.compile(
     rf"((?:{_NAMES})[\"']?\s*[:=]\s*(?:b?[\"'])?)"
-    r"(?!(?:bearer|basic|negotiate)\s|\d{1,6}(?![-\w]))[^\s\"',;&]+",
+    rf"(?!(?:bearer|basic|negotiate)\s|\d{{1,6}}(?![-\w])|{_OURS})[^\s\"',;&]+",
     re.IGNORECASE,
 )
 _COOKIE: Final = re.compile(r"(cookie[\"']?\s*[:=]\s*(?:b?[\"'])?)[^\r\n\"']+", re.IGNORECASE)

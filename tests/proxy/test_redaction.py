@@ -78,6 +78,9 @@ def test_a_credential_inside_a_text_is_cut_out(text):
         "/v1/chat/completions",
         "gpt-4o-mini",
         "main:200",
+        'upstreams.main.api_key: environment variable "OPENAI_API_KEY" is not set',
+        "admin.token: shorter than 16 characters",
+        "admin.token: a secret is not written out; write it as ${env:NAME} or ${file:PATH}",
         "the upstream exceeded its first_token timeout of 30 s.",
     ],
 )

@@ -16,6 +16,8 @@ def test_a_postgres_needs_its_url_and_nothing_else_takes_one():
     assert CallLogConfig(to="postgres", url=url).url == url
     with pytest.raises(ConfigError, match="which Postgres"):
         CallLogConfig(to="postgres", path="calls.db")
+    with pytest.raises(ConfigError, match="path: of no use with 'to: postgres'"):
+        CallLogConfig(to="postgres", url=url, path="calls.db")
     with pytest.raises(ConfigError, match="of no use with 'to: sqlite'"):
         CallLogConfig(path="calls.db", url=url)
 
