@@ -124,13 +124,13 @@ class Issuers:
         """
         digest = sha256(token).digest()
         known = self._remembered.get(digest)
-        wall = self._wall()
         if known is not None and known.keys is await known.issuer.at_hand():
-            if known.verified.expires + known.issuer.config.leeway <= wall:
-                del self._remembered[digest]
+            # Others may have forgotten it while this waited.
+            if known.verified.expires + known.issuer.config.leeway <= self._wall():
+                self._remembered.pop(digest, None)
                 raise refusal("The token has expired.", code="expired_token")
             if known.directory is directory:
-                self._remembered.move_to_end(digest)
+                self._remember(digest, known)
                 return known.grant
         head = read_head(token)
         issuer = None if head is None else self._by_name.get(head.issuer)
@@ -138,7 +138,7 @@ class Issuers:
             return None
         if head.algorithm not in issuer.config.algorithms:
             raise refusal("The token is signed in a way that is not taken here.")
-        keys, verified = await _verified(token, issuer, wall)
+        keys, verified = await _verified(token, issuer, self._wall)
         grant = _grant(verified, issuer.config, directory)
         self._remember(digest, _Remembered(verified, issuer, keys, directory, grant))
         return grant
@@ -150,16 +150,16 @@ class Issuers:
             self._remembered.popitem(last=False)
 
 
-async def _verified(token: bytes, issuer: IssuerKeys, wall: float) -> tuple[KeySet, Verified]:
+async def _verified(token: bytes, issuer: IssuerKeys, wall: Callable[[], float]) -> tuple[KeySet, Verified]:
     """Verify a token; where its key is new, once more with the keys that the issuer has now."""
     keys = await issuer.at_hand()
     try:
-        return keys, verify(token, keys, issuer.config, wall)
+        return keys, verify(token, keys, issuer.config, wall())
     except UnknownKey:
         await issuer.refresh()
     keys = await issuer.at_hand()
     try:
-        return keys, verify(token, keys, issuer.config, wall)
+        return keys, verify(token, keys, issuer.config, wall())
     except UnknownKey:
         raise refusal("The token is signed with a key that its issuer does not have.") from None
 

@@ -137,6 +137,27 @@ async def test_a_remembered_token_ends_with_its_time(world: World) -> None:
     assert [(await refused(held, token)).code for _ in range(2)] == ["expired_token"] * 2
 
 
+@pytest.mark.parametrize("left", [60.0, 10.0**6])
+async def test_who_waits_for_keys_finds_a_token_forgotten_meanwhile(
+    world: World, left: float, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(issuers, "REMEMBERED", 1)
+    held, token = world.issuers(), signed(exp=int(WALL) + int(left))
+    await held.find(token, None)
+    world.time = CONFIG.stale + 1.0
+    world.gate.clear()
+    asking = [
+        asyncio.ensure_future(held.find(each, None))
+        for each in (token, signed(sub="bob", exp=int(WALL) + 10**6), token)
+    ]
+    await asyncio.sleep(0)
+    world.gate.set()
+    found = await asyncio.gather(*asking, return_exceptions=True)
+
+    its = "GatewayError" if left == 60.0 else "Grant"
+    assert [type(each).__name__ for each in found] == [its, "Grant", its]
+
+
 async def test_a_token_whose_key_was_withdrawn_is_remembered_no_longer(world: World) -> None:
     held, token = world.issuers(), signed()
     await held.find(token, None)
