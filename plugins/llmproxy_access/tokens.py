@@ -57,7 +57,7 @@ def read_head(token: bytes) -> TokenHead | None:
     try:
         head = msgspec.json.decode(_decoded(header), type=_Header)
         issuer = msgspec.json.decode(_decoded(payload), type=_Issuer)
-    except (binascii.Error, msgspec.DecodeError, ValueError):
+    except (binascii.Error, msgspec.DecodeError, ValueError, RecursionError):
         return None
     return TokenHead(issuer.iss, head.alg, head.kid)
 
@@ -77,7 +77,7 @@ def verify(token: bytes, keys: KeySet, config: IssuerConfig, wall: float) -> Ver
         claims = jwt.decode(token, keys, registry=registry).claims
     except errors.InvalidKeyIdError:
         raise UnknownKey from None
-    except (errors.JoseError, ValueError, TypeError):
+    except (errors.JoseError, ValueError, TypeError, RecursionError):
         raise refusal("The token's signature does not hold.") from None
     checks = jwt.JWTClaimsRegistry(
         now=int(wall),
@@ -88,11 +88,12 @@ def verify(token: bytes, keys: KeySet, config: IssuerConfig, wall: float) -> Ver
     )
     try:
         checks.validate(claims)
+        expires = float(claims["exp"])
     except errors.ExpiredTokenError:
         raise refusal("The token has expired.", code="expired_token") from None
-    except (errors.JoseError, ValueError, TypeError):
+    except (errors.JoseError, ValueError, TypeError, OverflowError):
         raise refusal("The token is not meant for here, or not for now.") from None
-    return Verified(_caller(claims, config), float(claims["exp"]))
+    return Verified(_caller(claims, config), expires)
 
 
 def refusal(message: str, code: str = "invalid_token") -> GatewayError:

@@ -50,6 +50,7 @@ def test_a_token_says_who_calls_and_until_when() -> None:
         ({"aud": None}, "invalid_token"),
         ({"exp": None}, "invalid_token"),
         ({"exp": "soon"}, "invalid_token"),
+        ({"exp": 10**400}, "invalid_token"),
         ({"exp": int(WALL) - 30}, "expired_token"),
         ({"nbf": int(WALL) + 60}, "invalid_token"),
         ({"org": None}, "claim_missing"),
@@ -108,6 +109,21 @@ def test_a_key_that_is_not_there_is_told_apart() -> None:
 
 def test_a_key_of_another_name_does_not_sign_for_one() -> None:
     assert refused(signed(NEXT, head={"kid": "one"})).code == "invalid_token"
+
+
+@pytest.mark.parametrize(
+    ("header", "payload"),
+    [
+        (b'{"x":%b,"alg":"RS256"}', b'{"iss":"%b"}' % ISSUER.encode()),
+        (b'{"alg":"RS256"}', b'{"x":%b,"iss":"http://x"}'),
+    ],
+)
+def test_a_token_that_is_nested_without_end_is_refused(header: bytes, payload: bytes) -> None:
+    deep = b"[" * 3000 + b"]" * 3000
+    parts = [base64.urlsafe_b64encode(each.replace(b"%b", deep)).rstrip(b"=") for each in (header, payload)]
+    token = b".".join([*parts, b"AA"])
+
+    assert read_head(token) is None or refused(token).code == "invalid_token"
 
 
 def test_claims_are_found_by_name_or_by_path() -> None:
