@@ -8,7 +8,8 @@ from typing import Final, NamedTuple
 
 from llmproxy.plugin import AccountScope, Caller, Exchange, reserving, scopes_of, store_key
 from llmproxy_quota.config import CALENDAR, LimitConfig
-from llmproxy_quota.fields import policy
+from llmproxy_quota.fields import Heading, policy
+from llmproxy_quota.portions import Portion, Portions
 
 #: Buckets that a rolling window is cut into: it may hold that much of it too long.
 _PARTS: Final = 20
@@ -37,7 +38,13 @@ class Rules(NamedTuple):
     late: tuple[Rule, ...]
     tag: bytes
     #: What the early ones take: one of each.
-    wants: tuple[reserving.Want, ...]
+    first: Portion
+    #: What callers are told of the early ones.
+    heading: Heading
+    #: What the late ones take, by amounts.
+    portions: Portions
+    #: Whether any of the late ones is hard.
+    hard: bool
 
 
 class Book:
@@ -74,8 +81,10 @@ class Book:
         found = list(self._found(tenant, scopes))
         early = tuple(rule for rule in found if is_early(rule.config))
         late = tuple(rule for rule in found if not is_early(rule.config))
-        wants = tuple(reserving.Want(rule.limit, 1, rule.config.mode) for rule in early)
-        return Rules(early, late, self.tag(tenant), wants)
+        tag = self.tag(tenant)
+        first = Portions(tag, early).of((1,) * len(early))
+        hard = any(rule.config.mode == "hard" for rule in late)
+        return Rules(early, late, tag, first, Heading(early), Portions(tag, late), hard)
 
     def _found(self, tenant: str, scopes: tuple[AccountScope, ...]) -> Iterator[Rule]:
         for config in self._limits:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-from llmproxy.plugin import Attempt, Endpoint, Exchange, GatewayError, reserving, secondhand
+from llmproxy.plugin import Attempt, Endpoint, Exchange, GatewayError, secondhand
 from llmproxy_quota.fields import PRICE_UNKNOWN
 
 #: More than any call comes to: engines add up what shadows take, however absurd what a caller asks for.
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from llmproxy_quota.book import Rule
     from llmproxy_quota.bounds import Bound
     from llmproxy_quota.pricing import Pricing
+    from llmproxy_quota.taking import Hold
 
 
 def amount_of(
@@ -29,37 +30,45 @@ def amount_of(
     return None if cost is None else min(cost, _MOST)
 
 
-def wants_of(
+def amounts_of(
     pricing: Pricing,
     exchange: Exchange,
     rules: Sequence[Rule],
     bound: Bound,
     places: Sequence[Endpoint],
     unpriced: Literal["refuse", "zero"],
-) -> tuple[reserving.Want, ...]:
+) -> tuple[int, ...]:
     """Return what an attempt takes of its limits.
 
     Raises:
         GatewayError: a hard limit counts money, and no price is known.
     """
-    wants = []
+    amounts = []
     for rule in rules:
         amount = amount_of(pricing, exchange, rule, bound, places)
         if amount is None and unpriced == "refuse" and rule.config.mode == "hard":
             raise GatewayError(403, "price_unknown", PRICE_UNKNOWN)
-        wants.append(reserving.Want(rule.limit, amount or 0, rule.config.mode))
-    return tuple(wants)
+        amounts.append(amount or 0)
+    return tuple(amounts)
+
+
+def charge_hold(pricing: Pricing, exchange: Exchange, attempt: Attempt, hold: Hold) -> Sequence[int]:
+    """Return what an attempt came to, of what was taken for it; nothing if none of it left."""
+    took = hold.portion
+    if not hold.sent:
+        return [0] * len(took.rules)
+    return charge(pricing, exchange, attempt, took.rules, took.amounts)
 
 
 def charge(
     pricing: Pricing, exchange: Exchange, attempt: Attempt, rules: Sequence[Rule], taken: Sequence[int]
-) -> list[int]:
+) -> Sequence[int]:
     """Return what an attempt that was sent came to: what was taken, where its usage is not known to its end."""
     if is_free(attempt):
         return [0] * len(taken)
     usage = attempt.usage
     if usage is None or not attempt.complete:
-        return list(taken)
+        return taken
     came = []
     for rule, amount in zip(rules, taken, strict=True):
         if rule.config.counts == "tokens":

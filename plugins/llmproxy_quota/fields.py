@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from math import ceil
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import GatewayError, reserving
+from llmproxy.plugin import GatewayError, Headers, reserving
 
 if TYPE_CHECKING:
     from llmproxy_quota.book import Rule
@@ -55,6 +55,27 @@ def rate_limit(told: Sequence[tuple[Rule, reserving.Standing]]) -> list[tuple[st
         ("RateLimit-Policy", ", ".join([rule.policy for rule, _ in shown])),
         ("RateLimit", ", ".join([state(rule.config.name, standing) for rule, standing in shown])),
     ]
+
+
+class Heading:
+    """The header fields of some limits, written as far as they do not change."""
+
+    __slots__ = ("_policy", "_starts")
+
+    def __init__(self, rules: Sequence[Rule]) -> None:
+        shown = [(at, rule) for at, rule in enumerate(rules) if rule.policy]
+        self._policy = (b"RateLimit-Policy", ", ".join([rule.policy for _, rule in shown]).encode())
+        self._starts = tuple([(at, f'"{rule.config.name}";r=') for at, rule in shown])
+
+    def tell(self, headers: Headers, standings: Sequence[reserving.Standing]) -> None:
+        """Set the fields; see `rate_limit`."""
+        told = []
+        for at, start in self._starts:
+            _, left, wait = standings[at]
+            told.append(f"{start}{left};t={-(-wait // reserving.SECOND)}" if wait > 0 else f"{start}{left}")
+        if told:
+            headers.put(b"ratelimit-policy", self._policy)
+            headers.put(b"ratelimit", (b"RateLimit", ", ".join(told).encode()))
 
 
 def refusal(told: Sequence[tuple[Rule, reserving.Standing]]) -> GatewayError:

@@ -22,12 +22,12 @@ from llmproxy.plugin import (
     is_charged,
     reserving,
 )
-from llmproxy_quota import fields
-from llmproxy_quota.book import Book, Rule
+from llmproxy_quota.book import Book, Rule, Rules
 from llmproxy_quota.bounding import Bounds, as_told
 from llmproxy_quota.bounds import Bound
-from llmproxy_quota.charging import charge, charge_shared, wants_of
+from llmproxy_quota.charging import amounts_of, charge_hold, charge_shared
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
+from llmproxy_quota.portions import portion
 from llmproxy_quota.pricing import Pricing
 from llmproxy_quota.remarking import remark
 from llmproxy_quota.saving import Saver, foresee, tell
@@ -54,7 +54,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         super().__init__(name, config)
         self._book = Book(name, config.limits)
         self._bounds = Bounds(config)
-        self._early: StateKey[Hold] = StateKey(f"{name}.early")
+        self._early: StateKey[tuple[Rules, Hold]] = StateKey(f"{name}.early")
         #: Whether the caller has gone, or has his answer; an attempt of his may go on, for others or to be drained.
         self._gone: StateKey[bool] = StateKey(f"{name}.gone")
         self._bound: StateKey[Bound] = StateKey(f"{name}.bound")
@@ -85,8 +85,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             await exchange.body()
         rules = self._book.rules_of(exchange)
         if rules.early:
-            hold = await self._taker.take(rules.tag, rules.early, rules.wants)
-            exchange.state[self._early] = hold
+            exchange.state[self._early] = rules, await self._taker.take(rules.first)
         if self._book.saves and rules.late:
             await self._saver.save(exchange, rules.tag, rules.late)
         return None
@@ -94,16 +93,16 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     @hookimpl
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
         """Take the tokens and the money that the first attempt may use."""
-        rules = self._rules(exchange)
-        if not rules:
+        rules = self._book.rules_of(exchange)
+        if not rules.late or exchange.route.models is None:
             return await call_next(exchange)
-        exchange.state.setdefault(self._late, {})
+        state = exchange.state
+        state.setdefault(self._late, {})
         number = len(exchange.attempts) + 1
-        hard = any(rule.config.mode == "hard" for rule in rules)
-        bound = await self._bounds.of(exchange, hard=hard)
+        bound = await self._bounds.of(exchange, hard=rules.hard)
         if bound is None:
             return await call_next(exchange)
-        exchange.state[self._bound] = bound
+        state[self._bound] = bound
         await self._take(exchange, rules, bound, number)
         try:
             return await call_next(exchange)
@@ -124,7 +123,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             if bound is not taken and number in holds:
                 self._release(exchange, number)
         if number not in holds:
-            await self._take(exchange, self._rules(exchange), bound, number)
+            await self._take(exchange, self._book.rules_of(exchange), bound, number)
         if (hold := holds.get(number)) is not None:
             hold.request = request
 
@@ -134,10 +133,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         holds = exchange.state.get(self._late)
         hold = None if holds is None else holds.pop(attempt.number, None)
         if hold is not None:
-            taken = [want.amount for want in hold.claim.wants]
-            came = (
-                charge(self._pricing, exchange, attempt, hold.rules, taken) if hold.sent else [0] * len(taken)
-            )
+            came = charge_hold(self._pricing, exchange, attempt, hold)
             self._taker.settle(hold, came)
         if exchange.state.get(self._gone):
             self._land(exchange)
@@ -153,24 +149,29 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             await self._take_shared(exchange)
         if self._book.saves:
             tell(exchange, reply)
-        hold = exchange.state.get(self._early)
-        if hold is not None and self.config.headers:
-            for name, value in fields.rate_limit(hold.told):
-                reply.headers.set(name, value)
+        if self.config.headers and (early := exchange.state.get(self._early)) is not None:
+            rules, hold = early
+            rules.heading.tell(reply.headers, hold.standings)
 
     @hookimpl
     async def post_response(self, exchange: Exchange) -> None:
         """Give back the place in flight, and what no attempt was made for."""
-        exchange.state[self._gone] = True
-        self._land(exchange)
+        if not self._land(exchange):
+            exchange.state[self._gone] = True
         if exchange.route.charging is not None and not exchange.attempts:
             await self._settle_shared(exchange)
 
-    def _land(self, exchange: Exchange) -> None:
+    def _land(self, exchange: Exchange) -> bool:
         """Give back the place in flight, if no attempt goes on: else who leaves could have any number at once."""
-        hold = exchange.state.get(self._early)
-        if hold is not None and all(attempt.ended is not None for attempt in exchange.attempts):
-            self._taker.settle(hold, [want.amount for want in hold.claim.wants])
+        early = exchange.state.get(self._early)
+        if early is None:
+            return True
+        for attempt in exchange.attempts:
+            if attempt.ended is None:
+                return False
+        hold = early[1]
+        self._taker.settle(hold, hold.portion.amounts)
+        return True
 
     async def _take_shared(self, exchange: Exchange, mode: reserving.Mode | None = None) -> None:
         """Take what an answer is charged that no call was made for; in the mode of each limit, or in this one."""
@@ -181,15 +182,15 @@ class QuotaPlugin(Plugin[QuotaConfig]):
                 reserving.Want(rule.limit, amount, mode or rule.config.mode)
                 for rule, amount in zip(rules, amounts, strict=True)
             ]
-            hold = await self._taker.take(self._book.rules_of(exchange).tag, rules, tuple(wants))
-            exchange.state[self._late] = {1: hold}
+            tag = self._book.rules_of(exchange).tag
+            exchange.state[self._late] = {1: await self._taker.take(portion(tag, rules, tuple(wants)))}
 
     async def _settle_shared(self, exchange: Exchange) -> None:
         """Settle it; where nobody could ask before the answer left, it is counted now, whatever the limits say."""
         if is_charged(exchange) and not exchange.state.get(self._late):
             await self._take_shared(exchange, "shadow")
         if (hold := (exchange.state.get(self._late) or {}).pop(1, None)) is not None:
-            self._taker.settle(hold, charge_shared(self._pricing, exchange, hold.rules))
+            self._taker.settle(hold, charge_shared(self._pricing, exchange, hold.portion.rules))
 
     def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
         """Say which limits would have a cheaper model answer."""
@@ -202,14 +203,14 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     def _rules(self, exchange: Exchange) -> tuple[Rule, ...]:
         return () if exchange.route.models is None else self._book.rules_of(exchange).late
 
-    async def _take(self, exchange: Exchange, rules: tuple[Rule, ...], bound: Bound, number: int) -> None:
+    async def _take(self, exchange: Exchange, rules: Rules, bound: Bound, number: int) -> None:
         places = (
             exchange.endpoints
             if number > len(exchange.attempts)
             else (exchange.attempts[number - 1].endpoint,)
         )
-        wants = wants_of(self._pricing, exchange, rules, bound, places, self.config.unpriced)
-        hold = await self._taker.take(self._book.rules_of(exchange).tag, rules, wants)
+        amounts = amounts_of(self._pricing, exchange, rules.late, bound, places, self.config.unpriced)
+        hold = await self._taker.take(rules.portions.of(amounts))
         exchange.state[self._late][number] = hold
         ends = self._runtime.clock.wall() + self.config.lease
         reservation = hold.reservation(ends, (bound.input, bound.output))
@@ -217,7 +218,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
 
     def _release(self, exchange: Exchange, number: int) -> None:
         if (hold := exchange.state[self._late].pop(number, None)) is not None:
-            self._taker.settle(hold, [0] * len(hold.rules))
+            self._taker.settle(hold, [0] * len(hold.portion.rules))
 
 
 def _limits_in(store: Store, where: str) -> reserving.Reservations:

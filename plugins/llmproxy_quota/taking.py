@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Sequence
 from itertools import count
+from operator import gt
 from secrets import token_hex
 from typing import Final
 
@@ -14,12 +15,12 @@ from llmproxy.plugin import (
     Reservation,
     Runtime,
     StoreAway,
-    Taken,
     UpstreamRequest,
     reserving,
 )
 from llmproxy_quota import fields
 from llmproxy_quota.book import Rule
+from llmproxy_quota.portions import Portion
 from llmproxy_quota.settling import Settlements
 
 #: Claims that are renewed at once.
@@ -29,13 +30,14 @@ _RENEWED: Final = 200
 class Hold:
     """What one claim took, by its rules; settled once. `request` is what it was taken for: one attempt's, or none."""
 
-    __slots__ = ("claim", "request", "rules", "standings")
+    __slots__ = ("claim", "portion", "request", "standings")
 
     def __init__(
-        self, claim: reserving.Claim, rules: Sequence[Rule], standings: Sequence[reserving.Standing]
+        self, claim: reserving.Claim, portion: Portion, standings: Sequence[reserving.Standing]
     ) -> None:
         self.claim = claim
-        self.rules = rules
+        self.portion = portion
+        #: How the limits stood; nothing where nobody is told, for what is at hand.
         self.standings = standings
         self.request: UpstreamRequest | None = None
 
@@ -47,22 +49,11 @@ class Hold:
     @property
     def told(self) -> list[tuple[Rule, reserving.Standing]]:
         """Each rule with how it stands."""
-        return list(zip(self.rules, self.standings, strict=True))
+        return list(zip(self.portion.rules, self.standings, strict=True))
 
     def reservation(self, ends: float, bound: tuple[int, int]) -> Reservation:
         """Return it as other plugins see it; `bound` is of its tokens."""
-        taken = [
-            Taken(
-                rule.scope,
-                rule.config.counts,
-                rule.config.name,
-                rule.config.window or "",
-                want.amount,
-                rule.config.mode != "hard",
-            )
-            for rule, want in zip(self.rules, self.claim.wants, strict=True)
-        ]
-        return Reservation(self.claim.id.decode(), tuple(taken), ends, *bound)
+        return Reservation(self.claim.id.decode(), self.portion.taken, ends, *bound)
 
 
 class Taker:
@@ -83,28 +74,37 @@ class Taker:
         self._count = count(1)
         self._live: dict[bytes, reserving.Claim] = {}
 
-    async def take(self, tag: bytes, rules: Sequence[Rule], wants: tuple[reserving.Want, ...]) -> Hold:
+    async def take(self, portion: Portion) -> Hold:
         """Take of all limits, or raise what the caller is told.
 
         Raises:
             GatewayError: something does not fit (429, 402), or the limits cannot be read (503).
         """
-        claim = reserving.Claim(b"%b-%x" % (self._mark, next(self._count)), tag, wants, self._ttl)
+        claim = reserving.Claim(
+            b"%b-%x" % (self._mark, next(self._count)), portion.tag, portion.wants, self._ttl
+        )
+        ahead = self._ahead
+        at_hand = None if ahead is None else ahead.take_at_hand(claim, portion.kind)
+        if at_hand is not None:
+            hold = Hold(claim, portion, at_hand.standings if portion.is_told else ())
+        else:
+            hold = await self._take_of_store(claim, portion)
+        if portion.lasting:
+            self._live[claim.id] = claim
+        return hold
+
+    async def _take_of_store(self, claim: reserving.Claim, portion: Portion) -> Hold:
         try:
             verdict = await self._kept.reserve(claim)
         except StoreAway as fault:
             message = "The gateway cannot count this request against its limits now."
             raise GatewayError(503, "limits_unavailable", message, retry_after=1.0) from fault
-        hold = Hold(claim, rules, verdict.standings)
+        hold = Hold(claim, portion, verdict.standings)
         if not verdict.granted:
             self._meters.count(hold, "refused")
             raise self._refusal(hold)
-        for standing in verdict.standings:
-            if not standing.ok:
-                self._meters.count(hold, "over")
-                break
-        if claim.lasting:
-            self._live[claim.id] = claim
+        if not all(standing.ok for standing in verdict.standings):
+            self._meters.count(hold, "over")
         return hold
 
     def count_saved(self, limit: str) -> None:
@@ -124,13 +124,11 @@ class Taker:
 
     def settle(self, hold: Hold, actual: Sequence[int]) -> None:
         """Set what a claim came to; here if the engine is at hand, else soon."""
-        claim = hold.claim
+        claim, amounts = hold.claim, hold.portion.amounts
         if self._live.pop(claim.id, None) is None:
             return
-        for came, want in zip(actual, claim.wants, strict=True):
-            if came > want.amount:
-                self._meters.count(hold, "beyond")
-                break
+        if actual is not amounts and any(map(gt, actual, amounts)):
+            self._meters.count_beyond(hold)
         if self._now is not None and not self._kept.sheltered:
             try:
                 if not self._now(claim, actual):
@@ -194,5 +192,10 @@ class Meters:
     def count(self, hold: Hold, result: str) -> None:
         """Count what a limit did."""
         for rule, standing in hold.told:
-            if result == "beyond" or not standing.ok:
+            if not standing.ok:
                 self._limits.labels(rule.config.name, result).inc()
+
+    def count_beyond(self, hold: Hold) -> None:
+        """Count limits of which a call used more than it took of one of them."""
+        for rule in hold.portion.rules:
+            self._limits.labels(rule.config.name, "beyond").inc()

@@ -135,6 +135,13 @@ class Headers:
         self.raw.append(field)
         self.index[field[0].lower()] = field[1]
 
+    def put(self, name: bytes, field: RawHeader) -> None:
+        """Replace every field of this name, which is in lower case, by one that is known to be sound."""
+        if name in self.index:
+            self.remove(name)
+        self.raw.append(field)
+        self.index[name] = field[1]
+
     def remove(self, name: str | bytes) -> None:
         """Drop every field of this name."""
         wanted = _bytes(name).lower()

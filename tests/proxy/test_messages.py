@@ -247,3 +247,11 @@ def test_spellings_are_remembered_up_to_a_bound():
     assert not passes[b"HoSt"]
     assert passes[b"hostess"]
     assert len(passes) <= Spellings.MOST
+
+
+def test_a_sound_field_is_put_in_the_place_of_all_of_its_name():
+    headers = Headers.of([("X-A", "1"), ("b", "2"), ("x-a", "3")])
+    headers.put(b"x-a", (b"X-a", b"4"))
+
+    assert headers.raw == [(b"b", b"2"), (b"X-a", b"4")]
+    assert headers.index == {b"b": b"2", b"x-a": b"4"}

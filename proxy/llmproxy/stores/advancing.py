@@ -23,6 +23,8 @@ from llmproxy.stores.reserving import (
     LocalReservations,
     Standing,
     Verdict,
+    Want,
+    kind_of,
 )
 
 #: Microseconds in which an advance is handed out, and in which what is left of it is given back at the latest.
@@ -57,6 +59,8 @@ class Slice:
 
     __slots__ = (
         "_cells",
+        "_numbers",
+        "_owner",
         "_tallied",
         "_told",
         "advance",
@@ -83,6 +87,8 @@ class Slice:
         self.tally = tally = advance.tally
         self._told = [(standing.left, standing.wait) for standing in advance.standings]
         lasting = [(at, want) for at, want in enumerate(wants) if want.limit.kind != RATE]
+        #: Of each want: where its number stands, and all of it; the place is 0 where there is none.
+        self._numbers = [(0, 0)] * len(wants)
         #: Of what lasts: its place in claims, whether it is a window, where its number stands, and all of it.
         self._tallied = tuple(
             [
@@ -91,52 +97,64 @@ class Slice:
                 if tally is not None
             ]
         )
+        for at, _, cell, whole in self._tallied:
+            self._numbers[at] = (cell, whole)
         self._cells = None if tally is None else tally.cells
+        #: Where it stands whose the numbers are, and who that has to be.
+        self._owner = (0, 0) if tally is None else (tally.place(-1), tally.name[1])
 
     @property
     def used(self) -> list[int]:
         """What is not left."""
         return [want.amount - left for want, left in zip(self.advance.claim.wants, self.left, strict=True)]
 
-    def take(self, claim: Claim) -> bool:
-        """Take a claim, if it fits."""
-        left, tally = self.left, self.tally
+    def take(self, wants: Sequence[Want]) -> bool:
+        """Take what is wanted, if it fits. Each step counts here."""
+        left, cells = self.left, self._cells
         at = 0
-        for want in claim.wants:
-            if want.amount > left[at]:
+        for want in wants:
+            if want[1] > left[at]:
                 return False
-            at += 1  # noqa: SIM113  # each step counts here
-        if tally is not None and not tally.held:
-            return False
-        at = 0
-        for want in claim.wants:
-            left[at] -= want.amount
-            at += 1  # noqa: SIM113  # likewise
-        cells = self._cells
-        if cells is not None:
-            for at, _, cell, whole in self._tallied:
-                cells[cell] = whole - left[at]
+            at += 1  # noqa: SIM113
+        if cells is None:
+            at = 0
+            for want in wants:
+                left[at] -= want[1]
+                at += 1  # noqa: SIM113
+        else:
+            place, stamp = self._owner
+            if cells[place] != stamp:
+                return False
+            at = 0
+            for cell, whole in self._numbers:
+                left[at] = now = left[at] - wants[at][1]
+                if cell:
+                    cells[cell] = whole - now
+                at += 1  # noqa: SIM113
         self.taken += 1
         return True
 
     def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
         """Set what a claim came to; False where the advance has ended before."""
         self.claims -= 1
-        left, tally, cells = self.left, self.tally, self._cells
-        if tally is None or cells is None or not tally.held:
+        cells = self._cells
+        if cells is None:
             return False
+        place, stamp = self._owner
+        if cells[place] != stamp:
+            return False
+        left, wants = self.left, claim.wants
         for at, is_window, cell, whole in self._tallied:
-            back = claim.wants[at].amount
-            left[at] += back - actual[at] if is_window else back
-            cells[cell] = whole - left[at]
+            back = wants[at][1]
+            left[at] = now = left[at] + (back - actual[at] if is_window else back)
+            cells[cell] = whole - now
         return True
 
     @property
-    def verdict(self) -> Verdict:
+    def standings(self) -> tuple[Standing, ...]:
         """How the limits stand."""
-        left = self.left
-        told = [_standing((True, below + left[at], wait)) for at, (below, wait) in enumerate(self._told)]
-        return Verdict(True, tuple(told))
+        pairs = zip(self.left, self._told, strict=True)
+        return tuple([_standing((True, below + left, wait)) for left, (below, wait) in pairs])
 
 
 class Kind:
@@ -165,24 +183,32 @@ class Advancing:
         Raises:
             StoreAway: the store is away.
         """
-        wants = claim.wants
-        if len(wants) == 1:
-            name: tuple[bytes, ...] = (claim.tag, wants[0].limit.key)
-        else:
-            name = (claim.tag, *[want.limit.key for want in wants])
-        kind = self._kinds.get(name)
-        if kind is None:
-            kind = self._new(name)
-        now = self._clock()
-        held = kind.slice
-        if held is None or not held.since <= now <= held.until or not held.take(claim):
-            held = self._next(kind, claim, now)
-            if held is None or not held.take(claim):
+        name = kind_of(claim.tag, claim.wants)
+        held = self.take_at_hand(claim, name)
+        if held is None:
+            kind = self._kinds.get(name) or self._new(name)
+            held = self._next(kind, claim, self._clock())
+            if held is None or not self._taken(held, claim):
                 return await self._kept.reserve(claim)
+        return Verdict(True, held.standings)
+
+    def take_at_hand(self, claim: Claim, name: tuple[bytes, ...]) -> Slice | None:
+        """Take a claim of what is at hand, here and now; None where that has to be reserved.
+
+        `name` is what `kind_of` says of it.
+        """
+        kind = self._kinds.get(name)
+        if kind is None or (held := kind.slice) is None:
+            return None
+        return held if held.since <= self._clock() <= held.until and self._taken(held, claim) else None
+
+    def _taken(self, held: Slice, claim: Claim) -> bool:
+        if not held.take(claim.wants):
+            return False
         if held.lasting:
             held.claims += 1
             self._mine[claim.id] = held
-        return held.verdict
+        return True
 
     async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
         """Settle where it was taken."""

@@ -204,6 +204,11 @@ class LocalReservations(Reservations, Protocol):
         """Settle here and now; see `settle`."""
 
 
+def kind_of(tag: bytes, wants: Sequence[Want]) -> tuple[bytes, ...]:
+    """Return what claims of the same limits have in common."""
+    return (tag, *[want.limit.key for want in wants])
+
+
 def in_advance(kept: Reservations) -> Advancing | None:
     """Return limits of which this process takes in advance; None where the engine does not let it.
 

@@ -2,10 +2,10 @@ from typing import Any
 
 import msgspec
 
-from llmproxy.plugin import AccountScope, reserving
+from llmproxy.plugin import AccountScope, Headers, reserving
 from llmproxy_quota.book import Rule, rule_of
 from llmproxy_quota.config import LimitConfig
-from llmproxy_quota.fields import rate_limit, refusal
+from llmproxy_quota.fields import Heading, rate_limit, refusal
 
 
 def told(
@@ -59,3 +59,23 @@ def test_what_never_fits_is_not_to_be_tried_again() -> None:
 
     assert (error.status, error.retry_after) == (429, None)
     assert "alone" in error.message
+
+
+def test_a_heading_sets_the_same_fields() -> None:
+    limits = [
+        told("rate", 3, 1_500_000, rate=60),
+        told("budget", 1, 0, counts="money", window="day"),
+        told("at once", 1, 0, counts="in_flight"),
+    ]
+    headers = Headers.of([("ratelimit", "an upstream's"), ("x", "y")])
+    Heading([rule for rule, _ in limits]).tell(headers, [standing for _, standing in limits])
+
+    assert list(headers) == [("x", "y"), *rate_limit(limits)]
+    assert headers.get("RateLimit") == rate_limit(limits)[1][1]
+
+
+def test_a_heading_of_what_is_nobodys_business_sets_none() -> None:
+    headers = Headers()
+    Heading([told("budget", 1, 0, counts="money", window="day")[0]]).tell(headers, ())
+
+    assert len(headers) == 0

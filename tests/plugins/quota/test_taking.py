@@ -13,6 +13,7 @@ from llmproxy.stores.memory_reserving import MemoryReservations
 from llmproxy.testing import make_process
 from llmproxy_quota.book import Rule, rule_of
 from llmproxy_quota.config import LimitConfig
+from llmproxy_quota.portions import portion
 from llmproxy_quota.taking import Taker
 
 
@@ -55,21 +56,21 @@ def runtime() -> Runtime:
 async def test_a_store_that_was_away_is_settled_with_later() -> None:
     run, remote = runtime(), Remote(failing=1)
     taker = Taker(cast("Any", remote), 4, 30.0, run)
-    hold = await taker.take(b"t", [rule(100)], WANTS)
+    hold = await taker.take(portion(b"t", [rule(100)], WANTS))
     taker.settle(hold, [10])
     taker.settle(hold, [99])
     async with asyncio.timeout(3):
         while run._tasks:
             await asyncio.sleep(0.01)
 
-    assert (await taker.take(b"t", [rule(100)], WANTS)).standings[0].left == 0
+    assert (await taker.take(portion(b"t", [rule(100)], WANTS))).standings[0].left == 0
     await run.close()
 
 
 async def test_what_is_held_is_renewed_until_it_is_settled() -> None:
     run, remote = runtime(), Remote(failing=0)
     taker = Taker(cast("Any", remote), 4, 0.03, run)
-    hold = await taker.take(b"t", [rule(100)], WANTS)
+    hold = await taker.take(portion(b"t", [rule(100)], WANTS))
     run.spawn(taker.keep_alive(), name="keep-alive")
     await asyncio.sleep(0.1)
     renewed = remote.renewed
