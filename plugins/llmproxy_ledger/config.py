@@ -41,6 +41,11 @@ class LedgerConfig(Section, frozen=True):
 
     elsewhere: ClassVar[Mapping[str, str]] = {"prices": "it is a section of its own, beside `plugins`"}
 
+    @property
+    def keeping(self) -> tuple[object, ...]:
+        """How journals are kept: generations that say the same share one."""
+        return self.sync_every, self.sync_rows, self.post_every, self.segment, self.journal_limit
+
     def __post_init__(self) -> None:
         if not self.directory:
             raise ConfigError("directory", "empty; the ledger and its journals need a directory of their own")

@@ -59,7 +59,7 @@ class LedgerPlugin(Plugin[LedgerConfig]):
         database = self.config.database
         postgres = partial(postgres_of, runtime, database.url, SCHEMA, connections=1) if database else None
         made = partial(keep, self.config, self._meters, postgres)
-        async with runtime.shared(("ledger", directory, database), made) as keeping:
+        async with runtime.shared(("ledger", directory, database, self.config.keeping), made) as keeping:
             self._keeping = keeping
             prices = Prices(self.config, runtime.tariff, self._list)
             self._accounting = Accounting(

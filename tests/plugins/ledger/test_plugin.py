@@ -358,6 +358,21 @@ async def test_two_generations_share_one_journal(directory: Path) -> None:
     assert [row["exchange"] for row in rows(directory)] == ["a", "b"]
 
 
+async def test_a_generation_whose_journals_are_kept_otherwise_has_its_own(directory: Path) -> None:
+    process = make_process()
+    async with (
+        FakeUpstream().reply(json=answer()) as upstream,
+        ledger(directory, upstream, process=process) as old,
+        ledger(directory, upstream, process=process, journal_limit="64MiB") as new,
+    ):
+        await old.serve(asked(name="a"))
+        await new.serve(asked(name="b"))
+        journals = len(list(directory.glob("*.lock")))
+
+    assert journals == 2
+    assert sorted(row["exchange"] for row in rows(directory)) == ["a", "b"]
+
+
 async def test_nothing_of_a_request_but_names_and_numbers_is_kept(directory: Path) -> None:
     canary = "canary-3f9a"
     async with FakeUpstream().reply(json=answer()) as upstream, ledger(directory, upstream) as serving:
