@@ -89,7 +89,7 @@ async def test_many_calls_are_renewed_few_at_a_time() -> None:
     taker = Taker(cast("Any", remote), 4, 0.03, run)
     wants = (reserving.Want(rule(1000).limit, 1),)
     for _ in range(450):
-        await taker.take(b"t", [rule(1000)], wants)
+        await taker.take(portion(b"t", [rule(1000)], wants))
     run.spawn(taker.keep_alive(), name="keep-alive")
     async with asyncio.timeout(3):
         while remote.renewed < 450:
