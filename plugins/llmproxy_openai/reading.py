@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from typing import Final
 
+import orjson
+
 from llmproxy.plugin import BadField, BodyReader, Exchange, Member, member_value, scan_members
 from llmproxy_openai.multipart import boundary_of, fields
 
@@ -16,7 +18,14 @@ class RequestReader(BodyReader):
 
     json_paths = ("/completions", "/responses", "/embeddings")
     form_paths = ("/audio/", "/images/", "/videos")
-    keys = frozenset({"model", "stream", "stream_options"})
+    keys = frozenset({"model", "models", "stream", "stream_options"})
+
+    def read(self, exchange: Exchange, body: bytes) -> None:
+        """Set the exchange's `model`, `streamed` and `members`; raise `BadField` for broken input."""
+        super().read(exchange, body)
+        member = exchange.members.get("models")
+        if member is not None and exchange.may_ask is not None:
+            _refuse_others(member_value(body, member), exchange.may_ask)
 
     def check(self, body: bytes, members: Mapping[str, Member]) -> None:
         """Look into `stream_options`."""
@@ -48,6 +57,15 @@ class RequestReader(BodyReader):
 
     def _form_stream(self, exchange: Exchange, value: bytes) -> None:
         exchange.streamed = value.strip().lower() in (b"true", b"1")
+
+
+def _refuse_others(value: bytes, may_ask: Callable[[str], bool]) -> None:
+    """Refuse models that the caller may not ask for: some providers (OpenRouter) answer by any that is listed there."""
+    told = orjson.loads(value)
+    for name in told if isinstance(told, list) else [told]:
+        if name is not None and not (isinstance(name, str) and may_ask(name)):
+            message = f"This key may not use the model {str(name)[:200]!r}."
+            raise BadField("model_not_allowed", message, "models", status=403)
 
 
 READER: Final = RequestReader()

@@ -39,7 +39,7 @@ _LIMITS: Final = frozenset(
 )
 _TIMES: Final = frozenset({"n", "best_of", "num_return_sequences", "candidateCount", "candidate_count"})
 _SETTINGS: Final = ("generationConfig", "generation_config")
-_ACTED_ON: Final = _LIMITS | _TIMES | {*_SETTINGS, "prompt", "prediction", "thinking"}
+_ACTED_ON: Final = _LIMITS | _TIMES | {*_SETTINGS, "prompt", "prediction", "thinking", "models"}
 _FOLDED: Final = frozenset(name.casefold() for name in _ACTED_ON)
 _WHOLE: Final = re.compile(rb"-?\d{1,15}")
 _BUDGET: Final = re.compile(rb'"budget_tokens"\s*:\s*(\d{1,15})')
@@ -67,6 +67,8 @@ def output_of(kind: Kind, body: bytes, config: QuotaConfig) -> Output:
         NoBoundError: it cannot be told.
     """
     told = _acted_on(body)
+    if "models" in told and member_value(body, told["models"]) != b"null":
+        raise NoBoundError("'models' names others than the one whose price is known; name one as 'model'.")
     if kind == "gemini":
         return _of_settings(body, told, config)
     most, times, new = _of_object(body, told, _own(kind, config), config, lenient=kind == "completions")

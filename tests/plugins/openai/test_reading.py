@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import contextlib
 from typing import TYPE_CHECKING
 
 import pytest
@@ -159,3 +160,18 @@ def test_include_usage_is_found_in_its_object() -> None:
 
     assert member is not None
     assert member_value(value, member) == b"false"
+
+
+@pytest.mark.parametrize(
+    ("models", "passes"),
+    [(b'["gpt"]', True), (b"null", True), (b'["gpt","dear"]', False), (b"[1]", False), (b'"dear"', False)],
+)
+def test_a_list_of_models_holds_none_that_the_caller_may_not_ask_for(
+    exchange_for: MakeExchange, models: bytes, passes: bool
+) -> None:
+    exchange = exchange_for(body=b'{"model":"gpt"}')
+    exchange.may_ask = "gpt".__eq__
+    told = contextlib.nullcontext() if passes else pytest.raises(BadField, match="may not use")
+
+    with told:
+        exchange.set_body(b'{"model":"gpt","models":%b}' % models)

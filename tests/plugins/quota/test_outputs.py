@@ -82,6 +82,7 @@ def test_a_server_that_knows_one_name_is_told_by_it() -> None:
         ("chat", b'{"max_tokens": 7, "n": 9.0}'),
         ("chat", b'{"max_tokens": 7, "n": 9, "n": 1}'),
         ("chat", b'{"max_tokens": 7, "N": 9}'),
+        ("chat", b'{"max_tokens": 7, "models": ["dearer"]}'),
         ("gemini", b'{"generationConfig": {}, "generation_config": {"candidateCount": 8}}'),
         ("gemini", b'{"generationConfig": {"maxOutputTokens": 1, "maxOutputTokens": 9}}'),
         ("gemini", b'{"generationConfig": []}'),
