@@ -92,13 +92,21 @@ class Audit:
             yield f"it cost {told.cost}, and its usage by its prices is {cost}"
 
     def _gaps(self, period: Period) -> Iterator[Fault]:
-        """Look for attempts that are missing, or there twice; what precedes the slash of an id is the exchange's own."""
+        """Look for attempts that are missing, or there twice; what precedes the slash of an id is the exchange's own.
+
+        An exchange of which any row is of the period is looked at whole.
+        """
         said = self._books.dialect
+        told = f"SELECT entry, exchange, id FROM attempts UNION ALL {said.calls}"  # noqa: S608  # our own names
+        if period.values:
+            told = f"""
+                SELECT * FROM ({told}) AS whole
+                WHERE exchange IN (SELECT exchange FROM attempts WHERE {period.where})
+            """  # noqa: S608  # likewise
         query = f"""
             SELECT min(entry), min(exchange), count(*), count(DISTINCT id), max({said.number}), min({said.number})
-            FROM (SELECT entry, exchange, id FROM attempts WHERE {period.where} UNION ALL {said.calls}) AS told
-            GROUP BY {said.serial} HAVING count(*) > 1 OR max({said.number}) > 1
-        """  # noqa: S608  # our own names
+            FROM ({told}) AS told GROUP BY {said.serial} HAVING count(*) > 1 OR max({said.number}) > 1
+        """  # noqa: S608  # likewise
         for entry, exchange, count, distinct, most, least in self._books.ask(query, period.values):
             if count != distinct:
                 yield Fault(entry, exchange, f"{count - distinct} of its attempts have more than one row")

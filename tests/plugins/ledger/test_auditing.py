@@ -74,6 +74,26 @@ def test_an_attempt_that_is_under_way_is_not_missed(books):
     assert faults(books, first, other, third) == []
 
 
+def test_an_exchange_is_looked_at_whole_though_the_time_asked_for_parts_it(books):
+    rows = [
+        settled(f"{name}{n}", at=float(n), exchange=name, id=f"{name}/{n}")
+        for name in "ab"
+        for n in (1, 2, 3)
+    ]
+    open_ = intended("c2")
+    open_ = msgspec.structs.replace(open_, row=msgspec.structs.replace(open_.row, exchange="c", id="c/2"))
+    books.post(
+        ("j", row) for row in [*rows[:4], rows[5], settled("c1", at=1.0, exchange="c", id="c/1"), open_]
+    )
+    found = {
+        (since, until): [(fault.entry, fault.why) for fault in Audit(books).run(Period(since, until))]
+        for since, until in ((2.5, None), (None, 1.5), (1.5, 2.5), (4.0, None))
+    }
+
+    missed = [("b1", "of its 3 attempts 1 have no row")]
+    assert found == {(2.5, None): missed, (None, 1.5): missed, (1.5, 2.5): [], (4.0, None): []}
+
+
 def test_an_exchange_that_says_both_is_told(books):
     none, one = free("a"), settled("b", exchange="a", id="a/1")
 
