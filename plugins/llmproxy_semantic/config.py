@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from llmproxy.plugin import Duration, Section
+from llmproxy.plugin import ConfigError, Duration, PostgresUrl, Section
 
 #: Which questions count as the same: those whose texts have one form; also those that are alike, by fixed bounds.
 Policy = Literal["canonical", "strict"]
@@ -22,12 +22,22 @@ class SemanticConfig(Section, frozen=True):
 
     `embedder` turns questions into vectors for routes whose policy compares them: `minilm`, which comes with the extra
     `semantic`, or a model of an upstream's. `search` is where what is near is searched: in the memory of each worker,
-    or by the server of the cache's store, which is Redis 8.2 or later then.
+    by the server of the cache's store, which is Redis 8.2 or later then, or by the Postgres at
+    `url`, with pgvector in its schema `public`, or a user who may create it.
     """
 
     policy: Policy = "canonical"
     embedder: Literal["minilm"] | UpstreamEmbedder = "minilm"
-    search: Literal["worker", "store"] = "worker"
+    search: Literal["worker", "store", "postgres"] = "worker"
+    url: PostgresUrl | None = None
+
+    def __post_init__(self) -> None:
+        if self.search == "postgres" and self.url is None:
+            raise ConfigError("url", "says which Postgres searches; 'search: postgres' needs it")
+        if self.search != "postgres" and self.url is not None:
+            raise ConfigError(
+                "url", f"of no use with 'search: {self.search}'; write 'search: postgres', or remove it"
+            )
 
 
 class SemanticRoute(Section, frozen=True):

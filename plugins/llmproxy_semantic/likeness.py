@@ -14,15 +14,14 @@ from llmproxy.plugin import Kin
 from llmproxy_semantic.eligibility import why_not
 from llmproxy_semantic.features import Features, features_of, pack, unpack
 from llmproxy_semantic.guards import GUARDS, objection
-from llmproxy_semantic.rows import Known, Rows
 from llmproxy_semantic.tiers import STRICT, tier_of
-from llmproxy_semantic.vectorsets import VectorSets
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Answered, Asked, CacheSpace, Metrics, Runtime
     from llmproxy_semantic.embedder import Vector
     from llmproxy_semantic.embedding import Embedding
     from llmproxy_semantic.index import Row
+    from llmproxy_semantic.searching import Searched
 
 #: Rows that are judged for a question: whoever is nearest may be its opposite.
 _JUDGED: Final = 8
@@ -56,12 +55,10 @@ class LikenessMeters:
 class Likeness:
     """Finds answers to questions that are alike."""
 
-    def __init__(self, runtime: Runtime, embedding: Embedding, known: Known | None) -> None:
-        """Compare what an embedding makes: in this process with what is known there, without that in the store."""
+    def __init__(self, runtime: Runtime, embedding: Embedding, rows: Searched) -> None:
         self._runtime = runtime
         self._embedding = embedding
-        rows = VectorSets(runtime, embedding.id) if known is None else Rows(runtime, known, embedding.id)
-        self._rows: Rows | VectorSets = rows
+        self._rows = rows
         self._meters = LikenessMeters(runtime.name, runtime.metrics)
 
     async def find(

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
     KIN,
@@ -20,6 +20,7 @@ from llmproxy.plugin import (
 from llmproxy_semantic.config import SemanticConfig, SemanticRoute
 from llmproxy_semantic.embedders import open_embedding
 from llmproxy_semantic.matching import Matching
+from llmproxy_semantic.searching import open_rows
 
 if TYPE_CHECKING:
     from llmproxy_semantic.likeness import Likeness
@@ -86,13 +87,8 @@ class SemanticPlugin(Plugin[SemanticConfig]):
 
 @asynccontextmanager
 async def _likeness(config: SemanticConfig, runtime: Runtime) -> AsyncIterator[Likeness]:
-    """Hold what is needed to compare questions by likeness; rows that are known survive reloads."""
+    """Hold what is needed to compare questions by likeness."""
     from llmproxy_semantic.likeness import Likeness  # noqa: PLC0415  # an extra, which few gateways need
-    from llmproxy_semantic.rows import Known  # noqa: PLC0415
 
-    @asynccontextmanager
-    async def opened() -> AsyncIterator[Any]:
-        yield Known()
-
-    async with open_embedding(config, runtime) as embedding, runtime.shared("semantic-rows", opened) as known:
-        yield Likeness(runtime, embedding, known if config.search == "worker" else None)
+    async with open_embedding(config, runtime) as embedding, open_rows(config, runtime, embedding.id) as rows:
+        yield Likeness(runtime, embedding, rows)

@@ -1,6 +1,8 @@
 import msgspec
 import pytest
 
+from llmproxy.decode import decode_struct
+from llmproxy.plugin import ConfigErrors, PostgresUrl
 from llmproxy_semantic.config import SemanticConfig, SemanticRoute, UpstreamEmbedder
 
 
@@ -28,3 +30,23 @@ def test_the_embedder_is_the_gateways_own_or_an_upstreams() -> None:
 def test_an_embedder_that_there_is_not_is_refused(embedder: object) -> None:
     with pytest.raises(msgspec.ValidationError, match="embedder"):
         msgspec.convert({"embedder": embedder}, SemanticConfig)
+
+
+def test_who_searches_is_each_worker_the_stores_server_or_a_postgres() -> None:
+    url = "postgres://gateway@db.example/vectors"
+    config = decode_struct(SemanticConfig, {"search": "postgres", "url": url})
+    told = SemanticConfig(search="postgres", url=PostgresUrl("postgres://gateway:canary@db.example/vectors"))
+
+    assert config.url is not None
+    assert config.url.place == PostgresUrl(url).place
+    assert msgspec.convert({"search": "store"}, SemanticConfig).search == "store"
+    assert SemanticConfig().search == "worker"
+    assert "canary" not in repr(told)
+
+
+@pytest.mark.parametrize(
+    "wrong", [{"search": "postgres"}, {"search": "store", "url": "postgres://db.example/vectors"}]
+)
+def test_a_postgres_that_is_not_named_or_not_asked_is_refused(wrong: dict[str, str]) -> None:
+    with pytest.raises(ConfigErrors, match="url"):
+        decode_struct(SemanticConfig, wrong)

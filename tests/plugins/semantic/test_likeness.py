@@ -19,7 +19,7 @@ from llmproxy.tasks import spawn
 from llmproxy_semantic.canonical import canonicalise
 from llmproxy_semantic.embedding import Embedding
 from llmproxy_semantic.likeness import Likeness
-from llmproxy_semantic.rows import Known
+from llmproxy_semantic.rows import Known, Rows
 
 
 class Vectors:
@@ -50,13 +50,14 @@ class Vectors:
 class Bench:
     """A likeness on its own, and what it was told."""
 
-    def __init__(self, space: CacheSpace, known: Known | None = None) -> None:
+    def __init__(self, space: CacheSpace) -> None:
         self.space, self.vectors, self.metrics = space, Vectors(), Metrics()
         self.tasks: list[asyncio.Task[None]] = []
         runtime = SimpleNamespace(
             name="semantic", metrics=self.metrics, spawn=self.spawn, clock=Clock(), bus=Bus(None, 0)
         )
-        self.likeness = Likeness(cast("Runtime", runtime), cast("Embedding", self.vectors), known)
+        rows = Rows(cast("Runtime", runtime), Known(), "by-hand")
+        self.likeness = Likeness(cast("Runtime", runtime), cast("Embedding", self.vectors), rows)
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         self.tasks.append(spawn(work, name=name))
@@ -92,7 +93,7 @@ def asked(question: str, partition: bytes = b"p", **rest: Any) -> Asked:
 @pytest.fixture
 async def bench():
     async with open_watched("main", open_store("memory://"), Metrics(), Bus(None, 0)) as space:
-        yield Bench(space, Known())
+        yield Bench(space)
 
 
 async def test_a_question_that_is_near_and_that_nothing_speaks_against_is_answered(bench: Bench) -> None:
@@ -160,11 +161,3 @@ async def test_an_answer_that_is_gone_is_found_no_more(bench: Bench) -> None:
     await bench.settle()
 
     assert await bench.find("How can I reset my router?") is None
-
-
-async def test_a_store_that_should_search_and_cannot_finds_nothing(bench: Bench) -> None:
-    searched = Bench(bench.space)
-    await searched.store("How do I reset the router?")
-
-    assert await searched.find("How can I reset the router?") is None
-    assert searched.counted("llmproxy_semantic_lookups_total", "none") == 1
