@@ -26,6 +26,11 @@ class MemoryReservations:
         self._clock = clock
         self._rows = MemoryRows()
 
+    @property
+    def holding(self) -> bool:
+        """Whether there are reservations."""
+        return bool(self._rows.helds)
+
     async def reserve(self, claim: Claim) -> Verdict:
         rows = self._rows
         if len(rows.rows) + len(rows.helds) >= self._most:

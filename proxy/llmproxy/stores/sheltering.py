@@ -39,8 +39,11 @@ class Sheltered:
         self._share = share
         self._told = told
         self._near = MemoryReservations("a share of limits", clock=clock)
-        #: Whether a claim was ever taken here.
-        self.sheltered = False
+
+    @property
+    def sheltered(self) -> bool:
+        """Whether a claim that was taken here may not be settled."""
+        return self._near.holding
 
     async def reserve(self, claim: Claim) -> Verdict:
         """Take a claim of the store, or of the share.
@@ -55,7 +58,6 @@ class Sheltered:
                 self._told("closed")
                 raise
             self._told("share")
-            self.sheltered = True
             return await self._near.reserve(self._shared(claim))
 
     async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:

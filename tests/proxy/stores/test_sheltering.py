@@ -40,6 +40,9 @@ async def test_soft_limits_go_on_with_their_share_while_the_store_is_away() -> N
 
     assert granted == [True, True, False]
     assert await kept.settle(claim(0, "soft"), (1, 0, 1))
+    assert kept.sheltered
+    assert await kept.settle(claim(1, "soft"), (1, 0, 1))
+    assert not kept.sheltered
     store.away = False
     assert (await kept.reserve(claim(5, "soft"))).standings[0].left == 7
     assert told == ["share"] * 3
