@@ -87,15 +87,19 @@ def refusal(told: Sequence[tuple[Rule, reserving.Standing]]) -> GatewayError:
     status = 402 if config.counts == "money" else 429
     code = "budget_spent" if config.counts == "money" else "rate_limited"
     wait = None if standing.wait == reserving.NEVER else standing.wait / reserving.SECOND
-    message = f"The limit {config.name!r} of {_WHAT[config.counts]} for this {config.scope} is reached."
-    if wait is None:
-        message = (
-            f"This request alone could use more than the limit {config.name!r} of {_WHAT[config.counts]} for this "
-            f"{config.scope} allows; make it shorter, or its max_tokens smaller."
-            if config.counts in {"tokens", "money"}
-            else f"The limit {config.name!r} of {_WHAT[config.counts]} for this {config.scope} allows none."
-        )
-    return GatewayError(status, code, message, retry_after=wait)
+    return GatewayError(status, code, _reason(config, standing), retry_after=wait)
+
+
+def _reason(config: LimitConfig, standing: reserving.Standing) -> str:
+    limit = f"the limit {config.name!r} of {_WHAT[config.counts]} for this {config.scope}"
+    bounded = config.counts in {"tokens", "money"}
+    if standing.wait == reserving.NEVER:
+        if not bounded:
+            return f"T{limit[1:]} allows none."
+        return f"This request alone could use more than {limit} allows; make it shorter, or its max_tokens smaller."
+    if bounded and standing.left > 0:
+        return f"This request could use more than is left of {limit}; a shorter one, or a smaller max_tokens, may fit."
+    return f"T{limit[1:]} is reached."
 
 
 def _seconds(config: LimitConfig) -> int:

@@ -11,7 +11,6 @@ from typing import Final
 
 from llmproxy.plugin import (
     GatewayError,
-    Metrics,
     Reservation,
     Runtime,
     StoreAway,
@@ -25,6 +24,8 @@ from llmproxy_quota.settling import Settlements
 
 #: Claims that are renewed at once.
 _RENEWED: Final = 200
+#: Seconds between two lines of the log on a store that is away.
+_QUIET: Final = 60.0
 
 
 class Hold:
@@ -60,7 +61,7 @@ class Taker:
     """One worker's claims: taken, kept alive while their calls last, settled."""
 
     def __init__(self, kept: reserving.Reservations, share: int, lease: float, runtime: Runtime) -> None:
-        self._meters = Meters(runtime.metrics)
+        self._meters = Meters(runtime)
         self._ahead = reserving.in_advance(kept)
         kept = self._ahead or kept
         self._kept = reserving.sheltered(kept, share, self._meters.away)
@@ -169,7 +170,10 @@ class Taker:
 class Meters:
     """What operators see of limits, by their names."""
 
-    def __init__(self, metrics: Metrics) -> None:
+    def __init__(self, runtime: Runtime) -> None:
+        self._runtime = runtime
+        self._quiet_until = 0.0
+        metrics = runtime.metrics
         self._limits = metrics.counter(
             "llmproxy_quota_limits_total",
             "Calls that a limit refused or sent to a cheaper model, that went over it, or used more than was reserved.",
@@ -182,8 +186,12 @@ class Meters:
         )
 
     def away(self, what: str) -> None:
-        """Count what the store was away for."""
+        """Count what the store was away for; the log tells of it once a minute."""
         self._away.labels(what).inc()
+        now = self._runtime.clock.now()
+        if now >= self._quiet_until:
+            self._quiet_until = now + _QUIET
+            self._runtime.log.error("quota_store_away", result=what)
 
     def saved(self, limit: str) -> None:
         """Count a call that went to a cheaper model for a limit's sake."""

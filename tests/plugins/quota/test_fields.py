@@ -79,3 +79,13 @@ def test_a_heading_of_what_is_nobodys_business_sets_none() -> None:
     Heading([told("budget", 1, 0, counts="money", window="day")[0]]).tell(headers, ())
 
     assert len(headers) == 0
+
+
+def test_a_refusal_says_whether_a_smaller_request_may_fit() -> None:
+    def message(left: int, wait: int = 5_000_000, **given: Any) -> str:
+        return refusal([told("x", left, wait, ok=False, window="day", **given)]).message
+
+    assert message(0, counts="money") == "The limit 'x' of money for this tenant is reached."
+    assert "than is left of the limit 'x' of money" in message(7, counts="money")
+    assert message(1) == "The limit 'x' of requests for this tenant is reached."
+    assert message(0, reserving.NEVER, at_most=0) == "The limit 'x' of requests for this tenant allows none."

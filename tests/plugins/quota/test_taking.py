@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
@@ -14,7 +15,7 @@ from llmproxy.testing import make_process
 from llmproxy_quota.book import Rule, rule_of
 from llmproxy_quota.config import LimitConfig
 from llmproxy_quota.portions import portion
-from llmproxy_quota.taking import Taker
+from llmproxy_quota.taking import Meters, Taker
 
 
 class Remote:
@@ -97,3 +98,16 @@ async def test_many_calls_are_renewed_few_at_a_time() -> None:
 
     assert remote.most == 200
     await run.close()
+
+
+async def test_a_store_that_is_away_is_told_once_a_minute() -> None:
+    run, now, told = runtime(), [0.0], list[tuple[str, Any]]()
+    log = SimpleNamespace(error=lambda event, **fields: told.append((event, fields)))
+    meters = Meters(
+        cast("Any", SimpleNamespace(metrics=run.metrics, log=log, clock=SimpleNamespace(now=lambda: now[0])))
+    )
+    for at in (5.0, 6.0, 64.0, 65.0):
+        now[0] = at
+        meters.away("closed")
+
+    assert told == [("quota_store_away", {"result": "closed"})] * 2
