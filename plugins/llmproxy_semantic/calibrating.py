@@ -85,7 +85,7 @@ def calibrated(
     most = most_wrong(negatives, limit, risk)
     # The first wrong one too many ends the walk, one step before it would be served.
     step = -1 if most < 0 else [*wrong_steps, *[STEPS] * (most + 1)][most] - 1
-    leasts = cuts_at(step) if step >= 0 else (NEVER,) * _TIERS
+    leasts = cuts_at(step)[:_TIERS] if step >= 0 else (NEVER,) * _TIERS
     cuts = tuple(
         _cut(least, [each for each in members if each.tier == tier]) for tier, least in enumerate(leasts)
     )

@@ -10,7 +10,7 @@ if TYPE_CHECKING:
 
 
 def plain(told: Told, *, quarantined: int = 0, vetoes: int = 0) -> dict[str, Any]:
-    """Return what is told of a route as JSON holds it."""
+    """Return what is told of a route as JSON holds it; a tier without a threshold serves nothing."""
     share, low, high = told.wrong_per_hit
     return {
         "state": told.state,
@@ -19,7 +19,7 @@ def plain(told: Told, *, quarantined: int = 0, vetoes: int = 0) -> dict[str, Any
         "delta": told.delta,
         "bound": round(told.bound, 6),
         "samples": told.samples,
-        "thresholds": None if told.cuts is None else list(told.cuts),
+        "thresholds": None if told.cuts is None else [cut if cut <= 1 else None for cut in told.cuts],
         "hits": told.hits,
         "wrong": told.wrong,
         "wrong_per_hit": {"share": round(share, 6), "low": round(low, 6), "high": round(high, 6)},
@@ -45,11 +45,15 @@ def lines(told: Mapping[str, Any]) -> Iterator[str]:
             share, bounds = per_hit["share"], f"{per_hit['low']:.2%} to {per_hit['high']:.2%}"
             yield f"of hits     {share:.2%} are wrong ({bounds}): not what is promised"
         if route["thresholds"] is not None:
-            yield f"thresholds  {', '.join(f'{least:.3f}' for least in route['thresholds'])}"
+            yield f"thresholds  {', '.join(map(_least, route['thresholds']))}"
         yield (
             f"since start {route['brakes']} times braked; {route['reports']} reports, {route['left_out']} left out,"
             f" {route['quarantined']} answers held back, {route['vetoes']} pairs vetoed"
         )
+
+
+def _least(cut: float | None) -> str:
+    return "never" if cut is None else f"{cut:.3f}"
 
 
 def _standing(route: Mapping[str, Any]) -> str:

@@ -9,8 +9,8 @@ has one risk. Each walk has it anew. The promise is one per request: what is wro
 
     policy = Verification(0.01, Random())
     if policy.drawn():            # before the index is asked
-        ...                       # upstream; then, of the best candidate past the guards, or of none:
-        policy.judged(merit(similarity, tier), wrong=False)
+        ...                       # upstream; then, of the candidate with the most merit, if there is one:
+        policy.judged(similarity, tier, wrong=False)
     elif similarity >= policy.cuts[tier]:
         ...                       # served
 """
@@ -30,16 +30,19 @@ if TYPE_CHECKING:
 
 #: What is in force: the offline thresholds, thresholds that were certified here, or nothing at all.
 State = Literal["strict", "verified", "off"]
-Cuts = tuple[float, float, float]
+#: The least similarity of each tier, `DOUBTED` among them.
+Cuts = tuple[float, float, float, float]
 
 #: How much more alike than in the first tier two questions of each tier must be, whatever the threshold.
-LEADS: Final[Cuts] = (0.0, STRICT[1] - STRICT[0], STRICT[2] - STRICT[0])
+LEADS: Final[Cuts] = (0.0, STRICT[1] - STRICT[0], STRICT[2] - STRICT[0], STRICT[2] - STRICT[0])
+#: The offline thresholds: a guard's doubt is enough.
+OFFLINE: Final[Cuts] = (*STRICT, math.inf)
 #: The walk: from here, by steps of this size, so many of them.
 TOP: Final = 0.99
 STEP: Final = 0.005
 STEPS: Final = 99
 #: Cuts that nothing reaches.
-NEVER: Final[Cuts] = (math.inf, math.inf, math.inf)
+NEVER: Final[Cuts] = (math.inf, math.inf, math.inf, math.inf)
 #: Merit of no candidate.
 NONE: Final = -math.inf
 
@@ -53,10 +56,11 @@ _MOST_LEFT_OUT: Final = 0.05
 
 
 class Sample(NamedTuple):
-    """A drawn request: the last step of the walk that would have served its candidate, and whether wrongly."""
+    """A drawn request: which step would first serve its candidate, whether wrongly; whether offline thresholds would."""
 
     step: int
     wrong: bool
+    offline: bool = False
 
 
 class Told(NamedTuple):
@@ -90,9 +94,6 @@ def step_of(merit_: float) -> int:
     return min(max(math.ceil((TOP - merit_) / STEP - 1e-9), 0), STEPS)
 
 
-_STRICT_STEP: Final = step_of(STRICT[0])
-
-
 def threshold(step: int) -> float:
     """Return the least merit that a step of the walk serves."""
     return TOP - step * STEP
@@ -123,6 +124,7 @@ class Window:
         self._most = most
         self._hits = [0] * (STEPS + 1)
         self._wrong = [0] * (STEPS + 1)
+        self._offline = [0, 0]
 
     def __len__(self) -> int:
         return len(self._samples)
@@ -137,6 +139,8 @@ class Window:
     def _count(self, sample: Sample, by: int) -> None:
         self._hits[sample.step] += by
         self._wrong[sample.step] += by * sample.wrong
+        self._offline[0] += by * sample.offline
+        self._offline[1] += by * (sample.offline and sample.wrong)
 
     def clear(self) -> None:
         """Forget all."""
@@ -145,6 +149,10 @@ class Window:
     def served(self, step: int) -> tuple[int, int]:
         """Return how many samples a step would have served, and how many of them wrongly."""
         return sum(self._hits[: step + 1]), sum(self._wrong[: step + 1])
+
+    def served_offline(self) -> tuple[int, int]:
+        """Return the same of the offline thresholds."""
+        return self._offline[0], self._offline[1]
 
     def walked(self, most_wrong: int) -> int:
         """Return the last step, from the top, at which at most so many are wrong; -1 if none is."""
@@ -178,13 +186,15 @@ class Verification:
         random: Random,
         *,
         coin: tuple[float, float] = (0.05, 0.01),
+        offline: Cuts = OFFLINE,
         hit_limit: float = 1.0,
         risk: float = 0.05,
         window: int = WINDOW,
     ) -> None:
         self.delta = delta
         #: The least similarity of each tier that is served now.
-        self.cuts: Cuts = STRICT
+        self.cuts: Cuts = offline
+        self._offline = offline
         self.state: State = "strict"
         self.brakes = 0
         self._why = "too few samples"
@@ -194,7 +204,7 @@ class Verification:
         self._least = math.ceil(3 / delta)
         self._seen = 0
         self._left_out = 0
-        self._step = _STRICT_STEP
+        self._step = -1
         self._brake = Brake(delta)
         self._doubt = Brake(delta, _DOUBT)
         self._hit_brake = Brake(hit_limit) if hit_limit < 1 else None
@@ -205,16 +215,16 @@ class Verification:
         resting = self.state == "verified" and len(self._window) >= 2 * self._least
         return self._coin.thrown(resting=resting)
 
-    def judged(self, merit_: float = NONE, *, wrong: bool = False) -> str:
-        """Take a drawn request in: its best candidate past the guards, and how that was judged; `NONE` if it had none.
+    def judged(self, similarity: float = NONE, tier: int = 0, *, wrong: bool = False) -> str:
+        """Take a drawn request in: the candidate of the most merit and how it was judged; nothing if it had none.
 
         Returns what has changed by it, in words for a log line; empty if nothing has.
         """
-        step = step_of(merit_)
-        served = self.state != "off" and step <= self._step
-        self._window.add(Sample(step, wrong and step < STEPS))
+        step = step_of(merit(similarity, tier))
+        served, offline = similarity >= self.cuts[tier], similarity >= self._offline[tier]
+        self._window.add(Sample(step, wrong and step < STEPS, offline))
         self._seen += 1
-        doubtful = self._doubt.pulled(wrong=wrong and step <= _STRICT_STEP)
+        doubtful = self._doubt.pulled(wrong=wrong and offline)
         why = self._too_wrong(served=served, wrong=wrong)
         if not why and doubtful and self.brakes and self.state == "strict":
             why = "more than delta is wrong"
@@ -239,7 +249,7 @@ class Verification:
         """Hear that a caller was answered wrongly; returns what has changed by it, as `judged` does."""
         if self.state == "off":
             return ""
-        wrong = self._window.served(self._step)[1]
+        wrong = self._served()[1]
         return self._fall_back("callers report it") if self._reports.pulled(self._seen, wrong) else ""
 
     def _fall_back(self, why: str) -> str:
@@ -250,7 +260,7 @@ class Verification:
         self._reports.clear()
         self._seen = self._left_out = 0
         self._release()
-        self._put(to, _STRICT_STEP, why)
+        self._put(to, -1, why)
         return f"{why}: {to}"
 
     def _release(self) -> None:
@@ -282,7 +292,7 @@ class Verification:
         """Stop relying on samples that may not be fair."""
         if self.state != "verified":
             return ""
-        self._put("strict", _STRICT_STEP, "judging fails")
+        self._put("strict", -1, "judging fails")
         return "judging fails: strict"
 
     def _put(self, state: State, step: int, why: str) -> None:
@@ -291,12 +301,18 @@ class Verification:
         if state == "verified":
             self.cuts = cuts_at(step)
         else:
-            self.cuts = STRICT if state == "strict" else NEVER
+            self.cuts = self._offline if state == "strict" else NEVER
+
+    def _served(self) -> tuple[int, int]:
+        """Return how many samples would be served now, and how many of them wrongly."""
+        if self.state == "strict":
+            return self._window.served_offline()
+        return self._window.served(self._step) if self.state == "verified" else (0, 0)
 
     def told(self) -> Told:
         """Return what is known now."""
         samples = len(self._window)
-        hits, wrong = self._window.served(self._step) if self._step >= 0 else (0, 0)
+        hits, wrong = self._served()
         per_hit = (wrong / hits, lower(wrong, hits), upper(wrong, hits)) if hits else (0.0, 0.0, 1.0)
         return Told(
             self.state,

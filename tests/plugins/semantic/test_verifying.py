@@ -12,10 +12,12 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy_semantic.certifying import upper
+from llmproxy_semantic.doubting import DOUBTED
 from llmproxy_semantic.tiers import STRICT
 from llmproxy_semantic.verifying import (
     NEVER,
     NONE,
+    OFFLINE,
     STEPS,
     TOP,
     Sample,
@@ -37,7 +39,7 @@ def test_a_candidate_is_served_from_its_step_on_and_at_none_before(value: float)
     assert step == 0 or value < threshold(step - 1)
 
 
-@given(st.integers(0, STEPS - 1), st.integers(0, 2))
+@given(st.integers(0, STEPS - 1), st.integers(0, 3))
 def test_cuts_of_a_step_serve_what_the_step_serves(step: int, tier: int) -> None:
     cut = cuts_at(step)[tier]
 
@@ -46,7 +48,7 @@ def test_cuts_of_a_step_serve_what_the_step_serves(step: int, tier: int) -> None
 
 
 def test_the_offline_thresholds_are_one_step_of_the_walk() -> None:
-    assert cuts_at(step_of(STRICT[0])) == pytest.approx(STRICT)
+    assert cuts_at(step_of(STRICT[0]))[:3] == pytest.approx(STRICT)
 
 
 @given(st.integers(60, 3000), st.sampled_from([0.01, 0.02, 0.05]))
@@ -88,7 +90,7 @@ def test_the_offline_thresholds_stay_in_force_until_there_are_samples_enough() -
     verification = policy(delta=0.01)
     feed(verification, 299, 0.8)
 
-    assert (verification.state, verification.cuts) == ("strict", STRICT)
+    assert (verification.state, verification.cuts) == ("strict", OFFLINE)
     assert feed(verification, 1, 0.8) != []
     assert verification.state == "verified"
 
@@ -109,6 +111,34 @@ def test_thresholds_stay_above_what_is_often_wrong() -> None:
     assert 0.7 < verification.cuts[0] <= 0.9
 
 
+def test_what_is_doubted_is_served_only_when_it_was_borne_out() -> None:
+    verification = policy()
+    before = verification.cuts[DOUBTED]
+    for _ in range(300):
+        verification.judged(0.8, DOUBTED)
+
+    assert before > 1
+    assert verification.cuts[DOUBTED] <= 0.8
+
+
+def test_an_embedder_that_was_not_measured_serves_nothing_until_samples_are_there() -> None:
+    verification = policy(offline=NEVER)  # type: ignore[arg-type]  # thresholds
+    before = verification.cuts
+    feed(verification, 100, 0.8)
+
+    assert before == NEVER
+    assert verification.cuts[0] <= 0.8
+
+
+def test_what_is_told_offline_is_what_the_offline_thresholds_serve() -> None:
+    verification = policy(delta=0.01)
+    for tier, similarity in ((0, 0.96), (1, 0.96), (DOUBTED, 1.0)):
+        verification.judged(similarity, tier, wrong=True)
+    told = verification.told()
+
+    assert (told.state, told.samples, told.hits, told.wrong) == ("strict", 3, 1, 1)
+
+
 def test_requests_without_a_candidate_count_as_served_rightly_by_none() -> None:
     verification = policy()
     feed(verification, 100)
@@ -123,7 +153,7 @@ def test_the_brake_puts_the_offline_thresholds_back_and_says_so() -> None:
     told = feed(verification, 10, 0.8, wrong=True)
 
     assert told == ["more than delta is wrong: strict"]
-    assert (verification.cuts, verification.brakes) == (STRICT, 1)
+    assert (verification.cuts, verification.brakes) == (OFFLINE, 1)
     assert verification.told().samples < 10
 
 
@@ -172,7 +202,7 @@ def test_samples_that_are_left_out_too_often_certify_nothing() -> None:
     told = feed(verification, 100, 0.8)
 
     assert told == ["judging fails: strict"]
-    assert verification.cuts == STRICT
+    assert verification.cuts == OFFLINE
 
 
 def test_the_coin_is_thrown_less_often_once_the_promise_is_kept() -> None:
