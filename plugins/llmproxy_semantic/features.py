@@ -25,12 +25,12 @@ LONGEST: Final = 2000
 class Features(msgspec.Struct, frozen=True, array_like=True):
     """What is compared of a question; holds no more of its text than its words.
 
-    `words` are the stems of its content words and its numbers in order, with `JOINT` and `NOT` between them; `closed`
-    are the signs of its words of closed classes, sorted; `third` its pronouns of the third person, in order, and who of
-    the two that talk is named first. `bound`
-    are prepositions with the word behind each, `inflected` words with how they end (stemming.py). `parts`
-    are what it says word for word (code, addresses, paths, flags), `quoted` what it quotes, `operators` its signs.
-    `traits` are what may keep it from being matched at all: `code`, `outside`, `wording`, `clock`.
+    `words` are the stems of its content words, its numbers and pronouns in order, with `JOINT` and `NOT` between
+    them; `closed` are the signs of its words of closed classes, sorted; `third` its pronouns of the third person,
+    in order, and who of the two that talk is named first. `bound` are prepositions with the word behind each,
+    `inflected` words with how they end (stemming.py). `parts` are what it says word for word (code, addresses,
+    paths, flags), `quoted` what it quotes, `operators` its signs. `traits` are what may keep it from being matched
+    at all: `code`, `outside`, `wording`, `clock`.
     """
 
     form: bytes
@@ -172,10 +172,11 @@ class _Reading:
         self.numbers: list[str] = []
         self.operators: list[str] = []
         self.negations = 0
+        self._joinable = False
         for token in _TOKEN.findall(form):
             self._read(token)
-        if self.words and self.words[-1] == JOINT:
-            self.words.pop()
+            self._joinable = token not in SIGNS and token not in PREPOSITIONS
+        self._joins_nothing()
         self._bind(_END)
         if len(set(self._partners)) > 1:
             self.third += self._partners
@@ -183,6 +184,7 @@ class _Reading:
     def _read(self, token: str) -> None:
         if token in PREPOSITIONS:
             self._preposition = token
+            self._joins_nothing()
         signs = SIGNS.get(token)
         if token[0].isdigit() or token in _ROMAN or token in _ORDINALS:
             self._number(token)
@@ -195,8 +197,14 @@ class _Reading:
         elif token not in SILENT:
             self._content(token.partition("'")[0])
 
+    def _joins_nothing(self) -> None:
+        """Take back a joint: "and why" joins no words, nor does "or after"."""
+        if self.words and self.words[-1] == JOINT:
+            self.words.pop()
+
     def _person(self, who: str) -> None:
         self.third.append(who)
+        self.words.append(who)
         self._bind(who)
 
     def _bind(self, word: str) -> None:
@@ -237,8 +245,10 @@ class _Reading:
             self._bind(signs[0])
         if signs != _AND:  # two words beside one another say it too
             self.closed.update(signs)
-        if signs[0] in _JOINING and self.words and self.words[-1] != JOINT:
+        if signs[0] in _JOINING and self.words and self._joinable:
             self.words.append(JOINT)
+        else:
+            self._joins_nothing()
 
 
 _END: Final = "."

@@ -192,7 +192,7 @@ def _same_but_joined(here: list[str], there: list[str]) -> bool:
     bare = [word for word in here if word != JOINT]
     other = [word for word in there if word != JOINT]
     if bare == other:
-        return True
+        return len(here) == len(there)  # salt and water is not salt water
     if sorted(bare) != sorted(other):
         return True  # a word that stands more often here than there: not a matter of order
     first, end = _window(bare, other)

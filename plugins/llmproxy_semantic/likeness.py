@@ -14,7 +14,7 @@ from llmproxy.plugin import Kin
 from llmproxy_semantic.eligibility import why_not
 from llmproxy_semantic.features import Features, features_of, pack, unpack
 from llmproxy_semantic.guards import GUARDS, objection
-from llmproxy_semantic.tiers import STRICT, tier_of
+from llmproxy_semantic.tiers import tier_of
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Answered, Asked, CacheSpace, Metrics, Runtime
@@ -25,7 +25,6 @@ if TYPE_CHECKING:
 
 #: Rows that are judged for a question: whoever is nearest may be its opposite.
 _JUDGED: Final = 8
-_LEAST: Final = min(STRICT)
 
 
 class LikenessMeters:
@@ -55,8 +54,12 @@ class LikenessMeters:
 class Likeness:
     """Finds answers to questions that are alike."""
 
-    def __init__(self, runtime: Runtime, embedding: Embedding, rows: Searched) -> None:
+    def __init__(
+        self, runtime: Runtime, embedding: Embedding, rows: Searched, cuts: tuple[float, float, float]
+    ) -> None:
         self._runtime = runtime
+        #: The least similarity of each tier, and of any.
+        self._cuts, self._least = cuts, min(cuts)
         self._embedding = embedding
         self._rows = rows
         self._meters = LikenessMeters(runtime.name, runtime.metrics)
@@ -85,13 +88,13 @@ class Likeness:
 
     def _best(self, features: Features, rows: list[Row]) -> Kin | None:
         for row in rows:
-            if row.similarity < _LEAST:
+            if row.similarity < self._least:
                 break
             stored = unpack(row.features)
             if stored is None:
                 continue
             guard = objection(features, stored)
-            if not guard and row.similarity < STRICT[tier_of(features, stored)]:
+            if not guard and row.similarity < self._cuts[tier_of(features, stored)]:
                 guard = "far"
             if not guard:
                 return Kin(row.key, "semantic", row.similarity)

@@ -46,7 +46,7 @@ def ending(word: str) -> str:
     """Return how a small word is inflected: `d` for what is done or past, `g` for what goes on, empty for neither."""
     if word in _PAST or (word.endswith("ed") and len(word) > 4 and not word.endswith("eed")):
         return "d"
-    return "g" if word.endswith("ing") and len(word) > 5 else ""
+    return "g" if word.endswith("ing") and len(word) > 4 else ""
 
 
 #: Words that end as a plural does and are another word without that.

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy_semantic.features import features_of
 from llmproxy_semantic.guards import GUARDS, objection, one_edit
+from llmproxy_semantic.tiers import tier_of
 
 GUARD = dict(GUARDS)
 
@@ -63,6 +66,9 @@ TRAPS = {
     "order": [
         ("Does Ann hurt Bob?", "Does Bob hurt Ann?"),
         ("Convert Celsius to Kelvin", "Convert Kelvin to Celsius"),
+        ("clean it with salt and water", "clean it with salt water"),
+        ("How do I make him like me?", "How do I make me like him?"),
+        ("Is Monday before or after a holiday?", "Is a holiday before or after Monday?"),
         ("Is Ann close to Bob's mother?", "Is Bob close to Ann's mother?"),
         ("Which dogs bite cats and mice?", "Which mice and dogs bite cats?"),
         ("Was Ann seen by Bob?", "Did Ann see Bob?"),
@@ -105,6 +111,7 @@ ALIKE = {
     ],
     "order": [
         ("Compare Rome and Oslo", "Compare Oslo and Rome"),
+        ("Is Ann an actress and Brazilian?", "Is Ann a Brazilian actress?"),
         ("Is Ann an actor or a singer?", "Is Ann a singer or an actor?"),
         ("Is Ann married to Bob?", "Is Bob married to Ann?"),
         ("In Kotlin, how can I sort dates?", "How do I sort dates in Kotlin?"),
@@ -169,3 +176,19 @@ def test_one_edit_is_one_letter(one: str, other: str) -> None:
 )
 def test_more_or_less_is_not_one_edit(one: str, other: str) -> None:
     assert not one_edit(one, other)
+
+
+#: Pairs whose answers differ, with the kind of what differs; written by whoever wrote the guards.
+MORE_TRAPS = Path(__file__).with_name("traps.tsv")
+
+
+def test_no_trap_is_past_the_guards_and_shares_every_word() -> None:
+    """Those in which a word differs are past them, and must be alike as no two questions with other words are."""
+    passed = []
+    for line in MORE_TRAPS.read_text(encoding="utf-8").splitlines():
+        _, one, other = line.split("\t")
+        here, there = features_of(one), features_of(other)
+        if not objection(here, there) and not tier_of(here, there):
+            passed.append(line)
+
+    assert passed == []
