@@ -165,10 +165,16 @@ class Poster:
 
     def post(self) -> None:
         """Post once; what fails is told, and tried again the next time."""
-        try:
-            self._posted(self._posting.post(self._journal))
-        except Exception as fault:  # whatever it is, what is not posted now is later
-            self._faulty(fault)
+        for work in (self._post, self._look):
+            try:
+                work()
+            except Exception as fault:  # whatever it is, what is not posted now is later
+                self._faulty(fault)
+
+    def _post(self) -> None:
+        self._posted(self._posting.post(self._journal))
+
+    def _look(self) -> None:
         held = self._posting.held()
         self._journal.full = self._limit is not None and held > self._limit
         self._held(held, self._journal.full)

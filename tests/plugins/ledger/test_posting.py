@@ -115,6 +115,28 @@ def test_the_thread_posts_again_after_a_failure(tmp_path, journal):
     assert isinstance(faults[0], apsw.CantOpenError)
 
 
+def test_the_thread_goes_on_where_journals_cannot_be_looked_at(tmp_path, journal, monkeypatch):
+    faults, held, looked = [], [], threading.Event()
+    posting = Posting(tmp_path)
+
+    def once():
+        if not faults:
+            raise PermissionError(13, "Permission denied")
+        return 7
+
+    monkeypatch.setattr(posting, "held", once)
+    poster = Poster(
+        journal, posting, 0.01, print, faults.append, lambda size, full: held.append(size) or looked.set()
+    )
+    done = looked.wait(10)
+    poster.close()
+    dead(journal)
+    posting.close()
+
+    assert done
+    assert (len(faults), held[0]) == (1, 7)
+
+
 def test_a_journal_is_full_while_all_of_them_hold_more_than_the_limit(tmp_path, journal):
     full = []
     posting = Posting(tmp_path)
