@@ -294,6 +294,10 @@ class Embedding:
                 vector = await self._work.vector(text, purpose, partial(self._remember, text))
         except TimeoutError:
             return "late", None
+        except asyncio.CancelledError:
+            # Whoever asks may have a deadline of his own.
+            self._meters.outcomes[purpose]["late"].inc()
+            raise
         except Exception as fault:
             return self._failed(fault), None
         self._failing = False

@@ -170,6 +170,17 @@ async def test_what_is_late_before_its_turn_came_is_not_embedded() -> None:
     assert slow.asked == ["first", "last"]
 
 
+async def test_who_is_stopped_from_waiting_is_late_too() -> None:
+    slow = Slow()
+    async with site(lambda: slow) as opened:
+        with pytest.raises(TimeoutError):
+            async with asyncio.timeout(0.01):
+                await opened.embedding.vector("four", SOON)
+        slow.may_go_on.set()
+
+    assert opened.running.counted() == {("lookup", "late"): 1}
+
+
 async def test_who_asks_the_same_at_once_waits_for_the_same() -> None:
     slow = Slow()
     async with site(lambda: slow) as opened:
