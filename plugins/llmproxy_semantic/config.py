@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Literal
 
 from llmproxy.plugin import ConfigError, Duration, PostgresUrl, Section
+from llmproxy_semantic.thresholds import Thresholds
 
 #: Which questions count as the same: those whose texts have one form; also those that are alike, by fixed bounds.
 Policy = Literal["canonical", "strict"]
@@ -23,13 +24,15 @@ class SemanticConfig(Section, frozen=True):
     `embedder` turns questions into vectors for routes whose policy compares them: `minilm`, which comes with the extra
     `semantic`, or a model of an upstream's. `search` is where what is near is searched: in the memory of each worker,
     by the server of the cache's store, which is Redis 8.2 or later then, or by the Postgres at
-    `url`, with pgvector in its schema `public`, or a user who may create it.
+    `url`, with pgvector in its schema `public`, or a user who may create it. `thresholds` are what `llmproxy semantic
+    calibrate` measured for an embedder; without them only `minilm` is compared by.
     """
 
     policy: Policy = "canonical"
     embedder: Literal["minilm"] | UpstreamEmbedder = "minilm"
     search: Literal["worker", "store", "postgres"] = "worker"
     url: PostgresUrl | None = None
+    thresholds: Thresholds | None = None
 
     def __post_init__(self) -> None:
         if self.search == "postgres" and self.url is None:

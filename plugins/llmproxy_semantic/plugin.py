@@ -21,6 +21,7 @@ from llmproxy_semantic.config import SemanticConfig, SemanticRoute
 from llmproxy_semantic.embedders import open_embedding
 from llmproxy_semantic.matching import Matching
 from llmproxy_semantic.searching import open_rows
+from llmproxy_semantic.thresholds import cuts_for
 
 if TYPE_CHECKING:
     from llmproxy_semantic.likeness import Likeness
@@ -86,9 +87,13 @@ class SemanticPlugin(Plugin[SemanticConfig]):
 
 
 @asynccontextmanager
-async def _likeness(config: SemanticConfig, runtime: Runtime) -> AsyncIterator[Likeness]:
-    """Hold what is needed to compare questions by likeness."""
+async def _likeness(config: SemanticConfig, runtime: Runtime) -> AsyncIterator[Likeness | None]:
+    """Hold what is needed to compare questions by likeness; None where the embedder's vectors were never measured."""
     from llmproxy_semantic.likeness import Likeness  # noqa: PLC0415  # an extra, which few gateways need
 
     async with open_embedding(config, runtime) as embedding, open_rows(config, runtime, embedding.id) as rows:
-        yield Likeness(runtime, embedding, rows)
+        cuts = cuts_for(embedding.id, config.thresholds)
+        if cuts is None:
+            # Bounds of one model's vectors say nothing of another's.
+            runtime.log.warning("semantic_not_calibrated", embedder=embedding.id)
+        yield None if cuts is None else Likeness(runtime, embedding, rows, cuts)

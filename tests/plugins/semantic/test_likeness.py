@@ -20,6 +20,7 @@ from llmproxy_semantic.canonical import canonicalise
 from llmproxy_semantic.embedding import Embedding
 from llmproxy_semantic.likeness import Likeness
 from llmproxy_semantic.rows import Known, Rows
+from llmproxy_semantic.tiers import STRICT
 
 
 class Vectors:
@@ -57,7 +58,7 @@ class Bench:
             name="semantic", metrics=self.metrics, spawn=self.spawn, clock=Clock(), bus=Bus(None, 0)
         )
         rows = Rows(cast("Runtime", runtime), Known(), "by-hand")
-        self.likeness = Likeness(cast("Runtime", runtime), cast("Embedding", self.vectors), rows)
+        self.likeness = Likeness(cast("Runtime", runtime), cast("Embedding", self.vectors), rows, STRICT)
 
     def spawn(self, work: Coroutine[Any, Any, None], *, name: str) -> asyncio.Task[None]:
         self.tasks.append(spawn(work, name=name))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
@@ -32,6 +33,7 @@ from llmproxy.testing import (
 )
 from llmproxy_cache import CachePlugin
 from llmproxy_semantic import SemanticPlugin
+from llmproxy_semantic.thresholds import MEASURED
 
 CONFIG = {"stores": {"answers": {"url": "memory://"}}}
 ASK: dict[str, Any] = {"model": "gpt-4o-mini", "temperature": 0}
@@ -43,7 +45,9 @@ class TestContract(PluginContract):
 
 
 @asynccontextmanager
-async def asking(*answers: str, **cache: Any) -> AsyncIterator[tuple[Serving, FakeUpstream]]:
+async def asking(
+    *answers: str, semantic: dict[str, Any] | None = None, **cache: Any
+) -> AsyncIterator[tuple[Serving, FakeUpstream]]:
     upstream = FakeUpstream()
     for text in answers:
         message = {"role": "assistant", "content": text}
@@ -52,7 +56,10 @@ async def asking(*answers: str, **cache: Any) -> AsyncIterator[tuple[Serving, Fa
     async with (
         upstream,
         running_route(
-            {"semantic": {"use": SemanticPlugin}, "cache": {"use": CachePlugin, "store": "answers"}},
+            {
+                "semantic": {"use": SemanticPlugin, **(semantic or {})},
+                "cache": {"use": CachePlugin, "store": "answers"},
+            },
             upstream=upstream,
             dialect="openai",
             options={"cache": {"ttl": "5m", "invalidation": "tags", **cache}},
@@ -114,6 +121,31 @@ async def test_what_else_the_header_says_is_refused() -> None:
         served = await ask(serving, "hi", headers={"x-llmproxy-semantic": "of"})
 
         assert served.reply.status == 400
+
+
+@pytest.mark.parametrize(
+    ("thresholds", "served"),
+    [
+        (None, False),
+        ({"embedder": "another", "tiers": [0.9, 0.9, 0.9]}, False),
+        ({"embedder": "unknown", "tiers": [0.9, 0.9, 0.9]}, True),
+    ],
+)
+async def test_an_embedder_that_was_not_measured_is_not_compared_by(
+    thresholds: dict[str, Any] | None, served: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("llmproxy_semantic.plugin.open_embedding", blind)
+    monkeypatch.setattr(Blind, "id", "unknown")
+    settings = {"policy": "strict"} | ({} if thresholds is None else {"thresholds": thresholds})
+    async with asking("5 steps", "other", semantic=settings) as (serving, _):
+        await ask(serving, "How do I reset my router?")
+        while work := [task for task in asyncio.all_tasks() if task.get_name() == "semantic:keep-row"]:
+            await asyncio.wait(work)
+        found = await ask(serving, "How can I reset my router?")
+        again = await ask(serving, "how do i reset my router")
+
+        assert (said(found) == "5 steps") == served
+        assert said(again) == "5 steps"
 
 
 async def test_purges_and_tags_hold_for_other_words_too() -> None:
@@ -179,7 +211,7 @@ def without_question(tenant: str, body: dict[str, Any]) -> tuple[str, str]:
 class Blind:
     """An embedder for which all questions lie at one place."""
 
-    id, dims = "blind", 64
+    id, dims = f"{MEASURED}blind", 64
 
     async def vector(self, text: str, within: float) -> Any:
         return np.full(self.dims, 1 / 8, np.float32)
