@@ -11,6 +11,7 @@ from llmproxy.plugin import (
     RESERVATIONS,
     Attempt,
     Body,
+    Caller,
     Endpoint,
     Exchange,
     Reservation,
@@ -33,7 +34,17 @@ from llmproxy_ledger.records import Intent, Record, Row
 from llmproxy_ledger.settling import Sent, find
 
 _LONGEST: Final = 200
+#: Callers' places that are known at a time.
+_KNOWN: Final = 4096
 _NOBODY: Final = Endpoint("")
+
+
+class Whose(NamedTuple):
+    """A row that says whose a call is and where it goes; what it is of lives as long, so nothing else has its `id`."""
+
+    caller: Caller
+    endpoint: Endpoint
+    row: Settlement
 
 
 class Opened(NamedTuple):
@@ -84,6 +95,7 @@ class Accounting:
         self._wall = wall
         self._max_output = max_output
         self._wrote = wrote
+        self._known: dict[tuple[int, int, str, str | None], Whose] = {}
 
     def open(self, exchange: Exchange, request: UpstreamRequest) -> None:
         """Write down that an attempt is about to leave.
@@ -185,21 +197,13 @@ class Accounting:
         cost: int = 0,
         result: str = "",
     ) -> Settlement:
-        caller, model = exchange.caller, redact_text(exchange.model or "")
-        labels = dict(caller.labels) if caller.labels else {}
-        return Settlement(
+        caller, route, asked = exchange.caller, exchange.route.name, exchange.model
+        known = self._known.get((id(caller), id(endpoint), route, asked))
+        return replace(
+            (known or self._know(caller, endpoint, route, asked)).row,
             id=settlement_id(exchange, attempt),
             exchange=exchange.id,
             at=self._wall(),
-            tenant=caller.tenant,
-            key=caller.key,
-            org=labels.get("org", ""),
-            team=labels.get("team", ""),
-            user=labels.get("user", ""),
-            route=exchange.route.name,
-            model=model[:_LONGEST],
-            upstream=endpoint.upstream,
-            upstream_model=(endpoint.model or model)[:_LONGEST] if endpoint.upstream else "",
             usage=usage,
             state=state,
             cost=cost,
@@ -207,6 +211,33 @@ class Accounting:
             prices=prices,
             result=result,
         )
+
+    def _know(self, caller: Caller, endpoint: Endpoint, route: str, asked: str | None) -> Whose:
+        """Make what the rows of a caller's calls to a place have in common."""
+        if len(self._known) >= _KNOWN:
+            self._known.clear()
+        known = Whose(caller, endpoint, whose(caller, endpoint, route, asked))
+        self._known[id(caller), id(endpoint), route, asked] = known
+        return known
+
+
+def whose(caller: Caller, endpoint: Endpoint, route: str, asked: str | None) -> Settlement:
+    """Return a row that says whose a call is and where it goes, and nothing else yet."""
+    labels, model = dict(caller.labels), redact_text(asked or "")
+    return Settlement(
+        id="",
+        exchange="",
+        at=0.0,
+        tenant=caller.tenant,
+        key=caller.key,
+        org=labels.get("org", ""),
+        team=labels.get("team", ""),
+        user=labels.get("user", ""),
+        route=route,
+        model=model[:_LONGEST],
+        upstream=endpoint.upstream,
+        upstream_model=(endpoint.model or model)[:_LONGEST] if endpoint.upstream else "",
+    )
 
 
 def is_under_way(exchange: Exchange) -> bool:

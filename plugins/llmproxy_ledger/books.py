@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Final
@@ -12,7 +12,7 @@ import msgspec
 
 from llmproxy.plugin import Rates, Tiers
 from llmproxy_ledger.entries import COLUMNS, NUMBERS, Dialect, batch, columns, lost
-from llmproxy_ledger.records import PriceList, Record
+from llmproxy_ledger.records import PriceList, Record, Row
 
 FILE: Final = "ledger.db"
 _VERSION: Final = 1
@@ -81,9 +81,15 @@ class Books:
         with self._writing():
             self._many("INSERT OR IGNORE INTO prices VALUES (?, ?)", map(_listed, prices))
             self._many(_POST, map(columns, rows))
-            self._many("DELETE FROM intents WHERE entry = ?", ((row.entry,) for row in rows))
+            self._end(rows)
             self._many(_INTEND, intents)
         return len(rows)
+
+    def _end(self, rows: Sequence[Row]) -> None:
+        """Delete the calls that have their rows now. Few are there: most rows are posted with what began them."""
+        held = {entry for (entry,) in self.ask("SELECT entry FROM intents LIMIT ?", (len(rows) + 1,))}
+        ended = [(row.entry,) for row in rows if len(held) > len(rows) or row.entry in held]
+        self._many("DELETE FROM intents WHERE entry = ?", ended)
 
     def give_up(self, journal: str) -> int:
         """Make rows of the calls of a dead process that nothing more will be heard of; return how many."""

@@ -79,14 +79,19 @@ def read(data: bytes, at: int = 0) -> Iterator[Reading]:
 def read_outcomes(data: bytes) -> Iterator[Reading]:
     """Yield the whole records, but for those of calls about to leave whose rows are among them."""
     payloads = list(_payloads(data, 0))
-    ended = {payload[3 : payload[3] - _BEFORE] for payload, _ in payloads if payload[2] == _ROW}
-    return _decoded(
-        (payload, end)
-        for payload, end in payloads
-        if payload[2] != _INTENT
-        or not _SHORT <= payload[3] < _LONGER
-        or payload[3 : payload[3] - _BEFORE] not in ended
-    )
+    ended = set()
+    for payload, _ in payloads:
+        if payload[2] == _ROW:
+            ended.add(payload[3 : payload[3] - _BEFORE])
+    left = []
+    for each in payloads:
+        payload = each[0]
+        if payload[2] == _INTENT:
+            head = payload[3]
+            if _SHORT <= head < _LONGER and payload[3 : head - _BEFORE] in ended:
+                continue
+        left.append(each)
+    return _decoded(left)
 
 
 def _payloads(data: bytes, at: int) -> Iterator[tuple[bytes, int]]:

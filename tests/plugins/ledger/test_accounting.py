@@ -29,7 +29,7 @@ from llmproxy.plugin import (
 from llmproxy.runtime import Clock
 from llmproxy.testing import FakeUpstream, make_exchange, running_route
 from llmproxy_ledger import LedgerPlugin
-from llmproxy_ledger.accounting import OPENED, Accounting
+from llmproxy_ledger.accounting import OPENED, Accounting, whose
 from llmproxy_ledger.config import LedgerConfig
 from llmproxy_ledger.pricing import Prices
 from llmproxy_ledger.records import Intent, Record, Row
@@ -267,3 +267,21 @@ async def test_every_recorded_answer_is_charged_as_its_provider_told(
 
         assert (row["state"], usage.total in tokens, row["cost"]) == ("exact", True, cost(usage)), name
     assert len(told) > 20
+
+
+def test_rows_say_whose_they_are_and_where_they_went() -> None:
+    caller = Caller("acme", "key-1", labels=(("team", "search"), ("cost", "x")))
+    row = whose(caller, Endpoint("upstream"), "route", "gpt")
+
+    assert (row.tenant, row.key, row.org, row.team, row.user) == ("acme", "key-1", "", "search", "")
+    assert (row.route, row.model, row.upstream, row.upstream_model) == ("route", "gpt", "upstream", "gpt")
+    assert whose(caller, Endpoint(""), "route", None).upstream_model == ""
+
+
+def test_each_caller_has_rows_of_its_own(accounting, kept):
+    for number in range(5000):
+        accounting.free(make_exchange(caller=Caller(f"tenant-{number}", f"key-{number % 7}")))
+
+    found = [(record.row.tenant, record.row.key) for record in kept.records if isinstance(record, Row)]
+    assert found == [(f"tenant-{number}", f"key-{number % 7}") for number in range(5000)]
+    assert len(accounting._known) <= 4096

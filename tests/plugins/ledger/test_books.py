@@ -109,3 +109,16 @@ def post(directory: Path, parts: list[list[Row | Intent]]) -> None:
         books.post(("j", record) for record in part)
     books.give_up("j")
     books.close()
+
+
+def test_a_call_is_open_until_its_row_is_posted(books):
+    def held() -> list[str]:
+        return [entry for (entry,) in books.ask("SELECT entry FROM intents ORDER BY entry")]
+
+    books.post([("j", intended(entry)) for entry in "abcd"])
+    books.post([("j", settled("b"))])
+    few = held()
+    books.post([("j", settled(entry)) for entry in "acde"])
+
+    assert few == ["a", "c", "d"]
+    assert held() == []
