@@ -9,20 +9,21 @@ if TYPE_CHECKING:
     from llmproxy.plugin import Route
     from llmproxy_quota.config import LimitConfig, QuotaConfig
 
-_BY_LABEL: Final = frozenset({"org", "team", "user"})
+_BY_LABEL: Final = ("org", "team", "user")
 
 
 def remark(config: QuotaConfig, routes: Sequence[Route], labels: Collection[str]) -> Iterator[str]:
     """Yield what is to be said of limits on these routes, whose callers may have these labels."""
-    for limit in config.limits:
-        where = f"limit {limit.name!r}"
-        if limit.scope in _BY_LABEL and limit.scope not in labels:
+    for kind in _BY_LABEL:
+        names = [repr(limit.name) for limit in config.limits if limit.scope == kind]
+        if names and kind not in labels:
             yield (
-                f"{where} holds for nobody: no caller has a name of {limit.scope!r}; write it with the key under "
+                f"limit {', '.join(names)} holds for nobody: no caller has one; write `{kind}` with the key under "
                 "plugins.access.keys, or have keys in a database"
             )
+    for limit in config.limits:
         if limit.then is not None:
-            yield from _cheaper(where, limit.then.model, routes)
+            yield from _cheaper(f"limit {limit.name!r}", limit.then.model, routes)
     yield from _unpriced(config, routes)
 
 

@@ -74,7 +74,7 @@ class Budgets:
         self._in_flight(general, "global_max_parallel_requests", "proxy", {})
         for key, scope in _DEFAULTS:
             params = library.section(key)
-            self._account(params, key.partition("_")[0], {"scope": scope})
+            self._account(params, f"{key.partition('_')[0]}-{scope}", {"scope": scope})
             params.tell_rest(lambda _: "made with a key: `llmproxy keys create` says it for each")
 
     def costs(self, params: Walk, info: Walk) -> dict[str, float]:
@@ -172,7 +172,7 @@ class Budgets:
         """Tell where limits are counted, if there are any."""
         if self.limits:
             walk.tell("stores", _STORE_TOLD)
-            walk.tell("plugins.quota", "limits hold for the master key too, which has none there")
+            walk.tell("plugins", "the limits of quota hold for the master key too, which has none there")
 
 
 def _rates_hold(router: Mapping[str, Any]) -> bool:

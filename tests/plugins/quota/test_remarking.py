@@ -41,13 +41,13 @@ PRICED = ", main/little: {input: 1, output: 1}"
         (
             "counts: tokens, scope: team",
             "",
-            "limit 'budget' holds for nobody: no caller has a name of 'team'; ",
+            "limit 'budget' holds for nobody: no caller has one; write `team` with",
         ),
         ("counts: tokens, scope: team", "team: search, ", ""),
         (
             "counts: tokens, scope: org",
             "team: search, ",
-            "limit 'budget' holds for nobody: no caller has a name of 'org'",
+            "limit 'budget' holds for nobody: no caller has one; write `org`",
         ),
         ("counts: tokens, scope: key", "", ""),
     ],

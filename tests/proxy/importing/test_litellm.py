@@ -311,16 +311,16 @@ def test_budgets_and_rates_are_limits_and_costs_are_prices() -> None:
     assert limits == {
         "proxy-budget": {"counts": "money", "window": "month", "at_most": 100},
         "user-budget": {"scope": "user", "counts": "money", "rolling": "3650d", "at_most": 5},
-        "default-budget": {"scope": "key", "counts": "money", "window": "day", "at_most": 1.25},
-        "default-rpm": {"scope": "key", "counts": "requests", "window": "minute", "at_most": 10},
-        "default-tpm": {
+        "default-key-budget": {"scope": "key", "counts": "money", "window": "day", "at_most": 1.25},
+        "default-key-rpm": {"scope": "key", "counts": "requests", "window": "minute", "at_most": 10},
+        "default-team-tpm": {
             "scope": "team",
             "counts": "tokens",
             "mode": "soft",
             "window": "minute",
             "at_most": 5000,
         },
-        "upperbound-in-flight": {"scope": "key", "counts": "in_flight", "at_most": 4},
+        "upperbound-key-in-flight": {"scope": "key", "counts": "in_flight", "at_most": 4},
         "proxy-in-flight": {"counts": "in_flight", "at_most": 100},
         "mine-1-budget": {
             "scope": "model",
