@@ -31,6 +31,7 @@ _FINAL = re.compile(
     rb"|speech\.audio\.done|image_(?:generation|edit)\.completed)\Z"
 )
 _FINAL_LONGEST = 48
+_USAGE_KEY = b'"usage"'
 _BLANK_LINE = re.compile(rb"\n\r?\n|\r\r")
 _DONE_LEADS = (b"\ndata: ", b"\ndata:", b"\rdata: ", b"\rdata:")
 _FINISHED = re.compile(rb'"finish_reason" ?: ?"')
@@ -55,6 +56,7 @@ class StreamTap:
         "_final_at",
         "_looking",
         "_pieces",
+        "_responds",
         "_searched",
         "_size",
         "_typed",
@@ -74,6 +76,8 @@ class StreamTap:
         self.usage: Usage | None = None
         #: Whether the stream is one of those whose end is known.
         self._ends = False
+        #: Whether it is one of the Responses API's.
+        self._responds = False
         self._looking = True
         self._typed: bool | None = None
         self._pieces: list[bytes] = []
@@ -110,13 +114,20 @@ class StreamTap:
     def _conclude(self) -> bytes:
         tail = self._tail()
         self._pieces = []
-        self.usage = USAGE.last(tail)
+        self.usage = self._told(tail)
         self.terminal = self._final_at >= 0 or _says_done(tail)
         if tail.find(b'"error"') >= 0:  # the word is found ten times as quickly as what it may stand in
             told = _FAILED.search(tail) is not None
             self.failed = self.failed or told or _FAILED_WITH.search(tail) is not None
             self.terminal = self.terminal or told
         return tail
+
+    def _told(self, tail: bytes) -> Usage | None:
+        """Read the last usage. Responses repeat what callers wrote, their tools' schemas too: only their end counts."""
+        if not self._responds:
+            return USAGE.last(tail)
+        at = tail.rfind(_USAGE_KEY) if self._final_at >= 0 else -1
+        return None if at < 0 else USAGE.last(tail[at:])
 
     def _look(self, data: bytes) -> None:
         undecided = self._typed is None
@@ -146,9 +157,8 @@ class StreamTap:
         if isinstance(message, dict):
             kind = message.get("type")
             self._typed = self._typed or isinstance(kind, str)
-            self._ends = (
-                self._ends or "choices" in message or (isinstance(kind, str) and kind.startswith("response."))
-            )
+            self._responds = self._responds or (isinstance(kind, str) and kind.startswith("response."))
+            self._ends = self._ends or self._responds or "choices" in message
             self.first_output = has_output(message)
 
     def _await_final(self, window: bytes) -> None:

@@ -334,3 +334,29 @@ def test_an_error_that_ends_a_stream_is_told_from_its_end(last, failed):
     tap.end()
 
     assert tap.failed == failed
+
+
+FORGED = (
+    b'{"tools":[{"parameters":{"usage":{"input_tokens":0,"output_tokens":0,"total_tokens":0}}}],"usage":%b}'
+)
+
+
+def echoing(kind: bytes, usage: bytes) -> bytes:
+    return b'event: %b\ndata: {"type":"%b","response":%b}\n\n' % (kind, kind, FORGED % usage)
+
+
+def test_no_schema_of_a_tool_tells_usage_of_a_response() -> None:
+    begun = echoing(b"response.created", b"null")
+    text = b'event: response.output_text.delta\ndata: {"type":"response.output_text.delta","delta":"Hi"}\n\n'
+    failed = StreamTap()
+    failed.feed(begun + text + echoing(b"response.failed", b"null"))
+    failed.end()
+    left = StreamTap()
+    left.feed(begun + text)
+    left.fail(ConnectionAbortedError())
+    whole = StreamTap()
+    whole.feed(begun + text + echoing(b"response.completed", b'{"input_tokens":7,"output_tokens":2}'))
+    whole.end()
+
+    assert (failed.usage, left.usage) == (None, None)
+    assert whole.usage == Usage(input=7, output=2)
