@@ -33,6 +33,10 @@ _KEPT: Final = re.compile(
 _HIDDEN: Final = re.compile(rb"\\u00(?:3[0-9]|[46][0-9a-fA-F]|[57][0-9aA]|5[fF])")
 #: How many pictures a form asks for.
 _FORM_COUNT: Final = re.compile(rb'name="?n"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(\d{1,6})')
+#: What rerankers read in pairs, of which each has some signs of its own.
+_QUERIES: Final = ("query", "text_1", "data_1", "queries")
+_COMPARED: Final = ("documents", "texts", "text_1", "text_2", "data_1", "data_2", "queries")
+_OF_A_PAIR: Final = 8
 _REFUSED: Final = "What this call comes to cannot be bounded beforehand, and what is used is limited."
 
 
@@ -63,7 +67,8 @@ def bound_of(
     most = len(body) + _ADDED + attached + kept
     likely = len(body) // 4 + (attached + kept) // 8
     if kind == "reads":
-        return Bound(most, 0, likely, 0)
+        again = _repeated(body)
+        return Bound(most + again, 0, likely + again // 4, 0)
     output, doubt = _output(kind, body, config)
     expected = min(config.expected_output * output.times, output.most)
     return Bound(most, output.most, likely, expected, output.body, doubt)
@@ -80,6 +85,19 @@ def _output(kind: Kind, body: bytes, config: QuotaConfig) -> tuple[Output, str]:
         return output_of(kind, body, config), ""
     except NoBoundError as fault:
         return Output(config.output, 1), str(fault)
+
+
+def _repeated(body: bytes) -> int:
+    """Return the bytes of a query that is read once more with each text that it is compared with."""
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        return 0
+    if not isinstance(told, dict):
+        return 0
+    texts = max((len(found) for name in _COMPARED if isinstance(found := told.get(name), list)), default=0)
+    query = max((len(orjson.dumps(found)) for name in _QUERIES if (found := told.get(name))), default=0)
+    return texts * (query + _OF_A_PAIR) if query else 0
 
 
 def _unhidden(body: bytes) -> bytes:

@@ -156,3 +156,16 @@ def test_each_picture_counts() -> None:
 
     assert bounded("/v1/images/generations", b'{"n": 3}').output == 300
     assert bounded("/v1/images/edits", form).output == 700
+
+
+def test_a_query_counts_with_each_text_that_it_is_compared_with() -> None:
+    plain = orjson.dumps({"model": "m", "query": "q" * 1000, "documents": ["x"]})
+    many = orjson.dumps({"model": "m", "query": "q" * 1000, "documents": ["x"] * 500})
+
+    assert bounded("/v1/rerank", plain).input >= 1000
+    assert bounded("/v1/rerank", many).input >= 500 * 1000
+    assert (
+        bounded("/v1/score", many.replace(b"query", b"text_1").replace(b"documents", b"text_2")).input
+        >= 500_000
+    )
+    assert bounded("/v1/embeddings", b'{"input": ["a", "b"]}').input < 1100
