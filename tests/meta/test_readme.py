@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -131,7 +132,7 @@ def test_the_cache_it_shows_passes_check(tmp_path: Path) -> None:
 def test_every_command_it_names_exists() -> None:
     named = set(re.findall(r"`?llmproxy ([a-z]+(?:-[a-z]+)*)\b", "\n".join(text for _, _, text in BLOCKS)))
 
-    assert named - set(main.commands) == set()
+    assert named - set(main.list_commands(click.Context(main))) == set()
 
 
 def test_its_links_lead_somewhere() -> None:
@@ -146,3 +147,23 @@ def _leads_somewhere(link: str) -> bool:
         return (ROOT / file).exists()
     headings = re.findall(r"^#+ (.*)$", (ROOT / file).read_text(), re.MULTILINE)
     return section in {re.sub(r"[^\w -]", "", heading).lower().replace(" ", "-") for heading in headings}
+
+
+def test_the_teams_budgets_are_as_the_readme_says(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("ADMIN_TOKEN", "0123456789abcdef")
+    monkeypatch.setenv("ACCESS_PEPPER", "0123456789abcdef" * 2)
+    monkeypatch.setenv("OPENAI_API_KEY", "sk-0123456789")
+    Path("gateway.yaml").write_text(block("check: teams").replace("/var/lib/llmproxy", str(tmp_path)))
+    run = CliRunner().invoke(main, ["check", "gateway.yaml"])
+
+    assert run.output.startswith("ok: ")
+    assert "note" not in run.output
+    for line in block("check: keys").splitlines():
+        words = line.partition("  #")[0].split()
+        if words[1] == "keys":
+            assert CliRunner().invoke(main, words[1:]).exit_code == 0, line
+        else:
+            command = [word for word in words[1:3] if not word.startswith("-")]
+            named = CliRunner().invoke(main, [*command, "--help"]).output
+            assert all(word in named for word in words if word.startswith("--")), line
