@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 #: Rows of one block, and rows up to which all are compared.
-BLOCK: Final = 16384
+BLOCK: Final = 32768
 EXACT: Final = 512
 
 #: Rows that are compared of more.
