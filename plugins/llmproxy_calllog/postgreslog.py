@@ -17,7 +17,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 from msgspec.structs import astuple
 
-from llmproxy.plugin import BlockingPostgres, PostgresAway
+from llmproxy.plugin import BlockingPostgres, PostgresAway, postgres_value
 from llmproxy_calllog.asking import NEWEST, NotALog, question
 from llmproxy_calllog.call import COLUMNS, Call, Record
 from llmproxy_calllog.filtering import Filter
@@ -38,7 +38,6 @@ _FORGET: Final = 86_400.0
 _SEARCHED: Final = 65_536
 #: About how much a record takes beside its texts, indexes and all.
 _FRAME: Final = 500
-_MOST: Final = 2**63 - 1
 _TYPES: Final = {"str": 'text COLLATE "C" NOT NULL', "int": "bigint", "float": "double precision"}
 
 
@@ -135,7 +134,7 @@ class PostgresLog:
                 return  # it is there already
             first = await connection.fetchval(_NUMBERS, len(records))
             rows = [
-                (number, *_fitting(record.call), _size(record))
+                (number, *map(postgres_value, astuple(record.call)), _size(record))
                 for number, record in enumerate(records, first)
             ]
             columns = ("number", *COLUMNS, "size")
@@ -147,7 +146,7 @@ class PostgresLog:
             await connection.execute(_USED, sum(row[-1] for row in rows))
 
     def _body(self, number: int, record: Record) -> Iterator[tuple[Any, ...]]:
-        texts = [text if text is None else _plain(text) for text in (record.request, record.answer)]
+        texts = [postgres_value(text) for text in (record.request, record.answer)]
         if texts != [None, None]:
             found = [words(text[:_SEARCHED]) if self._search and text else None for text in texts]
             yield (number, *texts, *found)
@@ -190,8 +189,7 @@ class PostgresReader:
             NotALog: the database cannot be read now.
         """
         asked = question(wanted, _worded)
-        values = [_plain(value) if isinstance(value, str) else value for value in asked.values]
-        return asked.told(self._fetch(asked.query, *values))
+        return asked.told(self._fetch(asked.query, *map(postgres_value, asked.values)))
 
     def newest(self) -> int:
         """Return the number of the newest record; 0 if there is none."""
@@ -232,23 +230,6 @@ def words(text: str) -> str:
 def _worded(text: str) -> tuple[str, list[Any]]:
     phrase = words(text)
     return _WORDED, [phrase, phrase]
-
-
-def _plain(text: str) -> str:
-    """Return text without NUL, which Postgres has no place for; callers choose some of it."""
-    return text.replace("\0", "\ufffd") if "\0" in text else text
-
-
-def _fitting(call: Call) -> tuple[Any, ...]:
-    """Return a record that the table takes, whatever a caller or a provider told."""
-    return tuple(
-        _plain(value)
-        if isinstance(value, str)
-        else _MOST
-        if isinstance(value, int) and value > _MOST
-        else value
-        for value in astuple(call)
-    )
 
 
 def _size(record: Record) -> int:

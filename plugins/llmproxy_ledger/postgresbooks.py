@@ -9,7 +9,7 @@ from typing import Any, Final, TypeVar
 
 import msgspec
 
-from llmproxy.plugin import BlockingPostgres, PostgresAway, Rates, StartError, Tiers
+from llmproxy.plugin import BlockingPostgres, PostgresAway, Rates, StartError, Tiers, postgres_value
 from llmproxy_ledger.entries import COLUMNS, NUMBERS, Dialect, batch, columns, lost
 from llmproxy_ledger.records import Intent, PriceList, Record, Row
 
@@ -25,12 +25,9 @@ DIALECT: Final = Dialect(
 
 #: Rows of one transaction: what a slow line takes in the seconds that a use of the database has.
 _GROUP: Final = 1000
-_MOST: Final = 2**63 - 1
 _KINDS: Final = dict.fromkeys(NUMBERS, "bigint") | {"at": "double precision"}
 _STORED: Final = (*COLUMNS, "instance")
 _TYPES: Final = tuple(_KINDS.get(name, "text") for name in _STORED)
-#: Where a column's text is, which Postgres takes without NUL.
-_TEXTS: Final = tuple(kind == "text" for kind in _TYPES)
 
 
 def _column(name: str, kind: str) -> str:
@@ -91,7 +88,7 @@ class PostgresBooks:
 
     def __init__(self, database: BlockingPostgres, instance: str = "") -> None:
         self._database = database
-        self._instance = _plain(instance) or socket.gethostname()
+        self._instance = postgres_value(instance) or socket.gethostname()
         self._built = False
 
     def ready(self) -> None:
@@ -154,7 +151,7 @@ class PostgresBooks:
 
     async def _settle(self, connection: Any, rows: Sequence[Row]) -> None:
         if rows:
-            values = [_fitting((*columns(row), self._instance)) for row in rows]
+            values = [map(postgres_value, (*columns(row), self._instance)) for row in rows]
             await connection.execute(_POST, *zip(*values, strict=True))
             await connection.execute(_END, [row.entry for row in rows])
 
@@ -166,7 +163,7 @@ class PostgresBooks:
         return len(rows)
 
     def _call(self, journal: str, intent: Intent) -> tuple[str | bytes, ...]:
-        exchange, id_ = _plain(intent.row.exchange), _plain(intent.row.id)
+        exchange, id_ = postgres_value(intent.row.exchange), postgres_value(intent.row.id)
         return intent.entry, journal, self._instance, exchange, id_, msgspec.json.encode(intent)
 
 
@@ -212,7 +209,7 @@ async def _ping(connection: Any) -> None:
 
 async def _tell_prices(connection: Any, prices: Sequence[PriceList]) -> None:
     """Tell them by themselves: others who tell the same ones wait for no more than this."""
-    versions = [_plain(each.version) for each in prices]
+    versions = [postgres_value(each.version) for each in prices]
     await connection.execute(_PRICES, versions, [msgspec.json.encode(each.rates) for each in prices])
 
 
@@ -228,16 +225,3 @@ async def _all_rates(connection: Any) -> Mapping[str, Tiers]:
 
 def _tiers(rates: bytes) -> Tiers:
     return msgspec.json.decode(rates, type=tuple[Rates, ...])
-
-
-def _plain(text: str) -> str:
-    """Return text without NUL, which Postgres has no place for; callers choose some of it."""
-    return text.replace("\0", "\ufffd") if "\0" in text else text
-
-
-def _fitting(row: tuple[Any, ...]) -> tuple[Any, ...]:
-    """Return a row that the table takes, whatever a caller or a provider told."""
-    return tuple(
-        _plain(value) if text else value if value <= _MOST else _MOST
-        for value, text in zip(row, _TEXTS, strict=True)
-    )

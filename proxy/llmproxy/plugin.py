@@ -142,7 +142,7 @@ from llmproxy.patterns import has_dot_segment, normalise_path
 from llmproxy.plugincommands import ask_gateway, configured_plugins
 from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
-from llmproxy.postgres import Postgres, PostgresAway, postgres_of
+from llmproxy.postgres import Postgres, PostgresAway, postgres_of, postgres_value
 from llmproxy.postgresblocking import BlockingPostgres
 from llmproxy.postgresurl import PostgresUrl
 from llmproxy.pricesettings import PriceConfig
@@ -398,6 +398,7 @@ __all__ = [
     "passed_headers",
     "patch",
     "postgres_of",
+    "postgres_value",
     "price_usage",
     "priced_as",
     "profile_table",

@@ -31,6 +31,8 @@ LONGEST_PAUSE: Final = 2.0
 _AWAY: Final = ("08", "53", "57P", "58", "25006")
 #: Those of one that does not want us: credentials, the database's name, missing rights.
 _REFUSED: Final = ("28", "3D", "42501")
+#: The largest number of a `bigint`.
+_LARGEST: Final = 2**63 - 1
 
 
 class PostgresAway(Exception):
@@ -224,6 +226,13 @@ class Postgres:
         if self._away is not None:
             self._away = None
             self._notice(None)
+
+
+def postgres_value(value: Any) -> Any:
+    """Return a value that a table takes, whatever a caller or a provider told: no NUL in texts, numbers of 64 bits."""
+    if isinstance(value, str):
+        return value.replace("\0", "\ufffd") if "\0" in value else value
+    return _LARGEST if isinstance(value, int) and value > _LARGEST else value
 
 
 def postgres_of(

@@ -12,7 +12,7 @@ import pytest
 from tests.postgresserver import PASSWORD, PostgresServer
 
 from llmproxy.errors import StartError
-from llmproxy.plugin import Clock, Metrics, Postgres, PostgresAway, PostgresUrl, postgres_of
+from llmproxy.plugin import Clock, Metrics, Postgres, PostgresAway, PostgresUrl, postgres_of, postgres_value
 
 Notices = list[PostgresAway | None]
 
@@ -245,3 +245,11 @@ async def test_of_several_hosts_the_one_that_is_there_is_used(shared_postgres: P
     url = shared_postgres.url().replace("@", "@127.0.0.1:1,")
     async with opened(url) as postgres:
         assert await postgres.run(one) == 1
+
+
+def test_what_no_table_takes_is_made_to_fit() -> None:
+    told = ("a\0b", "ab", "", 2**63, 2**63 - 1, -1, 1.5, None, b"\0")
+
+    assert [postgres_value(each) for each in told] == [
+        *("a\ufffdb", "ab", "", 2**63 - 1, 2**63 - 1, -1, 1.5, None, b"\0")
+    ]
