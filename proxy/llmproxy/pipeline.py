@@ -238,7 +238,8 @@ async def _listing(route: Route, exchange: Exchange) -> Reply | None:
 
 def _refuse_unless_allowed(route: Route, exchange: Exchange, may_ask: Callable[[str], bool]) -> None:
     """Refuse a model that is not the caller's, and what might name any: he gets no other by hiding its name."""
-    model = exchange.model
+    # What the messages of a WebSocket ask for is not known, whatever its handshake says.
+    model = None if exchange.upgraded else exchange.model
     if model is not None:
         if not may_ask(model):
             message = f"This key may not use the model {model[:200]!r}."
@@ -262,7 +263,9 @@ def _resolve(route: Route, exchange: Exchange) -> None:
         if endpoints is None:
             message = f"The model {exchange.model[:200]!r} is not served here."
             raise BadRequest("model_not_found", message, status=404)
-    if route.listed and exchange.model is None and exchange.request.method not in _BODILESS:
+    if route.listed and (
+        exchange.upgraded or (exchange.model is None and exchange.request.method not in _BODILESS)
+    ):
         # What cannot be read might name any model: a route that lists its own is no way around the list.
         raise BadRequest("model_required", "The request must name one of this route's models, as JSON.")
     if not endpoints and route.models is not None and exchange.model is None:

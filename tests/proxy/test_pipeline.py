@@ -223,6 +223,22 @@ async def test_a_caller_sees_and_asks_only_the_models_that_are_his(api, listing)
     assert len(api.requests) == 1
 
 
+async def test_no_websocket_is_a_way_around_a_list_of_models(api, listing):
+    limited = {**listing, "plugins": {**listing["plugins"], "limits": {"use": plugin(pre_route=only_fast)}}}
+    route = {"name": "r", "match": {"path": "/toy/*"}, "upstream": "upstream"}
+    for config in (
+        {**limited, "pipeline": ["limits"]},
+        {**listing, "routes": [{**route, "models": {"fast": {"upstream": "upstream"}}}]},
+    ):
+        exchange = make_exchange("GET", "/toy/x", body=b'{"model": "fast", "say": "x"}')
+        exchange.upgraded = True
+        async with running_route({}, upstream=api, dialect="dots", config=config) as serving:
+            served = await serving.serve(exchange)
+
+        assert served.reply.status in (400, 403)
+        assert served.exchange.attempts == []
+
+
 async def test_a_caller_with_models_of_his_own_gets_no_upstreams_list(api, listing):
     route = {"name": "r", "match": {"path": "/toy/*"}, "upstream": "upstream"}
     limited = {**listing, "plugins": {**listing["plugins"], "limits": {"use": plugin(pre_route=only_fast)}}}
