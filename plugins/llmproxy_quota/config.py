@@ -21,6 +21,11 @@ class ThenConfig(Section, frozen=True):
 
     model: str
 
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """A model's name is enough."""
+        return {"model": tree} if isinstance(tree, str) else tree
+
     def __post_init__(self) -> None:
         if not self.model:
             raise ConfigError("model", "empty; name a model that the routes serve, and that costs less")
@@ -50,6 +55,22 @@ class LimitConfig(Section, frozen=True):
     near: Decimal | None = None
     then: ThenConfig | None = None
 
+    elsewhere: ClassVar[Mapping[str, str]] = {
+        **dict.fromkeys(("limit", "max", "amount", "budget", "max_budget"), "write at_most"),
+        **dict.fromkeys(("per", "period", "duration", "budget_duration"), "write window or rolling"),
+        **dict.fromkeys(("for", "by", "team", "tenant", "key", "user", "model"), "write scope and match"),
+    }
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """Tell who writes a length where a calendar's window stands."""
+        window = tree.get("window") if isinstance(tree, dict) else None
+        if isinstance(window, str) and window[:1].isdigit():
+            raise ValueError(
+                f"window is {', '.join(CALENDAR)}; for any time of a length write rolling: {window[:20]}"
+            )
+        return tree
+
     def __post_init__(self) -> None:
         spans = [span for span in (self.rate, self.window, self.rolling) if span is not None]
         if self.counts == "in_flight":
@@ -75,7 +96,7 @@ class LimitConfig(Section, frozen=True):
 
     def _check_near(self) -> None:
         if (self.near is None) != (self.then is None):
-            raise ConfigError("then", "near and then belong together: near: 0.9, then: {model: NAME}")
+            raise ConfigError("then", "near and then belong together: near: 0.9, then: MODEL")
         if self.near is None:
             return
         if not 0 <= self.near < 1:

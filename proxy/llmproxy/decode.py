@@ -189,6 +189,8 @@ def _without_none(type_: Any) -> tuple[Any, bool]:
 def _plain_message(message: str) -> str:
     """Turn msgspec's `Expected `int`, got `str`` into this project's words."""
     message = message.split(" - at `$", maxsplit=1)[0].replace("`", "")
+    if message == "Invalid decimal string":
+        return "not a plain number, such as 250 or 0.5"
     return message[:1].lower() + message[1:]
 
 

@@ -3,8 +3,9 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmproxy.plugin import ConfigError
-from llmproxy_quota.config import LimitConfig, QuotaConfig
+from llmproxy.decode import decode_struct
+from llmproxy.plugin import ConfigError, ConfigErrors
+from llmproxy_quota.config import LimitConfig, QuotaConfig, ThenConfig
 
 
 def limit(**given: Any) -> LimitConfig:
@@ -57,3 +58,29 @@ def test_money_is_counted_in_microdollars() -> None:
 def test_settings_that_make_no_sense_are_refused(given: dict[str, Any]) -> None:
     with pytest.raises(ConfigError):
         QuotaConfig(store="s", **given)
+
+
+@pytest.mark.parametrize(
+    ("given", "told"),
+    [
+        (
+            {"window": "30d"},
+            "limits[0]: window is minute, hour, day, week, month; for any time of a length write rolling: 30d",
+        ),
+        ({"window": "day", "max": 7}, 'limits[0].max: unknown key "max"; write at_most'),
+        ({"window": "day", "at_most": "$7"}, "limits[0].at_most: not a plain number, such as 250 or 0.5"),
+        ({"window": "day", "team": "search"}, 'limits[0].team: unknown key "team"; write scope and match'),
+    ],
+)
+def test_what_others_call_otherwise_is_told_by_its_name_here(given: dict[str, Any], told: str) -> None:
+    limits = [{"name": "x", "counts": "money", "at_most": 5, **given}]
+    with pytest.raises(ConfigErrors) as caught:
+        decode_struct(QuotaConfig, {"store": "s", "limits": limits})
+
+    assert [str(error) for error in caught.value.errors] == [told]
+
+
+def test_a_cheaper_model_may_be_named_alone() -> None:
+    tree = {"name": "x", "counts": "money", "at_most": 5, "window": "day", "near": 0.9, "then": "small"}
+
+    assert decode_struct(LimitConfig, tree).then == ThenConfig(model="small")
