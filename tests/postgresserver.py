@@ -9,7 +9,8 @@ import socket
 import subprocess
 import tempfile
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from importlib.util import find_spec
 from pathlib import Path
 from types import TracebackType
@@ -31,6 +32,24 @@ _SETTINGS: Final = (
     "unix_socket_directories=",
     "listen_addresses=127.0.0.1",
 )
+
+
+@contextmanager
+def unanswered_commits(*, done: bool) -> Iterator[None]:
+    """Lose the connection at each commit meanwhile, after the server has `done` it or before it hears of it."""
+    import asyncpg  # tests that need it skip where it is not
+
+    commit = asyncpg.transaction.Transaction._Transaction__commit
+
+    async def breaking(self: Any) -> None:
+        if done:
+            await commit(self)
+        self._connection.terminate()
+        raise ConnectionResetError
+
+    with pytest.MonkeyPatch.context() as patched:
+        patched.setattr(asyncpg.transaction.Transaction, "_Transaction__commit", breaking)
+        yield
 
 
 class PostgresServer:

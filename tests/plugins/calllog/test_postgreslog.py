@@ -5,10 +5,10 @@ import time
 from collections.abc import Callable, Iterator
 from typing import Any
 
-import asyncpg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.postgresserver import unanswered_commits
 
 from llmproxy.plugin import BlockingPostgres, Postgres, PostgresAway, PostgresUrl
 from llmproxy_calllog.asking import NotALog
@@ -197,23 +197,11 @@ def test_one_deletes_at_a_time(log: PostgresLog, postgres_url: str) -> None:
 
 
 @pytest.mark.parametrize("done", [True, False])
-def test_a_batch_in_doubt_is_written_again_and_stands_once(
-    log: PostgresLog, ids: Any, monkeypatch: pytest.MonkeyPatch, done: bool
-) -> None:
-    commit = asyncpg.transaction.Transaction._Transaction__commit
-
-    async def breaking(self: Any) -> None:
-        if done:
-            await commit(self)
-        self._connection.terminate()
-        raise ConnectionResetError
-
+def test_a_batch_in_doubt_is_written_again_and_stands_once(log: PostgresLog, ids: Any, done: bool) -> None:
     records = [make_record("word", None, id="a")]
     log.write([make_record(id="first")])
-    with monkeypatch.context() as patched:
-        patched.setattr(asyncpg.transaction.Transaction, "_Transaction__commit", breaking)
-        with pytest.raises(PostgresAway):
-            log.write(records)
+    with unanswered_commits(done=done), pytest.raises(PostgresAway):
+        log.write(records)
     between = ids()
     while True:
         try:

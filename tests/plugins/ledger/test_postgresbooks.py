@@ -5,11 +5,11 @@ import time
 from collections.abc import Iterator
 from typing import Any
 
-import asyncpg
 import msgspec
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from tests.postgresserver import unanswered_commits
 
 from llmproxy.plugin import BlockingPostgres, Postgres, PostgresAway, PostgresUrl, Usage
 from llmproxy_ledger.config import SCHEMA
@@ -110,22 +110,12 @@ def test_what_a_caller_or_a_provider_tells_is_taken_whatever_it_is(
 
 @pytest.mark.parametrize("done", [True, False])
 def test_a_commit_that_is_not_answered_is_done_again(
-    books: PostgresBooks, postgres_url: str, monkeypatch: pytest.MonkeyPatch, done: bool
+    books: PostgresBooks, postgres_url: str, done: bool
 ) -> None:
-    commit = asyncpg.transaction.Transaction._Transaction__commit
-
-    async def breaking(self: Any) -> None:
-        if done:
-            await commit(self)
-        self._connection.terminate()
-        raise ConnectionResetError
-
     records = [("j", settled("a")), ("j", intended("b"))]
     books.post([])
-    with monkeypatch.context() as patched:
-        patched.setattr(asyncpg.transaction.Transaction, "_Transaction__commit", breaking)
-        with pytest.raises(PostgresAway):
-            books.post(records)
+    with unanswered_commits(done=done), pytest.raises(PostgresAway):
+        books.post(records)
     between = [row["entry"] for row in rows(postgres_url)]
     while True:
         try:
