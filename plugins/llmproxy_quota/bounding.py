@@ -45,7 +45,7 @@ class Bounds:
         if bound.doubt and hard:
             raise BadRequest("not_bounded", bound.doubt)
         if bound.body is not None:
-            exchange.set_body(bound.body)
+            exchange.set_body(bound.body, reread=False)
         return bound
 
     def _find(self, key: tuple[bytes, str, str, bool]) -> Bound | None:

@@ -342,9 +342,12 @@ class Exchange:
             raise error from fault
         return data
 
-    def set_body(self, data: bytes) -> None:
-        """Replace the whole body (prefer `edit`, which keeps what stands before the change)."""
-        if self.client_face is not None:
+    def set_body(self, data: bytes, *, reread: bool = True) -> None:
+        """Replace the whole body (prefer `edit`, which keeps what stands before the change).
+
+        Without `reread` it must be one that says of `model` and `stream` what the last one said.
+        """
+        if self.client_face is not None and (reread or self.members):
             self.client_face.open(self, data)
         self._body = data
 

@@ -151,3 +151,15 @@ async def test_a_route_without_conversations_takes_no_message():
 
     with pytest.raises(BadRequest, match="hold no conversation"):
         await exchange.edit(MessageEdit(0, "system", "b"))
+
+
+def test_a_body_that_says_the_same_is_read_again_only_where_its_members_are_known():
+    exchange = make_exchange(face=Face())
+    exchange.set_body(b"gpt")
+    exchange.set_body(b"gpt and more", reread=False)
+    kept = exchange.model, exchange.body_at_hand
+    exchange.members = {"model": None}
+    exchange.set_body(b"other", reread=False)
+
+    assert kept == ("gpt", b"gpt and more")
+    assert exchange.model == "other"
