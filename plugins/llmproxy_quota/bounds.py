@@ -80,7 +80,7 @@ def _output(kind: Kind, body: bytes, config: QuotaConfig) -> tuple[Output, str]:
         return Output(config.output, 1), "" if config.unbounded == "assume" else _REFUSED
     if kind == "media":
         times = _pictures(body)
-        return Output(config.output * times, times), ""
+        return Output(max(config.output, config.attachment) * times, times), ""
     try:
         return output_of(kind, body, config), ""
     except NoBoundError as fault:

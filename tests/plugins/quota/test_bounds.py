@@ -154,8 +154,8 @@ def test_a_websocket_is_in_doubt() -> None:
 def test_each_picture_counts() -> None:
     form = b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n7\r\n--b--'
 
-    assert bounded("/v1/images/generations", b'{"n": 3}').output == 300
-    assert bounded("/v1/images/edits", form).output == 700
+    assert bounded("/v1/images/generations", b'{"n": 3}').output == 15_000
+    assert bounded("/v1/images/edits", form).output == 35_000
 
 
 def test_a_query_counts_with_each_text_that_it_is_compared_with() -> None:
