@@ -114,7 +114,8 @@ class Accounting:
         data = b"" if isinstance(body, Body) else body
         most = self._max_output if exchange.model is None else quick_limit(data, self._max_output)
         # A later attempt's may be taken after this; all have one bound.
-        reserved = _reservation(exchange, attempt.number) or _reservation(exchange, 1)
+        held = exchange.state.get(RESERVATIONS)
+        reserved = None if held is None else held.get(attempt.number) or held.get(1)
         bound = (reserved.input, reserved.output) if reserved is not None and reserved.input else None
         row = self._row(exchange, attempt, endpoint, priced.version)
         opened = Opened(self._journal.entry(), request, len(data), most, priced, bound, row)
@@ -127,14 +128,15 @@ class Accounting:
 
     def close(self, exchange: Exchange, attempt: Attempt, policy: OnAbort) -> None:
         """Write down what an attempt came to."""
-        opened = (exchange.state.get(OPENED) or {}).pop(attempt.number, None)
+        state = exchange.state
+        known = state.get(OPENED)
+        opened = None if known is None else known.pop(attempt.number, None)
         entry = self._journal.entry() if opened is None else opened.entry
         sent, priced = None, NOTHING
         if opened is not None and opened.request.sent:
             priced = opened.priced
             sent = Sent(opened.size, opened.most, priced.rates, opened.bound, self._max_output)
-        seen = exchange.state.get(SEEN)
-        found = find(exchange, attempt, sent, seen, policy, self._tariff)
+        found = find(exchange, attempt, sent, state.get(SEEN), policy, self._tariff)
         version = "" if found.state == "free" else priced.version
         cost = price_usage(found.usage, priced.rates) if version and priced.rates else 0
         told = found.usage, found.state, cost, found.result
