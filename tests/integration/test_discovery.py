@@ -215,8 +215,8 @@ def show(kind: str, changes: int, tally: Tally, fleet: Fleet) -> None:
 
 @pytest.mark.parametrize("kind", SOURCES)
 async def test_members_come_and_go_and_no_request_fails(kind: str, tmp_path: Path) -> None:
-    tally, fleet = await change_under_load(kind, 6, tmp_path)
-    show(kind, 6, tally, fleet)
+    tally, fleet = await change_under_load(kind, 4, tmp_path)
+    show(kind, 4, tally, fleet)
 
     assert tally.failed == []
     assert tally.answered > fleet.served > 0

@@ -345,13 +345,13 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def test_nothing_passes_a_hard_limit_and_nothing_is_refused_without_need(
     tmp_path: Path, store: str
 ) -> None:
-    await run(tmp_path, store, 500, leaving=0.0)
+    await run(tmp_path, store, 300, leaving=0.0)
 
 
 async def test_nothing_passes_a_hard_limit_when_callers_leave_and_workers_die(
     tmp_path: Path, store: str
 ) -> None:
-    await run(tmp_path, store, 500, leaving=0.3, kills=1)
+    await run(tmp_path, store, 300, leaving=0.3, kills=1)
 
 
 @pytest.mark.slow

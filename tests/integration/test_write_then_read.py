@@ -21,7 +21,7 @@ from .versions import TOKEN, Origin, callers, read, version, write
 pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="workers share sockets as Linux does")
 
 PAIRS = pytest.mark.parametrize(
-    "pairs", [160, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
+    "pairs", [80, pytest.param(10_000, marks=[pytest.mark.slow, pytest.mark.timeout(900)])]
 )
 #: Resources that the pairs are about; each has its own writer, so that its versions are in order.
 NAMES = 8
