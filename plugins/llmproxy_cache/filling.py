@@ -130,7 +130,15 @@ class Filling:
         if fate is not None:
             await fate.stored(self._space, plan.key, entry, keep_for, kept=kept)
         if kept:
-            await tell_kin(self._exchange, plan, self._space, entry, keep_for)
+            await tell_kin(
+                self._exchange,
+                plan,
+                space=self._space,
+                entry=entry,
+                ttl=keep_for,
+                whole=whole,
+                runtime=self._runtime,
+            )
 
     def _entry(self, whole: StoredReply) -> Entry:
         plan, exchange = self._plan, self._exchange

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
@@ -13,17 +14,19 @@ from llmproxy.plugin import (
     CacheStatus,
     Entry,
     Exchange,
+    Fresh,
     Reply,
     key_rules_of,
     take_question,
 )
+from llmproxy_cache.finding import Finding
 from llmproxy_cache.key import HUGE, Keyed, Unreadable
 from llmproxy_cache.longnumbers import long_numbers
 from llmproxy_cache.plan import PLAN, Plan
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import CacheSpace, Clock
-    from llmproxy_cache.finding import Finding
+    from llmproxy.plugin import CacheSpace, Clock, Runtime, StoredReply
+    from llmproxy_cache.kept import Kept
     from llmproxy_cache.serving import Serving
 
 
@@ -53,6 +56,17 @@ def asked_of(exchange: Exchange, plan: Plan) -> Asked | None:
     return Asked(partition, question, rest, facts.temperature, facts.settled)
 
 
+def _near(plan: Plan, key: bytes) -> Plan:
+    """Return a plan that looks for the answer under another key, for the same caller."""
+    near = Plan(plan.policy, plan.control, CacheStatus("miss"))
+    near.key, near.form, near.lifetime = key, plan.form, plan.lifetime
+    return near
+
+
+def _serves(plan: Plan, kept: Kept, age: float) -> bool:
+    return not kept.soft and age < min(kept.about.lifetime, plan.policy.most)
+
+
 async def answer_of_kin(
     exchange: Exchange, plan: Plan, space: CacheSpace, finding: Finding, serving: Serving, clock: Clock
 ) -> Reply | None:
@@ -62,11 +76,11 @@ async def answer_of_kin(
     kin = None if asked is None else await plan.kinship.find(exchange, asked, space)
     if asked is None or kin is None:
         return None
-    near = Plan(plan.policy, plan.control, CacheStatus("miss"))
-    near.key, near.form, near.tier, near.lifetime = kin.key, plan.form, kin.tier, plan.lifetime
+    near = _near(plan, kin.key)
+    near.tier = kin.tier
     kept = await finding.find(near)
     age = 0.0 if kept is None else kept.age(clock.wall())
-    if kept is None or kept.soft or age >= min(kept.about.lifetime, plan.policy.most):
+    if kept is None or not _serves(plan, kept, age):
         plan.kinship.lost(asked, kin, space)
         return None
     reply = await serving.serve(exchange, near, kept, kin.tier, age=age)
@@ -75,10 +89,35 @@ async def answer_of_kin(
     return reply
 
 
-async def tell_kin(exchange: Exchange, plan: Plan, space: CacheSpace, entry: Entry, ttl: float) -> None:
+async def tell_kin(
+    exchange: Exchange,
+    plan: Plan,
+    *,
+    space: CacheSpace,
+    entry: Entry,
+    ttl: float,
+    whole: StoredReply,
+    runtime: Runtime,
+) -> None:
     """Tell who knows of likeness that an answer is kept."""
     if plan.kinship is None:
         return
     asked = plan.asked or asked_of(exchange, plan)
     if asked is not None:
-        await plan.kinship.stored(exchange, asked, Answered(space, plan.key, entry, ttl))
+        fresh = Fresh(whole, partial(_other, exchange, plan, Finding(space), runtime))
+        await plan.kinship.stored(exchange, asked, Answered(space, plan.key, entry, ttl, fresh))
+
+
+async def _other(
+    exchange: Exchange, plan: Plan, finding: Finding, runtime: Runtime, key: bytes
+) -> StoredReply | None:
+    """Return the answer kept under another key as this caller would have got it, None where it would not have."""
+    kept = await finding.find(_near(plan, key))
+    if kept is None or not _serves(plan, kept, kept.age(runtime.clock.wall())):
+        return None
+    place = 0 if plan.form is None else kept.place(plan.form)
+    if place is not None or plan.form is None:
+        return kept.stored(place or 0)
+    source = kept.source(plan.form)
+    told = kept.about.forms[source].form
+    return (await runtime.forms.derive(exchange, kept.stored(source), told, plan.form)).reply

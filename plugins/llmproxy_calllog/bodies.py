@@ -7,11 +7,11 @@ the next: so of a redacted stream each field's pieces are joined first, and its 
 from __future__ import annotations
 
 import zlib
-from collections.abc import Iterator
-from typing import Any, Final
+from typing import Final
 
 import orjson
 
+from llmproxy.plugin import said
 from llmproxy_calllog.copies import Copy
 from llmproxy_calllog.redacting import Redactor
 from llmproxy_calllog.taking import Kept
@@ -22,28 +22,6 @@ READ: Final = 4
 _TAIL: Final = 64
 _CUT: Final = "…"
 _TEXTS: Final = (b"text/", b"application/json", b"application/x-ndjson", b"application/x-www-form-urlencoded")
-#: Fields that hold what a stream tells piece by piece.
-_PIECES: Final = frozenset(
-    {
-        "content",
-        "text",
-        "delta",
-        "arguments",
-        "reasoning_content",
-        "reasoning",
-        "thinking",
-        "partial_json",
-        "refusal",
-        "transcript",
-        "output_text",
-        "summary",
-        "input_json",
-        "signature",
-        "completion",
-        "response",
-    }
-)
-_SCALARS: Final = ("index", "output_index", "content_index", "summary_index", "item_id")
 
 
 def request_text(kept: Kept, limit: int) -> str | None:
@@ -99,7 +77,7 @@ def _described(media: bytes, size: int) -> str:
 def _redacted(redactor: Redactor, data: bytes, kind: bytes, limit: int, *, whole: bool) -> str:
     if kind == b"text/event-stream":
         # what is not whole ends in the midst of a word, whatever it is told as
-        return _pieced(redactor, events(data), limit, whole=whole)
+        return _pieced(redactor, said(data, streamed=True), limit, whole=whole)
     if whole:
         try:
             tree = orjson.loads(data)
@@ -111,45 +89,10 @@ def _redacted(redactor: Redactor, data: bytes, kind: bytes, limit: int, *, whole
     return cut(redactor.text(text if whole else text[:-_TAIL]), limit, whole=whole)
 
 
-def _pieced(redactor: Redactor, told: Iterator[Any], limit: int, *, whole: bool) -> str:
-    """Return a stream's texts, each field's pieces joined."""
-    joined: dict[str, list[str]] = {}
-    for event in told:
-        for name, text in pieces(event):
-            joined.setdefault(name, []).append(text)
-    fields = {}
-    for name, parts in joined.items():
-        text = "".join(parts)
-        fields[name] = redactor.text(text if whole else text[:-_TAIL])
+def _pieced(redactor: Redactor, told: dict[str, str], limit: int, *, whole: bool) -> str:
+    """Return a stream's texts, without what should not be kept."""
+    fields = {name: redactor.text(text if whole else text[:-_TAIL]) for name, text in told.items()}
     return cut(orjson.dumps(fields).decode(), limit, whole=whole) if fields else ""
-
-
-def events(data: bytes) -> Iterator[Any]:
-    """Give the data of a stream's events: parsed where it is JSON, else its text."""
-    for line in data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
-        text = line[5:].strip() if line.startswith(b"data:") else b""
-        if text and text != b"[DONE]":
-            try:
-                yield orjson.loads(text)
-            except orjson.JSONDecodeError:
-                yield text.decode("utf-8", "replace")
-
-
-def pieces(event: Any, name: str = "", depth: int = 16) -> Iterator[tuple[str, str]]:
-    """Give the texts of an event that belong to what the stream tells, by where they stand."""
-    if depth == 0:
-        return
-    if isinstance(event, str):
-        if not name or name.rpartition(".")[2].partition("[")[0] in _PIECES:
-            yield name or "data", event
-    elif isinstance(event, dict):
-        marks = ",".join(str(event[each]) for each in _SCALARS if isinstance(event.get(each), int | str))
-        inside = f"{name}[{marks}]" if marks else name
-        for key, value in event.items():
-            yield from pieces(value, f"{inside}.{key}" if inside else key, depth - 1)
-    elif isinstance(event, list):
-        for item in event:
-            yield from pieces(item, name, depth - 1)
 
 
 def cut(text: str, limit: int, *, whole: bool) -> str:

@@ -33,7 +33,8 @@ class LikenessMeters:
     def __init__(self, plugin: str, metrics: Metrics) -> None:
         self.lookups = metrics.counter(
             "llmproxy_semantic_lookups_total",
-            "Questions that were looked for by likeness, by what came of it: hit, none, late, or why it may not be.",
+            "Questions that were looked for by likeness, by what came of it: hit, none, late, drawn (to be"
+            " compared with what the upstream says), or why it may not be.",
             ("plugin", "outcome"),
         )
         objections = metrics.counter(
@@ -69,22 +70,37 @@ class Likeness:
     ) -> Kin | None:
         """Return an answer that would do, None where none is known or it cannot be said within so many seconds."""
         features = features_of(asked.question)
+        if self.refuses(asked, features, warmest):
+            return None
+        rows = await self.near(form, asked.partition, space, within)
+        if rows is None:
+            return None
+        kin = self._best(features, rows)
+        self.looked("none" if kin is None else "hit")
+        return kin
+
+    def refuses(self, asked: Asked, features: Features, warmest: float) -> bool:
+        """Whether a question may not be matched by likeness; that is counted."""
         why = why_not(asked, features, warmest=warmest)
         if why:
-            self._meters.looked(why)
-            return None
+            self.looked(why)
+        return bool(why)
+
+    async def near(self, form: str, partition: bytes, space: CacheSpace, within: float) -> list[Row] | None:
+        """Return what is near, the nearest first; None, which is counted, where that cannot be said in time."""
         rows = None
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
                 vector = await self._embedding.vector(form, within)
                 if vector is not None:
-                    rows = await self._rows.near(space, asked.partition, vector, _JUDGED)
+                    rows = await self._rows.near(space, partition, vector, _JUDGED)
         if rows is None:
-            self._meters.looked("late")
-            return None
-        kin = self._best(features, rows)
-        self._meters.looked("none" if kin is None else "hit")
-        return kin
+            self.looked("late")
+        return rows
+
+    def looked(self, outcome: str) -> None:
+        """Count a lookup."""
+        self._meters.looked(outcome)
 
     def _best(self, features: Features, rows: list[Row]) -> Kin | None:
         for row in rows:

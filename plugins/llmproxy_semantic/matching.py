@@ -13,18 +13,29 @@ if TYPE_CHECKING:
     from llmproxy.plugin import Runtime
     from llmproxy_semantic.config import SemanticRoute
     from llmproxy_semantic.likeness import Likeness
+    from llmproxy_semantic.verified import Verified
 
 #: Questions that are asked often are asked in the same words.
 _form = lru_cache(maxsize=1024)(canonicalise)
 
 
 class Matching:
-    """Knows of one route's questions whose texts have one form, and with a `likeness` of those that are alike."""
+    """Knows of one route's questions whose texts have one form, and with a `likeness` of those that are alike.
 
-    def __init__(self, runtime: Runtime, settings: SemanticRoute, likeness: Likeness | None = None) -> None:
+    With `verified` what is alike is served by what was seen of the route.
+    """
+
+    def __init__(
+        self,
+        runtime: Runtime,
+        settings: SemanticRoute,
+        likeness: Likeness | None = None,
+        verified: Verified | None = None,
+    ) -> None:
         self._runtime = runtime
         self._settings = settings
         self._likeness = likeness
+        self._verified = verified
 
     async def find(self, exchange: Exchange, asked: Asked, space: CacheSpace) -> Kin | None:
         """Return an answer to a question of the same form, else to one that is alike."""
@@ -32,6 +43,8 @@ class Matching:
         key = await find_alias(space, asked.partition, form)
         if key is not None:
             return Kin(key, "canonical")
+        if self._verified is not None:
+            return await self._verified.find(exchange, asked, form, space)
         if self._likeness is None:
             return None
         settings = self._settings
@@ -49,5 +62,7 @@ class Matching:
         """Have a question's form, and its likeness, lead to its answer."""
         form = _form(asked.question)
         await put_alias(asked.partition, form, answered)
-        if self._likeness is not None:
+        if self._verified is not None:
+            await self._verified.stored(exchange, asked, form, answered)
+        elif self._likeness is not None:
             self._likeness.stored(asked, form, answered, warmest=self._settings.warmest)

@@ -2,29 +2,35 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
     KIN,
+    AdminRequest,
     BadRequest,
     ConfigError,
     Exchange,
     Plugin,
+    Registry,
     Reply,
     Runtime,
     UpstreamRequest,
     hookimpl,
 )
-from llmproxy_semantic.config import SemanticConfig, SemanticRoute
+from llmproxy_semantic.config import POLICIES, Policy, SemanticConfig, SemanticRoute, VerifiedSettings
 from llmproxy_semantic.embedders import open_embedding
+from llmproxy_semantic.hearing import Hearing
 from llmproxy_semantic.matching import Matching
 from llmproxy_semantic.searching import open_rows
 from llmproxy_semantic.thresholds import cuts_for
+from llmproxy_semantic.trials import TRIAL
 
 if TYPE_CHECKING:
     from llmproxy_semantic.likeness import Likeness
+    from llmproxy_semantic.overseer import Overseer
 
 #: The request header field with which a caller wants only the answer to its own words.
 FIELD: Final = b"x-llmproxy-semantic"
@@ -42,11 +48,25 @@ class SemanticPlugin(Plugin[SemanticConfig]):
         super().__init__(name, config)
         self._routes: dict[str, Matching] = {}
         self._likeness: Likeness | None = None
+        self._overseer: Overseer | None = None
 
     def check_options(self, options: SemanticRoute, parameters: Collection[str]) -> None:
         """Refuse a route that goes further than the plugin is ready for."""
-        if options.policy == "strict" != self.config.policy:
-            raise ConfigError("policy", f"is strict, which plugins.{self.name}.policy must be too")
+        wanted, most = options.policy, self.config.policy
+        if wanted is not None and POLICIES.index(wanted) > POLICIES.index(most):
+            raise ConfigError("policy", f"is {wanted}, which plugins.{self.name}.policy must be too")
+
+    @hookimpl
+    def register(self, registry: Registry) -> None:
+        """Tell, and hear, of routes under verification."""
+        registry.admin_route("GET", "/semantic", self._tell, permission="read")
+        registry.admin_route("POST", "/semantic/reports", self._hear, permission="write")
+
+    async def _tell(self, request: AdminRequest) -> Reply:
+        return await self._hearing.told(request)
+
+    async def _hear(self, request: AdminRequest) -> Reply:
+        return await self._hearing.report(request)
 
     @hookimpl
     @asynccontextmanager
@@ -55,7 +75,10 @@ class SemanticPlugin(Plugin[SemanticConfig]):
         self._runtime = runtime
         async with AsyncExitStack() as held:
             if self.config.policy != "canonical":
-                self._likeness = await held.enter_async_context(_likeness(self.config, runtime))
+                opened = _likeness(self.config, runtime)
+                self._likeness, self._overseer = await held.enter_async_context(opened)
+            self._hearing = Hearing(runtime, self._overseer)
+            held.enter_context(self._hearing.open())
             yield
 
     @hookimpl
@@ -75,25 +98,51 @@ class SemanticPlugin(Plugin[SemanticConfig]):
         if FIELD in exchange.request.headers.index:
             request.headers.remove(FIELD)
 
+    @hookimpl
+    async def post_response(self, exchange: Exchange) -> None:
+        """Leave a request out that was to be compared, if its answer is not kept soon."""
+        trial = exchange.state.get(TRIAL)
+        if trial is not None:
+            self._runtime.spawn(trial.left(), name="leave-out")
+
     def _matching_of(self, exchange: Exchange) -> Matching:
         name = exchange.route.name
         matching = self._routes.get(name)
         if matching is None:
-            options = exchange.options(self)
-            alike = (options.policy or self.config.policy) != "canonical"
-            matching = Matching(self._runtime, options, self._likeness if alike else None)
-            self._routes[name] = matching
+            matching = self._routes[name] = self._new_matching(name, exchange.options(self))
         return matching
+
+    def _new_matching(self, route: str, options: SemanticRoute) -> Matching:
+        policy: Policy = options.policy or self.config.policy
+        likeness = None if policy == "canonical" else self._likeness
+        if policy != "verified" or likeness is None or self._overseer is None:
+            return Matching(self._runtime, options, likeness)
+        from llmproxy_semantic.verified import Verified  # noqa: PLC0415  # numpy, an extra
+
+        return Matching(self._runtime, options, likeness, Verified(likeness, self._overseer, route, options))
 
 
 @asynccontextmanager
-async def _likeness(config: SemanticConfig, runtime: Runtime) -> AsyncIterator[Likeness | None]:
-    """Hold what is needed to compare questions by likeness; None where the embedder's vectors were never measured."""
+async def _likeness(
+    config: SemanticConfig, runtime: Runtime
+) -> AsyncIterator[tuple[Likeness | None, Overseer | None]]:
+    """Hold what is needed to compare questions by likeness; none where the embedder's vectors were never measured."""
     from llmproxy_semantic.likeness import Likeness  # noqa: PLC0415  # an extra, which few gateways need
 
-    async with open_embedding(config, runtime) as embedding, open_rows(config, runtime, embedding.id) as rows:
+    async with AsyncExitStack() as held:
+        embedding = await held.enter_async_context(open_embedding(config, runtime))
+        rows = await held.enter_async_context(open_rows(config, runtime, embedding.id))
         cuts = cuts_for(embedding.id, config.thresholds)
         if cuts is None:
             # Bounds of one model's vectors say nothing of another's.
             runtime.log.warning("semantic_not_calibrated", embedder=embedding.id)
-        yield None if cuts is None else Likeness(runtime, embedding, rows, cuts)
+            yield None, None
+            return
+        overseer = None
+        if config.policy == "verified":
+            from llmproxy_semantic.overseer import open_overseer  # noqa: PLC0415  # likewise
+
+            settings = config.verified or VerifiedSettings()
+            opened = open_overseer(runtime, settings, (*cuts, math.inf), embedding.id)
+            overseer = await held.enter_async_context(opened)
+        yield Likeness(runtime, embedding, rows, cuts), overseer

@@ -25,7 +25,7 @@ from llmproxy.caching.flights import Flights, Landed
 from llmproxy.caching.forms import Form, Retells, Untellable
 from llmproxy.caching.insight import Insight, Standing
 from llmproxy.caching.inspecting import Inspected, inspect_key
-from llmproxy.caching.kin import KIN, Answered, Asked, Kin, Kinship
+from llmproxy.caching.kin import KIN, Answered, Asked, Fresh, Kin, Kinship
 from llmproxy.caching.meters import CacheHits, CacheMeters
 from llmproxy.caching.parts import Difference, Part, differences, field_name, nearest, part_of
 from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
@@ -156,6 +156,7 @@ from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
 from llmproxy.registry import FORESEEN, AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
 from llmproxy.route import Route
 from llmproxy.runtime import ChildRequest, Clock, Runtime
+from llmproxy.saying import said
 from llmproxy.secondhand import HIT, Secondhand, is_charged, secondhand
 from llmproxy.sections import Section
 from llmproxy.settings import UpstreamConfig
@@ -245,6 +246,7 @@ __all__ = [
     "Forms",
     "Found",
     "Framer",
+    "Fresh",
     "GatewayError",
     "Gauge",
     "GaugeChild",
@@ -410,6 +412,7 @@ __all__ = [
     "reserving",
     "retry_delay",
     "retry_fields",
+    "said",
     "says",
     "scan",
     "scan_members",

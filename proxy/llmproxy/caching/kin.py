@@ -8,7 +8,7 @@ tenant's is never served, however much alike it is.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
 from llmproxy.exchange import StateKey
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     from llmproxy.caching.entry import Entry
     from llmproxy.caching.space import CacheSpace
     from llmproxy.exchange import Exchange
+    from llmproxy.messages import StoredReply
 
 #: How two questions were found to mean the same: by their texts in one form, or by an embedding.
 Tier = Literal["canonical", "semantic"]
@@ -45,13 +46,21 @@ class Kin(NamedTuple):
     similarity: float = 1.0
 
 
+class Fresh(NamedTuple):
+    """A fresh answer as its caller got it; `other` is the one that is kept under another key, in the same form."""
+
+    reply: StoredReply
+    other: Callable[[bytes], Awaitable[StoredReply | None]]
+
+
 class Answered(NamedTuple):
-    """An answer that a cache keeps, for `ttl` seconds at most."""
+    """An answer that a cache keeps, for `ttl` seconds at most; how it was told, where there was somebody to tell."""
 
     space: CacheSpace
     key: bytes
     entry: Entry
     ttl: float
+    fresh: Fresh | None = None
 
 
 class Kinship(Protocol):

@@ -29,6 +29,7 @@ from llmproxy.plugin import (
     NoConfig,
     Plugin,
     Reply,
+    StoredReply,
     hookimpl,
     tag_slots,
 )
@@ -43,6 +44,8 @@ class Shouting(Plugin[NoConfig]):
     asked: list[Asked]
     lost_kin: list[bytes]
     space: CacheSpace
+    fresh: StoredReply
+    others: list[StoredReply | None]
 
     def __init__(self, name: str, config: NoConfig) -> None:
         super().__init__(name, config)
@@ -67,6 +70,9 @@ class Shouting(Plugin[NoConfig]):
 
     async def stored(self, exchange: Exchange, asked: Asked, answered: Answered) -> None:
         self.space = answered.space
+        assert answered.fresh is not None
+        self.fresh = answered.fresh.reply
+        self.others = [await answered.fresh.other(key) for key in self.known.values()]
         self.known[asked.partition, asked.question.lower()] = answered.key
 
 
@@ -143,6 +149,21 @@ async def test_where_anything_else_differs_questions_are_not_even_compared(other
 
         assert b.calls == 2
         assert knows.asked[0].partition != knows.asked[1].partition
+
+
+async def test_who_knows_may_compare_a_fresh_answer_with_one_that_would_have_been_served() -> None:
+    async with shouting(completion("Paris"), completion("Rome"), completion("Oslo")) as (b, knows):
+        await b.ask(saying("capital of france?"))
+        await b.ask(saying("capital of italy?", stream=True))
+        (other,) = knows.others
+
+        assert b"Rome" in knows.fresh.body
+        assert other is not None
+        assert other.body.startswith(b"data: ")
+        assert b"Paris" in other.body
+        b.clock.passed = 301.0
+        await b.ask(saying("capital of norway?"))
+        assert knows.others == [None, None]
 
 
 async def test_tenants_have_nothing_in_common() -> None:

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_calllog.bodies import answer_text, cut, events, pieces, request_text
+from llmproxy_calllog.bodies import answer_text, cut, request_text
 from llmproxy_calllog.copies import Copy
 from llmproxy_calllog.taking import Kept
 
@@ -106,16 +106,6 @@ def test_a_stream_of_plain_text_is_joined_too():
     assert orjson.loads(answer_kept(b"data: a@b.ex\n\ndata: ample\n\ndata: [DONE]\n\n", media=STREAM)) == {
         "data": "[mail]"
     }
-
-
-def test_events_are_told_by_their_data():
-    assert list(events(b": ping\nevent: x\ndata: 1\n\ndata:two\r\n\r\n")) == [1, "two"]
-
-
-def test_names_and_ids_are_no_pieces():
-    assert list(pieces({"id": "chatcmpl-1", "model": "m", "delta": {"text": "a", "type": "text_delta"}})) == [
-        ("delta.text", "a")
-    ]
 
 
 @given(

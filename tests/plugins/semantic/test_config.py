@@ -50,3 +50,24 @@ def test_who_searches_is_each_worker_the_stores_server_or_a_postgres() -> None:
 def test_a_postgres_that_is_not_named_or_not_asked_is_refused(wrong: dict[str, str]) -> None:
     with pytest.raises(ConfigErrors, match="url"):
         decode_struct(SemanticConfig, wrong)
+
+
+@pytest.mark.parametrize(
+    ("wrong", "what"),
+    [
+        ({"delta": 0}, "delta"),
+        ({"delta": 0.6}, "delta"),
+        ({"coin": 0}, "coin"),
+        ({"resting": 1.5}, "resting"),
+        ({"hit_limit": 0}, "hit_limit"),
+        ({"delta": 0.01, "window": 299}, "window"),
+    ],
+)
+def test_a_promise_that_cannot_be_kept_is_refused(wrong: dict[str, float], what: str) -> None:
+    with pytest.raises(ConfigErrors, match=what):
+        decode_struct(SemanticConfig, {"policy": "verified", "verified": wrong})
+
+
+def test_a_promise_that_nobody_asked_for_is_refused() -> None:
+    with pytest.raises(ConfigErrors, match="verified"):
+        decode_struct(SemanticConfig, {"policy": "strict", "verified": {}})

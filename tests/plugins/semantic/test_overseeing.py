@@ -4,19 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from random import Random
+from types import SimpleNamespace
 from typing import TYPE_CHECKING, Any, cast
 
-import msgspec
-
-from llmproxy_semantic.features import features_of
+from llmproxy.metrics import Metrics
+from llmproxy_semantic.features import features_of, pack
 from llmproxy_semantic.index import Row
 from llmproxy_semantic.judging import Comparison
-from llmproxy_semantic.overseeing import Candidate, Oversight
+from llmproxy_semantic.overseeing import Candidate, Oversight, learning
 from llmproxy_semantic.verifying import Verification
 
 if TYPE_CHECKING:
-    from structlog.typing import FilteringBoundLogger
-
+    from llmproxy.plugin import Runtime
     from llmproxy_semantic.judging import Judging
 
 ASKED = features_of("Which food does a cat like?")
@@ -42,16 +41,13 @@ class Log:
 
 
 def oversight(verdict: bool | None = True, log: Log | None = None) -> Oversight:
-    return Oversight(
-        "chat",
-        Verification(0.05, Random(1), coin=(0.5, 0.5)),
-        cast("Judging", Verdict(verdict)),
-        cast("FilteringBoundLogger", log or Log()),
-    )
+    runtime = SimpleNamespace(name="semantic", metrics=Metrics(), log=log or Log())
+    learnt = learning(Verification(0.05, Random(1), coin=(0.5, 0.5)))
+    return Oversight(cast("Runtime", runtime), "chat", learnt, cast("Judging", Verdict(verdict)))
 
 
 def row(key: bytes, similarity: float, text: str) -> Row:
-    return Row(key, similarity, msgspec.msgpack.encode(features_of(text)))
+    return Row(key, similarity, pack(features_of(text)))
 
 
 def test_the_nearest_that_no_final_guard_rules_out_is_the_candidate() -> None:
@@ -62,6 +58,10 @@ def test_the_nearest_that_no_final_guard_rules_out_is_the_candidate() -> None:
     ]
 
     assert oversight().best(ASKED, rows) == Candidate(b"good", 0.9, 0)
+
+
+def test_a_row_that_cannot_be_read_is_no_candidate() -> None:
+    assert oversight().best(ASKED, [Row(b"key", 0.99, b"?")]) is None
 
 
 def test_a_candidate_is_served_above_the_threshold_of_its_tier() -> None:
@@ -115,7 +115,7 @@ def test_reports_of_callers_are_vetoes_and_pull_the_brake() -> None:
     log = Log()
     route = oversight(log=log)
     for number in range(3):
-        route.reported(ASKED, b"%d" % number)
+        route.reported(ASKED.form, b"%d" % number)
 
     assert route.told()["vetoes"] == 3
     assert [each["change"] for each in log.told] == ["callers report it: off"]
