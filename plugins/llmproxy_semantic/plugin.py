@@ -117,7 +117,7 @@ class SemanticPlugin(Plugin[SemanticConfig]):
         likeness = None if policy == "canonical" else self._likeness
         if policy != "verified" or likeness is None or self._overseer is None:
             return Matching(self._runtime, options, likeness)
-        from llmproxy_semantic.verified import Verified  # noqa: PLC0415  # numpy, an extra
+        from llmproxy_semantic.verified import Verified  # noqa: PLC0415  # features: 50 ms
 
         return Matching(self._runtime, options, likeness, Verified(likeness, self._overseer, route, options))
 

@@ -6,7 +6,7 @@ import asyncio
 import random
 from collections import Counter
 from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, nullcontext
 from typing import Any, ClassVar
 
 import numpy as np
@@ -16,6 +16,7 @@ import pytest
 from llmproxy.plugin import (
     Caller,
     CallNext,
+    ConfigError,
     Exchange,
     NoConfig,
     Plugin,
@@ -33,6 +34,7 @@ from llmproxy.testing import (
 )
 from llmproxy_cache import CachePlugin
 from llmproxy_semantic import SemanticPlugin
+from llmproxy_semantic.config import Policy, SemanticConfig, SemanticRoute
 from llmproxy_semantic.thresholds import MEASURED
 
 CONFIG = {"stores": {"answers": {"url": "memory://"}}}
@@ -121,6 +123,23 @@ async def test_what_else_the_header_says_is_refused() -> None:
         served = await ask(serving, "hi", headers={"x-llmproxy-semantic": "of"})
 
         assert served.reply.status == 400
+
+
+@pytest.mark.parametrize(
+    ("plugin", "route", "fits"),
+    [
+        ("strict", "verified", False),
+        ("canonical", "strict", False),
+        ("verified", "strict", True),
+        ("verified", "verified", True),
+        ("strict", "canonical", True),
+        ("strict", None, True),
+    ],
+)
+def test_a_route_goes_no_further_than_the_plugin(plugin: Policy, route: Policy | None, fits: bool) -> None:
+    semantic = SemanticPlugin("semantic", SemanticConfig(policy=plugin))
+    with nullcontext() if fits else pytest.raises(ConfigError, match="policy"):
+        semantic.check_options(SemanticRoute(policy=route), ())
 
 
 @pytest.mark.parametrize(
