@@ -1,7 +1,8 @@
 """One form for texts that say the same: case, space, contractions, politeness, number words, spelling. Pure.
 
-Nothing is touched in quotes, code, URLs and paths, nor at the beginning of a line, where space may mean something. Two
-texts of one form mean the same to whoever answers them; that two texts have two forms says nothing.
+Nothing is touched in quotes, code, URLs and paths, in what a question brings along behind a colon or on further lines,
+nor where it is words that are asked about (verbatim.py). Two texts of one form mean the same to whoever answers them;
+that two texts have two forms says nothing.
 """
 
 from __future__ import annotations
@@ -11,37 +12,38 @@ from functools import partial
 from typing import Final
 from unicodedata import normalize
 
-from llmproxy_semantic.wording import (
-    CONTRACTIONS,
-    FILLERS,
-    NAMES_IN_CAPITALS,
-    NUMBERS,
-    SCALES,
-    SPELLINGS,
-    VERSION,
-)
+from llmproxy_semantic.lettercase import keep_where_case_counts
+from llmproxy_semantic.verbatim import brought, counts_as_written
+from llmproxy_semantic.wording import CONTRACTIONS, FILLERS, NUMBERS, SCALES, SPELLINGS, VERSION, words
 
 #: The name of this form; another one finds other entries.
 NAME: Final = f"canonical-{VERSION}"
 
-_QUOTES: Final = str.maketrans(
-    {"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " ", "\x00": " ", "\x01": " "}
-)
+_QUOTES: Final = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"', "\u00a0": " "})
+#: Curly quotes where code has straight ones: it may be they that are asked about.
+_CURLY_IN_CODE: Final = re.compile("[(=\\[{`] ?[\u2018\u2019\u201c\u201d]")
 
 #: What stays as it was written: code and quotations, then words with signs in them, addresses and paths.
 _QUOTED: Final = re.compile(
-    r"```.*?(?:```|\Z)|`[^`\n]*`|\"[^\"\n]*\"|(?<![\w'])'[^'\n]{2,}'(?!\w)", re.DOTALL
+    r"```.*?(?:```|\Z)|`[^`]*`|\"[^\"]*(?:\"|\Z)|(?<![\w'])'(?:[^'\n]|(?<=\w)'(?=\w))+'(?!\w)"
+    '|\u201e[^"]*"?|\u00ab[^\u00bb]*\u00bb?|\u300c[^\u300d]*\u300d?',
+    re.DOTALL,
 )
 _WRITTEN: Final = re.compile(r"\S+")
 _SIGNS: Final = frozenset("\\<>={}[]|^$#@_*+~")
-#: Stands where something is kept, and behind capitals that are a name; no text has them by itself.
-_PLACE: Final = "\x00"
-_NAME: Final = "\x01"
+#: Calls, as in `print(A)`; what behind a dot ends a name, not a file.
+_CALL: Final = re.compile(r"\w\((?!e?s\))")
+_SITES: Final = frozenset(("js", "com", "net", "org", "io", "ai"))
+#: Characters above which no word is one.
+_LONGEST_WORD: Final = 100
+#: Stands where something is kept; a text that has it by itself is its own form.
+_PLACE: Final = re.compile("[\U000f0000-\U000ffffd]")
+_FIRST_PLACE: Final = 0xF0000
 #: Characters of a text above which it is its own form.
 _LONGEST: Final = 32 * 1024
 
 _GREETING: Final = (
-    r"(?:hi|hello|hey|greetings|good (?:morning|afternoon|evening|day))"
+    r"(?:(?:hi|hello|hey)(?!,? (?:world|dolly|jude|kitty)\b)|greetings|good (?:morning|afternoon|evening|day))"
     r"(?: (?:there|all|everyone|everybody|guys|folks|team|assistant))?"
 )
 _ASKING: Final = (
@@ -58,27 +60,50 @@ _ASKING: Final = (
 _BEFORE: Final = re.compile(
     rf"(?:{_GREETING}(?:\s*[,.!:;-]+\s*|\s+(?=i |can |could |what|how|why|who|where|when|which|please))"
     rf"|{_ASKING}(?:\s*[,.!:;?-]+\s*|\s+(?=what|how|why|who|where|when|which|is |are |do |does |did |can |if ))"
-    rf"|(?:please|pls|plz|kindly)\s+"
-    rf"|(?:can|could|would|will) you (?:please|kindly|pls|plz)\s+)",
+    rf"|(?:please|pls|plz|kindly)\s+(?!please)"
+    rf"|(?:can|could|would|will) you (?:please|kindly|pls|plz)\s+"
+    rf"(?!(?:every|some)(?:one|body)|people|(?:an?|the|my|your|him|her|them|me|us|both|all)\b))",
+    re.IGNORECASE,
 )
 #: What may stand behind one.
 _BEHIND: Final = re.compile(
-    r"[\s,.!?;:-]*(?:(?<=[\s,.!?;:-])(?:please|pls|plz|thank you(?: (?:very|so) much| in advance)?"
-    r"|thanks(?: a lot| so much| in advance)?|many thanks|thx|ty|cheers|any help (?:is|would be) appreciated))[\s.!]*$"
+    r"(?P<signs>[\s,.!?;]*)(?:(?<=[\s,.!?;])(?:please|pls|plz|thank you(?: (?:very|so) much| in advance)?"
+    r"|thanks(?: a lot| so much| in advance)?|many thanks|thx|ty|cheers|any help (?:is|would be) appreciated))[\s.!]*$",
+    re.IGNORECASE,
+)
+#: Behind these words, thanks and wishes are what is spoken of.
+_SPOKEN_OF: Final = frozenset(
+    words(
+        "about is are was were be of for to and or the a an mean means with by very in my no your than call love like"
+        " not into from as between using use without say says said write type add"
+    )
 )
 _WORD: Final = re.compile(r"[a-z\u00df-\u00ff]+(?:['-][a-z\u00df-\u00ff]+)*")
-_CAPITALS: Final = re.compile(r"\b[A-Z]{2,5}\b")
-_GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})+(?![\d,])")
-_PERCENT: Final = re.compile(r"(?<=\d) ?(?:percent|per cent|%)")
-_SCALED: Final = re.compile(r"(?<![\d.-])(\d{1,3}) (hundred|thousand|million|billion)(?![\w-])")
-_LINE_SPACE: Final = re.compile(r"(?<=\S)[ \t]+")
-_ENDS: Final = " .!,;:"
-_QUESTION: Final = re.compile(
-    r"(?:what|how|why|who|whom|whose|where|when|which|is|are|am|was|were|do|does|did|can|could|will|would|should"
-    r"|shall|may|might|must|has|have|had|if|in|at|for|to|on)\b"
+#: A list of numbers has no "000" at its end; elsewhere in the world "1,000" is one.
+_GROUPED: Final = re.compile(r"(?<![\d.,])\d{1,3}(?:,\d{3})*,000(?![\d,.]*\d)")
+_ENGLISH: Final = re.compile(r"\b(?:the|what|how|of|write|dollars?)\b")
+_PERCENT: Final = re.compile(r"(?<=\d) ?(?:(?:percent|per cent)\b|%)")
+_SCALED: Final = re.compile(r"(?<![\w.,/-])(\d{1,3}) (hundred|thousand|million|billion)(?! and \d| \d|[\w-])")
+_FILLER: Final = re.compile(
+    r"((?:^(?:is|are|was|were|do|does|did|can) (?:that |the |this )?[a-z]+"
+    r"|\b(?:is|are|was|were|do|does|did|can|could|will|would|should|has|have|i|you|he|she|it|we|they|people)))"
+    rf" (?:{'|'.join(sorted(FILLERS))}) (?=[a-z])(?!mean|an? |the |in |into |and |or )"
 )
-#: Where a question may begin: "In short: what is DNS?"
-_CLAUSE: Final = re.compile(r"[:,] ")
+_LINE_SPACE: Final = re.compile(r"(?<=\S)[ \t]+")
+#: Signs behind a word of two letters or more that say no more than it; "5!" and "n!" do.
+_ENDS: Final = re.compile(r"(?:(?<=[^\W\d_]{2})!+|(?<=[\w)\"'%\U000f0000-\U000ffffd])\.)$")
+_ASKED: Final = re.compile(r"(?<=[\w)\"'%\U000f0000-\U000ffffd]) ?\?+$")
+_INVERTED: Final = (
+    r"(?:what|how|why|who|whom|whose|is|are|am|was|were|does|did|can|could|would|should|shall|might|must"
+    r"|(?:do|will|may|has|have|had) (?:i|you|he|she|it|we|they|the|people|my|your)"
+)
+#: How a sentence begins that asks, or after where or when it does: "For a man of 80, what is ..".
+_QUESTION: Final = re.compile(
+    rf"(?:{_INVERTED}|where|when|which)|(?:in|at|for|to|on|with|from|by|of) (?:what|which|whom|whose|how))\b"
+    rf"|(?:in|at|for|to|on|with|from|by|of|if|when|as|given|after|before)\b[^,.!?\n]*, {_INVERTED}|where|which)\b"
+)
+#: Words before thanks that no sign parts from them.
+_FEW: Final = 3
 #: Wrappers that are taken off, one after the other.
 _MOST_WRAPPERS: Final = 4
 _LONGEST_THANKS: Final = 80
@@ -86,37 +111,49 @@ _LONGEST_THANKS: Final = 80
 
 def canonicalise(text: str) -> str:
     """Return the one form of a text."""
-    if len(text) > _LONGEST:
+    if len(text) > _LONGEST or _PLACE.search(text) is not None or counts_as_written(text):
         return text
     kept: list[str] = []
-    plain = normalize("NFC", text).translate(_QUOTES)
-    plain = _QUOTED.sub(partial(_keep, kept), plain)
-    plain = _WRITTEN.sub(partial(_keep_written, kept), plain)
-    if plain.upper() != plain:
-        plain = _CAPITALS.sub(_named, plain)
-    plain = _unwrapped(_spaced(plain).lower())
-    plain = _GROUPED.sub(lambda found: found.group().replace(",", ""), plain)
-    plain = _WORD.sub(_worded, plain)
-    plain = _SCALED.sub(lambda found: str(int(found[1]) * SCALES[found[2]]), plain)
-    plain = _ended(_LINE_SPACE.sub(" ", _PERCENT.sub("%", plain)))
-    return "".join(_put_back(plain, kept)) if kept else plain
+    keep = partial(_keep, kept)
+    plain = normalize("NFC", text)
+    if _CURLY_IN_CODE.search(plain) is None:
+        plain = plain.translate(_QUOTES)
+    plain = _WRITTEN.sub(partial(_keep_written, kept), _QUOTED.sub(keep, plain))
+    plain = _unwrapped(_spaced(keep_where_case_counts(plain, keep)))
+    end = brought(plain)
+    form = _said(plain[:end]) + plain[end:] if end < len(plain) else _ended(_said(_thankless(plain)))
+    return _PLACE.sub(lambda found: kept[ord(found.group()) - _FIRST_PLACE], form) if kept else form
+
+
+def _said(text: str) -> str:
+    """Return one way to say a text: small letters, figures, no contractions, no fillers."""
+    text = text.lower()
+    if _ENGLISH.search(text) is not None:
+        text = _GROUPED.sub(lambda found: found.group().replace(",", ""), text)
+    text = _WORD.sub(_worded, _FILLER.sub(r"\1 ", text))
+    text = _SCALED.sub(lambda found: str(int(found[1]) * SCALES[found[2]]), text)
+    return _PERCENT.sub("%", text).strip()
 
 
 def _keep(kept: list[str], found: re.Match[str]) -> str:
-    kept.append(found.group())
-    return _PLACE
+    kept.append(_PLACE.sub(lambda inner: kept[ord(inner.group()) - _FIRST_PLACE], found.group()))
+    return chr(_FIRST_PLACE + len(kept) - 1)
 
 
 def _keep_written(kept: list[str], found: re.Match[str]) -> str:
     word = found.group()
-    if _PLACE in word or (_SIGNS.isdisjoint(word) and "://" not in word and word[0] != "/"):
-        return word
-    return _keep(kept, found)
+    plain = _SIGNS.isdisjoint(word) and "://" not in word and word[0] != "/" and not _is_code(word)
+    return word if plain else _keep(kept, found)
 
 
-def _named(found: re.Match[str]) -> str:
-    word = found.group()
-    return word + _NAME if word in NAMES_IN_CAPITALS else word
+def _is_code(word: str) -> bool:
+    """Tell whether a word is a call, or a file: `print(A)`, `src/main.java`, `Main.java`."""
+    if len(word) > _LONGEST_WORD:
+        return True
+    if "(" in word and _CALL.search(word) is not None:
+        return True
+    name, dot, end = word.rstrip("?!.,;:").rpartition(".")
+    return bool(dot) and ("/" in name or (not name.islower() and end.islower() and end not in _SITES))
 
 
 def _spaced(text: str) -> str:
@@ -126,38 +163,43 @@ def _spaced(text: str) -> str:
 
 
 def _unwrapped(text: str) -> str:
-    """Return a text without greetings, wishes and thanks around it; what has nothing else stays as it is."""
+    """Return a text without greetings and wishes before it; what has nothing else stays as it is."""
     for _ in range(_MOST_WRAPPERS):
         found = _BEFORE.match(text)
         if found is None or not text[found.end() :].strip(" .!?"):
             break
         text = text[found.end() :]
-        if " you " in found.group():
+        if " you " in found.group().lower():
             text = text.rstrip("?")  # it was the wish that asked
+    return text
+
+
+def _thankless(text: str) -> str:
+    """Return a text without wishes and thanks behind it, unless it may speak of them."""
     for _ in range(_MOST_WRAPPERS):
         found = _BEHIND.search(text, max(0, len(text) - _LONGEST_THANKS))
         if found is None or not text[: found.start()].strip(" .!?"):
             break
-        text = text[: found.start()] + ("?" if "?" in found.group() else "")
+        bare = text[: found.start()]
+        before = bare.lower().split()
+        if not found["signs"].strip() and (len(before) < _FEW or before[-1] in _SPOKEN_OF):
+            break
+        text = bare + ("?" if "?" in found.group() else "")
     return text
 
 
 def _worded(found: re.Match[str]) -> str:
     word = found.group()
-    if word in FILLERS:
-        return ""
     word = CONTRACTIONS.get(word, word)
     number = NUMBERS.get(word)
-    return str(number) if number is not None else SPELLINGS.get(word, word)
+    if number is None or found.string.startswith("no ", max(0, found.start() - 3), found.start()):
+        return SPELLINGS.get(word, word)
+    return str(number)
 
 
 def _ended(text: str) -> str:
     """Return a text without the signs at its end that say no more than its words."""
-    text = text.strip().rstrip(_ENDS)
-    bare = text.rstrip("?! .")
-    return bare if text.endswith("?") and any(map(_QUESTION.match, _CLAUSE.split(bare))) else text
-
-
-def _put_back(plain: str, kept: list[str]) -> list[str]:
-    pieces = plain.split(_PLACE)
-    return [part for pair in zip(pieces, [*kept, ""], strict=True) for part in pair]
+    bare = _ASKED.sub("", text)
+    if bare != text:
+        return bare if _QUESTION.match(bare) is not None else text
+    return _ENDS.sub("", text)

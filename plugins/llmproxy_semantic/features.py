@@ -99,7 +99,7 @@ _CLOCK: Final = re.compile(
 
 
 #: Raise this with every change of what is compared: words that were read otherwise are not to be compared.
-_VERSION: Final = b"\x01"
+_VERSION: Final = b"\x02"
 _encode: Final = msgspec.msgpack.encode
 _decode: Final = msgspec.msgpack.Decoder(Features).decode
 

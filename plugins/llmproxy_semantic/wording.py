@@ -5,10 +5,11 @@ from __future__ import annotations
 from typing import Final
 
 #: A change of any table changes the canonical form: raise this with it, so that older entries are not found by it.
-VERSION: Final = 1
+VERSION: Final = 2
 
 
-def _words(text: str) -> tuple[str, ...]:
+def words(text: str) -> tuple[str, ...]:
+    """Return the words of a text, as data are written down here."""
     return tuple(text.split())
 
 
@@ -31,7 +32,7 @@ _ENDINGS: Final = {
 }
 
 CONTRACTIONS: Final[dict[str, str]] = {
-    **{word + end: f"{word} {full}" for end, (full, words) in _ENDINGS.items() for word in _words(words)},
+    **{word + end: f"{word} {full}" for end, (full, stands) in _ENDINGS.items() for word in words(stands)},
     "ain't": "is not",
     "can't": "can not",
     "cannot": "can not",
@@ -50,11 +51,11 @@ CONTRACTIONS: Final[dict[str, str]] = {
     "theyre": "they are",
 }
 
-_UNITS: Final = _words("""
+_UNITS: Final = words("""
     zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen
     eighteen nineteen
 """)
-_TENS: Final = _words("twenty thirty forty fifty sixty seventy eighty ninety")
+_TENS: Final = words("twenty thirty forty fifty sixty seventy eighty ninety")
 
 #: Number words, up to ninety-nine.
 NUMBERS: Final[dict[str, int]] = {
@@ -71,7 +72,7 @@ NUMBERS: Final[dict[str, int]] = {
 SCALES: Final[dict[str, int]] = {"hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9}
 
 #: Stems that are written with `-ise` and `-ize`.
-_ISE: Final = _words("""
+_ISE: Final = words("""
     agon apolog author capital categor character civil colon critic custom decentral digit econom emphas equal final
     formal general global harmon hospital ideal immun individual initial international item legal local maxim memor minim
     mobil modern monet national natural neutral normal optim organ penal personal popular prior privat public random
@@ -79,8 +80,8 @@ _ISE: Final = _words("""
     token util vandal verbal visual
 """)
 _IZE: Final = _pairs("ise=ize ised=ized ises=izes ising=izing iser=izer isation=ization isations=izations")
-_OUR: Final = _words("col fav flav hon hum lab neighb rum behavi harb od vap")
-_AFTER_OUR: Final = ("", *_words("s ed ing ful less able ite ites hood al er ers"))
+_OUR: Final = words("col fav flav hon hum neighb rum behavi harb od vap")
+_AFTER_OUR: Final = ("", *words("s ed ing ful less able ite ites hood al er ers"))
 
 #: British and other spellings, each with the American one.
 SPELLINGS: Final[dict[str, str]] = {
@@ -90,14 +91,14 @@ SPELLINGS: Final[dict[str, str]] = {
         analyse=analyze analysed=analyzed analysing=analyzing analyser=analyzer catalyse=catalyze paralyse=paralyze
         paralysed=paralyzed centre=center centres=centers centred=centered theatre=theater theatres=theaters
         metre=meter metres=meters kilometre=kilometer kilometres=kilometers centimetre=centimeter
-        centimetres=centimeters litre=liter litres=liters fibre=fiber fibres=fibers calibre=caliber catalogue=catalog
-        catalogues=catalogs dialogue=dialog dialogues=dialogs defence=defense offence=offense licence=license
+        centimetres=centimeters litre=liter litres=liters fibre=fiber fibres=fibers catalogue=catalog
+        catalogues=catalogs defence=defense offence=offense licence=license
         pretence=pretense grey=gray tyre=tire tyres=tires aluminium=aluminum aeroplane=airplane jewellery=jewelry
-        mould=mold moustache=mustache plough=plow pyjamas=pajamas programme=program programmes=programs
+        mould=mold moustache=mustache plough=plow pyjamas=pajamas
         sceptical=skeptical sulphur=sulfur traveller=traveler travellers=travelers travelling=traveling
         travelled=traveled cancelled=canceled cancelling=canceling modelling=modeling modelled=modeled
         labelled=labeled labelling=labeling counsellor=counselor fulfil=fulfill enrol=enroll skilful=skillful
-        ageing=aging judgement=judgment learnt=learned burnt=burned spelt=spelled mum=mom maths=math
+        ageing=aging judgement=judgment learnt=learned burnt=burned  maths=math
         paediatric=pediatric oestrogen=estrogen anaemia=anemia diarrhoea=diarrhea haemoglobin=hemoglobin
         leukaemia=leukemia e-mail=email e-mails=emails web-site=website ok=okay towards=toward afterwards=afterward
         whilst=while amongst=among
@@ -105,9 +106,29 @@ SPELLINGS: Final[dict[str, str]] = {
 }
 
 #: Words that add no meaning to a sentence wherever they stand.
-FILLERS: Final = frozenset(_words("actually indeed basically"))
+FILLERS: Final = frozenset(words("actually indeed basically"))
 
 #: Capitals that are a name where the small word is a word of its own.
 NAMES_IN_CAPITALS: Final = frozenset(
-    _words("US IT WHO AIDS SAD OR IN ME HE AM PM AS IS DO GO NO SO AND ART ACE CAT GAP LED PIN RAM SIM FAST")
+    words("""
+        US IT WHO AIDS SAD OR IN ME HE AM PM AS IS DO GO NO SO AND ART ACE CAT GAP LED PIN RAM SIM FAST SOAP REST ICE
+        FIRE TIPS STEM SMART COBRA DASH MIND RAID ARM BASIC ALL ADD ACT SAT BAT CAN MAN PET POST GET PUT PATCH DELETE
+        HEAD UNION JOIN CASE LAMP FLASH SEAL CHIP CARE CARES COPE MAP PAC ERA ROSE GOAT COLD ACID MARS SPAM SPIN STAR
+        SWOT TEAM TRIM WASP SWAT BIRD CASH COP DARE EAR EAT FIT HAM HIP HOPE LIFT MAD MAT MOM NOW OIL OPEN PAD PIE POP
+        PEN RAT RIP ROLE SAG SAM SAVE SHARP SOS SPARK SWIFT TAB TAG TAP TEN TIN TON TOP WALL WAR WASH WE BE BY IF MY OF
+        ON TO UP AN AT ED PA MA HI LA MS MR AI AL AIM
+    """)
 )
+
+#: Names that are a word of its own in small letters.
+NAMES_LIKE_WORDS: Final = frozenset(
+    words("""
+        Polish Turkey China March May August Will Mark Bill Nice Reading Job Mobile Lent Mole Rich Frank Grace Hope
+        Faith Joy Rose Rob Sue Pat Chase Grant Miles Drew Jack Rust Apple Amazon Shell Target Windows Spark Slack Zoom
+        Signal Square Stripe Oracle Ruby Mercury Word Excel Access Outlook Teams Flask Meta Swift Go Labor Labour Grey
+        Gray Tyre Calibre God Sie Ihnen Ihr Ihre Ihrem Ihren Ihrer Ihres
+    """)
+)
+
+#: Signs of elements that stand for something else in capitals.
+ELEMENTS: Final = frozenset(words("Co No Cs Hf Os Sn Pb Np Po Bi Sc Nb Ni Mo Pa In Ho Ba Ca Cu La Pd"))

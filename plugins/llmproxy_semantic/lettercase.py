@@ -1,0 +1,77 @@
+"""Words in which capitals say something: another word, a unit, a sign, a name in code. Pure."""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from collections.abc import Callable
+from typing import Final
+
+from llmproxy_semantic.wording import ELEMENTS, NAMES_IN_CAPITALS, NAMES_LIKE_WORDS, words
+
+_LETTERS: Final = re.compile(r"[A-Za-z]+")
+#: What a sentence begins behind; its first word has a capital anyway.
+_BEGINS: Final = frozenset('.!?:;\n("-')
+#: A name in code: getName, but not iPhone.
+_CAMEL: Final = re.compile(r"[a-z]+[A-Z]")
+_BRANDS: Final = frozenset({"i", "e", "mac", "j"})
+#: Units that are meant however they are written, and letters behind a number that are.
+_UNITS: Final = frozenset({"AM", "PM", "MB", "GB", "TB", "KB", "KM", "KG", "Am", "Pm", "D", "K", "X", "I"})
+_LONGEST_UNIT: Final = 3
+#: Words that nobody means two things by.
+_SMALL: Final = frozenset(
+    words("what which who how why when where the an is are do does did can and or of in on to")
+)
+_FEW: Final = 3
+
+
+def keep_where_case_counts(text: str, keep: Callable[[re.Match[str]], str]) -> str:
+    """Return a text with `keep` called for each word whose capitals say something."""
+    if text.upper() == text:
+        if len(text.split()) >= _FEW:
+            return text  # all of it is loud
+        return _LETTERS.sub(
+            lambda found: keep(found) if found.group() in NAMES_IN_CAPITALS else found.group(), text
+        )
+    small = _said_twice({found.group() for found in _LETTERS.finditer(text) if not _begins(found)})
+    return _LETTERS.sub(
+        lambda found: keep(found) if _counts(found) or found.group().lower() in small else found.group(),
+        text,
+    )
+
+
+def _said_twice(said: set[str]) -> set[str]:
+    """Return what stands in a text in small letters and in others: String and string."""
+    counts = Counter(map(str.lower, said))
+    return {word for word, times in counts.items() if times > 1 and word not in _SMALL}
+
+
+def _counts(found: re.Match[str]) -> bool:
+    """Tell whether a word is another one in small letters."""
+    word = found.group()
+    if word.islower():
+        return False
+    if word in NAMES_IN_CAPITALS or _is_camel(word):
+        return True
+    if len(word) <= _LONGEST_UNIT and _behind_number(found):
+        return word not in _UNITS
+    if _begins(found):
+        return False
+    return (len(word) == 1 and word != "I") or word in NAMES_LIKE_WORDS or word in ELEMENTS
+
+
+def _is_camel(word: str) -> bool:
+    found = _CAMEL.match(word)
+    return found is not None and word[: found.end() - 1] not in _BRANDS
+
+
+def _behind_number(found: re.Match[str]) -> bool:
+    return found.string[max(0, found.start() - 2) : found.start()].strip()[-1:].isdigit()
+
+
+def _begins(found: re.Match[str]) -> bool:
+    """Tell whether a word begins a sentence."""
+    at, text = found.start(), found.string
+    while at and text[at - 1] in " \t":
+        at -= 1
+    return not at or text[at - 1] in _BEGINS
