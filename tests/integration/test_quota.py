@@ -345,7 +345,7 @@ def store(request: pytest.FixtureRequest, tmp_path: Path) -> str:
 async def test_nothing_passes_a_hard_limit_and_nothing_is_refused_without_need(
     tmp_path: Path, store: str
 ) -> None:
-    await run(tmp_path, store, 300, leaving=0.0)
+    await run(tmp_path, store, 200, leaving=0.0)
 
 
 async def test_nothing_passes_a_hard_limit_when_callers_leave_and_workers_die(

@@ -7,6 +7,7 @@ import numpy as np
 import pytest
 
 from llmproxy_semantic import minilm
+from llmproxy_semantic.canonical import NAME
 from llmproxy_semantic.embedder import TooLong, Unavailable
 from llmproxy_semantic.minilm import MiniLM, model_file
 
@@ -82,4 +83,4 @@ def test_onnxruntime_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_vectors_are_told_apart_by_model_file_and_form() -> None:
-    assert minilm.ID == "all-minilm-l6-v2-int8/8199be6f699a395f/canonical-1"
+    assert f"all-minilm-l6-v2-int8/8199be6f699a395f/{NAME}" == minilm.ID

@@ -15,6 +15,7 @@ from llmproxy.messages import Reply
 from llmproxy.plugin import Runtime
 from llmproxy.tasks import spawn
 from llmproxy_semantic import remote
+from llmproxy_semantic.canonical import NAME
 from llmproxy_semantic.embedder import Unavailable
 from llmproxy_semantic.embedding import MOST_ASKED, EmbeddingFault, Full, Purpose
 from llmproxy_semantic.remote import Remote
@@ -71,7 +72,7 @@ async def test_a_vector_is_asked_of_the_upstream_and_made_of_unit_length() -> No
 
     assert got.tolist() == pytest.approx([0.6, 0.0, 0.8])
     assert got.dtype == np.float32
-    assert (before, opened.dims, opened.id) == (0, 3, "openai/small/canonical-1")
+    assert (before, opened.dims, opened.id) == (0, 3, f"openai/small/{NAME}")
     asked = {"model": "small", "input": "what is dns", "encoding_format": "float"}
     assert running.asked == [("openai", "/embeddings", asked)]
 
