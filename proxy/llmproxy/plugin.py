@@ -18,20 +18,20 @@ from llmproxy.apiclient import ApiClient, Refused
 from llmproxy.arms import ARM, Arm
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
-from llmproxy.caching.deriving import Derived, Forms
+from llmproxy.caching.deriving import Forms
 from llmproxy.caching.entry import BadEntry, Entry, Mark
-from llmproxy.caching.fate import FATE, Fate, Pinned
+from llmproxy.caching.fate import FATE, Fate
 from llmproxy.caching.flights import Flights, Landed
-from llmproxy.caching.forms import Form, Retells, Untellable
+from llmproxy.caching.forms import Form, Untellable
 from llmproxy.caching.insight import Insight, Standing
 from llmproxy.caching.inspecting import Inspected, inspect_key
 from llmproxy.caching.kin import KIN, Answered, Asked, Fresh, Kin, Kinship
 from llmproxy.caching.meters import CacheHits, CacheMeters
-from llmproxy.caching.parts import Difference, Part, differences, field_name, nearest, part_of
-from llmproxy.caching.profiles import CachingSettings, Scope, Terms, profile_table, terms_of
+from llmproxy.caching.parts import Part, differences, field_name, nearest, part_of
+from llmproxy.caching.profiles import CachingSettings, Scope, Terms, terms_of
 from llmproxy.caching.purges import Purge, PurgeOrder, read_order
 from llmproxy.caching.recents import Near, Recents
-from llmproxy.caching.replaying import BadPace, Pace, replay
+from llmproxy.caching.replaying import Pace, replay
 from llmproxy.caching.setup import CacheSetup
 from llmproxy.caching.sharedboard import SharedServer, next_message, shared_server
 from llmproxy.caching.space import CacheSpace, Found
@@ -71,7 +71,6 @@ from llmproxy.errors import (
 )
 from llmproxy.eventstream import (
     BrokenEventStream,
-    EventHeader,
     EventStreamDecoder,
     EventStreamMessage,
 )
@@ -93,19 +92,14 @@ from llmproxy.failures import (
     failure_of,
     failure_of_attempt,
     read_failure,
-    retry_delay,
 )
-from llmproxy.fetching import Fetched, UnreachableUrl, fetch_public
-from llmproxy.fetchpolicy import FetchingConfig, FetchPolicy
+from llmproxy.fetching import UnreachableUrl, fetch_public
 from llmproxy.filewatch import WatchedFile
 from llmproxy.hooks import CallNext, EventTransform, hookimpl
 from llmproxy.jsonscan import (
     BrokenJson,
-    DuplicateKey,
     JsonFault,
     Member,
-    NotAnObject,
-    TooComplex,
     elements,
     insert_member,
     insertion,
@@ -114,7 +108,7 @@ from llmproxy.jsonscan import (
     scan,
 )
 from llmproxy.keyring import another_key
-from llmproxy.keyrules import Ground, KeyedClient, KeyRules, Reading, Turns, key_rules_of
+from llmproxy.keyrules import Ground, KeyRules, Reading, Turns, key_rules_of
 from llmproxy.lanes import Lane
 from llmproxy.log import LogSink
 from llmproxy.members import MemberList, PoolMember
@@ -132,12 +126,10 @@ from llmproxy.metrics import (
     Counter,
     CounterChild,
     Gauge,
-    GaugeChild,
     Histogram,
-    HistogramChild,
     Metrics,
 )
-from llmproxy.ndjson import LineFramer, encode_line
+from llmproxy.ndjson import LineFramer
 from llmproxy.patterns import has_dot_segment, normalise_path
 from llmproxy.plugincommands import ask_gateway, configured_plugins
 from llmproxy.pools import Place, Pool, Strategy, Vitals
@@ -152,7 +144,7 @@ from llmproxy.questions import take_question
 from llmproxy.quirks import Quirks
 from llmproxy.redaction import is_sensitive, redact_text
 from llmproxy.references import Secret
-from llmproxy.refusals import STATUS_OF_KIND, error_of, read_error, retry_fields
+from llmproxy.refusals import error_of, retry_fields
 from llmproxy.registry import FORESEEN, AdminRequest, Embedder, MakeStrategy, NoConfig, Plugin, Registry
 from llmproxy.route import Route
 from llmproxy.runtime import ChildRequest, Clock, Runtime
@@ -167,7 +159,7 @@ from llmproxy.stores import key as store_key
 from llmproxy.stores.interface import Measured
 from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data, unfinished
-from llmproxy.tariff import UNPRICED, Priced, Tariff, priced_as, versioned
+from llmproxy.tariff import Priced, Tariff, priced_as
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 from llmproxy.upstreamsettings import UpstreamTls
 
@@ -181,8 +173,6 @@ __all__ = [
     "KIN",
     "KINDS",
     "RESERVATIONS",
-    "STATUS_OF_KIND",
-    "UNPRICED",
     "AccountScope",
     "AdminRequest",
     "Answered",
@@ -192,7 +182,6 @@ __all__ = [
     "Attempt",
     "BadEntry",
     "BadField",
-    "BadPace",
     "BadRegistry",
     "BadRequest",
     "BlockingPostgres",
@@ -220,17 +209,13 @@ __all__ = [
     "ConfigErrors",
     "Counter",
     "CounterChild",
-    "Derived",
-    "Difference",
     "DiscoverySettings",
-    "DuplicateKey",
     "Duration",
     "Edit",
     "Embedder",
     "Endpoint",
     "Entry",
     "Event",
-    "EventHeader",
     "EventStreamDecoder",
     "EventStreamMessage",
     "EventTooLarge",
@@ -238,9 +223,6 @@ __all__ = [
     "Exchange",
     "Failure",
     "Fate",
-    "FetchPolicy",
-    "Fetched",
-    "FetchingConfig",
     "Flights",
     "Form",
     "Forms",
@@ -249,16 +231,13 @@ __all__ = [
     "Fresh",
     "GatewayError",
     "Gauge",
-    "GaugeChild",
     "Ground",
     "Headers",
     "Histogram",
-    "HistogramChild",
     "Insight",
     "Inspected",
     "JsonFault",
     "KeyRules",
-    "KeyedClient",
     "Kin",
     "Kinship",
     "Landed",
@@ -279,11 +258,9 @@ __all__ = [
     "Metrics",
     "Near",
     "NoConfig",
-    "NotAnObject",
     "Outcome",
     "Pace",
     "Part",
-    "Pinned",
     "Place",
     "Plugin",
     "Pool",
@@ -308,7 +285,6 @@ __all__ = [
     "RegistryAway",
     "Reply",
     "Reservation",
-    "Retells",
     "Route",
     "Runtime",
     "Scope",
@@ -341,7 +317,6 @@ __all__ = [
     "Tariff",
     "Terms",
     "Tiers",
-    "TooComplex",
     "ToolNames",
     "Turns",
     "UnreachableUrl",
@@ -366,7 +341,6 @@ __all__ = [
     "differences",
     "discovering",
     "elements",
-    "encode_line",
     "entry_slots",
     "error_of",
     "event_data",
@@ -403,14 +377,11 @@ __all__ = [
     "postgres_value",
     "price_usage",
     "priced_as",
-    "profile_table",
-    "read_error",
     "read_failure",
     "read_order",
     "redact_text",
     "replay",
     "reserving",
-    "retry_delay",
     "retry_fields",
     "said",
     "says",
@@ -425,6 +396,5 @@ __all__ = [
     "take_question",
     "terms_of",
     "unfinished",
-    "versioned",
     "wire_fields",
 ]

@@ -25,6 +25,7 @@ from tests.plugins.cache.talking import (
 )
 
 import llmproxy_cache
+from llmproxy.caching.profiles import profile_table
 from llmproxy.plugin import (
     CallNext,
     Event,
@@ -34,7 +35,6 @@ from llmproxy.plugin import (
     Plugin,
     Reply,
     hookimpl,
-    profile_table,
     tag_slots,
 )
 from llmproxy.testing import FakeUpstream, PluginContract, running_route

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy.plugin import FATE, Fate, Pinned, Purge, PurgeOrder, StoredReply
+from llmproxy.caching.fate import Pinned
+from llmproxy.plugin import FATE, Fate, Purge, PurgeOrder, StoredReply
 from llmproxy.testing import FakeUpstream, make_exchange
 
 from .stage import ETAG, staged, status

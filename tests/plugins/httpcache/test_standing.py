@@ -6,7 +6,8 @@ from typing import Any, get_args
 import pytest
 
 import llmproxy_httpcache
-from llmproxy.plugin import ConfigError, profile_table
+from llmproxy.caching.profiles import profile_table
+from llmproxy.plugin import ConfigError
 from llmproxy_httpcache.config import GraphQL, HttpCacheRoute
 from llmproxy_httpcache.standing import Profile
 
