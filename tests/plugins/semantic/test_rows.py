@@ -12,7 +12,7 @@ from uuid import uuid4
 
 import numpy as np
 import pytest
-from numpy.typing import NDArray
+from tests.plugins.semantic.rowfaults import faults_of, vector
 
 from llmproxy.bus import Bus
 from llmproxy.caching.openspace import open_watched
@@ -70,12 +70,7 @@ class Worker:
 
     @property
     def faults(self) -> str:
-        told = self.metrics.exposition([self.metrics.snapshot()]).splitlines()
-        return "\n".join(line for line in told if line.startswith("llmproxy_cache_store_faults_total{"))
-
-
-def vector(number: int) -> NDArray[np.float32]:
-    return np.random.default_rng(number).standard_normal(384, dtype=np.float32)
+        return faults_of(self.metrics)
 
 
 @asynccontextmanager
