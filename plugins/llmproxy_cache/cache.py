@@ -5,18 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import (
-    Body,
-    CacheMeters,
-    CacheStatus,
-    CallNext,
-    Exchange,
-    Flights,
-    GatewayError,
-    Reply,
-    UpstreamError,
-    key_name,
-)
+from llmproxy.caches import CacheMeters, CacheStatus, Flights, key_name
+from llmproxy.plugin import Body, CallNext, Exchange, GatewayError, Reply, UpstreamError
 from llmproxy_cache.filling import Filling
 from llmproxy_cache.finding import Finding
 from llmproxy_cache.freshness import serves_on_error

@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from llmproxy.plugin import CacheSetup, CachingSettings, ConfigError, Duration, Size
+from llmproxy.caches import CacheSetup, CachingSettings
+from llmproxy.plugin import ConfigError, Duration, Size
 from llmproxy_cache.determinism import Allowed
 from llmproxy_cache.normalise import Normalisation
 

@@ -10,7 +10,8 @@ from collections.abc import Iterator
 from functools import lru_cache
 from typing import Any, Final, NamedTuple, get_args
 
-from llmproxy.plugin import BadRequest, Headers, Scope, parse_duration
+from llmproxy.caches import Scope
+from llmproxy.plugin import BadRequest, Headers, parse_duration
 
 FIELD: Final = b"x-llmproxy-cache"
 _STANDARD: Final = b"cache-control"

@@ -12,7 +12,8 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import Exchange, Part, field_name, key_rules_of, part_of
+from llmproxy.caches import Part, field_name, part_of
+from llmproxy.plugin import Exchange, key_rules_of
 from llmproxy_cache.key import HUGE, KeyMaker
 from llmproxy_cache.longnumbers import long_numbers
 

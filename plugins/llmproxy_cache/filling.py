@@ -5,29 +5,16 @@ from __future__ import annotations
 from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import (
-    FATE,
-    Body,
-    CacheMeters,
-    CallNext,
-    Entry,
-    Exchange,
-    Pace,
-    Reply,
-    StoredReply,
-    Usage,
-    entry_slots,
-    field_tags,
-    key_name,
-    tag_slots,
-)
+from llmproxy.caches import FATE, CacheMeters, Pace, entry_slots, field_tags, key_name, tag_slots
+from llmproxy.plugin import Body, CallNext, Entry, Exchange, Reply, StoredReply, Usage
 from llmproxy_cache.kept import About, FormKept, lasting_fields, pack_about
 from llmproxy_cache.kinship import tell_kin
 from llmproxy_cache.plan import Plan
 from llmproxy_cache.storing import GOOD, why_not
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import CacheSpace, Fate, Form, Runtime
+    from llmproxy.caches import Fate
+    from llmproxy.plugin import CacheSpace, Form, Runtime
 
 #: From here on an answer is an error, which all who wait are told, and nobody later.
 _ERROR: Final = 400

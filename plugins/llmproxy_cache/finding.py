@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import BadEntry, Found
+from llmproxy.caches import Found
+from llmproxy.plugin import BadEntry
 from llmproxy_cache.kept import Kept, read
 
 if TYPE_CHECKING:

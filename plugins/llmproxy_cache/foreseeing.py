@@ -6,7 +6,8 @@ from collections.abc import Iterator
 from functools import partial
 from typing import TYPE_CHECKING, NamedTuple
 
-from llmproxy.plugin import BadRequest, Exchange, Part, key_name
+from llmproxy.caches import Part, key_name
+from llmproxy.plugin import BadRequest, Exchange
 from llmproxy_cache.control import Control, control_of
 from llmproxy_cache.explaining import parts_of
 from llmproxy_cache.key import Unreadable

@@ -5,7 +5,8 @@ from __future__ import annotations
 from functools import partial
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import FATE, BadEntry, Exchange, Insight, Standing, inspect_key, key_name
+from llmproxy.caches import FATE, Insight, Standing, inspect_key, key_name
+from llmproxy.plugin import BadEntry, Exchange
 from llmproxy_cache.foreseeing import Weighed, parts_for, weigh
 from llmproxy_cache.kept import read
 from llmproxy_cache.key import Unreadable
@@ -13,7 +14,8 @@ from llmproxy_cache.pinning import variants_of
 from llmproxy_cache.plan import PLAN
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import CacheSpace, Clock, Inspected, Part, Recents
+    from llmproxy.caches import Inspected, Part, Recents
+    from llmproxy.plugin import CacheSpace, Clock
     from llmproxy_cache.plan import Plan
     from llmproxy_cache.policy import Policy
 

@@ -8,17 +8,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from llmproxy.plugin import (
-    Answered,
-    Asked,
-    CacheStatus,
-    Entry,
-    Exchange,
-    Fresh,
-    Reply,
-    key_rules_of,
-    take_question,
-)
+from llmproxy.caches import CacheStatus
+from llmproxy.plugin import Answered, Asked, Entry, Exchange, Fresh, Reply, key_rules_of, take_question
 from llmproxy_cache.finding import Finding
 from llmproxy_cache.key import HUGE, Keyed, Unreadable
 from llmproxy_cache.longnumbers import long_numbers

@@ -5,7 +5,8 @@ from __future__ import annotations
 from random import random, randrange
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import KIN, CacheStatus, Clock, Exchange, GatewayError, Reply
+from llmproxy.caches import CacheStatus
+from llmproxy.plugin import KIN, Clock, Exchange, GatewayError, Reply
 from llmproxy_cache.control import NOTHING, control_of
 from llmproxy_cache.finding import Finding
 from llmproxy_cache.freshness import FAR, Use, use_of

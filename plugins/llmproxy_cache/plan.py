@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import CacheStatus, StateKey
+from llmproxy.caches import CacheStatus
+from llmproxy.plugin import StateKey
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Asked, Form, Kinship, Mark
+    from llmproxy.caches import Mark
+    from llmproxy.plugin import Asked, Form, Kinship
     from llmproxy_cache.control import Control
     from llmproxy_cache.freshness import Use
     from llmproxy_cache.kept import Kept

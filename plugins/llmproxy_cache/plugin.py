@@ -5,19 +5,8 @@ from __future__ import annotations
 from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 
-from llmproxy.plugin import (
-    CacheMeters,
-    CallNext,
-    Exchange,
-    Flights,
-    Insight,
-    Plugin,
-    Recents,
-    Reply,
-    Runtime,
-    UpstreamRequest,
-    hookimpl,
-)
+from llmproxy.caches import CacheMeters, Flights, Insight, Recents
+from llmproxy.plugin import CallNext, Exchange, Plugin, Reply, Runtime, UpstreamRequest, hookimpl
 from llmproxy_cache.cache import Cache
 from llmproxy_cache.config import CacheConfig, CacheRoute
 from llmproxy_cache.control import FIELD

@@ -6,7 +6,8 @@ from typing import TYPE_CHECKING, Final
 
 import orjson
 
-from llmproxy.plugin import Caller, Exchange, Form, Scope, format_duration, terms_of
+from llmproxy.caches import Scope, terms_of
+from llmproxy.plugin import Caller, Exchange, Form, format_duration
 from llmproxy_cache.control import Control
 from llmproxy_cache.determinism import Facts, why_not
 from llmproxy_cache.key import Keyed, KeyMaker, final_key

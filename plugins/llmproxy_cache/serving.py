@@ -5,19 +5,8 @@ from __future__ import annotations
 from math import floor
 from typing import TYPE_CHECKING, Literal
 
-from llmproxy.plugin import (
-    HIT,
-    Body,
-    CacheHits,
-    CacheMeters,
-    CacheStatus,
-    Exchange,
-    Reply,
-    StoredHeaders,
-    key_name,
-    replay,
-    wire_fields,
-)
+from llmproxy.caches import CacheHits, CacheMeters, CacheStatus, key_name, replay
+from llmproxy.plugin import HIT, Body, Exchange, Reply, StoredHeaders, wire_fields
 from llmproxy_cache.kept import Kept, read
 
 if TYPE_CHECKING:

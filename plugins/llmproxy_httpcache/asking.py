@@ -19,7 +19,8 @@ from llmproxy_httpcache.reusing import Fresh, Miss, Stale
 from llmproxy_httpcache.validating import conditions, only_tags
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import CacheMeters, CallNext, Exchange, Flights, Landed, UpstreamRequest
+    from llmproxy.caches import CacheMeters, Flights, Landed
+    from llmproxy.plugin import CallNext, Exchange, UpstreamRequest
     from llmproxy_httpcache.headers import RawHeader
     from llmproxy_httpcache.keeping import Keeping
     from llmproxy_httpcache.serving import Serving

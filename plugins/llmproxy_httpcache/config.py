@@ -7,7 +7,8 @@ from typing import Final, Literal
 
 import msgspec
 
-from llmproxy.plugin import CacheSetup, ConfigError, Duration, Scope, Size
+from llmproxy.caches import CacheSetup, Scope
+from llmproxy.plugin import ConfigError, Duration, Size
 from llmproxy_httpcache.emitting import directives
 from llmproxy_httpcache.requests import SAFE
 from llmproxy_httpcache.standing import Consistency, Invalidation, Profile, Standing, standing_of

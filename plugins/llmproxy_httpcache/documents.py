@@ -9,7 +9,8 @@ from __future__ import annotations
 from hashlib import sha256
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import CacheSpace, CacheStatus, Entry, store_key
+from llmproxy.caches import CacheStatus
+from llmproxy.plugin import CacheSpace, Entry, store_key
 from llmproxy_httpcache.graphql import BadDocument, read_document
 from llmproxy_httpcache.querying import lay_key
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from llmproxy.plugin import key_name
+from llmproxy.caches import key_name
 from llmproxy_httpcache.planning import plan_of
 
 if TYPE_CHECKING:

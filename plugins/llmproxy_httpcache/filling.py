@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
+from llmproxy.caches import FATE
 from llmproxy.plugin import (
-    FATE,
     Body,
     GatewayError,
     Headers,

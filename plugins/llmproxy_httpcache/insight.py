@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llmproxy.plugin import FATE, Insight, Near, Part, Standing, field_name, inspect_key, key_name, part_of
+from llmproxy.caches import FATE, Insight, Near, Part, Standing, field_name, inspect_key, key_name, part_of
 from llmproxy_httpcache.explaining import explain, parts_of
 from llmproxy_httpcache.key import of_variant
 from llmproxy_httpcache.plan import PLAN
@@ -19,7 +19,8 @@ from llmproxy_httpcache.variants import unpack_index
 from llmproxy_httpcache.vary import normalised
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import CacheSpace, Clock, Exchange, Inspected, Recents
+    from llmproxy.caches import Inspected, Recents
+    from llmproxy.plugin import CacheSpace, Clock, Exchange
     from llmproxy_httpcache.plan import Plan
     from llmproxy_httpcache.rules import Rules
 

@@ -7,7 +7,8 @@ from typing import TYPE_CHECKING, Final
 
 import msgspec
 
-from llmproxy.plugin import CacheSpace, Entry, Headers, entry_slots, field_tags, tag_slots, wire_fields
+from llmproxy.caches import entry_slots, field_tags, tag_slots
+from llmproxy.plugin import CacheSpace, Entry, Headers, wire_fields
 from llmproxy_httpcache.groups import groups_of
 from llmproxy_httpcache.headers import Fields, RawHeader
 from llmproxy_httpcache.key import of_part, of_variant
@@ -18,7 +19,8 @@ from llmproxy_httpcache.terms import PART, pack_terms, unpack_terms
 from llmproxy_httpcache.variants import Index, pack_index, unpack_index, variant_of
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Exchange, Fate, Found, Mark
+    from llmproxy.caches import Fate, Found, Mark
+    from llmproxy.plugin import Exchange
     from llmproxy_httpcache.atonce import AtOnce
     from llmproxy_httpcache.insight import Insights
     from llmproxy_httpcache.invalidating import Invalidation

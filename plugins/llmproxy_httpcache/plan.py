@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final, NamedTuple
 
-from llmproxy.plugin import ANONYMOUS, CacheStatus, StateKey
+from llmproxy.caches import CacheStatus
+from llmproxy.plugin import ANONYMOUS, StateKey
 from llmproxy_httpcache.reusing import MISS, Validate
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Caller, Entry, Mark
+    from llmproxy.caches import Mark
+    from llmproxy.plugin import Caller, Entry
     from llmproxy_httpcache.headers import Fields, RawHeader
     from llmproxy_httpcache.queries import Query
     from llmproxy_httpcache.requests import Asked

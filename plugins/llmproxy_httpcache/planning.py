@@ -5,7 +5,7 @@ from __future__ import annotations
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import CacheStatus
+from llmproxy.caches import CacheStatus
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.key import with_body
 from llmproxy_httpcache.plan import Plan

@@ -6,19 +6,8 @@ from collections.abc import AsyncIterator, Sequence
 from contextlib import asynccontextmanager
 from typing import Any
 
-from llmproxy.plugin import (
-    CacheMeters,
-    CallNext,
-    Exchange,
-    Flights,
-    Insight,
-    Plugin,
-    Recents,
-    Reply,
-    Runtime,
-    UpstreamRequest,
-    hookimpl,
-)
+from llmproxy.caches import CacheMeters, Flights, Insight, Recents
+from llmproxy.plugin import CallNext, Exchange, Plugin, Reply, Runtime, UpstreamRequest, hookimpl
 from llmproxy_httpcache.asking import Asking
 from llmproxy_httpcache.config import HttpCacheConfig, HttpCacheRoute
 from llmproxy_httpcache.explaining import explain, told

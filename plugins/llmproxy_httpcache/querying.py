@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import CacheStatus
+from llmproxy.caches import CacheStatus
 from llmproxy_httpcache.entities import read_answer
 from llmproxy_httpcache.gathering import gather
 from llmproxy_httpcache.key import with_query

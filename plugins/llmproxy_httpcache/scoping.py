@@ -5,7 +5,8 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Final
 
 if TYPE_CHECKING:
-    from llmproxy.plugin import Caller, Scope
+    from llmproxy.caches import Scope
+    from llmproxy.plugin import Caller
     from llmproxy_httpcache.headers import Fields
     from llmproxy_httpcache.requests import Asked
 

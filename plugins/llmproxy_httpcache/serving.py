@@ -8,16 +8,8 @@ from typing import TYPE_CHECKING, Literal, cast
 
 import msgspec
 
-from llmproxy.plugin import (
-    CacheHits,
-    CacheMeters,
-    CacheStatus,
-    Clock,
-    GatewayError,
-    Headers,
-    Reply,
-    StoredHeaders,
-)
+from llmproxy.caches import CacheHits, CacheMeters, CacheStatus
+from llmproxy.plugin import Clock, GatewayError, Headers, Reply, StoredHeaders
 from llmproxy_httpcache.answering import from_store, part_of
 from llmproxy_httpcache.documents import Documents
 from llmproxy_httpcache.plan import PLAN, Plan, Stored

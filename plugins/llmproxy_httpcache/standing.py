@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple
 
-from llmproxy.plugin import CachingSettings, ConfigError, Scope, format_duration, terms_of
+from llmproxy.caches import CachingSettings, Scope, terms_of
+from llmproxy.plugin import ConfigError, format_duration
 from llmproxy_httpcache.policy import Policy
 
 if TYPE_CHECKING:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import key_name
+from llmproxy.caches import key_name
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.plan import PLAN
 from llmproxy_httpcache.policy import OWN_TARGET

@@ -7,7 +7,7 @@ from typing import Any
 
 import orjson
 
-from llmproxy.plugin import Purge, PurgeOrder, read_order
+from llmproxy.caches import Purge, PurgeOrder, read_order
 from llmproxy_invalidation.naming import EventRule, Rules
 
 

@@ -7,7 +7,8 @@ from collections.abc import Awaitable, Callable
 from contextlib import suppress
 from typing import Any, Final
 
-from llmproxy.plugin import Purge, PurgeOrder, SharedServer, next_message
+from llmproxy.caches import Purge, PurgeOrder
+from llmproxy.plugin import SharedServer, next_message
 
 #: Seconds that a listener waits for the next event before it asks again.
 _WAIT: Final = 2.0

@@ -7,7 +7,8 @@ from typing import Any, Final
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Purge
+from llmproxy.caches import Purge
+from llmproxy.plugin import ConfigError
 from llmproxy_invalidation.templates import Template, find
 
 #: Fields of a rule that name what is purged, and the kind of each.

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from llmproxy.plugin import GatewayError, PurgeOrder, PurgeOutcome, Runtime
+from llmproxy.caches import PurgeOrder, PurgeOutcome
+from llmproxy.plugin import GatewayError, Runtime
 from llmproxy_invalidation.events import BadEvent
 
 

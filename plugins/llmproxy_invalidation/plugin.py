@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator, Awaitable, Callable
 from contextlib import asynccontextmanager
 from functools import partial
 
+from llmproxy.caches import PurgeOrder
 from llmproxy.plugin import (
     CallNext,
     ChildRequest,
@@ -14,7 +15,6 @@ from llmproxy.plugin import (
     GatewayError,
     Headers,
     Plugin,
-    PurgeOrder,
     Registry,
     Reply,
     Runtime,

@@ -6,7 +6,8 @@ from collections.abc import Iterable, Iterator
 from ipaddress import IPv4Network, IPv6Network, ip_address, ip_network
 from typing import TYPE_CHECKING
 
-from llmproxy.plugin import BadRequest, Exchange, GatewayError, Purge, PurgeOrder
+from llmproxy.caches import Purge, PurgeOrder
+from llmproxy.plugin import BadRequest, Exchange, GatewayError
 
 if TYPE_CHECKING:
     from llmproxy_invalidation.config import PurgeMethod

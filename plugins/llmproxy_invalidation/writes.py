@@ -8,7 +8,8 @@ from contextlib import suppress
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote
 
-from llmproxy.plugin import ConfigError, Purge, locate
+from llmproxy.caches import Purge, locate
+from llmproxy.plugin import ConfigError
 from llmproxy_invalidation.naming import Names, Naming, read_template
 
 _SAFE: Final = frozenset({"GET", "HEAD", "OPTIONS", "TRACE"})

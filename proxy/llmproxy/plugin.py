@@ -18,27 +18,11 @@ from llmproxy.apiclient import ApiClient, Refused
 from llmproxy.arms import ARM, Arm
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
-from llmproxy.caching.deriving import Forms
-from llmproxy.caching.entry import BadEntry, Entry, Mark
-from llmproxy.caching.fate import FATE, Fate
-from llmproxy.caching.flights import Flights, Landed
+from llmproxy.caching.entry import BadEntry, Entry
 from llmproxy.caching.forms import Form, Untellable
-from llmproxy.caching.insight import Insight, Standing
-from llmproxy.caching.inspecting import Inspected, inspect_key
 from llmproxy.caching.kin import KIN, Answered, Asked, Fresh, Kin, Kinship
-from llmproxy.caching.meters import CacheHits, CacheMeters
-from llmproxy.caching.parts import Part, differences, field_name, nearest, part_of
-from llmproxy.caching.profiles import CachingSettings, Scope, Terms, terms_of
-from llmproxy.caching.purges import Purge, PurgeOrder, read_order
-from llmproxy.caching.recents import Near, Recents
-from llmproxy.caching.replaying import Pace, replay
-from llmproxy.caching.setup import CacheSetup
 from llmproxy.caching.sharedboard import SharedServer, next_message, shared_server
-from llmproxy.caching.space import CacheSpace, Found
-from llmproxy.caching.spaces import PurgeOutcome
-from llmproxy.caching.status import CacheStatus
-from llmproxy.caching.tags import entry_slots, field_tags, key_name, tag_slots
-from llmproxy.caching.urls import locate
+from llmproxy.caching.space import CacheSpace
 from llmproxy.carried import carried_headers, passed_headers
 from llmproxy.conversation import in_order, message_edits
 from llmproxy.dialects import (
@@ -167,7 +151,6 @@ __all__ = [
     "ANONYMOUS",
     "ARM",
     "DEFAULT_SECONDS",
-    "FATE",
     "FORESEEN",
     "HIT",
     "KIN",
@@ -191,12 +174,7 @@ __all__ = [
     "BrokenEventStream",
     "BrokenJson",
     "ByteFilter",
-    "CacheHits",
-    "CacheMeters",
-    "CacheSetup",
     "CacheSpace",
-    "CacheStatus",
-    "CachingSettings",
     "CallNext",
     "Caller",
     "Capabilities",
@@ -222,11 +200,7 @@ __all__ = [
     "EventTransform",
     "Exchange",
     "Failure",
-    "Fate",
-    "Flights",
     "Form",
-    "Forms",
-    "Found",
     "Framer",
     "Fresh",
     "GatewayError",
@@ -234,20 +208,16 @@ __all__ = [
     "Ground",
     "Headers",
     "Histogram",
-    "Insight",
-    "Inspected",
     "JsonFault",
     "KeyRules",
     "Kin",
     "Kinship",
-    "Landed",
     "Lane",
     "LineFramer",
     "Listed",
     "LocalUpstream",
     "LogSink",
     "MakeStrategy",
-    "Mark",
     "Measure",
     "Measured",
     "Member",
@@ -256,11 +226,8 @@ __all__ = [
     "Memory",
     "MessageEdit",
     "Metrics",
-    "Near",
     "NoConfig",
     "Outcome",
-    "Pace",
-    "Part",
     "Place",
     "Plugin",
     "Pool",
@@ -271,14 +238,10 @@ __all__ = [
     "PriceConfig",
     "Priced",
     "ProviderError",
-    "Purge",
-    "PurgeOrder",
-    "PurgeOutcome",
     "Quirks",
     "Rates",
     "RawHeader",
     "Reading",
-    "Recents",
     "Recording",
     "Refused",
     "Registry",
@@ -287,7 +250,6 @@ __all__ = [
     "Reservation",
     "Route",
     "Runtime",
-    "Scope",
     "ScopeKind",
     "Secondhand",
     "Secret",
@@ -298,7 +260,6 @@ __all__ = [
     "Sink",
     "Size",
     "Spellings",
-    "Standing",
     "StartError",
     "StateKey",
     "Store",
@@ -315,7 +276,6 @@ __all__ = [
     "Tap",
     "TargetConfig",
     "Tariff",
-    "Terms",
     "Tiers",
     "ToolNames",
     "Turns",
@@ -338,39 +298,30 @@ __all__ = [
     "ask_gateway",
     "carried_headers",
     "configured_plugins",
-    "differences",
     "discovering",
     "elements",
-    "entry_slots",
     "error_of",
     "event_data",
     "failure_of",
     "failure_of_attempt",
     "fetch_public",
-    "field_name",
-    "field_tags",
     "format_duration",
     "has_dot_segment",
     "hookimpl",
     "in_order",
     "insert_member",
     "insertion",
-    "inspect_key",
     "is_charged",
     "is_sensitive",
-    "key_name",
     "key_rules_of",
-    "locate",
     "media_type",
     "member_value",
     "message_edits",
-    "nearest",
     "next_message",
     "no_translation",
     "normalise_path",
     "parse",
     "parse_duration",
-    "part_of",
     "passed_headers",
     "patch",
     "postgres_of",
@@ -378,9 +329,7 @@ __all__ = [
     "price_usage",
     "priced_as",
     "read_failure",
-    "read_order",
     "redact_text",
-    "replay",
     "reserving",
     "retry_fields",
     "said",
@@ -392,9 +341,7 @@ __all__ = [
     "settlement_id",
     "shared_server",
     "store_key",
-    "tag_slots",
     "take_question",
-    "terms_of",
     "unfinished",
     "wire_fields",
 ]

@@ -6,7 +6,8 @@ import os
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from llmproxy.plugin import CallNext, Exchange, Flights, NoConfig, Plugin, Reply, Runtime, hookimpl
+from llmproxy.caches import Flights
+from llmproxy.plugin import CallNext, Exchange, NoConfig, Plugin, Reply, Runtime, hookimpl
 
 
 class CollapsingPlugin(Plugin[NoConfig]):

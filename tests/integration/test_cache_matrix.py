@@ -9,17 +9,8 @@ from typing import Any
 import aiohttp
 import pytest
 
-from llmproxy.plugin import (
-    Exchange,
-    Form,
-    Forms,
-    NoConfig,
-    Plugin,
-    Reply,
-    Runtime,
-    StoredReply,
-    hookimpl,
-)
+from llmproxy.caches import Forms
+from llmproxy.plugin import Exchange, Form, NoConfig, Plugin, Reply, Runtime, StoredReply, hookimpl
 from llmproxy.testing import running_gateway
 
 from .asking_sdks import ALL, SCENARIOS, Asking, Sdks, sdks

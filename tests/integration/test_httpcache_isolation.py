@@ -9,7 +9,8 @@ from random import Random
 import orjson
 import pytest
 
-from llmproxy.plugin import Caller, Clock, Purge, PurgeOrder
+from llmproxy.caches import Purge, PurgeOrder
+from llmproxy.plugin import Caller, Clock
 from llmproxy.testing import make_exchange, make_process, running_route
 from llmproxy.testing.exchanges import Serving
 from llmproxy_httpcache import HttpCachePlugin

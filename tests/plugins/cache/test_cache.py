@@ -16,7 +16,7 @@ from tests.plugins.cache.talking import (
     streaming,
 )
 
-from llmproxy.plugin import tag_slots
+from llmproxy.caches import tag_slots
 from llmproxy.tasks import spawn
 from llmproxy.testing import FakeUpstream
 

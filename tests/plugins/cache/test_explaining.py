@@ -8,7 +8,8 @@ import orjson
 import pytest
 from tests.plugins.cache.conftest import Asked
 
-from llmproxy.plugin import Caller, Part, differences, nearest
+from llmproxy.caches import Part, differences, nearest
+from llmproxy.plugin import Caller
 from llmproxy_cache.explaining import parts_of
 from llmproxy_cache.key import KeyMaker
 from llmproxy_cache.normalise import Normalisation, Normaliser

@@ -6,7 +6,8 @@ from typing import Any, cast
 
 import pytest
 
-from llmproxy.plugin import CacheStatus, Entry, Form, Found, Mark
+from llmproxy.caches import CacheStatus, Found, Mark
+from llmproxy.plugin import Entry, Form
 from llmproxy_cache.config import CacheRoute
 from llmproxy_cache.control import NOTHING
 from llmproxy_cache.finding import Finding

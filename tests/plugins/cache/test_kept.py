@@ -6,7 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import BadEntry, Entry, Form, Headers, Mark, StoredReply
+from llmproxy.caches import Mark
+from llmproxy.plugin import BadEntry, Entry, Form, Headers, StoredReply
 from llmproxy_cache.kept import MOST_FORMS, About, FormKept, common_fields, lasting_fields, pack_about, read
 
 JSON = Form("openai", "chat")

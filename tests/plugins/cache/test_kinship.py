@@ -19,6 +19,7 @@ from tests.plugins.cache.talking import (
     status,
 )
 
+from llmproxy.caches import tag_slots
 from llmproxy.plugin import (
     KIN,
     Answered,
@@ -31,7 +32,6 @@ from llmproxy.plugin import (
     Reply,
     StoredReply,
     hookimpl,
-    tag_slots,
 )
 from llmproxy.testing import FakeUpstream, make_process, running_route
 from llmproxy_cache import CachePlugin

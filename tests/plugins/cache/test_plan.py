@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from llmproxy.plugin import CacheStatus
+from llmproxy.caches import CacheStatus
 from llmproxy_cache.config import CacheRoute
 from llmproxy_cache.control import Control
 from llmproxy_cache.plan import Plan

@@ -25,18 +25,9 @@ from tests.plugins.cache.talking import (
 )
 
 import llmproxy_cache
+from llmproxy.caches import tag_slots
 from llmproxy.caching.profiles import profile_table
-from llmproxy.plugin import (
-    CallNext,
-    Event,
-    EventTransform,
-    Exchange,
-    NoConfig,
-    Plugin,
-    Reply,
-    hookimpl,
-    tag_slots,
-)
+from llmproxy.plugin import CallNext, Event, EventTransform, Exchange, NoConfig, Plugin, Reply, hookimpl
 from llmproxy.testing import FakeUpstream, PluginContract, running_route
 from llmproxy_cache import CachePlugin
 

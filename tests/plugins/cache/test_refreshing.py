@@ -13,7 +13,7 @@ from tests.plugins.cache.talking import (
     status,
 )
 
-from llmproxy.plugin import tag_slots
+from llmproxy.caches import tag_slots
 
 
 async def test_a_stale_answer_is_given_while_it_is_made_anew() -> None:

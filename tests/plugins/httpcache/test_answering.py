@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy.plugin import Body, Entry, Headers, Mark, Reply, wire_fields
+from llmproxy.caches import Mark
+from llmproxy.plugin import Body, Entry, Headers, Reply, wire_fields
 from llmproxy_httpcache.answering import facts_of, from_store, part_of, tailored
 from llmproxy_httpcache.plan import Stored
 from llmproxy_httpcache.requests import Asked

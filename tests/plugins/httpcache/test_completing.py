@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy.plugin import Entry, Headers, Mark, Reply
+from llmproxy.caches import Mark
+from llmproxy.plugin import Entry, Headers, Reply
 from llmproxy_httpcache.completing import completed, completion
 from llmproxy_httpcache.plan import Stored
 from llmproxy_httpcache.terms import PART, Terms

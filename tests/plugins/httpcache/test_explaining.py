@@ -110,7 +110,7 @@ def test_digests_of_one_tenant_say_nothing_of_anothers() -> None:
 
 
 def test_the_key_is_the_one_that_is_used() -> None:
-    from llmproxy.plugin import key_name
+    from llmproxy.caches import key_name
 
     rules, exchange = Rules("route", HttpCacheRoute(profile="api")), make_exchange("GET", "/a")
     lines = dict(told(rules, exchange, b""))

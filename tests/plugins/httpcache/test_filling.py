@@ -2,8 +2,9 @@ from __future__ import annotations
 
 import pytest
 
+from llmproxy.caches import FATE, Fate, Purge, PurgeOrder
 from llmproxy.caching.fate import Pinned
-from llmproxy.plugin import FATE, Fate, Purge, PurgeOrder, StoredReply
+from llmproxy.plugin import StoredReply
 from llmproxy.testing import FakeUpstream, make_exchange
 
 from .stage import ETAG, staged, status

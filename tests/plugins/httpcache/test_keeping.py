@@ -4,7 +4,8 @@ import asyncio
 
 import pytest
 
-from llmproxy.plugin import Entry, Purge, PurgeOrder
+from llmproxy.caches import Purge, PurgeOrder
+from llmproxy.plugin import Entry
 from llmproxy.testing import FakeUpstream
 from llmproxy_httpcache.plan import PLAN
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from llmproxy.plugin import ANONYMOUS, Caller, Entry, Mark
+from llmproxy.caches import Mark
+from llmproxy.plugin import ANONYMOUS, Caller, Entry
 from llmproxy_httpcache.config import HttpCacheRoute
 from llmproxy_httpcache.headers import Fields
 from llmproxy_httpcache.plan import Plan, Stored

@@ -5,7 +5,8 @@ from typing import Any
 import orjson
 import pytest
 
-from llmproxy.plugin import Caller, Headers, Purge, PurgeOrder, Reply
+from llmproxy.caches import Purge, PurgeOrder
+from llmproxy.plugin import Caller, Headers, Reply
 from llmproxy.testing import FakeUpstream
 from llmproxy_httpcache.querying import is_json
 

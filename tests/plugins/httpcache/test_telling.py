@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy.plugin import Caller, Purge, PurgeOrder
+from llmproxy.caches import Purge, PurgeOrder
+from llmproxy.plugin import Caller
 from llmproxy.testing import FakeUpstream, Served
 
 from .stage import ETAG, staged

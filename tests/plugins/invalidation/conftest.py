@@ -8,7 +8,8 @@ from typing import Any, ClassVar
 
 import pytest
 
-from llmproxy.plugin import CacheSpace, Entry, NoConfig, Plugin, Runtime, entry_slots, hookimpl
+from llmproxy.caches import entry_slots
+from llmproxy.plugin import CacheSpace, Entry, NoConfig, Plugin, Runtime, hookimpl
 
 
 class Caching(Plugin[NoConfig]):

@@ -1,7 +1,8 @@
 import orjson
 import pytest
 
-from llmproxy.plugin import BadRequest, Purge, PurgeOrder
+from llmproxy.caches import Purge, PurgeOrder
+from llmproxy.plugin import BadRequest
 from llmproxy_invalidation.events import BadEvent, Reader
 from llmproxy_invalidation.naming import EventRule
 

@@ -10,7 +10,8 @@ from uuid import uuid4
 
 import pytest
 
-from llmproxy.plugin import PurgeOrder, SharedServer, shared_server
+from llmproxy.caches import PurgeOrder
+from llmproxy.plugin import SharedServer, shared_server
 from llmproxy.stores import open_store
 from llmproxy_invalidation import listening as module
 from llmproxy_invalidation.listening import ChannelListener, StreamListener, Wanted, gap_order, keep_up

@@ -3,7 +3,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmproxy.plugin import ConfigError, Purge
+from llmproxy.caches import Purge
+from llmproxy.plugin import ConfigError
 from llmproxy_invalidation.naming import EventRule, Names, Naming, Rules, read_template
 from llmproxy_invalidation.templates import Unfilled
 

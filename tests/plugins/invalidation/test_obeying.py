@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from llmproxy.plugin import GatewayError, Metrics, Purge, PurgeOrder, PurgeOutcome
+from llmproxy.caches import Purge, PurgeOrder, PurgeOutcome
+from llmproxy.plugin import GatewayError, Metrics
 from llmproxy_invalidation.events import BadEvent
 from llmproxy_invalidation.obeying import Obeying
 

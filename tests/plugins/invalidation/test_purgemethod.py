@@ -1,6 +1,7 @@
 import pytest
 
-from llmproxy.plugin import BadRequest, Caller, GatewayError, Headers, Purge, entry_slots, field_tags
+from llmproxy.caches import Purge, entry_slots, field_tags
+from llmproxy.plugin import BadRequest, Caller, GatewayError, Headers
 from llmproxy.testing import make_exchange
 from llmproxy_invalidation.config import PurgeMethod
 from llmproxy_invalidation.purgemethod import Permission, order_of

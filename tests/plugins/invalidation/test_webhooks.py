@@ -3,7 +3,8 @@ from typing import Any
 
 import pytest
 
-from llmproxy.plugin import GatewayError, PurgeOrder, PurgeOutcome, Reply, Secret
+from llmproxy.caches import PurgeOrder, PurgeOutcome
+from llmproxy.plugin import GatewayError, Reply, Secret
 from llmproxy.testing import make_exchange
 from llmproxy_invalidation.config import Webhook
 from llmproxy_invalidation.naming import EventRule

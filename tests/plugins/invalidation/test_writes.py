@@ -3,7 +3,8 @@ from typing import Any
 import msgspec
 import pytest
 
-from llmproxy.plugin import ConfigError, Purge, tag_slots
+from llmproxy.caches import Purge, tag_slots
+from llmproxy.plugin import ConfigError
 from llmproxy_invalidation.writes import Write, Writes, may_have_changed, read_pattern
 
 

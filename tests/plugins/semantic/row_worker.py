@@ -9,9 +9,10 @@ from typing import cast
 import numpy as np
 
 from llmproxy.bus import Bus
+from llmproxy.caches import entry_slots
 from llmproxy.caching.openspace import open_watched
 from llmproxy.metrics import Metrics
-from llmproxy.plugin import Answered, Clock, Entry, Runtime, entry_slots
+from llmproxy.plugin import Answered, Clock, Entry, Runtime
 from llmproxy.stores import open_store
 from llmproxy_semantic.rows import Known, Rows
 

@@ -7,9 +7,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.bus import Bus
+from llmproxy.caches import entry_slots, tag_slots
 from llmproxy.caching.openspace import open_watched
 from llmproxy.metrics import Metrics
-from llmproxy.plugin import Answered, CacheSpace, Entry, entry_slots, tag_slots
+from llmproxy.plugin import Answered, CacheSpace, Entry
 from llmproxy.stores import open_store
 from llmproxy_semantic.aliases import alias_key, drop_alias, find_alias, put_alias
 

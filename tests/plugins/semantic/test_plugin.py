@@ -13,17 +13,8 @@ import numpy as np
 import orjson
 import pytest
 
-from llmproxy.plugin import (
-    Caller,
-    CallNext,
-    ConfigError,
-    Exchange,
-    NoConfig,
-    Plugin,
-    Reply,
-    hookimpl,
-    tag_slots,
-)
+from llmproxy.caches import tag_slots
+from llmproxy.plugin import Caller, CallNext, ConfigError, Exchange, NoConfig, Plugin, Reply, hookimpl
 from llmproxy.testing import (
     FakeUpstream,
     PluginContract,

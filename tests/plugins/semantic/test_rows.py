@@ -15,9 +15,10 @@ import pytest
 from tests.plugins.semantic.rowfaults import faults_of, vector
 
 from llmproxy.bus import Bus
+from llmproxy.caches import entry_slots, tag_slots
 from llmproxy.caching.openspace import open_watched
 from llmproxy.metrics import Metrics
-from llmproxy.plugin import Answered, CacheSpace, Clock, Entry, Runtime, StoreAway, entry_slots, tag_slots
+from llmproxy.plugin import Answered, CacheSpace, Clock, Entry, Runtime, StoreAway
 from llmproxy.stores import open_store
 from llmproxy.tasks import spawn
 from llmproxy_semantic.index import Index

@@ -11,8 +11,9 @@ from typing import Any
 import pytest
 from click.testing import CliRunner, Result
 
+from llmproxy.caches import entry_slots
 from llmproxy.cli import main
-from llmproxy.plugin import CacheSpace, Entry, Plugin, Runtime, entry_slots, hookimpl
+from llmproxy.plugin import CacheSpace, Entry, Plugin, Runtime, hookimpl
 from llmproxy.testing import RunningGateway, running_gateway
 
 TOKEN = "0123456789abcdef"
