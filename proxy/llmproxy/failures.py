@@ -63,6 +63,7 @@ _LONGEST_WAIT: Final = 366 * 86400.0
 _OF_CODE: Final = {
     "upstream_unreachable": "connect",
     "upstream_tls_error": "tls",
+    "upstream_unauthorized": "authentication",
     "upstream_reset": "reset",
     "upstream_timeout": "timeout",
     "upstream_cut": "cut",
@@ -70,6 +71,7 @@ _OF_CODE: Final = {
     "upstream_bad_answer": "protocol",
     "upstream_too_large": "protocol",
     "upstream_busy": "busy",
+    "credentials_unavailable": "authentication",
 }
 
 # What a face says of a request that its own provider cannot serve: another one may.

@@ -16,6 +16,7 @@ from llmproxy.accounts import (
 )
 from llmproxy.apiclient import ApiClient, Refused
 from llmproxy.arms import ARM, Arm
+from llmproxy.authorizing import Authorizer
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.entry import BadEntry, Entry
@@ -144,6 +145,7 @@ from llmproxy.stores.interface import Measured
 from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data, unfinished
 from llmproxy.tariff import Priced, Tariff, priced_as
+from llmproxy.tokencache import CredentialsAway, Granted, TokenCache
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 from llmproxy.upstreamsettings import UpstreamTls
 
@@ -162,6 +164,7 @@ __all__ = [
     "ApiClient",
     "Arm",
     "Asked",
+    "Authorizer",
     "Attempt",
     "BadEntry",
     "BadField",
@@ -187,6 +190,7 @@ __all__ = [
     "ConfigErrors",
     "Counter",
     "CounterChild",
+    "CredentialsAway",
     "DiscoverySettings",
     "Duration",
     "Edit",
@@ -205,6 +209,7 @@ __all__ = [
     "Fresh",
     "GatewayError",
     "Gauge",
+    "Granted",
     "Ground",
     "Headers",
     "Histogram",
@@ -277,6 +282,7 @@ __all__ = [
     "TargetConfig",
     "Tariff",
     "Tiers",
+    "TokenCache",
     "ToolNames",
     "Turns",
     "UnreachableUrl",

@@ -55,6 +55,7 @@ def fault(code: str, phase: str, *, sent: bool, cause: BaseException | None = No
         (UpstreamTimeout("headers", 1.0, sent=True), "timeout"),
         (UpstreamTimeout("first_token", 1.0, sent=True), "timeout"),
         (GatewayError(503, "upstream_busy", "Full.", retry_after=1), "busy"),
+        (fault("credentials_unavailable", "connect", sent=False), "authentication"),
         (ProviderError(529, "overloaded_error", "Busy.", kind="overloaded"), "overloaded"),
         (BadRequest("not_supported_by_provider", "No such call."), "invalid_request"),
     ],
