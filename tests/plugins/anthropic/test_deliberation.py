@@ -1,8 +1,8 @@
 import pytest
 
 from llmproxy.canonical import GenerateRequest, Losses, Thinking
+from llmproxy.canonical.claude import traits_of
 from llmproxy_anthropic.deliberation import write_thinking
-from llmproxy_anthropic.traits import traits_of
 
 OLD, BOTH, NEW, NONE = "claude-sonnet-4-5", "claude-opus-4-6", "claude-opus-4-7", "claude-3-haiku-20240307"
 

@@ -1,6 +1,6 @@
 import pytest
 
-from llmproxy_anthropic.traits import traits_of
+from llmproxy.canonical.claude import traits_of
 
 
 @pytest.mark.parametrize(
