@@ -15,9 +15,9 @@ import orjson
 
 from llmproxy.canonical import CountRequest, GenerateRequest, HostedTool, Losses, Tool
 from llmproxy.canonical.claude import Traits, traits_of
+from llmproxy.canonical.schemas import taken
 from llmproxy.plugin import UpstreamRequest, carried_headers
 from llmproxy_anthropic.deliberation import write_thinking
-from llmproxy_anthropic.schemas import taken
 from llmproxy_anthropic.thoughts import OWN
 from llmproxy_anthropic.turns import write_turns
 from llmproxy_anthropic.writing import Written, cache_control, write_text

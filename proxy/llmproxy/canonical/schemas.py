@@ -1,4 +1,4 @@
-"""Puts a JSON Schema into the part of the language that Anthropic's structured output takes.
+"""Puts a JSON Schema into the part of the language that Claude models keep to.
 
 Objects must be closed, and bounds of numbers and lengths are refused; what is taken out is told to the model in the
 description (as Anthropic's own SDKs do).

@@ -2,7 +2,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_anthropic.schemas import taken
+from llmproxy.canonical.schemas import taken
 
 CLOSED = {
     "type": "object",
