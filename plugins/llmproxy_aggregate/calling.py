@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from llmproxy.plugin import Body, BodyTooLarge, ChildRequest, GatewayError, Headers, Reply
-from llmproxy_aggregate.references import Missing
+from llmproxy.plugin import Body, BodyTooLarge, ChildRequest, GatewayError, Headers, Missing, Reply
 from llmproxy_aggregate.targets import fill_target
 from llmproxy_aggregate.values import field
 

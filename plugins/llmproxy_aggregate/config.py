@@ -9,11 +9,10 @@ from typing import Annotated, Any, Final, Literal, TypeVar
 
 import msgspec
 
-from llmproxy.plugin import ConfigError, Duration, Size
+from llmproxy.plugin import ConfigError, Duration, Reference, Size, TextTemplate, ValueTemplate
 from llmproxy_aggregate.filtering import Filter
-from llmproxy_aggregate.references import REQUEST, Reference
 from llmproxy_aggregate.targets import check_target
-from llmproxy_aggregate.templates import Shape, Text
+from llmproxy_aggregate.values import REQUEST
 
 #: Calls that one route may declare.
 MOST_CALLS: Final = 16
@@ -87,17 +86,17 @@ class Call(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True
         return {"target": tree} if isinstance(tree, str) else tree
 
     @property
-    def place(self) -> Text:
+    def place(self) -> TextTemplate:
         """The target's template."""
-        return _read("target", Text, self.target)
+        return _read("target", TextTemplate, self.target)
 
     @property
-    def texts(self) -> dict[str, Text]:
+    def texts(self) -> dict[str, TextTemplate]:
         """The templates of the header fields."""
-        return {name: _read(f"headers.{name}", Text, text) for name, text in self.headers.items()}
+        return {name: _read(f"headers.{name}", TextTemplate, text) for name, text in self.headers.items()}
 
     @property
-    def shape(self) -> Shape | None:
+    def shape(self) -> ValueTemplate | None:
         """The body's template."""
         return None if self.body is msgspec.UNSET else _read("body", _strict, self.body)
 
@@ -175,17 +174,17 @@ class AggregateRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
             yield from ((place, reference) for reference in references)
 
     @property
-    def shape(self) -> Shape:
+    def shape(self) -> ValueTemplate:
         """The answer's template."""
         given = self.answer
         if given is msgspec.UNSET:
             given = {name: f"{{{name}}}" for name in self.calls}
-        return _read("answer", Shape, given)
+        return _read("answer", ValueTemplate, given)
 
     @property
-    def texts(self) -> dict[str, Text]:
+    def texts(self) -> dict[str, TextTemplate]:
         """The templates of the answer's header fields."""
-        return {name: _read(f"headers.{name}", Text, text) for name, text in self.headers.items()}
+        return {name: _read(f"headers.{name}", TextTemplate, text) for name, text in self.headers.items()}
 
     @property
     def order(self) -> dict[str, frozenset[str]]:
@@ -210,8 +209,8 @@ class AggregateRoute(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
         return {name: frozenset(needs[name]) for name in order}
 
 
-def _strict(template: Any) -> Shape:
-    return Shape(template, strict=True)
+def _strict(template: Any) -> ValueTemplate:
+    return ValueTemplate(template, strict=True)
 
 
 def _read(place: str, read: Callable[[Any], ReadT], given: object) -> ReadT:

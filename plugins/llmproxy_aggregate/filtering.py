@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 from typing import Any
 
-from llmproxy_aggregate.references import EACH, read_path
+from llmproxy.plugin import EACH, read_path
 
 
 class Filter:

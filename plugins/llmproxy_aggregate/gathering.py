@@ -6,9 +6,9 @@ import asyncio
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from llmproxy.plugin import BadRequest, GatewayError
+from llmproxy.plugin import BadRequest, GatewayError, Omitted
 from llmproxy_aggregate.calling import Bad, Good, Relayed
-from llmproxy_aggregate.references import REQUEST, Omitted
+from llmproxy_aggregate.values import REQUEST
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Exchange

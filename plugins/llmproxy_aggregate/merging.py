@@ -7,9 +7,8 @@ from typing import TYPE_CHECKING, Any, Final
 
 import orjson
 
-from llmproxy.plugin import GatewayError, Headers, Reply
+from llmproxy.plugin import GatewayError, Headers, Missing, Omitted, Reply
 from llmproxy_aggregate.freshness import combined
-from llmproxy_aggregate.references import Missing, Omitted
 
 if TYPE_CHECKING:
     from llmproxy_aggregate.calling import Bad

@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, NamedTuple
 
-from llmproxy_aggregate.references import REQUEST, Reference
+from llmproxy.plugin import Reference, TextTemplate, ValueTemplate
+from llmproxy_aggregate.values import REQUEST
 
 if TYPE_CHECKING:
     from llmproxy_aggregate.config import AggregateRoute, Call
     from llmproxy_aggregate.filtering import Filter
-    from llmproxy_aggregate.templates import Shape, Text
 
 
 class PlannedCall(NamedTuple):
@@ -17,9 +17,9 @@ class PlannedCall(NamedTuple):
 
     name: str
     settings: Call
-    target: Text
-    fields: dict[str, Text]
-    body: Shape | None
+    target: TextTemplate
+    fields: dict[str, TextTemplate]
+    body: ValueTemplate | None
     filter: Filter
     needs: frozenset[str]
 

@@ -7,12 +7,10 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any, Final
 from urllib.parse import quote
 
-from llmproxy.plugin import has_dot_segment, normalise_path
-from llmproxy_aggregate.references import Missing
-from llmproxy_aggregate.templates import Text, found, plain
+from llmproxy.plugin import Missing, has_dot_segment, normalise_path
 
 if TYPE_CHECKING:
-    from llmproxy_aggregate.references import Reference
+    from llmproxy.plugin import Reference, TextTemplate
 
 #: Bytes that a target may have.
 _LONGEST: Final = 8192
@@ -20,7 +18,7 @@ _LONGEST: Final = 8192
 _ELSEWHERE: Final = re.compile(r"[^!-~]|#")
 
 
-def check_target(text: Text) -> None:
+def check_target(text: TextTemplate) -> None:
     """Refuse a template of which no target can be made.
 
     Raises:
@@ -30,7 +28,7 @@ def check_target(text: Text) -> None:
         raise ValueError("holds a fragment, a space, or characters that are not ASCII")
 
 
-def fill_target(text: Text, values: Mapping[str, Any], route_path: str) -> str:
+def fill_target(text: TextTemplate, values: Mapping[str, Any], route_path: str) -> str:
     """Return the target; `route_path` is the pattern that the caller's path matched.
 
     Raises:
@@ -45,7 +43,7 @@ def fill_target(text: Text, values: Mapping[str, Any], route_path: str) -> str:
             parts.append(piece)
             in_path = in_path and "?" not in piece
         else:
-            parts.append(_spelled(piece, found(piece, values), in_path, written))
+            parts.append(_spelled(piece, piece.find(values), in_path, written))
     target = "".join(parts)
     if len(target) > _LONGEST:
         raise Missing("target")
@@ -55,7 +53,7 @@ def fill_target(text: Text, values: Mapping[str, Any], route_path: str) -> str:
 def _spelled(reference: Reference, value: Any, in_path: bool, written: str | None) -> str:
     if reference.source == "params" and reference.path == (written,) and isinstance(value, str):
         return value
-    text = plain(reference, value)
+    text = reference.spell(value)
     spelled = quote(text, safe=",")
     if in_path and (not text.strip(".") or has_dot_segment(normalise_path("/" + spelled))):
         # A segment that is empty or made of dots would be another place.

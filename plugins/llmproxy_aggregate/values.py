@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Collection
-from typing import Any
+from typing import Any, Final
 
 import orjson
 
 from llmproxy.plugin import BadRequest, Exchange
+
+#: The parts of a request that may be referred to; no call has such a name.
+REQUEST: Final = frozenset({"params", "query", "headers", "body", "caller"})
 
 
 async def request_values(exchange: Exchange, sources: Collection[str]) -> dict[str, Any]:

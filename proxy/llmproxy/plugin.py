@@ -145,14 +145,17 @@ from llmproxy.stores.interface import Measured
 from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data, unfinished
 from llmproxy.tariff import Priced, Tariff, priced_as
+from llmproxy.templates import TextTemplate, ValueTemplate
 from llmproxy.tokencache import CredentialsAway, Granted, TokenCache
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 from llmproxy.upstreamsettings import UpstreamTls
+from llmproxy.valuepaths import EACH, Missing, Omitted, Reference, descend, read_path
 
 __all__ = [
     "ANONYMOUS",
     "ARM",
     "DEFAULT_SECONDS",
+    "EACH",
     "FORESEEN",
     "HIT",
     "KIN",
@@ -164,8 +167,8 @@ __all__ = [
     "ApiClient",
     "Arm",
     "Asked",
-    "Authorizer",
     "Attempt",
+    "Authorizer",
     "BadEntry",
     "BadField",
     "BadRegistry",
@@ -231,7 +234,9 @@ __all__ = [
     "Memory",
     "MessageEdit",
     "Metrics",
+    "Missing",
     "NoConfig",
+    "Omitted",
     "Outcome",
     "Place",
     "Plugin",
@@ -248,6 +253,7 @@ __all__ = [
     "RawHeader",
     "Reading",
     "Recording",
+    "Reference",
     "Refused",
     "Registry",
     "RegistryAway",
@@ -281,6 +287,7 @@ __all__ = [
     "Tap",
     "TargetConfig",
     "Tariff",
+    "TextTemplate",
     "Tiers",
     "TokenCache",
     "ToolNames",
@@ -297,6 +304,7 @@ __all__ = [
     "UpstreamTls",
     "Usage",
     "UsageReader",
+    "ValueTemplate",
     "Vitals",
     "WatchedFile",
     "WholeTap",
@@ -304,6 +312,7 @@ __all__ = [
     "ask_gateway",
     "carried_headers",
     "configured_plugins",
+    "descend",
     "discovering",
     "elements",
     "error_of",
@@ -335,6 +344,7 @@ __all__ = [
     "price_usage",
     "priced_as",
     "read_failure",
+    "read_path",
     "redact_text",
     "reserving",
     "retry_fields",

@@ -6,13 +6,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_aggregate.references import Missing
+from llmproxy.plugin import Missing, TextTemplate
 from llmproxy_aggregate.targets import check_target, fill_target
-from llmproxy_aggregate.templates import Text
 
 
 def filled(template, value, path="/*"):
-    return fill_target(Text(template), {"query": {"x": value}, "params": {"rest": value}}, path)
+    return fill_target(TextTemplate(template), {"query": {"x": value}, "params": {"rest": value}}, path)
 
 
 @pytest.mark.parametrize(
@@ -47,7 +46,7 @@ def test_a_catch_all_stands_as_it_was_written():
 @pytest.mark.parametrize("template", ["/a b", "/a#b", "/ä", "/a\n{query/x}"])
 def test_a_template_of_no_target_is_refused(template):
     with pytest.raises(ValueError, match="not ASCII"):
-        check_target(Text(template))
+        check_target(TextTemplate(template))
 
 
 @given(st.text(st.characters(exclude_categories=["Cs"]), min_size=1))

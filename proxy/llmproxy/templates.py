@@ -1,4 +1,4 @@
-"""Texts and JSON values with references in braces, filled from a request and from answers. Nothing is executed."""
+"""Texts and JSON values with references in braces, filled from values. Nothing is executed."""
 
 from __future__ import annotations
 
@@ -6,7 +6,9 @@ import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any, Final
 
-from llmproxy_aggregate.references import Missing, Omitted, Reference, read_reference
+import orjson
+
+from llmproxy.valuepaths import Missing, Omitted, Reference, read_reference
 
 _PIECE: Final = re.compile(r"\{\{|\}\}|\{([^{}]*)\}|[{}]|[^{}]+")
 
@@ -18,7 +20,10 @@ _MERGE: Final = "$merge"
 _CONCAT: Final = "$concat"
 
 
-class Text:
+_Build = Callable[[Mapping[str, Any]], Any]
+
+
+class TextTemplate:
     """A text with references in braces; a doubled brace is one brace."""
 
     def __init__(self, text: str) -> None:
@@ -43,23 +48,26 @@ class Text:
             Missing: a reference without a fallback leads nowhere, or to what is no text.
         """
         return "".join(
-            piece if isinstance(piece, str) else plain(piece, found(piece, values)) for piece in self.pieces
+            piece if isinstance(piece, str) else piece.spell(piece.find(values)) for piece in self.pieces
         )
 
 
-class Shape:
+class ValueTemplate:
     """A JSON value whose texts may hold references: one that is nothing else becomes the value itself.
 
-    Where a reference leads nowhere there is null, unless it is `strict`.
+    Where a reference leads nowhere there is null, unless it is `strict`. One that is `sparse` leaves out what leads
+    nowhere, and objects and lists that had nothing else; what stands behind a bar is a number, true, false or null if
+    it reads as such; and what was put in from the environment or a file stays as it is.
     """
 
-    def __init__(self, template: Any, *, strict: bool = False) -> None:
+    def __init__(self, template: Any, *, strict: bool = False, sparse: bool = False) -> None:
         """Read it.
 
         Raises:
             ValueError: a text in it cannot be read, or it is too deep.
         """
         self._strict = strict
+        self._sparse = sparse
         self._references: list[Reference] = []
         self._build = self._read(template, 0)
 
@@ -68,7 +76,7 @@ class Shape:
         return iter(self._references)
 
     def fill(self, values: Mapping[str, Any]) -> Any:
-        """Return the value; what a call's policy omits is left out of its object or list.
+        """Return the value; what is omitted is left out of its object or list.
 
         Raises:
             Omitted: that is all of it.
@@ -76,78 +84,82 @@ class Shape:
         """
         return self._build(values)
 
-    def _read(self, template: Any, depth: int) -> Callable[[Mapping[str, Any]], Any]:
+    def _read(self, template: Any, depth: int) -> _Build:
         if depth > _DEEPEST:
             raise ValueError(f"more than {_DEEPEST} lists and objects within one another")
         if isinstance(template, str):
-            return self._text(Text(template))
+            if self._sparse and type(template) is not str:
+                return lambda values: str.__str__(template)
+            return self._text(TextTemplate(template))
         if isinstance(template, list):
-            items = [self._read(item, depth + 1) for item in template]
-            return lambda values: [value for item in items for value in _kept(item, values)]
+            return self._list([self._read(item, depth + 1) for item in template])
         if isinstance(template, dict):
             if len(template) == 1 and isinstance(inner := template.get(_MERGE, template.get(_CONCAT)), list):
                 parts = self._read(inner, depth + 1)
                 join = _merged if _MERGE in template else _joined
                 return lambda values: join(parts(values))
-            members = {str(name): self._read(each, depth + 1) for name, each in template.items()}
-            return lambda values: {
-                name: value for name, each in members.items() for value in _kept(each, values)
-            }
+            return self._object({str(name): self._read(each, depth + 1) for name, each in template.items()})
         return lambda values: template
 
-    def _text(self, text: Text) -> Callable[[Mapping[str, Any]], Any]:
+    def _list(self, items: list[_Build]) -> _Build:
+        def fill(values: Mapping[str, Any]) -> Any:
+            return self._unless_emptied(
+                [value for item in items for value in _kept(item, values)], bool(items)
+            )
+
+        return fill
+
+    def _object(self, members: dict[str, _Build]) -> _Build:
+        def fill(values: Mapping[str, Any]) -> Any:
+            filled = {name: value for name, each in members.items() for value in _kept(each, values)}
+            return self._unless_emptied(filled, bool(members))
+
+        return fill
+
+    def _unless_emptied(self, filled: Any, had: bool) -> Any:
+        if self._sparse and had and not filled:
+            raise Omitted("")
+        return filled
+
+    def _text(self, text: TextTemplate) -> _Build:
         self._references.extend(text.references())
         whole = text.whole
+        if self._sparse and isinstance(whole, Reference) and whole.fallback is not None:
+            return self._with_fallback(whole._replace(fallback=None), _typed(whole.fallback))
 
         def fill(values: Mapping[str, Any]) -> Any:
             try:
-                return found(whole, values) if isinstance(whole, Reference) else text.fill(values)
+                return whole.find(values) if isinstance(whole, Reference) else text.fill(values)
             except Omitted:
                 raise
-            except Missing:
+            except Missing as missing:
+                if self._sparse:
+                    raise Omitted(missing.source) from None
                 if self._strict:
                     raise
                 return None
 
         return fill
 
+    def _with_fallback(self, reference: Reference, fallback: Any) -> _Build:
+        def fill(values: Mapping[str, Any]) -> Any:
+            try:
+                return reference.look_up(values)
+            except Missing:
+                return fallback
 
-def found(reference: Reference, values: Mapping[str, Any]) -> Any:
-    """Return what a reference leads to, or its fallback.
+        return fill
 
-    Raises:
-        Missing: neither is there.
-    """
+
+def _typed(fallback: str) -> Any:
     try:
-        return reference.look_up(values)
-    except Missing:
-        if reference.fallback is None:
-            raise
-        return reference.fallback
+        value = orjson.loads(fallback)
+    except orjson.JSONDecodeError:
+        return fallback
+    return fallback if isinstance(value, str | list | dict) else value
 
 
-def plain(reference: Reference, value: Any) -> str:
-    """Spell a value as text; items of a list have commas between them.
-
-    Raises:
-        Missing: it is an object, or a list of such.
-    """
-    if isinstance(value, str):
-        return value
-    if isinstance(value, list):
-        return ",".join(_scalar(reference, item) for item in value)
-    return _scalar(reference, value)
-
-
-def _scalar(reference: Reference, value: Any) -> str:
-    if isinstance(value, bool):
-        return "true" if value else "false"
-    if isinstance(value, str | int | float):
-        return str(value)
-    raise Missing(reference.source)
-
-
-def _kept(build: Callable[[Mapping[str, Any]], Any], values: Mapping[str, Any]) -> Iterator[Any]:
+def _kept(build: _Build, values: Mapping[str, Any]) -> Iterator[Any]:
     """Give the value, unless it is omitted."""
     try:
         value = build(values)

@@ -1,4 +1,4 @@
-"""References into a request and into answers: `user/name`, `orders/items/*/id`, `query/limit|10`.
+"""Where values stand in JSON, and references to them: `user/name`, `orders/items/*/id`, `query/limit|10`.
 
 The first word names the source, what follows is a path in it (RFC 6901, without the first slash); a `*` stands for every
 item of a list. What stands after a bar is taken where there is nothing.
@@ -15,9 +15,6 @@ _REFERENCE: Final = re.compile(r"([A-Za-z_][A-Za-z0-9_-]*)((?:/[^|{}]*)?)(?:\|([
 #: Every item of a list.
 EACH: Final = "*"
 
-#: The parts of a request that may be referred to; no call has such a name.
-REQUEST: Final = frozenset({"params", "query", "headers", "body", "caller"})
-
 
 class Missing(LookupError):
     """There is nothing where a reference leads; `source` is where it was looked for."""
@@ -28,7 +25,7 @@ class Missing(LookupError):
 
 
 class Omitted(Missing):
-    """The source is a call that failed, and what is made of it is to be left out."""
+    """There is nothing, and what is made of it is to be left out."""
 
 
 class Reference(NamedTuple):
@@ -53,6 +50,38 @@ class Reference(NamedTuple):
             return descend(found, self.path)
         except LookupError:
             raise Missing(self.source) from None
+
+    def find(self, values: Mapping[str, Any]) -> Any:
+        """Return the value, or the fallback.
+
+        Raises:
+            Missing: neither is there.
+        """
+        try:
+            return self.look_up(values)
+        except Missing:
+            if self.fallback is None:
+                raise
+            return self.fallback
+
+    def spell(self, value: Any) -> str:
+        """Write a value that was found as text; items of a list have commas between them.
+
+        Raises:
+            Missing: it is an object, or a list of such.
+        """
+        if isinstance(value, str):
+            return value
+        if isinstance(value, list):
+            return ",".join(self._scalar(item) for item in value)
+        return self._scalar(value)
+
+    def _scalar(self, value: Any) -> str:
+        if isinstance(value, bool):
+            return "true" if value else "false"
+        if isinstance(value, str | int | float):
+            return str(value)
+        raise Missing(self.source)
 
 
 def read_reference(text: str) -> Reference:

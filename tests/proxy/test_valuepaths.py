@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_aggregate.references import Missing, Omitted, Reference, descend, read_path, read_reference
+from llmproxy.valuepaths import Missing, Omitted, Reference, descend, read_path, read_reference
 
 JSON = st.recursive(
     st.none() | st.booleans() | st.integers() | st.text(),
