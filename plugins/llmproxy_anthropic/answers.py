@@ -11,10 +11,10 @@ from llmproxy.canonical import (
     Block,
     Choice,
     CountAnswer,
-    EmbedAnswer,
     FinishReason,
     Foreign,
     Image,
+    ModelAnswer,
     Reasoning,
     Refusal,
     Text,
@@ -118,11 +118,11 @@ def tier_in(usage: dict[str, Any] | None) -> str:
     return _TIERS.get(tier, tier)
 
 
-def encode_answer(answer: Answer | EmbedAnswer | CountAnswer, model: str, name: str) -> dict[str, Any]:
+def encode_answer(answer: ModelAnswer, model: str, name: str) -> dict[str, Any]:
     """Write a message, or a count; of several choices the first. `model` and `name` stand in where none is told."""
     if isinstance(answer, CountAnswer):
         return {"input_tokens": answer.tokens}
-    if isinstance(answer, EmbedAnswer):
+    if not isinstance(answer, Answer):
         raise no_translation()
     choice = answer.choices[0] if answer.choices else Choice()
     written = [write_said(block) for block in choice.content]

@@ -33,7 +33,7 @@ from llmproxy_anthropic.taps import StreamTap
 from llmproxy_anthropic.usage import USAGE
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
+    from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
 
 _VERSION: Final = "anthropic-version"
 #: What the calls are called whose answers have other forms, by the end of their path.
@@ -106,7 +106,7 @@ class AnthropicClient(UntranslatedClient):
 
         return retell(body, source, target)
 
-    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+    def encode_answer(self, exchange: Exchange, answer: ModelAnswer) -> Reply:
         """Shape a whole answer."""
         from llmproxy_anthropic.answers import encode_answer  # noqa: PLC0415  # likewise
 
@@ -158,9 +158,7 @@ class AnthropicUpstream(Untranslated):
 
         return encode_request(exchange.request, endpoint.model or request.model, request, losses)
 
-    def decode_answer(
-        self, exchange: Exchange, reply: Reply, body: bytes
-    ) -> Answer | EmbedAnswer | CountAnswer:
+    def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Read a whole good answer."""
         from llmproxy_anthropic.answers import decode_answer  # noqa: PLC0415  # likewise
 

@@ -8,7 +8,7 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from llmproxy.canonical import CountRequest, EmbedRequest, GenerateRequest, Losses
+from llmproxy.canonical import CountRequest, EmbedRequest, GenerateRequest, Losses, RerankRequest
 from llmproxy.plugin import Exchange, GatewayError
 
 #: Values that say no more than nothing, by field; and what no dialect's answer depends on.
@@ -51,7 +51,9 @@ def crossed(exchange: Exchange, body: bytes, text: Callable[[str], str]) -> byte
         return None
 
 
-def _meaning(request: GenerateRequest | EmbedRequest, text: Callable[[str], str]) -> dict[str, Any]:
+def _meaning(
+    request: GenerateRequest | EmbedRequest | RerankRequest, text: Callable[[str], str]
+) -> dict[str, Any]:
     told: dict[str, Any] = msgspec.to_builtins(request)
     meaning: dict[str, Any] = {
         name: int(value) if type(value) is float and value.is_integer() else value

@@ -32,7 +32,7 @@ from llmproxy_demo.answers import answer_messages, answer_text
 from llmproxy_demo.directives import Directives
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Losses, ModelRequest
+    from llmproxy.canonical import Losses, ModelAnswer, ModelRequest
 
 MODEL = "echo"
 _READ = frozenset({"model"})
@@ -96,9 +96,7 @@ class DemoUpstream(Untranslated):
 
         return translation.encode(request, endpoint.model or request.model, losses)
 
-    def decode_answer(
-        self, exchange: Exchange, reply: Reply, body: bytes
-    ) -> Answer | EmbedAnswer | CountAnswer:
+    def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Read the model's whole answer."""
         from llmproxy_demo import translation  # noqa: PLC0415  # likewise
 

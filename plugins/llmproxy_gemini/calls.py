@@ -12,8 +12,10 @@ from llmproxy.canonical import (
     CountAnswer,
     CountRequest,
     EmbedAnswer,
+    EmbedRequest,
     GenerateRequest,
     Losses,
+    ModelAnswer,
     ModelRequest,
 )
 from llmproxy.plugin import (
@@ -25,6 +27,7 @@ from llmproxy.plugin import (
     UpstreamRequest,
     carried_headers,
     error_of,
+    no_translation,
 )
 from llmproxy_gemini.answers import read_answer, write_answer
 from llmproxy_gemini.counting import read_count, read_count_answer, write_count, write_count_answer
@@ -69,13 +72,15 @@ def _request(call: Call, told: dict[str, Any], losses: Losses) -> ModelRequest:
     return generate_request(call.model, told, losses, streamed=call.verb == "streamGenerateContent")
 
 
-def encode_answer(answer: Answer | EmbedAnswer | CountAnswer, *, single: bool = False) -> Reply:
+def encode_answer(answer: ModelAnswer, *, single: bool = False) -> Reply:
     """Shape a whole answer; `single` is for one vector alone."""
     if isinstance(answer, Answer):
         return Reply.json(write_answer(answer))
     if isinstance(answer, CountAnswer):
         return Reply.json(write_count_answer(answer))
-    return Reply.json(write_vectors(answer, single=single))
+    if isinstance(answer, EmbedAnswer):
+        return Reply.json(write_vectors(answer, single=single))
+    raise no_translation()
 
 
 def encode_call(
@@ -86,8 +91,8 @@ def encode_call(
     *,
     vertex: bool = False,
     publisher: str = "",
-) -> UpstreamRequest:
-    """Write a canonical request as an attempt's wire request."""
+) -> UpstreamRequest | None:
+    """Write a canonical request as an attempt's wire request; None where Gemini has no such call."""
     model = endpoint.model or request.model
     headers = carried_headers(exchange.request)
     verb, streamed = "generateContent", False
@@ -97,9 +102,11 @@ def encode_call(
         verb = "streamGenerateContent" if streamed else verb
     elif isinstance(request, CountRequest):
         verb, body = "countTokens", write_count(request, model, losses, vertex=vertex)
-    else:
+    elif isinstance(request, EmbedRequest):
         body = write_embed(request, model, losses)
         verb = "batchEmbedContents" if "requests" in body else "embedContent"
+    else:
+        return None
     headers.raw += [(b"Content-Type", _JSON), (b"Accept", _EVENTS if streamed else _JSON)]
     path = target(verb, written(model), publisher)
     return UpstreamRequest("POST", path + ("?alt=sse" if streamed else ""), headers, _dumped(body))
@@ -112,7 +119,7 @@ def _dumped(body: dict[str, Any]) -> bytes:
         raise BadRequest("too_complex", "The request is nested too deeply to be written anew.") from None
 
 
-def decode_answer(body: bytes) -> Answer | EmbedAnswer | CountAnswer:
+def decode_answer(body: bytes) -> ModelAnswer:
     """Read a whole good answer, whatever was asked; chunks in one JSON array are one answer.
 
     Raises:

@@ -26,10 +26,8 @@ from llmproxy_gemini.retelling import form_of, retell
 
 if TYPE_CHECKING:
     from llmproxy.canonical import (
-        Answer,
-        CountAnswer,
-        EmbedAnswer,
         Losses,
+        ModelAnswer,
         ModelRequest,
     )
 
@@ -156,7 +154,7 @@ class GeminiClient(UntranslatedClient):
         """Write a kept answer in another form."""
         return retell(body, source, target)
 
-    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+    def encode_answer(self, exchange: Exchange, answer: ModelAnswer) -> Reply:
         """Shape a whole answer."""
         from llmproxy_gemini.calls import encode_answer  # noqa: PLC0415  # few gateways translate
 

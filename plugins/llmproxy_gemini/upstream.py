@@ -25,7 +25,7 @@ from llmproxy_gemini.taps import StreamTap
 from llmproxy_gemini.usage import USAGE
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
+    from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
 
 # What a key looks like that is an OAuth access token or a signed assertion and not an API key.
 _TOKENS: Final = ("ya29.", "eyJ")
@@ -88,9 +88,7 @@ class GeminiUpstream(Untranslated):
 
         return encode_call(exchange, endpoint, request, losses, vertex=self.vertex, publisher=self.publisher)
 
-    def decode_answer(
-        self, exchange: Exchange, reply: Reply, body: bytes
-    ) -> Answer | EmbedAnswer | CountAnswer:
+    def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Read a whole good answer."""
         from llmproxy_gemini.calls import decode_answer  # noqa: PLC0415  # few gateways translate
 

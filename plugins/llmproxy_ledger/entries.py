@@ -126,7 +126,7 @@ def row_of(values: tuple[Any, ...]) -> Row:
     """Turn a row of the table back."""
     told = dict(zip(COLUMNS, values, strict=True))
     entry, basis = told.pop("entry"), told.pop("basis")
-    usage = Usage(**{name: told.pop(name) for name in Usage.__struct_fields__})
+    usage = Usage(**{name: told.pop(name) for name in Usage.__struct_fields__ if name in told})
     return Row(entry, Settlement(usage=usage, **told), basis)
 
 

@@ -48,11 +48,10 @@ from llmproxy_openai.usage import USAGE
 if TYPE_CHECKING:
     from llmproxy.canonical import (
         Answer,
-        CountAnswer,
-        EmbedAnswer,
         GenerateRequest,
         Link,
         Losses,
+        ModelAnswer,
         ModelRequest,
     )
 
@@ -156,7 +155,7 @@ class OpenAIClient:
 
             await responses.remember(exchange, request, answer, memory)
 
-    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+    def encode_answer(self, exchange: Exchange, answer: ModelAnswer) -> Reply:
         """Shape a whole answer."""
         if is_responses(exchange.request.path):
             from llmproxy_openai import responses
@@ -239,9 +238,7 @@ class OpenAIUpstream(Untranslated):
 
         return upstream.encode_request(exchange, endpoint, request, losses, self.quirks)
 
-    def decode_answer(
-        self, exchange: Exchange, reply: Reply, body: bytes
-    ) -> Answer | EmbedAnswer | CountAnswer:
+    def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Read a chat completion, or embeddings."""
         from llmproxy_openai.chat import upstream
 
@@ -265,9 +262,7 @@ class ResponsesUpstream(OpenAIUpstream):
         """Return the face of one provider."""
         return self._face().for_upstream(config)
 
-    def decode_answer(
-        self, exchange: Exchange, reply: Reply, body: bytes
-    ) -> Answer | EmbedAnswer | CountAnswer:
+    def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Read a kept response, whoever gave it."""
         return self._face().decode_answer(exchange, reply, body)
 

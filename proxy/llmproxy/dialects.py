@@ -16,11 +16,10 @@ from llmproxy.refusals import read_error
 if TYPE_CHECKING:
     from llmproxy.canonical import (
         Answer,
-        CountAnswer,
-        EmbedAnswer,
         GenerateRequest,
         Link,
         Losses,
+        ModelAnswer,
         ModelRequest,
         StreamEvent,
     )
@@ -166,7 +165,7 @@ class ClientFace(Protocol):
     ) -> None:
         """Keep what `recall` will be asked for, if the caller wants it kept; called once for each whole answer."""
 
-    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+    def encode_answer(self, exchange: Exchange, answer: ModelAnswer) -> Reply:
         """Shape a whole answer of the kind that was asked for."""
 
     def stream_encoder(self, exchange: Exchange) -> StreamEncoder:
@@ -217,9 +216,7 @@ class UpstreamFace(Protocol):
             BadRequest: the request means something that this dialect cannot do.
         """
 
-    def decode_answer(
-        self, exchange: Exchange, reply: Reply, body: bytes
-    ) -> Answer | EmbedAnswer | CountAnswer:
+    def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Read a whole good answer.
 
         Raises:
@@ -280,9 +277,7 @@ class Untranslated:
         """There is no such call."""
         return None
 
-    def decode_answer(
-        self, exchange: Exchange, reply: Reply, body: bytes
-    ) -> Answer | EmbedAnswer | CountAnswer:
+    def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Refuse: nothing was translated on the way there."""
         raise ValueError("the upstream's dialect is not translated")
 
@@ -311,7 +306,7 @@ class UntranslatedClient:
     ) -> None:
         """Nothing will be asked for."""
 
-    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+    def encode_answer(self, exchange: Exchange, answer: ModelAnswer) -> Reply:
         """Refuse likewise."""
         raise no_translation()
 

@@ -55,13 +55,18 @@ class State(dict[Any, Any]):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Tokens in disjoint buckets; their sum is the provider's total."""
+    """Tokens in disjoint buckets; their sum is the provider's total.
+
+    `units` is what a provider counts and bills beside tokens, such as searches of a rerank: each at the price that a
+    call of the model has.
+    """
 
     input: int = 0
     cache_read: int = 0
     cache_write: int = 0
     output: int = 0
     reasoning: int = 0
+    units: int = 0
 
     @property
     def total(self) -> int:

@@ -29,6 +29,7 @@ from llmproxy.canonical import (
     GenerateRequest,
     Losses,
     Message,
+    ModelAnswer,
     ModelRequest,
     Reasoning,
     Signed,
@@ -143,7 +144,7 @@ class ToyClient(UntranslatedClient):
     ) -> None:
         await memory.put("toy", answer.id, _said(answer).encode())
 
-    def encode_answer(self, exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+    def encode_answer(self, exchange: Exchange, answer: ModelAnswer) -> Reply:
         if isinstance(answer, Answer) and _said(answer) == "too deep":
             raise TypeError("Recursion limit reached")
         if isinstance(answer, CountAnswer):

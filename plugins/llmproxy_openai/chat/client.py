@@ -16,7 +16,7 @@ from llmproxy_openai.chat.streams import ChunkEncoder
 from llmproxy_openai.embeddings import decode_embeddings, encode_embeddings
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import CountAnswer, Losses, ModelRequest
+    from llmproxy.canonical import Losses, ModelAnswer, ModelRequest
     from llmproxy.plugin import Exchange
 
 
@@ -74,7 +74,7 @@ def _own_names(asked: dict[str, Any], body: bytes) -> dict[str, str]:
     return names
 
 
-def encode_answer(exchange: Exchange, answer: Answer | EmbedAnswer | CountAnswer) -> Reply:
+def encode_answer(exchange: Exchange, answer: ModelAnswer) -> Reply:
     """Shape a whole answer."""
     manner = exchange.state.get(_MANNER) or _PLAINLY
     if isinstance(answer, EmbedAnswer):

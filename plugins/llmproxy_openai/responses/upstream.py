@@ -18,7 +18,7 @@ from llmproxy.plugin import (
 from llmproxy_openai.faces import RESPONSES_CALLS, OpenAIUpstream
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, Link, Losses, ModelRequest
+    from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
 
 #: The call of OpenAI's callers that is put into a response's words.
 _TRANSLATED = "/chat/completions"
@@ -60,9 +60,7 @@ class ResponsesUpstream(OpenAIUpstream):
         headers.raw.append((b"Content-Type", b"application/json"))
         return UpstreamRequest("POST", "/responses", headers, body)
 
-    def decode_answer(
-        self, exchange: Exchange, reply: Reply, body: bytes
-    ) -> Answer | EmbedAnswer | CountAnswer:
+    def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Read a whole response, or vectors."""
         if exchange.state.get(_EMBEDS):
             return super().decode_answer(exchange, reply, body)

@@ -15,7 +15,7 @@ from llmproxy.messages import Headers, RawHeader, Reply, StoredReply
 from llmproxy.strain import aside
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, StreamEvent
+    from llmproxy.canonical import ModelAnswer, StreamEvent
     from llmproxy.dialects import ClientFace, UpstreamFace
     from llmproxy.exchange import Exchange
     from llmproxy.translation import Asked
@@ -37,7 +37,7 @@ class Derived(NamedTuple):
 class _Told(NamedTuple):
     """An answer in the canonical form, whole and as events."""
 
-    answer: Answer | EmbedAnswer | CountAnswer
+    answer: ModelAnswer
     events: Iterable[StreamEvent] = ()
 
 

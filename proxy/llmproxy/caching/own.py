@@ -55,7 +55,12 @@ class Own:
 OWN: Final = StateKey[Own]("caching.own")
 
 #: What canonical requests are called in an upstream face's `calls`.
-_KINDS: Final = {"GenerateRequest": "generate", "EmbedRequest": "embed", "CountRequest": "count"}
+_KINDS: Final = {
+    "GenerateRequest": "generate",
+    "EmbedRequest": "embed",
+    "CountRequest": "count",
+    "RerankRequest": "rerank",
+}
 
 
 def keep_own(exchange: Exchange, face: UpstreamFace, reply: Reply, request: object) -> None:

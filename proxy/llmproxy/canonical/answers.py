@@ -54,9 +54,29 @@ class EmbedAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     usage: Usage | None = None
 
 
+class Ranked(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """One document of those that were ranked: its place among them, how well it fits, its text if it was told."""
+
+    index: int
+    score: float
+    document: str | None = None
+
+
+class RerankAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Documents, the best first. `usage` counts tokens, or in `units` the searches that are billed instead."""
+
+    id: str = ""
+    model: str = ""
+    results: tuple[Ranked, ...] = ()
+    usage: Usage | None = None
+
+
 class CountAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """How many input tokens a request has; `estimated` where nobody but the gateway counted."""
 
     tokens: int
     cached: int | None = None
     estimated: bool = False
+
+
+ModelAnswer = Answer | EmbedAnswer | CountAnswer | RerankAnswer

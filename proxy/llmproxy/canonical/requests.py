@@ -125,6 +125,24 @@ class EmbedRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True
     single: bool = False
 
 
+class RerankRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
+    """Documents to be put in order by how well they answer a query.
+
+    `top_n` is how many shall be told, `document_tokens` how many tokens of each are read at most; `truncate` False
+    asks for an error where something is too long.
+    """
+
+    model: str
+    query: str
+    documents: tuple[str, ...]
+    top_n: int | None = None
+    #: Whether their texts shall stand in the answer.
+    return_documents: bool | None = None
+    document_tokens: int | None = None
+    truncate: bool | None = None
+    user: str = ""
+
+
 class CountRequest(msgspec.Struct, frozen=True, kw_only=True):
     """A conversation whose input tokens are to be counted, not answered."""
 
@@ -136,4 +154,4 @@ class CountRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.request.model
 
 
-ModelRequest = GenerateRequest | EmbedRequest | CountRequest
+ModelRequest = GenerateRequest | EmbedRequest | CountRequest | RerankRequest

@@ -50,7 +50,8 @@ class Scale(NamedTuple):
 class Rates(msgspec.Struct, frozen=True):
     """What each bucket of usage costs, in attodollars a token, for prompts of more than `above` tokens.
 
-    `cache_write_1h` is for what a cache keeps an hour instead of minutes, `request` for the call itself.
+    `cache_write_1h` is for what a cache keeps an hour instead of minutes, `request` for the call itself, or for each
+    unit of a call that the provider counts in units.
     """
 
     above: int
@@ -105,7 +106,7 @@ def cost(usage: Usage, tiers: Tiers, *, cache_write_1h: int = 0) -> int:
         + cache_write_1h * rates.cache_write_1h
         + usage.output * rates.output
         + usage.reasoning * rates.reasoning
-        + rates.request
+        + rates.request * max(1, usage.units)
     )
 
 

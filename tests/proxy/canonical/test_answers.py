@@ -2,7 +2,7 @@ import msgspec
 import pytest
 from hypothesis import given
 
-from llmproxy.canonical import FINISH_REASONS, Answer, Choice, CountAnswer, EmbedAnswer
+from llmproxy.canonical import FINISH_REASONS, Answer, Choice, CountAnswer, EmbedAnswer, Ranked, RerankAnswer
 
 from .made import ANSWERS
 
@@ -24,3 +24,9 @@ def test_a_count_is_exact_unless_it_says_otherwise():
 def test_answers_stay_what_they_are():
     with pytest.raises(AttributeError):
         EmbedAnswer().vectors = ((1.0,),)
+
+
+def test_a_ranking_can_be_kept_as_json_and_read_again():
+    answer = RerankAnswer(results=(Ranked(index=1, score=0.5, document="b"), Ranked(index=0, score=0.1)))
+
+    assert msgspec.json.decode(msgspec.json.encode(answer), type=RerankAnswer) == answer

@@ -10,6 +10,7 @@ from llmproxy.canonical import (
     GenerateRequest,
     HostedTool,
     Message,
+    RerankRequest,
     Text,
     Thinking,
     Tool,
@@ -62,3 +63,9 @@ def test_a_text_to_embed_may_be_token_ids():
 def test_requests_stay_what_they_are():
     with pytest.raises(AttributeError):
         GenerateRequest(model="m").model = "n"
+
+
+def test_a_ranking_says_what_was_asked_for_alone():
+    assert msgspec.json.encode(RerankRequest(model="m", query="q", documents=("a",))) == (
+        b'{"model":"m","query":"q","documents":["a"]}'
+    )

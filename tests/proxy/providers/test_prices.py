@@ -70,6 +70,13 @@ def test_what_has_no_price_of_its_own_costs_what_it_is_a_kind_of() -> None:
     assert rates.request == 0
 
 
+def test_a_call_that_is_counted_in_units_costs_its_price_for_each() -> None:
+    found = tiers({"input": Scale(1), "output": Scale(1), "request": Scale(2 * MICRODOLLAR)})
+
+    assert price(Usage(units=3), found) == 6
+    assert price(Usage(), found) == 2
+
+
 def test_what_is_kept_an_hour_may_cost_more() -> None:
     found = tiers(
         {"input": Scale(1), "output": Scale(1), "cache_write": Scale(5), "cache_write_1h": Scale(8)}
