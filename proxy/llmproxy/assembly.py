@@ -12,9 +12,8 @@ import msgspec
 from llmproxy.caching.deriving import Forms
 from llmproxy.commit import terms_of
 from llmproxy.config import Config, PluginConfig, decode_struct, merge_fragment
-from llmproxy.credentials import credentials_of
 from llmproxy.dialects import LocalUpstream
-from llmproxy.errors import ConfigError, ConfigErrors, StartError
+from llmproxy.errors import ConfigError, ConfigErrors, StartError, below
 from llmproxy.exchange import Endpoint
 from llmproxy.faces import Faces
 from llmproxy.http_api import HttpApi
@@ -32,13 +31,14 @@ from llmproxy.stores.layers import open_layers
 from llmproxy.stores.names import unknown_stores
 from llmproxy.suggestions import unknown_strategy
 from llmproxy.tariff import Tariff
-from llmproxy.upstream import Upstream
+from llmproxy.upstreams import build_upstreams
 
 if TYPE_CHECKING:
     from llmproxy.config import StoreConfig
     from llmproxy.dialects import UpstreamFace
     from llmproxy.registry import Choose, Handler
     from llmproxy.runtime import Process
+    from llmproxy.upstream import Upstream
 
 
 class Assembly:
@@ -82,11 +82,13 @@ class Assembly:
         return table
 
     def _dialect_plugins(self, plugins: Sequence[Plugin[Any]]) -> list[Plugin[Any]]:
-        """Load the dialects that upstreams name, and those that callers of a model may speak; no file need list them."""
+        """Load the dialects and authorizers that upstreams name, and what callers may speak; no file need list them."""
         given = {plugin.name for plugin in plugins} | {use.use for use in self.config.plugins.values()}
-        named = {upstream.dialect for upstream in self.config.upstreams.values()} - {HttpApi.wire}
+        upstreams = self.config.upstreams.values()
+        named = {upstream.dialect for upstream in upstreams} - {HttpApi.wire}
         spoken = available(DIALECT_GROUP).keys() if named else set()
-        wanted = (named | spoken) & self._installed.keys()
+        authorizers = {upstream.auth.name for upstream in upstreams if upstream.auth}
+        wanted = (named | spoken | authorizers) & self._installed.keys()
         return [self._make(name, PluginConfig(use=name)) for name in sorted(wanted - given)]
 
     def _balancer(self, plugins: Sequence[Plugin[Any]]) -> list[Plugin[Any]]:
@@ -165,12 +167,8 @@ def _register(plugin: Plugin[Any], hook: Callable[..., Any], into: Registrations
 def build_routes(assembly: Assembly, process: Process, environ: Mapping[str, str]) -> list[Route]:
     """Compile every route, the plugins' own ones included."""
     config = assembly.config
-    listed, tariff = config.listed_upstreams(), Tariff(assembly.providers, process.clock, config.prices)
-    for name, upstream in config.upstreams.items():
-        known = credentials_of(name, upstream, assembly.face_of(name), process)
-        if upstream.proxy == "env" and name in listed:
-            upstream = msgspec.structs.replace(upstream, proxy=None)  # noqa: PLW2901  # members are reached directly
-        assembly.upstreams[name] = Upstream(name, upstream, known.fixed, environ, known.keyed, known.keys)
+    tariff = Tariff(assembly.providers, process.clock, config.prices)
+    assembly.upstreams = build_upstreams(assembly, process, environ)
     _check_targets(assembly)
     assembly.pools = compile_pools(config.pools, partial(_strategy, assembly, {}))
     routes = [_configured(assembly, route) for route in config.routes]
@@ -231,7 +229,7 @@ def _choice(assembly: Assembly, route: Route) -> Choose | None:
         try:
             choose = make(route.options[name], pools, partial(_made, assembly))
         except (ConfigError, ConfigErrors) as fault:
-            raise _below(path, fault) from None
+            raise below(path, fault) from None
         if choose is not None:
             return choose
     return None
@@ -287,15 +285,7 @@ def _strategy(assembly: Assembly, paths: Mapping[str, str], pool: Pool, ref: Str
     try:
         return _made(assembly, pool, ref)
     except (ConfigError, ConfigErrors) as fault:
-        raise _below(path, fault) from None
-
-
-def _below(path: str, fault: ConfigError | ConfigErrors) -> ConfigErrors:
-    """Return mistakes with their paths made whole."""
-    errors = fault.errors if isinstance(fault, ConfigErrors) else (fault,)
-    return ConfigErrors(
-        [ConfigError(join_paths(path, each.path), each.message, each.suggestion) for each in errors]
-    )
+        raise below(path, fault) from None
 
 
 def _made(assembly: Assembly, pool: Pool, ref: StrategyRef) -> Strategy:
@@ -379,7 +369,7 @@ def _check_options(route: Route, plugins: Sequence[Plugin[Any]]) -> None:
         try:
             plugin.check_options(route.options[plugin.name], parameters)
         except ConfigError as fault:
-            raise _below(f"routes.{route.name}.plugins.{plugin.name}", fault) from None
+            raise below(f"routes.{route.name}.plugins.{plugin.name}", fault) from None
 
 
 def _on_routes(name: str, kind: type[Plugin[Any]]) -> dict[str, str]:

@@ -25,6 +25,7 @@ from llmproxy.references import Interpolation, ReadFile, Resolved, Secret
 from llmproxy.sections import Section
 from llmproxy.settings import (
     Admin,
+    AuthorizerRef,
     Config,
     Fragment,
     Listener,
@@ -176,7 +177,7 @@ def effective(config: Config) -> dict[str, Any]:
 
 
 def _plain(type_: Any, value: Any) -> Any:
-    if isinstance(value, PluginRef | StrategyRef):
+    if isinstance(value, AuthorizerRef | PluginRef | StrategyRef):
         return {value.name: _plain(Any, value.options)} if value.options != {} else _plain(Any, value.name)
     if isinstance(value, PluginConfig):
         own = {"use": value.use} | ({} if value.on_error is None else {"on_error": value.on_error})

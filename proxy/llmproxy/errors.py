@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 
+from llmproxy.keypaths import join_paths
+
 
 class GatewayError(Exception):
     """A fault with a status and a stable code, to be shaped in the caller's dialect.
@@ -129,3 +131,11 @@ class ConfigErrors(StartError):
     def __init__(self, errors: Sequence[ConfigError]) -> None:
         super().__init__("\n".join(str(error) for error in errors))
         self.errors = tuple(errors)
+
+
+def below(path: str, fault: ConfigError | ConfigErrors) -> ConfigErrors:
+    """Return mistakes whose paths are relative to `path` with their paths made whole."""
+    errors = fault.errors if isinstance(fault, ConfigErrors) else (fault,)
+    return ConfigErrors(
+        [ConfigError(join_paths(path, each.path), each.message, each.suggestion) for each in errors]
+    )

@@ -16,7 +16,7 @@ from llmproxy.accounts import (
 )
 from llmproxy.apiclient import ApiClient, Refused
 from llmproxy.arms import ARM, Arm
-from llmproxy.authorizing import Authorizer
+from llmproxy.authorizers import Authorizer
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.entry import BadEntry, Entry

@@ -13,11 +13,13 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Literal, TypeVa
 import msgspec
 import pluggy
 
+from llmproxy.authorizers import AuthorizerKind
 from llmproxy.errors import ConfigError, StartError
 from llmproxy.exchange import StateKey
 from llmproxy.hooks import ASYNC_HOOKS, HOOKS, PROJECT, Hooks
 
 if TYPE_CHECKING:
+    from llmproxy.authorizers import MakeAuthorizer
     from llmproxy.caching.insight import Insight
     from llmproxy.dialects import ClientFace, UpstreamFace
     from llmproxy.exchange import Endpoint, Exchange
@@ -185,6 +187,7 @@ class Registrations:
     upstream_faces: dict[str, UpstreamFace] = field(default_factory=dict)
     store_schemes: dict[str, StoreScheme] = field(default_factory=dict)
     strategies: dict[str, StrategyKind] = field(default_factory=dict)
+    authorizers: dict[str, AuthorizerKind] = field(default_factory=dict)
     choices: dict[str, MakeChoice] = field(default_factory=dict)
     target_checks: list[Callable[[TargetConfig], None]] = field(default_factory=list)
     embedders: dict[str, Embedder] = field(default_factory=dict)
@@ -216,6 +219,13 @@ class Registry:
     def strategy(self, name: str, make: MakeStrategy, options: type[msgspec.Struct] = NoConfig) -> None:
         """Offer a strategy that pools may name; `make(pool, options)` is called once a pool and generation."""
         self._put(self._into.strategies, "strategy", name, StrategyKind(make, options))
+
+    def authorizer(self, name: str, make: MakeAuthorizer, options: type[msgspec.Struct] = NoConfig) -> None:
+        """Offer what signs requests or fetches tokens; `make(config, options)` is called once an upstream.
+
+        Each generation has its own. Upstreams name it by `auth: NAME`; the plugin of that name need not be listed.
+        """
+        self._put(self._into.authorizers, "authorizer", name, AuthorizerKind(make, options))
 
     def choose_endpoints(self, make: MakeChoice) -> None:
         """Have a say in where requests lead on routes that list this plugin, once a request's model is resolved.

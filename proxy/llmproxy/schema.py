@@ -98,7 +98,7 @@ def _add_pools(definitions: dict[str, Schema]) -> None:
     definitions["ModelConfig"] = {"anyOf": [text, pool["properties"]["targets"], model]}
     options = {"type": ["object", "null"]}
     with_options = {"type": "object", "minProperties": 1, "maxProperties": 1, "additionalProperties": options}
-    definitions["StrategyRef"] = {"anyOf": [text, with_options]}
+    definitions["StrategyRef"] = definitions["AuthorizerRef"] = {"anyOf": [text, with_options]}
 
 
 def _upstream_schema(section: Schema) -> Schema:

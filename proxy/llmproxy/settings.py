@@ -26,6 +26,7 @@ from llmproxy.references import Secret, quoted
 from llmproxy.sections import Section, name_with_options
 from llmproxy.units import Duration, Size
 from llmproxy.upstreamsettings import (
+    AuthorizerRef,
     PoolSettings,
     Positive,
     TimeoutOverrides,
@@ -36,6 +37,7 @@ from llmproxy.upstreamsettings import (
 
 __all__ = [
     "Admin",
+    "AuthorizerRef",
     "CommitConfig",
     "Config",
     "Fragment",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Annotated, ClassVar, Final
+from typing import Annotated, Any, ClassVar, Final
 from urllib.parse import urlsplit
 
 import msgspec
@@ -14,7 +14,7 @@ from llmproxy.errors import ConfigError
 from llmproxy.keypaths import join_key
 from llmproxy.quirks import Quirks
 from llmproxy.references import Secret, quoted
-from llmproxy.sections import Section
+from llmproxy.sections import Section, name_with_options
 from llmproxy.units import Duration
 
 Count = Annotated[int, msgspec.Meta(ge=0)]
@@ -100,10 +100,23 @@ class UpstreamTls(Section, frozen=True):
             raise ConfigError(missing, f"missing; {given} is of no use without it")
 
 
+class AuthorizerRef(Section, frozen=True):
+    """What gives requests credentials of their own, by its name, with its options."""
+
+    name: str
+    options: Any = {}
+
+    @classmethod
+    def from_shorthand(cls, tree: object) -> object:
+        """`aws` is a name; `{aws: {region: eu-west-1}}` a name with its options."""
+        return name_with_options(tree, "an authorizer's")
+
+
 class UpstreamConfig(Section, frozen=True):
     """An API to send requests to; with a `provider`, what is left out comes from the table of providers.
 
-    Of several keys each request takes another one; a key that the provider refuses rests.
+    Of several keys each request takes another one; a key that the provider refuses rests. `auth` is for providers that
+    want no key: a signature of each request, or a token that ends.
     """
 
     base_url: str
@@ -111,6 +124,7 @@ class UpstreamConfig(Section, frozen=True):
     dialect: str = "openai"
     quirks: Quirks = Quirks()
     api_key: tuple[Secret, ...] = ()
+    auth: AuthorizerRef | None = None
     headers: dict[str, str] = {}
     timeouts: Timeouts = Timeouts()
     pool: PoolSettings = PoolSettings()
@@ -126,6 +140,8 @@ class UpstreamConfig(Section, frozen=True):
             _check_url("proxy", self.proxy, userinfo=True)
         if len(set(self.api_key)) < len(self.api_key):
             raise ConfigError("api_key", "holds a key twice")
+        if self.auth is not None and self.api_key:
+            raise ConfigError("auth", "of no use beside api_key: requests carry one or the other")
         for name, value in self.headers.items():
             if not _HEADER_NAME.fullmatch(name):
                 raise ConfigError("headers", f"{quoted(name)} is not a header name")

@@ -25,6 +25,7 @@ from aiohttp.client_exceptions import ClientConnectorError, ClientError, WSServe
 from aiohttp.http_parser import RawRequestMessage
 from aiohttp.http_writer import StreamWriter
 
+from llmproxy.authorizing import AuthorizedUpstream
 from llmproxy.body import Body
 from llmproxy.errors import GatewayError, UpstreamError, UpstreamTimeout
 from llmproxy.messages import Reply, Spellings, UpstreamRequest
@@ -81,6 +82,8 @@ class Upgraded(Reply):
 async def dial(exchange: Exchange, target: Target, request: UpstreamRequest) -> Reply:
     """Open the upstream's side of a WebSocket; an HTTP refusal comes back as a reply in the caller's dialect."""
     upstream, timeouts = target.upstream, target.timeouts
+    if isinstance(upstream, AuthorizedUpstream):
+        await upstream.authorize(request, timeouts, exchange.deadline)
     session = ClientSession(auto_decompress=False, middlewares=(_stay,))
     try:
         patience = asyncio.get_running_loop().time() + timeouts.connect + timeouts.headers

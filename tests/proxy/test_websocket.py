@@ -16,6 +16,10 @@ class Sockets(Plugin):
     """Refuse, shout or break as the query says; keep what happened."""
 
     @hookimpl
+    def register(self, registry):
+        registry.authorizer("passes", lambda config, options: Passes())
+
+    @hookimpl
     async def pre_route(self, exchange):
         if exchange.request.query == "refused":
             raise GatewayError(403, "no_entry", "Not you.")
@@ -41,6 +45,11 @@ class Sockets(Plugin):
     @classmethod
     def seen(cls):
         return cls.__dict__["calls"]
+
+
+class Passes:
+    async def authorize(self, url, request):
+        request.headers.set("Authorization", f"Pass {request.target}")
 
 
 class Shouting:
@@ -305,3 +314,16 @@ async def test_a_transform_that_fails_ends_it_as_an_error(far):
 
     assert message.data == 1011
     assert (Sockets.outcome.result, Sockets.outcome.error) == ("cut", "plugin_failed")
+
+
+async def test_a_handshake_is_authorized_like_any_request(far):
+    theirs = {"Authorization": "Bearer theirs"}
+    async with (
+        gateway_to(far.url, {"auth": "passes"}) as (gateway, session),
+        session.ws_connect(f"{gateway.url}/x", headers=theirs) as socket,
+    ):
+        await socket.send_str("hello")
+        answer = await socket.receive_str()
+
+    assert answer == "hello"
+    assert far.headers["Authorization"] == "Pass /x"

@@ -98,7 +98,10 @@ def _of_provider(
     elif "base_url" not in section:
         why = f"dialect {quoted(dialect)} of {row.title}" if row.base_url else f"an account of {row.title}"
         interpolation.errors.append(ConfigError(f"{path}.base_url", f"missing; {why} has no known address"))
-    if (variables := row.key_variables(environ)) or row.key == "needed":
+    variables = row.key_variables(environ)
+    if "auth" in section or (row.auth and not variables and "api_key" not in section):
+        given["auth"] = row.auth
+    elif variables or row.key == "needed":
         keys = [f"${{env:{variable}}}" for variable in variables or row.keys[:1]]
         given["api_key"] = keys if len(keys) > 1 else keys[0]
     given = {key: value for key, value in given.items() if key not in section}

@@ -27,6 +27,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         also: base URLs by other dialects that it speaks.
         keys: variables of the environment that may hold its key; the first that is set counts.
         key: whether there must be one; servers on one's own machine mostly want none.
+        auth: what authorizes its requests where no key is set (`upstreams.NAME.auth`).
+        auth_keys: variables of the environment of which one tells that `auth` will find credentials.
         by_key: whether a key that is set is enough to serve it where no configuration is given. Not so for a
             variable that says nothing of models, or that belongs to another row.
         names: other names for it, those that other tools use among them.
@@ -43,6 +45,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     dialect: str = "openai"
     also: dict[str, str] = {}
     key: Literal["needed", "optional"] = "needed"
+    auth: str = ""
+    auth_keys: tuple[str, ...] = ()
     by_key: bool = True
     names: tuple[str, ...] = ()
     prices: str | dict[str, str] = ""
@@ -78,7 +82,9 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         """Whether the environment has all that an upstream of it needs."""
         if not self.base_url or not all(environ.get(name) for name in _REQUIRED.findall(self.base_url)):
             return False
-        return self.key == "optional" or self.key_variable(environ) is not None
+        if self.key == "optional" or self.key_variable(environ) is not None:
+            return True
+        return bool(self.auth) and any(environ.get(name, "").strip() for name in self.auth_keys)
 
 
 @cache

@@ -5,6 +5,7 @@ from typing import Any
 import pytest
 
 from llmproxy.providers.filling import fill_upstreams
+from llmproxy.providers.table import Provider
 from llmproxy.references import Interpolation
 
 ENVIRON = {"GROQ_API_KEY": "sk", "MISTRAL_API_KEY": "sk", "DEEPSEEK_API_KEY": "sk"}
@@ -162,3 +163,43 @@ def test_what_names_no_provider_stays_as_it_is(section: object) -> None:
 @pytest.mark.parametrize("tree", [None, [], {}, {"upstreams": 5}, {"upstreams": None}])
 def test_a_tree_without_upstreams_stays_as_it_is(tree: object) -> None:
     assert fill_upstreams(tree, Interpolation({}, str), {}) == tree
+
+
+SIGNED = Provider(
+    name="cloud",
+    title="Cloud",
+    docs="",
+    keys=("CLOUD_KEY",),
+    base_url="https://c",
+    auth="aws",
+    auth_keys=("ID",),
+)
+
+
+@pytest.mark.parametrize(
+    ("section", "environ", "given"),
+    [
+        ({}, {}, {"auth": "aws"}),
+        ({}, {"CLOUD_KEY": "k"}, {"api_key": "k"}),
+        ({"auth": {"aws": {"region": "eu"}}}, {"CLOUD_KEY": "k"}, {"auth": {"aws": {"region": "eu"}}}),
+        ({"api_key": "own"}, {}, {"api_key": "own"}),
+    ],
+)
+def test_a_provider_whose_requests_are_signed_is_given_its_authorizer_where_no_key_is_set(
+    monkeypatch: pytest.MonkeyPatch, section: dict[str, Any], environ: dict[str, str], given: dict[str, Any]
+) -> None:
+    monkeypatch.setattr("llmproxy.providers.table.find_provider", lambda name: SIGNED)
+
+    upstream, mistakes = filled({"provider": "cloud", **section}, **environ)
+
+    assert mistakes == []
+    assert {key: upstream.get(key) for key in ("auth", "api_key") if key in upstream} == given
+
+
+@pytest.mark.parametrize(
+    ("environ", "complete"), [({}, False), ({"ID": "a"}, True), ({"CLOUD_KEY": "k"}, True)]
+)
+def test_such_a_provider_is_served_without_a_file_where_its_authorizer_will_find_credentials(
+    environ: dict[str, str], complete: bool
+) -> None:
+    assert SIGNED.is_complete(environ) is complete
