@@ -8,36 +8,34 @@ from llmproxy.plugin import (
     ClientRequest,
     Endpoint,
     Exchange,
+    Member,
     Quirks,
     UpstreamRequest,
     insert_member,
+    insertion,
     media_type,
     member_value,
     passed_headers,
     patch,
 )
+from llmproxy_openai.azure import Azure, below_prefix, deployment_of
+from llmproxy_openai.multipart import boundary_of, with_field
 from llmproxy_openai.reading import READER, include_usage
 
 _ASK_USAGE = b'{"include_usage":true}'
-
-# What Azure has below `/openai/deployments/NAME`; a name may hold slashes.
-_OF_DEPLOYMENTS = (
-    "/chat/completions",
-    "/completions",
-    "/embeddings",
-    "/audio/transcriptions",
-    "/audio/translations",
-    "/audio/speech",
-    "/images/generations",
-    "/images/edits",
-)
 
 _USUAL = Quirks()
 _CHAT = _USUAL.chat_path
 
 
 def encode(
-    exchange: Exchange, endpoint: Endpoint, body: bytes, quirks: Quirks = _USUAL, *, rooted: bool = True
+    exchange: Exchange,
+    endpoint: Endpoint,
+    body: bytes,
+    quirks: Quirks = _USUAL,
+    *,
+    rooted: bool = True,
+    azure: Azure | None = None,
 ) -> UpstreamRequest:
     """Return the request to send; an unchanged body is the very same object.
 
@@ -50,11 +48,16 @@ def encode(
         if exchange.streamed and exchange.route.meter_usage and request.path.endswith("/completions"):
             # Who tells usage unasked may refuse to be asked.
             exchange.usage_added = quirks.stream_usage == "asked" and not asks_usage(exchange, body)
-        if exchange.usage_added or (endpoint.model is not None and endpoint.model != exchange.model):
+        renamed = endpoint.model is not None and endpoint.model != exchange.model
+        if body and (exchange.usage_added or renamed or "/deployments/" in request.path):
             body = _patched(exchange, endpoint, body)
-    target = upstream_target(request, rooted=rooted)
+    target = upstream_target(request, rooted=rooted and azure is None)
     if quirks.chat_path is not _CHAT and target.startswith(_CHAT):
         target = quirks.chat_path + target[len(_CHAT) :]
+    if exchange.upgraded and exchange.model is not None:
+        target = (azure or Azure()).spoken(target, endpoint.model or exchange.model)
+    elif azure is not None:
+        target = azure.target(target, endpoint.model or exchange.model)
     return UpstreamRequest(request.method, target, passed_headers(exchange), body)
 
 
@@ -67,23 +70,8 @@ def upstream_target(request: ClientRequest, *, rooted: bool = True) -> str:
     _, found, rest = request.path.partition("/v1/")
     path, query = "/" + rest if found else request.path.removesuffix("/v1"), request.query
     if not found and not rooted:
-        path, query = _unprefixed(path, query)
+        path, query = below_prefix(path, query)
     return f"{path}?{query}" if query else path
-
-
-def _unprefixed(path: str, query: str) -> tuple[str, str]:
-    _, found, rest = path.partition("/openai/")
-    if not found:
-        return path, query
-    if not rest.startswith("deployments/"):
-        return "/" + rest, _without_version(query)
-    call = next((call for call in _OF_DEPLOYMENTS if rest.endswith(call)), None)
-    return (path, query) if call is None else (call, _without_version(query))
-
-
-def _without_version(query: str) -> str:
-    """Return the query without the version of the API that was asked for, which is Azure's."""
-    return "&".join(part for part in query.split("&") if not part.startswith("api-version="))
 
 
 def asks_usage(exchange: Exchange, body: bytes) -> bool:
@@ -99,11 +87,16 @@ def asks_usage(exchange: Exchange, body: bytes) -> bool:
 
 
 def _patched(exchange: Exchange, endpoint: Endpoint, body: bytes) -> bytes:
+    if media_type(exchange.request) == b"multipart/form-data":
+        return _form_named(exchange, endpoint.model or exchange.model or "", body)
     edits = []
     members = READER.members_of(exchange, body)
-    model = members.get("model")
+    model, name = members.get("model"), endpoint.model or exchange.model
     if model is not None and endpoint.model is not None and endpoint.model != exchange.model:
-        edits.append((model.value_start, model.value_end, _model_value(exchange.request, endpoint.model)))
+        edits.append((model.value_start, model.value_end, orjson.dumps(endpoint.model)))
+    elif deployment_of(exchange.request.path) is not None:
+        # The path has said which model is meant, whatever the body says, or does not say.
+        edits += _named(body, model, orjson.dumps(name))
     options = members.get("stream_options")
     if exchange.usage_added and options is not None:
         value = _asking(member_value(body, options))
@@ -114,8 +107,19 @@ def _patched(exchange: Exchange, endpoint: Endpoint, body: bytes) -> bytes:
     return body
 
 
-def _model_value(request: ClientRequest, model: str) -> bytes:
-    return model.encode() if media_type(request) == b"multipart/form-data" else orjson.dumps(model)
+def _named(body: bytes, model: Member | None, name: bytes) -> list[tuple[int, int, bytes]]:
+    if model is None:
+        return [insertion(body, "model", name)] if body else []
+    same = member_value(body, model) == name
+    return [] if same else [(model.value_start, model.value_end, name)]
+
+
+def _form_named(exchange: Exchange, name: str, body: bytes) -> bytes:
+    model = exchange.members.get("model")
+    if model is not None:
+        return patch(body, [(model.value_start, model.value_end, name.encode())])
+    boundary = boundary_of(exchange.request.headers.index.get(b"content-type", b""))
+    return body if boundary is None else with_field(body, boundary, "model", name)
 
 
 def _asking(options: bytes) -> bytes:

@@ -12,6 +12,8 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 from urllib.parse import unquote, urlsplit
 
+from msgspec.structs import replace
+
 from llmproxy.plugin import (
     BadRequest,
     ByteFilter,
@@ -37,6 +39,7 @@ from llmproxy.plugin import (
     WholeTap,
 )
 from llmproxy_openai import conversation, encoding, errors
+from llmproxy_openai.azure import Azure, azure_of, deployment_of, fitting, spoken_model
 from llmproxy_openai.calls import LOSS_NAMES, is_responses
 from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.keyrules import rules_of
@@ -59,6 +62,8 @@ if TYPE_CHECKING:
 RESPONSES_CALLS: Final = {"generate": "responses", "embed": "embeddings"}
 #: An unknown server.
 _ANY: Final = Quirks()
+#: How a signed token begins (RFC 7519), which is no API key.
+_SIGNED: Final = "eyJ"
 
 
 class OpenAIClient:
@@ -82,8 +87,13 @@ class OpenAIClient:
         return READER.needed(exchange.request)
 
     def open(self, exchange: Exchange, body: bytes) -> None:
-        """Read the model's name and whether a stream is wanted."""
+        """Read the model's name and whether a stream is wanted; Azure's callers name it in the path, over all others."""
         READER.read(exchange, body)
+        request = exchange.request
+        if exchange.upgraded:
+            exchange.model = spoken_model(request.path, request.query)
+        elif "/deployments/" in request.path and (name := deployment_of(request.path)) is not None:
+            exchange.model = name
 
     def key_rules(self, exchange: Exchange) -> KeyRules | None:
         """Return what decides the answer of this call."""
@@ -128,7 +138,9 @@ class OpenAIClient:
             return responses.decode_request(exchange, body, losses)
         from llmproxy_openai.chat import client
 
-        return client.decode_request(exchange, body, losses)
+        request = client.decode_request(exchange, body, losses)
+        name = deployment_of(exchange.request.path)
+        return request if name is None else replace(request, model=name)
 
     def form(self, exchange: Exchange, body: bytes, reply: Reply | None = None) -> Form:
         """Return the form of an answer to this call."""
@@ -187,13 +199,15 @@ class OpenAIUpstream(Untranslated):
     calls: Mapping[str, str] = {"generate": "chat", "embed": "embeddings"}
     tool_names: ToolNames | None = ToolNames()
 
-    def __init__(self, quirks: Quirks = _ANY, *, rooted: bool = True) -> None:
-        self.quirks = quirks
+    def __init__(self, quirks: Quirks = _ANY, *, rooted: bool = True, azure: Azure | None = None) -> None:
+        self.quirks = fitting(quirks, azure)
         self.rooted = rooted
+        self.azure = azure
 
     def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
         """Return the face of one provider."""
-        return type(self)(config.quirks, rooted=urlsplit(config.base_url).path in {"", "/"})
+        rooted = urlsplit(config.base_url).path in {"", "/"}
+        return type(self)(config.quirks, rooted=rooted, azure=azure_of(config))
 
     def native(self, exchange: Exchange) -> bool:
         """Say whether the caller's bytes are such as this provider takes: not all of them have the Responses API."""
@@ -204,10 +218,12 @@ class OpenAIUpstream(Untranslated):
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""
-        return encoding.encode(exchange, endpoint, body, self.quirks, rooted=self.rooted)
+        return encoding.encode(exchange, endpoint, body, self.quirks, rooted=self.rooted, azure=self.azure)
 
     def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
-        """Return the header field that carries the provider's key."""
+        """Return the header field that carries the provider's key; a token of Azure's is a bearer's."""
+        if self.azure is not None and not api_key.startswith(_SIGNED):
+            return [(b"api-key", api_key.encode())]
         return [(b"Authorization", b"Bearer " + api_key.encode())]
 
     def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
@@ -236,7 +252,10 @@ class OpenAIUpstream(Untranslated):
         """Write a chat completion's request, or one for embeddings; nobody counts tokens here."""
         from llmproxy_openai.chat import upstream
 
-        return upstream.encode_request(exchange, endpoint, request, losses, self.quirks)
+        wire = upstream.encode_request(exchange, endpoint, request, losses, self.quirks)
+        if self.azure is not None and wire is not None:
+            wire.target = self.azure.target(wire.target, endpoint.model or request.model)
+        return wire
 
     def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Read a chat completion, or embeddings."""

@@ -32,3 +32,13 @@ def fields(body: bytes, boundary: bytes) -> Iterator[tuple[str, int, int]]:
         if name := _NAME.search(body, head, start):
             yield (name[1] or name[2] or b"").decode("utf-8", "replace"), start, end
         at = end + 2
+
+
+def with_field(body: bytes, boundary: bytes, name: str, value: str) -> bytes:
+    """Return a form with one more plain field, its first; what is no form stays as it is."""
+    delimiter = b"--" + boundary
+    at = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter) + 2
+    if at < 2 and not body.startswith(delimiter):
+        return body
+    field = b'%b\r\nContent-Disposition: form-data; name="%b"\r\n\r\n%b\r\n'
+    return body[:at] + field % (delimiter, name.encode(), value.encode()) + body[at:]

@@ -42,3 +42,6 @@ class Quirks(Section, frozen=True):
     #: What is taken beyond OpenAI's own fields: `top_k`, `min_p`, `random_seed` (in place of `seed`), `cache_control`
     #: and `prompt_cache_breakpoint` (on parts and tools), `extra_content` (Gemini's signatures), `video_url`.
     extras: tuple[str, ...] = ()
+    #: The dated version of Azure's API that is asked (`2024-10-21`); below a base URL that ends in `/openai` models are
+    #: deployments then, named in the path. Empty for the undated API below `/openai/v1`.
+    api_version: str = ""

@@ -58,7 +58,8 @@ class ResponsesUpstream(OpenAIUpstream):
         body = write_request(request, endpoint.model or request.model, losses, self.quirks)
         headers = carried_headers(exchange.request)
         headers.raw.append((b"Content-Type", b"application/json"))
-        return UpstreamRequest("POST", "/responses", headers, body)
+        target = "/responses" if self.azure is None else self.azure.target("/responses", None)
+        return UpstreamRequest("POST", target, headers, body)
 
     def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
         """Read a whole response, or vectors."""

@@ -9,6 +9,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from llmproxy.plugin import ClientRequest, Endpoint, Exchange, Headers, Quirks
+from llmproxy_openai.azure import Azure
 from llmproxy_openai.encoding import encode, upstream_target
 
 if TYPE_CHECKING:
@@ -202,3 +203,51 @@ def test_who_tells_usage_unasked_is_not_asked(exchange_for: MakeExchange) -> Non
 )
 def test_a_provider_may_have_chat_elsewhere(exchange_for: MakeExchange, path: str, target: str) -> None:
     assert encode(exchange_for(path, body={}), SAME, b"{}", Quirks(chat_path="/chat")).target == target
+
+
+DEPLOYED = "/openai/deployments/mine/chat/completions"
+
+
+@pytest.mark.parametrize(
+    ("body", "expected"),
+    [
+        (b'{"model": "other", "n": 1}', b'{"model": "mine", "n": 1}'),
+        (b'{"n": 1}', b'{"n": 1,"model":"mine"}'),
+        (b'{"model": "mine"}', b'{"model": "mine"}'),
+        (b'{"stream":true}', b'{"stream":true,"model":"mine","stream_options":{"include_usage":true}}'),
+    ],
+)
+def test_what_the_path_names_goes_before_what_the_body_says(exchange_for, body, expected):
+    assert sent(exchange_for(DEPLOYED, body), body) == expected
+
+
+def test_a_deployment_may_lead_to_another_model(exchange_for):
+    body = b'{"model":"gpt"}'
+
+    assert sent(exchange_for(DEPLOYED, body), body, Endpoint("main", "m")) == b'{"model":"m"}'
+
+
+def test_a_form_is_told_its_model(exchange_for):
+    body = b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n1\r\n--b--\r\n'
+    path = "/openai/deployments/ears/audio/transcriptions"
+    exchange = exchange_for(path, body, {"Content-Type": "multipart/form-data; boundary=b"})
+
+    assert b'name="model"\r\n\r\nears\r\n--b' in sent(exchange, body)
+
+
+def test_azure_is_asked_at_its_own_paths(exchange_for):
+    azure = Azure(version="2024-10-21", deployments=True)
+    exchange = exchange_for(body={"model": "m"})
+
+    request = encode(exchange, SAME, b'{"model":"m"}', azure=azure)
+
+    assert request.target == "/deployments/m/chat/completions?api-version=2024-10-21"
+
+
+def test_a_realtime_session_is_asked_for_by_the_models_own_name(exchange_for):
+    exchange = exchange_for("/v1/realtime?model=fast&x=1", method="GET")
+    exchange.upgraded, exchange.model = True, "fast"
+
+    assert (
+        encode(exchange, Endpoint("main", "gpt-realtime"), b"").target == "/realtime?model=gpt-realtime&x=1"
+    )

@@ -200,3 +200,31 @@ def test_files_and_recordings_are_fetched_for_chat_which_takes_their_bytes_alone
         "audio",
         "document",
     ]
+
+
+AZURE = UpstreamConfig("https://mine.openai.azure.com/openai", quirks=Quirks(responses=True))
+
+
+def test_azure_takes_its_key_in_a_header_of_its_own() -> None:
+    face = OpenAIUpstream().for_upstream(AZURE)
+
+    assert face.credentials("secret") == [(b"api-key", b"secret")]
+    assert face.credentials("eyJ0.e.s") == [(b"Authorization", b"Bearer eyJ0.e.s")]
+
+
+def test_a_translated_call_names_its_deployment(exchange_for: MakeExchange) -> None:
+    asked = GenerateRequest(model="m", messages=(Message("user", (Text("hi"),)),))
+    face = OpenAIUpstream().for_upstream(AZURE)
+
+    wire = face.encode_request(exchange_for(body=CHAT), Endpoint("main"), asked, Losses())
+
+    assert wire is not None
+    assert wire.target == "/deployments/m/chat/completions?api-version=2024-10-21"
+
+
+def test_a_deployment_is_the_model_that_is_translated(exchange_for: MakeExchange) -> None:
+    exchange = exchange_for("/openai/deployments/mine/chat/completions", {"messages": CHAT["messages"]})
+
+    request = client.decode_request(exchange, orjson.dumps({**CHAT, "model": "other"}), Losses())
+
+    assert exchange.model == request.model == "mine"

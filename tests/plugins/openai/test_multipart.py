@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_openai.multipart import boundary_of, fields
+from llmproxy_openai.multipart import boundary_of, fields, with_field
 
 
 def form(parts: list[tuple[str, bytes]], boundary: bytes = b"xyz") -> bytes:
@@ -81,3 +81,19 @@ def test_every_field_is_found_with_its_exact_bytes(parts: list[tuple[str, bytes]
 @given(st.binary(max_size=300))
 def test_any_bytes_are_read_without_a_fault(body: bytes) -> None:
     read(b"--xyz" + body)
+
+
+def test_a_field_is_put_before_the_others():
+    form = b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n1\r\n--b--\r\n'
+
+    for body in (form, b"preamble\r\n" + form):
+        named = with_field(body, b"b", "model", "m")
+
+        assert [(name, named[start:end]) for name, start, end in fields(named, b"b")] == [
+            ("model", b"m"),
+            ("n", b"1"),
+        ]
+
+
+def test_what_is_no_form_gets_no_field():
+    assert with_field(b"nothing", b"b", "model", "m") == b"nothing"
