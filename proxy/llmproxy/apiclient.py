@@ -67,6 +67,22 @@ class ApiClient:
         except orjson.JSONDecodeError:
             raise BadRegistry(f"{self.host} sends what is not JSON") from None
 
+    async def post(
+        self, target: str, timeout: float, headers: Iterable[RawHeader], body: bytes
+    ) -> tuple[int, Any]:
+        """Send a body; return the status and what JSON the answer holds, None where it is none.
+
+        Raises:
+            RegistryAway: there is no answer.
+        """
+        request = UpstreamRequest("POST", target, Headers([*_PLAIN, *headers]), body)
+        reply = await self._send(request, timeout, timeout)
+        data = await self._read(reply)
+        try:
+            return reply.status, orjson.loads(data)
+        except orjson.JSONDecodeError:
+            return reply.status, None
+
     async def _read(self, reply: Reply) -> bytes:
         try:
             return await reply.body.read(LARGEST) if isinstance(reply.body, Body) else reply.body
@@ -85,11 +101,7 @@ class ApiClient:
             RegistryAway: there is no answer, or it is a refusal.
         """
         request = UpstreamRequest("GET", target, Headers([*_PLAIN, *headers]), b"")
-        try:
-            reply = await self._upstream.send(request, self._timeouts(timeout, idle), float("inf"))
-        except (GatewayError, OSError) as fault:
-            why = fault.message if isinstance(fault, GatewayError) else "It cannot be reached."
-            raise RegistryAway(f"{self.host}: {why}") from None
+        reply = await self._send(request, timeout, idle)
         try:
             if reply.status != 200:
                 raise Refused(self.host, reply.status)
@@ -97,6 +109,13 @@ class ApiClient:
         finally:
             if isinstance(reply.body, Body):
                 reply.body.abandon()
+
+    async def _send(self, request: UpstreamRequest, timeout: float, idle: float) -> Reply:
+        try:
+            return await self._upstream.send(request, self._timeouts(timeout, idle), float("inf"))
+        except (GatewayError, OSError) as fault:
+            why = fault.message if isinstance(fault, GatewayError) else "It cannot be reached."
+            raise RegistryAway(f"{self.host}: {why}") from None
 
     def _timeouts(self, timeout: float, idle: float) -> Timeouts:
         from llmproxy.upstreamsettings import Timeouts  # noqa: PLC0415  # as above

@@ -62,3 +62,24 @@ async def test_a_stream_is_given_up_with_its_block():
 
     assert first == b"one"
     assert server.open_connections == 0
+
+
+async def test_a_body_is_sent_and_any_answer_is_told():
+    async with (
+        FakeUpstream()
+        .reply(json={"a": 1})
+        .reply(400, json={"error": "no"})
+        .reply(500, body=b"<html>") as server
+    ):
+        client = ApiClient(f"{server.url}/base")
+        told = [await client.post("/token", 2.0, [(b"X-Token", b"t")], b"a=b") for _ in range(3)]
+        client.close()
+
+    assert told == [(200, {"a": 1}), (400, {"error": "no"}), (500, None)]
+    assert server.requests[0].body == b"a=b"
+    assert server.requests[0].header("x-token") == "t"
+
+
+async def test_nobody_there_takes_no_body():
+    with pytest.raises(RegistryAway, match="It refuses connections"):
+        await ApiClient("http://127.0.0.1:9").post("/", 1.0, [], b"")
