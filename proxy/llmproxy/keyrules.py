@@ -95,6 +95,8 @@ class KeyRules:
     temperature: tuple[str, ...] = ("temperature",)
     #: Fields whose presence makes the answer one of its kind, and why.
     grounds: Mapping[str, Ground] = field(default_factory=dict)
+    #: Where the list of tools stands.
+    tools: tuple[str, ...] = ("tools",)
     hosted: Callable[[Any], bool] = no_tool_is_hosted
     #: Where in a part something that lies elsewhere is named; `data:` URLs lie in the request.
     references: tuple[tuple[str, ...], ...] = ()
@@ -193,7 +195,7 @@ def _read(rules: KeyRules, body: dict[str, Any], text: Text) -> Reading:
             del counted[name]
         elif type(within) is dict:
             counted[name] = said
-    if (tools := counted.get("tools")) is not None:
+    if (tools := _value_at(counted, rules.tools)) is not None:
         # Some servers take one for a list of one.
         _read_tools(rules, tools if type(tools) is list else [tools], grounds)
     content = _Content(rules, _same if rules.exact else text, grounds)

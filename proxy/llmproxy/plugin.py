@@ -56,6 +56,7 @@ from llmproxy.errors import (
 )
 from llmproxy.eventstream import (
     BrokenEventStream,
+    EventHeader,
     EventStreamDecoder,
     EventStreamMessage,
 )
@@ -201,6 +202,7 @@ __all__ = [
     "Endpoint",
     "Entry",
     "Event",
+    "EventHeader",
     "EventStreamDecoder",
     "EventStreamMessage",
     "EventTooLarge",
