@@ -14,7 +14,7 @@ from llmproxy.plugin import Asked
 from llmproxy_semantic.canonical import canonicalise
 from llmproxy_semantic.certifying import upper
 from llmproxy_semantic.eligibility import why_not
-from llmproxy_semantic.embedder import TooLong
+from llmproxy_semantic.embedder import TooLong, Unread
 from llmproxy_semantic.features import features_of
 from llmproxy_semantic.guards import objection
 from llmproxy_semantic.thresholds import NEVER
@@ -66,7 +66,7 @@ def met(pairs: Iterable[Pair], embedder: Embedder) -> Iterator[Met]:
             continue
         try:
             similarity = float(embedder.embed(form) @ embedder.embed(other))
-        except TooLong:
+        except (TooLong, Unread):
             continue
         yield Met(tier_of(asked, stored), similarity, pair.label == 0)
 

@@ -1,18 +1,20 @@
 """One form for texts that say the same: case, space, contractions, politeness, number words, spelling. Pure.
 
-Nothing is touched in quotes, code, URLs and paths, in what a question brings along behind a colon or on further lines,
-nor where it is words that are asked about (verbatim.py). Two texts of one form mean the same to whoever answers them;
-that two texts have two forms says nothing.
+Nothing is touched in quotes, code, URLs, paths and flags, in what a question brings along behind a colon or on further
+lines, nor where it is words that are asked about (verbatim.py). A text that is not told to be English keeps its words.
+Two texts of one form mean the same to whoever answers them; that two texts have two forms says nothing.
 """
 
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from functools import partial
 from typing import Final
 from unicodedata import normalize
 
 from llmproxy_semantic.lettercase import keep_where_case_counts
+from llmproxy_semantic.tongue import told_small
 from llmproxy_semantic.verbatim import brought, counts_as_written
 from llmproxy_semantic.wording import CONTRACTIONS, FILLERS, NUMBERS, SCALES, SPELLINGS, VERSION, words
 
@@ -119,10 +121,20 @@ def canonicalise(text: str) -> str:
     if _CURLY_IN_CODE.search(plain) is None:
         plain = plain.translate(_QUOTES)
     plain = _WRITTEN.sub(partial(_keep_written, kept), _QUOTED.sub(keep, plain))
-    plain = _unwrapped(_spaced(keep_where_case_counts(plain, keep)))
-    end = brought(plain)
-    form = _said(plain[:end]) + plain[end:] if end < len(plain) else _ended(_said(_thankless(plain)))
+    form = _in_english(plain, keep) if told_small(plain.lower()) else _in_another(plain)
     return _PLACE.sub(lambda found: kept[ord(found.group()) - _FIRST_PLACE], form) if kept else form
+
+
+def _in_english(text: str, keep: Callable[[re.Match[str]], str]) -> str:
+    text = _unwrapped(_spaced(keep_where_case_counts(text, keep)))
+    end = brought(text)
+    return _said(text[:end]) + text[end:] if end < len(text) else _ended(_said(_thankless(text)))
+
+
+def _in_another(text: str) -> str:
+    """Return the form of a text whose language is not known: its words are as they are."""
+    text = _spaced(text)
+    return text if brought(text) < len(text) else _ended(text)
 
 
 def _said(text: str) -> str:
@@ -142,7 +154,7 @@ def _keep(kept: list[str], found: re.Match[str]) -> str:
 
 def _keep_written(kept: list[str], found: re.Match[str]) -> str:
     word = found.group()
-    plain = _SIGNS.isdisjoint(word) and "://" not in word and word[0] != "/" and not _is_code(word)
+    plain = _SIGNS.isdisjoint(word) and "://" not in word and word[0] not in "/-" and not _is_code(word)
     return word if plain else _keep(kept, found)
 
 

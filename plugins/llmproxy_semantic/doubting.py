@@ -18,7 +18,9 @@ if TYPE_CHECKING:
     from llmproxy_semantic.features import Features
 
 #: Guards that only raise a doubt; any other is final.
-SOFT: Final = frozenset({"length", "closed_words", "pronouns", "order", "inflection", "pivot"})
+SOFT: Final = frozenset(
+    {"length", "closed_words", "pronouns", "order", "inflection", "pivot", "tongue", "accents"}
+)
 #: The tier of what is doubted.
 DOUBTED: Final = 3
 

@@ -25,11 +25,16 @@ class Embedder(Protocol):
 
         Raises:
             TooLong: the text does not fit.
+            Unread: something in it says nothing to the model.
         """
 
 
 class TooLong(ValueError):
     """A text has more pieces than the model reads: what stands behind them would not count."""
+
+
+class Unread(ValueError):
+    """A text has signs that the model does not know: to it they are all one."""
 
 
 #: Why there is none where packages are missing.

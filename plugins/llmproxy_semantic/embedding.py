@@ -15,7 +15,7 @@ from collections.abc import Callable
 from functools import partial
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
-from llmproxy_semantic.embedder import Embedder, TooLong, Unavailable
+from llmproxy_semantic.embedder import Embedder, TooLong, Unavailable, Unread
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Metrics, Runtime
@@ -34,7 +34,7 @@ _TELL_AGAIN: Final = 60.0
 #: Characters of a text above which it is no question that is compared; no embedder is asked.
 LONGEST: Final = 4096
 
-_OUTCOMES: Final = ("done", "recent", "late", "full", "long", "failed", "off")
+_OUTCOMES: Final = ("done", "recent", "late", "full", "long", "unread", "failed", "off")
 
 
 #: Takes a vector that nobody waits for any more.
@@ -73,6 +73,7 @@ class Work(Protocol):
         Raises:
             Full: too many wait.
             TooLong: the text does not fit.
+            Unread: something in it says nothing to the embedder.
             Unavailable: there is no embedder.
         """
 
@@ -206,7 +207,8 @@ class Meters:
         family = metrics.counter(
             "llmproxy_semantic_embeddings_total",
             "Vectors asked for, of questions (lookup) and of what is stored (store): done, at hand (recent), late, or"
-            " not to be had: too many wait (full), too long a text, failed, no embedder (off).",
+            " not to be had: too many wait (full), too long a text, signs that the model does not know (unread),"
+            " failed, no embedder (off).",
             ("plugin", "purpose", "outcome"),
         )
         purposes: tuple[Purpose, ...] = ("lookup", "store")
@@ -309,7 +311,7 @@ class Embedding:
         if isinstance(fault, Unavailable):
             self._turn_off(fault)
             return "off"
-        for kind, outcome in ((Full, "full"), (TooLong, "long")):
+        for kind, outcome in ((Full, "full"), (TooLong, "long"), (Unread, "unread")):
             if isinstance(fault, kind):
                 return outcome
         now = self._now()

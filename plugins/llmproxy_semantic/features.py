@@ -13,9 +13,14 @@ from llmproxy_semantic.canonical import canonicalise
 from llmproxy_semantic.closedclass import PREPOSITIONS, SIGNS, SILENT, THIRD
 from llmproxy_semantic.phrasing import plainly
 from llmproxy_semantic.stemming import ending, stem
+from llmproxy_semantic.tongue import told_english
+from llmproxy_semantic.unseen import signs_in, text_in, with_capitals_told
+from llmproxy_semantic.verbatim import counts_as_written
 
 #: Stands between words that "and", "or" or "versus" join.
 JOINT: Final = "&"
+#: A word that stands for what was said word for word begins so.
+_STANDS: Final = "zq"
 #: Stands before the word that a "not" is about.
 NOT: Final = "!"
 #: Characters beyond which a question has no features but its form: it is too long to be matched.
@@ -30,7 +35,7 @@ class Features(msgspec.Struct, frozen=True, array_like=True):
     in order, and who of the two that talk is named first. `bound` are prepositions with the word behind each,
     `inflected` words with how they end (stemming.py). `parts` are what it says word for word (code, addresses,
     paths, flags), `quoted` what it quotes, `operators` its signs. `traits` are what may keep it from being matched
-    at all: `code`, `outside`, `wording`, `clock`.
+    at all: `code`, `outside`, `wording`, `clock`, `tongue`. `text` is a digest of what it brings along.
     """
 
     form: bytes
@@ -47,6 +52,7 @@ class Features(msgspec.Struct, frozen=True, array_like=True):
     length: int = 0
     negations: int = 0
     traits: tuple[str, ...] = ()
+    text: bytes = b""
 
 
 _QUOTES: Final = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
@@ -99,7 +105,7 @@ _CLOCK: Final = re.compile(
 
 
 #: Raise this with every change of what is compared: words that were read otherwise are not to be compared.
-_VERSION: Final = b"\x02"
+_VERSION: Final = b"\x03"
 _encode: Final = msgspec.msgpack.encode
 _decode: Final = msgspec.msgpack.Decoder(Features).decode
 
@@ -124,13 +130,14 @@ def features_of(text: str) -> Features:
     form = canonicalise(text)
     digest = blake2b(form.encode(), digest_size=12).digest()
     if len(form) > LONGEST:
-        return Features(digest, length=len(form) // 4, traits=_traits(form))
+        return Features(digest, length=len(form) // 4, traits=_traits(text, form))
     plain = text.translate(_QUOTES)
     quoted: list[str] = []
     parts: list[str] = []
     bare = _QUOTED.sub(lambda found: _taken(quoted, _folded(found[1] or found[2] or "")), form)
-    bare = _PART.sub(lambda found: _taken(parts, found.group()), bare).lower()
-    reading = _Reading(plainly(bare))
+    bare = _PART.sub(lambda found: _taken(parts, found.group()), bare)
+    reading = _Reading(plainly(with_capitals_told(bare)))
+    brought = text_in(form)
     return Features(
         digest,
         words=tuple(reading.words),
@@ -142,16 +149,18 @@ def features_of(text: str) -> Features:
         numbers=tuple(sorted(reading.numbers)),
         parts=tuple(sorted(parts)),
         quoted=tuple(sorted(filter(None, quoted))),
-        operators="".join(sorted(reading.operators)),
+        operators="".join(sorted([*reading.operators, *signs_in(bare)])),
         length=len(form.split()),
         negations=reading.negations,
-        traits=_traits(form),
+        traits=_traits(text, form),
+        text=blake2b(brought.encode(), digest_size=8).digest() if brought else b"",
     )
 
 
 def _taken(into: list[str], said: str) -> str:
+    """Take what is said word for word; in its place stands a word of its own, so that it has an order."""
     into.append(said)
-    return " "
+    return f" {_STANDS}{blake2b(said.encode(), digest_size=6).hexdigest()} "
 
 
 def _folded(said: str) -> str:
@@ -302,12 +311,13 @@ def _is_name(text: str, start: int, word: str, *, titled: bool) -> bool:
     return bool(ahead) and ahead[-1] not in _SENTENCE_ENDS
 
 
-def _traits(form: str) -> tuple[str, ...]:
+def _traits(text: str, form: str) -> tuple[str, ...]:
     small = form.lower()
     told: Iterable[tuple[str, bool]] = (
         ("code", "```" in form),
         ("outside", _OUTSIDE.search(small) is not None),
-        ("wording", _WORDING.search(small) is not None),
+        ("wording", _WORDING.search(small) is not None or counts_as_written(text)),
         ("clock", _CLOCK.search(small) is not None),
+        ("tongue", not told_english(small)),
     )
     return tuple(name for name, holds in told if holds)

@@ -14,6 +14,7 @@ from typing import Final
 
 from llmproxy_semantic.contrasts import CLASSES, OPPOSITES, PIVOTAL, PREFIXES, SUFFIXES, SYMMETRIC
 from llmproxy_semantic.features import JOINT, NOT, Features
+from llmproxy_semantic.unseen import accented, capital_words
 
 #: Words above which only one form counts as the same: no likeness sees a fact that was changed on a page.
 MOST_WORDS: Final = 60
@@ -62,6 +63,28 @@ def verbatim(asked: Features, stored: Features) -> bool:
 def quotations(asked: Features, stored: Features) -> bool:
     """Object to other quotations."""
     return asked.quoted != stored.quoted
+
+
+def text(asked: Features, stored: Features) -> bool:
+    """Object to another text behind the question."""
+    return asked.text != stored.text
+
+
+def tongue(asked: Features, stored: Features) -> bool:
+    """Object to questions that are not told to be English: no guard knows their words."""
+    return "tongue" in asked.traits or "tongue" in stored.traits
+
+
+def capitals(asked: Features, stored: Features) -> bool:
+    """Object where capitals make another word."""
+    here, there = unmatched(asked, stored)
+    return capital_words(here, there) or capital_words(there, here)
+
+
+def accents(asked: Features, stored: Features) -> bool:
+    """Object to a word on one side whose letters no vector shows."""
+    here, there = unmatched(asked, stored)
+    return accented(here) or accented(there)
 
 
 def operators(asked: Features, stored: Features) -> bool:
@@ -253,8 +276,12 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("pronouns", pronouns),
     ("verbatim", verbatim),
     ("quotations", quotations),
+    ("text", text),
     ("operators", operators),
     ("names", names),
+    ("capitals", capitals),
+    ("accents", accents),
+    ("tongue", tongue),
     ("order", order),
     ("contrast", contrast),
     ("roles", roles),

@@ -10,8 +10,9 @@ from typing import Final
 from llmproxy_semantic.wording import ELEMENTS, NAMES_IN_CAPITALS, NAMES_LIKE_WORDS, words
 
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
-#: What a sentence begins behind; its first word has a capital anyway.
-_BEGINS: Final = frozenset('.!?:;\n("-')
+#: What a sentence begins behind, and what its first word has a capital behind anyway.
+_ENDS: Final = frozenset(".!?\n")
+_BEGINS: Final = _ENDS | frozenset(':;("-')
 #: A name in code: getName, but not iPhone.
 _CAMEL: Final = re.compile(r"[a-z]+[A-Z]")
 _BRANDS: Final = frozenset({"i", "e", "mac", "j"})
@@ -55,9 +56,11 @@ def _counts(found: re.Match[str]) -> bool:
         return True
     if len(word) <= _LONGEST_UNIT and _behind_number(found):
         return word not in _UNITS
+    if len(word) == 1:
+        return word != "I" and not _begins(found, _ENDS)
     if _begins(found):
         return False
-    return (len(word) == 1 and word != "I") or word in NAMES_LIKE_WORDS or word in ELEMENTS
+    return word in NAMES_LIKE_WORDS or word in ELEMENTS
 
 
 def _is_camel(word: str) -> bool:
@@ -69,9 +72,9 @@ def _behind_number(found: re.Match[str]) -> bool:
     return found.string[max(0, found.start() - 2) : found.start()].strip()[-1:].isdigit()
 
 
-def _begins(found: re.Match[str]) -> bool:
+def _begins(found: re.Match[str], behind: frozenset[str] = _BEGINS) -> bool:
     """Tell whether a word begins a sentence."""
     at, text = found.start(), found.string
     while at and text[at - 1] in " \t":
         at -= 1
-    return not at or text[at - 1] in _BEGINS
+    return not at or text[at - 1] in behind

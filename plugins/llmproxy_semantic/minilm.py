@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy_semantic.canonical import NAME
-from llmproxy_semantic.embedder import MISSING, TooLong, Unavailable
-from llmproxy_semantic.wordpiece import BEGIN, END, pieces_of
+from llmproxy_semantic.embedder import MISSING, TooLong, Unavailable, Unread
+from llmproxy_semantic.wordpiece import BEGIN, END, UNKNOWN, pieces_of
 
 if TYPE_CHECKING:
     from llmproxy_semantic.embedder import Vector
@@ -75,6 +75,8 @@ class MiniLM:
         pieces = [] if len(text) > _LONGEST else pieces_of(text)
         if len(text) > _LONGEST or len(pieces) > MOST_PIECES - 2:
             raise TooLong
+        if UNKNOWN in pieces:
+            raise Unread
         ids = np.array([[BEGIN, *pieces, END]], dtype=np.int64)
         given = {"input_ids": ids, "attention_mask": np.ones_like(ids), "token_type_ids": np.zeros_like(ids)}
         # One text at a time: nothing is padded, so that all of it counts.

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 #: A change of any table changes the canonical form: raise this with it, so that older entries are not found by it.
-VERSION: Final = 2
+VERSION: Final = 3
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -116,7 +116,7 @@ NAMES_IN_CAPITALS: Final = frozenset(
         HEAD UNION JOIN CASE LAMP FLASH SEAL CHIP CARE CARES COPE MAP PAC ERA ROSE GOAT COLD ACID MARS SPAM SPIN STAR
         SWOT TEAM TRIM WASP SWAT BIRD CASH COP DARE EAR EAT FIT HAM HIP HOPE LIFT MAD MAT MOM NOW OIL OPEN PAD PIE POP
         PEN RAT RIP ROLE SAG SAM SAVE SHARP SOS SPARK SWIFT TAB TAG TAP TEN TIN TON TOP WALL WAR WASH WE BE BY IF MY OF
-        ON TO UP AN AT ED PA MA HI LA MS MR AI AL AIM
+        ON TO UP AN AT ED PA MA HI LA MS MR AI AL AIM MAC CAD CAM GEM PAL RAP ROI SUN VAT VET WAN
     """)
 )
 
@@ -126,7 +126,10 @@ NAMES_LIKE_WORDS: Final = frozenset(
         Polish Turkey China March May August Will Mark Bill Nice Reading Job Mobile Lent Mole Rich Frank Grace Hope
         Faith Joy Rose Rob Sue Pat Chase Grant Miles Drew Jack Rust Apple Amazon Shell Target Windows Spark Slack Zoom
         Signal Square Stripe Oracle Ruby Mercury Word Excel Access Outlook Teams Flask Meta Swift Go Labor Labour Grey
-        Gray Tyre Calibre God Sie Ihnen Ihr Ihre Ihrem Ihren Ihrer Ihres
+        Gray Tyre Calibre God LaTeX NaN Bath Cork Split Jersey Guinea Hell Chad Wales Orange Buffalo Phoenix Panama
+        Cologne Champagne Snow Baker Young Black White Brown Green Butler Bishop Pope King Prince Bush Ford Usher Drake
+        Ginger Sage Brandy Dawn Ivy Lily Amber Pearl Jade Robin Cliff Notion Discord Cursor Express Render Hive Crystal
+        Scheme Edge Opera Steam Puma Dove Jaguar Beetle Mustang Catholic Democrat Republican
     """)
 )
 

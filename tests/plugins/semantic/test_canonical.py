@@ -168,6 +168,17 @@ def test_texts_that_say_the_same_have_one_form(one: str, other: str) -> None:
         ("a  b\tc: how many spaces?", "a b c: how many spaces?"),
         ('Rename a_b to "c"', 'Rename "c" to a_b'),
         ("Does a_b call `C`?", "Does `C` call a_b?"),
+        ("What does ls -L do?", "What does ls -l do?"),
+        ("What is vitamin B-12 (B)?", "What is vitamin B-12 (b)?"),
+        ("What does NaN mean?", "What does nan mean?"),
+        ("What is a MAC address?", "What is a Mac address?"),
+        ("Where is Bath?", "Where is bath?"),
+        ("Was ist Weise?", "Was ist weise?"),
+        ("Ich habe liebe Genossen", "Ich habe Liebe genossen"),
+        ("What is German for Weise?", "What is German for weise?"),
+        ("SINIR nedir?", "sinir nedir?"),
+        ("Was sind 1,000 kg?", "Was sind 1000 kg?"),
+        ("Kdo je ten?", "Kdo je 10?"),
     ],
 )
 def test_texts_that_do_not_have_two(one: str, other: str) -> None:

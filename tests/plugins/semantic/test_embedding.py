@@ -12,7 +12,7 @@ import pytest
 from llmproxy.metrics import Metrics
 from llmproxy.plugin import Runtime
 from llmproxy.tasks import spawn
-from llmproxy_semantic.embedder import TooLong, Unavailable
+from llmproxy_semantic.embedder import TooLong, Unavailable, Unread
 from llmproxy_semantic.embedding import LONGEST, MOST_ASKED, MOST_LATER, Embedding, EmbeddingFault, Worker
 
 if TYPE_CHECKING:
@@ -75,6 +75,8 @@ class Slow:
         assert self.may_go_on.wait(SOON)
         if text == "long":
             raise TooLong
+        if text == "unread":
+            raise Unread
         if text == "bad":
             raise ValueError("bad")
         if text == "down":
@@ -245,6 +247,15 @@ async def test_too_much_that_is_stored_is_never_embedded() -> None:
         slow.may_go_on.set()
 
         assert opened.running.counted() == {("store", "full"): 3}
+
+
+async def test_a_text_that_the_model_does_not_read_is_told_apart() -> None:
+    slow = Slow()
+    slow.may_go_on.set()
+    async with site(lambda: slow) as opened:
+        assert await opened.embedding.vector("unread", SOON) is None
+
+    assert opened.running.counted() == {("lookup", "unread"): 1}
 
 
 @pytest.mark.parametrize("text", ["long", "x" * (LONGEST + 1)])

@@ -65,7 +65,15 @@ def test_quotations_are_kept_apart() -> None:
     features = features_of('What does "Carpe Diem" mean?')
 
     assert features.quoted == ("carpe diem",)
-    assert features.words == ("mean",)
+    assert "mean" in features.words
+    assert "diem" not in features.words
+
+
+def test_what_is_said_word_for_word_has_a_place_among_the_words() -> None:
+    one, other = features_of("Rename `a` to `b`"), features_of("Rename `b` to `a`")
+
+    assert one.parts == other.parts
+    assert one.words == other.words[:1] + other.words[:0:-1]
 
 
 def test_words_that_are_joined_are_marked() -> None:

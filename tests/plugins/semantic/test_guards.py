@@ -55,6 +55,9 @@ TRAPS = {
         ("What is 5-3?", "What is 5/3?"),
         ("What is 2 + 3?", "What is 2 * 3?"),
         ("if a < b", "if a > b"),
+        ("Does \U0001f34e contain sugar?", "Does \U0001f34c contain sugar?"),
+        ("What is the sign \u2642 for?", "What is the sign \u2640 for?"),
+        ("Is he home? Yes", "Is he home. Yes"),
     ],
     "names": [
         ("Is vitamin A good?", "Is vitamin good?"),
@@ -65,6 +68,7 @@ TRAPS = {
     ],
     "order": [
         ("Does Ann hurt Bob?", "Does Bob hurt Ann?"),
+        ('Rename a_b to "c"', 'Rename "c" to a_b'),
         ("Convert Celsius to Kelvin", "Convert Kelvin to Celsius"),
         ("clean it with salt and water", "clean it with salt water"),
         ("How do I make him like me?", "How do I make me like him?"),
@@ -98,6 +102,20 @@ TRAPS = {
         ("Is he bored?", "Is he boring?"),
     ],
     "pivot": [("Is Ann a nurse?", "Is Ann a real nurse?")],
+    "text": [("Sum it up: a b", "Sum it up: b a"), ("Sum it up\na", "Sum it up\nb")],
+    "capitals": [
+        ("What is SOAP?", "What is soap?"),
+        ("What are TIPS?", "what are tips"),
+        ("How do I cook in Turkey?", "How can I cook in turkey?"),
+        ("What does getName do?", "What does getname do?"),
+        ("Is 5 Mb much?", "Is 5 MB much?"),
+        ("Was machen Weise?", "Was machen weise?"),
+    ],
+    "accents": [
+        ("Is it an a\xf1o?", "Is it an ano?"),
+        ("What does \u72d7 eat?", "What does \u732b eat?"),
+    ],
+    "tongue": [("Ist der Pilz giftig?", "Ist der Pilz giftig, oder?")],
     "long": [("word " * 61, "word " * 61)],
 }
 

@@ -8,7 +8,7 @@ import pytest
 
 from llmproxy_semantic import minilm
 from llmproxy_semantic.canonical import NAME
-from llmproxy_semantic.embedder import TooLong, Unavailable
+from llmproxy_semantic.embedder import TooLong, Unavailable, Unread
 from llmproxy_semantic.minilm import MiniLM, model_file
 
 
@@ -47,6 +47,12 @@ def test_nothing_is_a_text_too(model: MiniLM) -> None:
 @pytest.mark.parametrize("text", ["word " * 127, "x" * 5000])
 def test_a_text_that_the_model_would_not_read_to_its_end_has_no_vector(model: MiniLM, text: str) -> None:
     with pytest.raises(TooLong):
+        model.embed(text)
+
+
+@pytest.mark.parametrize("text", ["is \U0001f34e sweet", "\u0e2a\u0e27\u0e31\u0e2a\u0e14\u0e35", "x" * 101])
+def test_a_text_with_signs_that_are_all_one_to_the_model_has_no_vector(model: MiniLM, text: str) -> None:
+    with pytest.raises(Unread):
         model.embed(text)
 
 
