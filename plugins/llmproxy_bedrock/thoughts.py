@@ -1,0 +1,121 @@
+"""Blocks of thought, both ways: as the model signed them, those of other providers with their proof packed.
+
+Claude models sign what they thought, and their signatures hold on every cloud: so these thoughts are of the family
+`anthropic`. A caller sends a block's signature back unread; what another provider needs back travels there.
+"""
+
+from __future__ import annotations
+
+import base64
+import binascii
+from typing import TYPE_CHECKING, Any, Final
+
+import msgspec
+
+from llmproxy.canonical import Reasoning, pack_signature, unpack_signature
+from llmproxy_bedrock.values import a_text, a_text_or_nothing, an_object, refuse, the_one
+
+if TYPE_CHECKING:
+    from llmproxy.canonical import Losses
+
+#: The family whose proofs stand here as they are.
+FAMILY: Final = "anthropic"
+#: The origin of what nobody else than Amazon can make anything of.
+OWN: Final = "bedrock"
+
+
+class _Parcel(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What a foreign thought needs besides its text, where that is more than a signature."""
+
+    signature: str = ""
+    redacted: str = ""
+    id: str = ""
+    summary: bool = False
+
+
+_parcels: Final = msgspec.json.Decoder(_Parcel)
+
+
+def read_thought(value: Any, where: str, losses: Losses | None) -> Reasoning | None:
+    """Read the content of a `reasoningContent` block; None where nothing is in it."""
+    kind, told = the_one(an_object(value, where), where)
+    if kind == "redactedContent":
+        return sealed_thought(a_text(told, f"{where}.{kind}"))
+    if kind != "reasoningText":
+        refuse(where, "must hold reasoningText or redactedContent")
+    inner = an_object(told, f"{where}.{kind}")
+    text = a_text_or_nothing(inner.get("text"), f"{where}.{kind}.text")
+    signature = a_text_or_nothing(inner.get("signature"), f"{where}.{kind}.signature")
+    return thought_of(text, signature) if text or signature else None
+
+
+def thought_of(text: str, proof: str) -> Reasoning:
+    """Read a thought by its text and its signature."""
+    if not proof:
+        return Reasoning(text=text)
+    own, origin = unpack_signature(proof, FAMILY)
+    if origin == FAMILY:
+        return Reasoning(text=text, signature=own, origin=FAMILY)
+    return _opened(text, own, origin)
+
+
+def sealed_thought(data: str) -> Reasoning:
+    """Read a thought that only its provider can read; the wire has it in base64 once more."""
+    try:
+        inner = base64.b64decode(data, validate=True).decode()
+    except (binascii.Error, ValueError):
+        return Reasoning(redacted=data, origin=OWN)
+    own, origin = unpack_signature(inner, FAMILY)
+    if origin == FAMILY:
+        return Reasoning(redacted=own, origin=FAMILY)
+    return _opened("", own, origin)
+
+
+def proof_of(block: Reasoning) -> str:
+    """Return what stands as a thought's signature."""
+    if block.origin in (FAMILY, ""):
+        return block.signature
+    if not (block.redacted or block.id or block.summary):
+        return pack_signature(block.signature, block.origin) if block.signature else ""
+    parcel = _Parcel(block.signature, block.redacted, block.id, block.summary)
+    return pack_signature(msgspec.json.encode(parcel).decode(), block.origin)
+
+
+def is_sealed(block: Reasoning) -> bool:
+    """Say whether a thought has no text that could be shown."""
+    return bool(block.redacted) and not block.text
+
+
+def sealed_data(block: Reasoning) -> str:
+    """Return a sealed thought as it stands on the wire."""
+    if block.origin == OWN:
+        return block.redacted
+    inner = block.redacted if block.origin in (FAMILY, "") else proof_of(block)
+    return base64.b64encode(inner.encode()).decode()
+
+
+def write_thought(block: Reasoning) -> dict[str, Any]:
+    """Write a thought for a caller, as the content of its block."""
+    if is_sealed(block):
+        return {"redactedContent": sealed_data(block)}
+    told = {"text": block.text}
+    if proof := proof_of(block):
+        told["signature"] = proof
+    return {"reasoningText": told}
+
+
+def _opened(text: str, packed: str, origin: str) -> Reasoning:
+    parcel = _Parcel(signature=packed)
+    if packed.startswith("{"):
+        try:
+            parcel = _parcels.decode(packed)
+        except msgspec.DecodeError:
+            parcel = _Parcel(signature=packed)
+    return Reasoning(
+        text=text,
+        signature=parcel.signature,
+        redacted=parcel.redacted,
+        origin=origin,
+        summary=parcel.summary,
+        id=parcel.id,
+    )
