@@ -26,8 +26,14 @@ DIALECTS = {
     "openai.responses": ("openai-responses", "/v1"),
     "anthropic.messages": ("anthropic", "/v1"),
     "gemini": ("gemini", "/v1beta"),
+    "bedrock.converse": ("bedrock", ""),
 }
-FAMILIES = {"gemini.generate": "gemini", "gemini.stream": "gemini", "anthropic.vertex": "anthropic.messages"}
+FAMILIES = {
+    "gemini.generate": "gemini",
+    "gemini.stream": "gemini",
+    "anthropic.vertex": "anthropic.messages",
+    "bedrock.converse_stream": "bedrock.converse",
+}
 _JUDGE = SHARED / "tools" / "translate_check.py"
 
 
