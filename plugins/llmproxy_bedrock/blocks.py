@@ -148,10 +148,15 @@ def _search_result(value: Any, where: str, losses: Losses | None, out: list[Bloc
     tell_rest(told, ("content", "title", "source", "citations"), where, losses)
 
 
+def is_hosted(told: dict[str, Any]) -> bool:
+    """Say whether a call or a result is of a tool that Amazon runs; an ordinary call may say so of itself."""
+    return told.get("type") not in (None, "tool_use", "tool_result")
+
+
 def _tool_use(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
     told = an_object(value, where)
-    if told.get("type") is not None:
-        out.append(Foreign(origin=OWN, value={"toolUse": told}))  # one that Amazon runs
+    if is_hosted(told):
+        out.append(Foreign(origin=OWN, value={"toolUse": told}))
         return
     given = told.get("input")
     arguments = orjson.dumps(given).decode() if given else "{}"
@@ -162,12 +167,12 @@ def _tool_use(value: Any, where: str, losses: Losses | None, out: list[Block]) -
             arguments=arguments,
         )
     )
-    tell_rest(told, ("toolUseId", "name", "input"), where, losses)
+    tell_rest(told, ("toolUseId", "name", "input", "type"), where, losses)
 
 
 def _tool_result(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
     told = an_object(value, where)
-    if told.get("type") is not None:
+    if is_hosted(told):
         out.append(Foreign(origin=OWN, value={"toolResult": told}))
         return
     content = told.get("content")
@@ -180,7 +185,7 @@ def _tool_result(value: Any, where: str, losses: Losses | None, out: list[Block]
             cache=getattr(inner[-1], "cache", None) if inner else None,
         )
     )
-    tell_rest(told, ("toolUseId", "content", "status"), where, losses)
+    tell_rest(told, ("toolUseId", "content", "status", "type"), where, losses)
 
 
 def _unmarked(block: Block) -> Block:

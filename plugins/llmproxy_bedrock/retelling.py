@@ -13,6 +13,7 @@ from typing import Any, Final
 import orjson
 
 from llmproxy.plugin import EventStreamDecoder, EventStreamMessage, Form, Untellable
+from llmproxy_bedrock.blocks import is_hosted
 from llmproxy_bedrock.frames import event_frame
 
 #: Members of an answer that a stream tells with its stop, and those that it tells at its end.
@@ -76,7 +77,7 @@ class _Block:
         self._text: list[str] = []
         self._citations: list[Any] = []
         self._thought: dict[str, list[str]] = {}
-        if start and (start.keys() != {"toolUse"} or start["toolUse"].get("type")):
+        if start and (start.keys() != {"toolUse"} or is_hosted(start["toolUse"])):
             raise Untellable("a block of it is of a kind whose pieces are not known")
 
     def take(self, delta: dict[str, Any]) -> None:
@@ -133,7 +134,7 @@ def _pieces(place: int, block: dict[str, Any]) -> Iterator[bytes]:
     if more or kind not in ("text", "toolUse", "reasoningContent", "citationsContent"):
         raise Untellable(f"a block of it is of a kind that comes in no pieces: {kind[:40]}")
     if kind == "toolUse":
-        if told.get("type"):
+        if is_hosted(told):
             raise Untellable("a tool was called that Amazon runs")
         start = {key: value for key, value in told.items() if key != "input"}
         yield event_frame("contentBlockStart", {"start": {kind: start}, "contentBlockIndex": place})

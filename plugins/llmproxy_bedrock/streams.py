@@ -30,6 +30,7 @@ from llmproxy.canonical import (
 )
 from llmproxy.plugin import EventStreamDecoder, EventStreamMessage
 from llmproxy_bedrock.answers import read_choice
+from llmproxy_bedrock.blocks import is_hosted
 from llmproxy_bedrock.citations import read_citation
 from llmproxy_bedrock.errors import read_exception
 from llmproxy_bedrock.media import IMAGES, media_type_of
@@ -152,7 +153,7 @@ class _Block:
     def begin(self, start: dict[str, Any], out: list[StreamEvent]) -> None:
         """Take what is told of it first."""
         use = start.get("toolUse")
-        if isinstance(use, dict) and use.get("type") is None:
+        if isinstance(use, dict) and not is_hosted(use):
             self._kind = "toolUse"
             call = ToolCall(id=use.get("toolUseId") or "", name=use["name"], arguments="")
             self._start(call, out)
