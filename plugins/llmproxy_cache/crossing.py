@@ -8,7 +8,14 @@ from typing import Any, Final
 import msgspec
 import orjson
 
-from llmproxy.canonical import CountRequest, EmbedRequest, GenerateRequest, Losses, RerankRequest
+from llmproxy.canonical import (
+    CountRequest,
+    EmbedRequest,
+    GenerateRequest,
+    Losses,
+    MediaRequest,
+    RerankRequest,
+)
 from llmproxy.plugin import Exchange, GatewayError
 
 #: Values that say no more than nothing, by field; and what no dialect's answer depends on.
@@ -33,7 +40,7 @@ _PROMPT_ROLES: Final = frozenset({"user", "system"})
 def crossed(exchange: Exchange, body: bytes, text: Callable[[str], str]) -> bytes | None:
     """Return what a request means in no dialect's words; None where some of it has no place there.
 
-    What is counted keeps its dialect: counts differ in what they count.
+    What is counted keeps its dialect: counts differ in what they count. So do pictures and sound, made anew each time.
     """
     face = exchange.client_face
     if face is None:
@@ -43,7 +50,7 @@ def crossed(exchange: Exchange, body: bytes, text: Callable[[str], str]) -> byte
         request = face.decode_request(exchange, body, losses)
     except (GatewayError, ValueError, RecursionError):
         return None
-    if len(losses) or isinstance(request, CountRequest):
+    if len(losses) or isinstance(request, CountRequest | MediaRequest):
         return None
     try:
         return orjson.dumps(_meaning(request, text), option=orjson.OPT_SORT_KEYS)

@@ -187,6 +187,9 @@ def _kept(form: Form | None, end: int, fields: bytes = b"", pace: bytes = b"") -
 
 
 def _buckets(usage: Usage) -> tuple[int, ...]:
+    """Return what a hit is charged by: nothing where its tokens alone do not tell."""
+    if usage.parts is not None:
+        return ()
     return usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning
 
 

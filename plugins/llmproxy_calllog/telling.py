@@ -22,6 +22,8 @@ _JOINED: Final = re.compile(rb";\s*collapsed\b")
 #: Failures after which a provider has nothing to be paid for.
 _UNSENT: Final = frozenset({"connect", "dns", "tls"})
 _NOWHERE: Final = Endpoint("")
+#: The members of a usage that are numbers.
+_COUNTS: Final = Usage.__struct_fields__.index("parts")
 _encode: Final = msgspec.json.Encoder().encode
 
 
@@ -132,7 +134,8 @@ def total(usages: Sequence[Usage | None]) -> Usage | None:
     known = [each for each in usages if each is not None]
     if len(known) < 2:
         return known[0] if known else None
-    return Usage(*(sum(numbers) for numbers in zip(*map(msgspec.structs.astuple, known), strict=True)))
+    counts = (msgspec.structs.astuple(each)[:_COUNTS] for each in known)
+    return Usage(*(sum(numbers) for numbers in zip(*counts, strict=True)))
 
 
 def place(endpoint: Endpoint) -> str:

@@ -9,7 +9,10 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmproxy.plugin import Usage, UsageReader
+from llmproxy.plugin import Parts, Usage, UsageReader
+
+#: Kinds that are priced as text, a document's pages among them.
+_TEXTS: Final = frozenset({"TEXT", "DOCUMENT", "MODALITY_UNSPECIFIED"})
 
 
 def read_usage(told: Mapping[str, Any]) -> Usage | None:
@@ -25,20 +28,86 @@ def read_usage(told: Mapping[str, Any]) -> Usage | None:
     if "promptTokenCount" not in counts:
         prompt, beyond = prompt + beyond, 0
     cached = min(counts.get("cachedContentTokenCount", 0), prompt)
-    return Usage(prompt - cached, cached, 0, output + beyond, reasoning)
+    parts = _parts(told, prompt - cached, cached, output + beyond)
+    return Usage(prompt - cached, cached, 0, output + beyond, reasoning, 0, parts)
 
 
-def written_usage(usage: Usage | None) -> dict[str, int]:
+def _parts(told: Mapping[str, Any], fresh: int, kept: int, made: int) -> Parts | None:
+    """Return how many tokens are no text, where any are; the prompt's are told with those that came from a cache."""
+    asked = _modalities(told, "promptTokensDetails", "toolUsePromptTokensDetails")
+    answered = _modalities(told, "candidatesTokensDetails", "responseTokensDetails")
+    if not asked and not answered:
+        return None
+    cached = _modalities(told, "cacheTokensDetails")
+    cached_audio = min(cached.get("AUDIO", 0), kept)
+    cached_image = min(cached.get("IMAGE", 0), kept - cached_audio)
+    audio = min(max(0, asked.get("AUDIO", 0) - cached_audio), fresh)
+    image = min(max(0, asked.get("IMAGE", 0) - cached_image), fresh - audio)
+    output_audio = min(answered.get("AUDIO", 0), made)
+    return Parts(
+        input_audio=audio,
+        input_image=image,
+        input_video=min(asked.get("VIDEO", 0), fresh - audio - image),
+        cached_audio=cached_audio,
+        cached_image=cached_image,
+        output_audio=output_audio,
+        output_image=min(answered.get("IMAGE", 0), made - output_audio),
+    )
+
+
+def _modalities(told: Mapping[str, Any], *keys: str) -> dict[str, int]:
+    """Add up the tokens of each modality but text."""
+    found: dict[str, int] = {}
+    for key in keys:
+        details = told.get(key)
+        for each in details if isinstance(details, list) else ():
+            kind, count = (
+                (each.get("modality"), each.get("tokenCount")) if isinstance(each, dict) else ("", 0)
+            )
+            if isinstance(kind, str) and kind not in _TEXTS and type(count) is int and count > 0:
+                found[kind] = found.get(kind, 0) + count
+    return found
+
+
+def written_usage(usage: Usage | None) -> dict[str, Any]:
     """Return the object that callers read; counts that are zero by nature are left out, as Google does."""
     if usage is None:
         return {}
     prompt = usage.input + usage.cache_read + usage.cache_write
-    told = {"promptTokenCount": prompt, "candidatesTokenCount": usage.output, "totalTokenCount": usage.total}
+    told: dict[str, Any] = {
+        "promptTokenCount": prompt,
+        "candidatesTokenCount": usage.output,
+        "totalTokenCount": usage.total,
+    }
     if usage.cache_read:
         told["cachedContentTokenCount"] = usage.cache_read
     if usage.reasoning:
         told["thoughtsTokenCount"] = usage.reasoning
+    if usage.parts is not None:
+        told |= _written_parts(usage, usage.parts)
     return told
+
+
+def _written_parts(usage: Usage, parts: Parts) -> dict[str, Any]:
+    """Return the modalities of a prompt and of an answer, each that has tokens."""
+    prompt = usage.input + usage.cache_read + usage.cache_write
+    asked = {
+        "IMAGE": parts.input_image + parts.cached_image,
+        "AUDIO": parts.input_audio + parts.cached_audio,
+        "VIDEO": parts.input_video,
+    }
+    answered = {"IMAGE": parts.output_image, "AUDIO": parts.output_audio}
+    cached = {"IMAGE": parts.cached_image, "AUDIO": parts.cached_audio}
+    told = {
+        "promptTokensDetails": {"TEXT": prompt - sum(asked.values())} | asked,
+        "candidatesTokensDetails": {"TEXT": usage.output - sum(answered.values())} | answered,
+    }
+    if usage.cache_read:
+        told["cacheTokensDetails"] = {"TEXT": usage.cache_read - sum(cached.values())} | cached
+    return {
+        key: [{"modality": kind, "tokenCount": count} for kind, count in counts.items() if count > 0]
+        for key, counts in told.items()
+    }
 
 
 #: Finds what `read_usage` reads.

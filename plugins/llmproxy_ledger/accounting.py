@@ -22,6 +22,7 @@ from llmproxy.plugin import (
     Tariff,
     UpstreamRequest,
     Usage,
+    covers,
     price_usage,
     redact_text,
     secondhand,
@@ -29,7 +30,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_ledger.config import OnAbort
 from llmproxy_ledger.estimating import Seen, quick_limit
-from llmproxy_ledger.pricing import NOTHING, Charge, Prices
+from llmproxy_ledger.pricing import NOTHING, UNKNOWN, Charge, Prices
 from llmproxy_ledger.records import Intent, Record, Row
 from llmproxy_ledger.settling import Sent, find
 
@@ -137,6 +138,12 @@ class Accounting:
             priced = opened.priced
             sent = Sent(opened.size, opened.most, priced.rates, opened.bound, self._max_output)
         found = find(exchange, attempt, sent, state.get(SEEN), policy, self._tariff)
+        if (
+            priced.rates
+            and found.state != "free"
+            and not (found.priced and covers(priced.rates, found.usage))
+        ):
+            priced = UNKNOWN
         version = "" if found.state == "free" else priced.version
         cost = price_usage(found.usage, priced.rates) if version and priced.rates else 0
         told = found.usage, found.state, cost, found.result
@@ -160,6 +167,8 @@ class Accounting:
     def _shared(self, exchange: Exchange, found: Secondhand) -> None:
         """Write down an answer that no call was made for, where the route charges for such ones."""
         priced = self._prices.of_part(exchange, found)
+        if priced.rates and not covers(priced.rates, found.usage):
+            priced = UNKNOWN
         cost = price_usage(found.usage, priced.rates) if priced.rates else 0
         result = exchange.outcome.result
         row = self._row(exchange, None, found.endpoint, priced.version, found.usage, "exact", cost, result)

@@ -11,7 +11,7 @@ import apsw
 import msgspec
 
 from llmproxy.plugin import Rates, Tiers
-from llmproxy_ledger.entries import COLUMNS, NUMBERS, Dialect, batch, columns, lost
+from llmproxy_ledger.entries import ADDED, COLUMNS, NUMBERS, Dialect, batch, columns, lost
 from llmproxy_ledger.records import PriceList, Record, Row
 
 FILE: Final = "ledger.db"
@@ -70,6 +70,14 @@ class Books:
             self._database.execute("PRAGMA journal_mode = WAL; PRAGMA synchronous = FULL")
             with self._writing():
                 self._database.execute(_TABLES)
+                self._widen()
+
+    def _widen(self) -> None:
+        """Give a table of an earlier version the columns that it lacks."""
+        there = {name for (name,) in self.ask("SELECT name FROM pragma_table_info('attempts')")}
+        for name, usual in ADDED.items():
+            if name not in there:
+                self._database.execute(f"ALTER TABLE attempts ADD COLUMN {_column(name)} DEFAULT {usual}")
 
     def ready(self) -> None:
         """Do nothing: a file does not go away."""

@@ -7,7 +7,7 @@ from typing import Any, Final, NamedTuple, Protocol
 
 import msgspec
 
-from llmproxy.plugin import Settlement, Tiers, Usage, price_usage
+from llmproxy.plugin import Parts, Settlement, Tiers, Usage, price_usage
 from llmproxy_ledger.estimating import ceiling
 from llmproxy_ledger.records import Intent, PriceList, Record, Row
 
@@ -36,9 +36,15 @@ COLUMNS: Final = (
     "reserved",
     "prices",
     "result",
+    "units",
+    "parts",
 )
+#: The columns that came after the first tables were made, with what stands there in older rows.
+ADDED: Final = {"units": "0", "parts": "''"}
 #: Columns that are whole numbers; `at` is seconds, all others are text.
-NUMBERS: Final = frozenset(("input", "cache_read", "cache_write", "output", "reasoning", "cost", "reserved"))
+NUMBERS: Final = frozenset(
+    ("input", "cache_read", "cache_write", "output", "reasoning", "cost", "reserved", "units")
+)
 
 
 class Dialect(NamedTuple):
@@ -119,14 +125,17 @@ def columns(record: Row) -> tuple[Any, ...]:
     whose = (row.tenant, row.key, row.org, row.team, row.user, row.route)
     models = (row.model, row.upstream, row.upstream_model)
     money = (row.state, record.basis, row.cost, row.reserved, row.prices, row.result)
-    return (record.entry, row.id, row.exchange, row.at, *whose, *models, *counts, *money)
+    beside = (usage.units, "" if usage.parts is None else msgspec.json.encode(usage.parts).decode())
+    return (record.entry, row.id, row.exchange, row.at, *whose, *models, *counts, *money, *beside)
 
 
 def row_of(values: tuple[Any, ...]) -> Row:
     """Turn a row of the table back."""
     told = dict(zip(COLUMNS, values, strict=True))
     entry, basis = told.pop("entry"), told.pop("basis")
-    usage = Usage(**{name: told.pop(name) for name in Usage.__struct_fields__ if name in told})
+    parts = told.pop("parts")
+    counts = {name: told.pop(name) for name in Usage.__struct_fields__ if name in told}
+    usage = Usage(**counts, parts=msgspec.json.decode(parts, type=Parts) if parts else None)
     return Row(entry, Settlement(usage=usage, **told), basis)
 
 

@@ -8,6 +8,7 @@ from math import ceil
 from typing import Any, Final
 
 import orjson
+from msgspec.structs import replace
 
 from llmproxy.plugin import Tiers, Usage, price_usage
 
@@ -98,7 +99,7 @@ def _count(value: object) -> int:
 def ceiling(size: int, most: int, rates: Tiers) -> Usage:
     """Return what a call may have used at most, in the buckets that cost most; a token has a byte at least."""
     bounds = [
-        Usage(**{into: size, out: most})
+        replace(Usage(), **{into: size, out: most})
         for into in ("input", "cache_write")
         for out in ("output", "reasoning")
     ]

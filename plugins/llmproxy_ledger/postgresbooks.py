@@ -10,7 +10,7 @@ from typing import Any, Final, TypeVar
 import msgspec
 
 from llmproxy.plugin import BlockingPostgres, PostgresAway, Rates, StartError, Tiers, postgres_value
-from llmproxy_ledger.entries import COLUMNS, NUMBERS, Dialect, batch, columns, lost
+from llmproxy_ledger.entries import ADDED, COLUMNS, NUMBERS, Dialect, batch, columns, lost
 from llmproxy_ledger.records import Intent, PriceList, Record, Row
 
 T = TypeVar("T")
@@ -28,6 +28,7 @@ _GROUP: Final = 1000
 _KINDS: Final = dict.fromkeys(NUMBERS, "bigint") | {"at": "double precision"}
 _STORED: Final = (*COLUMNS, "instance")
 _TYPES: Final = tuple(_KINDS.get(name, "text") for name in _STORED)
+_NAMES: Final = ", ".join(f'"{name}"' for name in _STORED)
 
 
 def _column(name: str, kind: str) -> str:
@@ -39,7 +40,7 @@ def _column(name: str, kind: str) -> str:
 #: What makes the tables; a step that was in a release is never changed.
 STEPS: Final = (
     f"""
-    CREATE TABLE attempts({", ".join(map(_column, _STORED, _TYPES))});
+    CREATE TABLE attempts({", ".join(_column(n, k) for n, k in zip(_STORED, _TYPES, strict=True) if n not in ADDED)});
     CREATE INDEX attempts_at ON attempts("at");
     CREATE INDEX attempts_exchange ON attempts(exchange);
     CREATE TABLE intents(
@@ -49,6 +50,10 @@ STEPS: Final = (
     CREATE INDEX intents_journal ON intents(journal);
     CREATE TABLE prices(version text COLLATE "C" PRIMARY KEY, rates bytea NOT NULL);
     """,
+    "".join(
+        f"ALTER TABLE attempts ADD COLUMN {_column(name, _KINDS.get(name, 'text'))} DEFAULT {usual};"
+        for name, usual in ADDED.items()
+    ),
 )
 
 
@@ -58,7 +63,7 @@ def _arrays(kinds: Sequence[str]) -> str:
 
 # What was taken for lost and is told after all counts instead; anything else stands as it was posted first.
 _POST: Final = (  # all parts are our own names
-    f"INSERT INTO attempts SELECT * FROM unnest({_arrays(_TYPES)}) ON CONFLICT (entry) DO UPDATE SET "  # noqa: S608
+    f"INSERT INTO attempts ({_NAMES}) SELECT * FROM unnest({_arrays(_TYPES)}) ON CONFLICT (entry) DO UPDATE SET "  # noqa: S608
     + ", ".join(f'"{name}" = excluded."{name}"' for name in _STORED[1:])
     + " WHERE attempts.state = 'unknown' AND attempts.result = 'lost' AND excluded.result <> 'lost'"
 )

@@ -6,7 +6,17 @@ import asyncio
 from math import ceil
 from typing import Final, Literal, NamedTuple
 
-from llmproxy.canonical import CountRequest, GenerateRequest, Losses, ModelRequest
+from msgspec.structs import replace
+
+from llmproxy.canonical import (
+    CountRequest,
+    GenerateRequest,
+    ImageRequest,
+    Losses,
+    ModelRequest,
+    SpeechRequest,
+    TranscriptionRequest,
+)
 from llmproxy.plugin import Attempt, Exchange, GatewayError, SettlementState, Tariff, Tiers, Usage
 from llmproxy_ledger.config import OnAbort
 from llmproxy_ledger.estimating import Seen, ceiling, output_limit
@@ -37,12 +47,13 @@ class Sent(NamedTuple):
 
 
 class Finding(NamedTuple):
-    """How an attempt ended for the ledger."""
+    """How an attempt ended for the ledger; `priced` says whether its price can be told from the usage."""
 
     state: SettlementState
     usage: Usage
     basis: Basis
     result: str
+    priced: bool = True
 
 
 FREE: Final = Usage()
@@ -76,10 +87,12 @@ def find(  # noqa: PLR0911  # one line a case, in the order in which they hold
     output = min(_output(attempt, asked, seen), _most(exchange, sent))
     if attempt.usage is None:
         prompt = _input(exchange, asked, sent.size, tariff)
-        return Finding(state, Usage(input=prompt, output=output), "seen", result)
+        return Finding(
+            state, Usage(input=prompt, output=output), "seen", result, not _is_media(exchange, asked)
+        )
     told = attempt.usage
     more = max(0, output - told.output - told.reasoning)
-    usage = Usage(told.input, told.cache_read, told.cache_write, told.output + more, told.reasoning)
+    usage = replace(told, output=told.output + more)
     return Finding(state, usage, "seen" if more else "told", result)
 
 
@@ -117,6 +130,14 @@ def _input(exchange: Exchange, asked: ModelRequest | None, size: int, tariff: Ta
     return ceil(size / _OF_A_TOKEN)
 
 
+def _is_media(exchange: Exchange, asked: ModelRequest | None) -> bool:
+    """Say whether pictures or sound are made or heard, whose price no text tells."""
+    if asked is not None:
+        return isinstance(asked, ImageRequest | SpeechRequest | TranscriptionRequest)
+    body = (exchange.body_at_hand or b"").lstrip()
+    return bool(body) and not body.startswith(b"{")
+
+
 def _output(attempt: Attempt, asked: ModelRequest | None, seen: Seen | None) -> int:
     """Return about how many tokens of output were made; an answer that is whole and no text has none that is known."""
     if attempt.complete and not isinstance(asked, GenerateRequest):
@@ -143,6 +164,4 @@ def _ceiling(exchange: Exchange, attempt: Attempt, sent: Sent) -> Usage:
     if attempt.usage is None:
         return ceiling(size, most, sent.rates)
     told = attempt.usage
-    return Usage(
-        told.input, told.cache_read, told.cache_write, max(told.output, most - told.reasoning), told.reasoning
-    )
+    return replace(told, output=max(told.output, most - told.reasoning))

@@ -13,7 +13,7 @@ from typing import Final
 from llmproxy.plugin import Attempt, CounterChild, Exchange, Metrics, UpstreamError, Usage
 
 #: The disjoint kinds of tokens, as `Usage` holds them.
-BUCKETS: Final = Usage.__struct_fields__
+BUCKETS: Final = ("input", "cache_read", "cache_write", "output", "reasoning")
 #: A model that the configuration does not name, or any while models are not told apart.
 OTHER_MODEL: Final = "other"
 

@@ -4,11 +4,18 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llmproxy.plugin import Usage, UsageReader
+from llmproxy.plugin import Parts, Usage, UsageReader
 
 # Where providers put the same counts.
 _DETAILS_IN = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details")
-_DETAILS_OUT = ("completion_tokens_details", "output_tokens_details", "completion_token_details")
+_DETAILS_OUT = (
+    "completion_tokens_details",
+    "output_tokens_details",
+    "completion_token_details",
+    "output_token_details",
+)
+#: Seconds of a recording: more than a month is told by mistake.
+_LONGEST = 3_000_000
 _CACHED = ("prompt_cache_hit_tokens", "cached_tokens", "num_cached_tokens")
 
 
@@ -23,9 +30,9 @@ def read_usage(told: dict[str, Any]) -> Usage | None:
         _first(told, "prompt_tokens", "input_tokens"),
         _first(told, "completion_tokens", "output_tokens"),
     )
-    total = _count(told, "total_tokens")
+    total, heard = _count(told, "total_tokens"), _milliseconds(told)
     if into is None and out is None and total is None:
-        return None
+        return Usage(units=heard) if heard else None
     out = out or 0
     into = max(0, (total or 0) - out) if into is None else into
     details_in, details_out = _details(told, _DETAILS_IN), _details(told, _DETAILS_OUT)
@@ -33,13 +40,52 @@ def read_usage(told: dict[str, Any]) -> Usage | None:
     written = _count(details_in, "cache_write_tokens") or _count(told, "cache_creation_input_tokens") or 0
     reasoning = _count(details_out, "reasoning_tokens") or 0
     beyond = max(0, total - into - out) if total is not None else 0
+    sound = beyond if heard else 0
+    into, beyond = into + sound, beyond - sound
     if beyond:
         more_in, more_out, hidden = _outside(beyond, cached, written, reasoning)
         into, out, reasoning = into + more_in, out + more_out, reasoning + hidden
     cached = min(cached, into)
     written = min(written, into - cached)
     reasoning = min(reasoning, out)
-    return Usage(into - cached - written, cached, written, out - reasoning, reasoning)
+    plain = into - cached - written
+    parts = _parts(details_in, details_out, sound, (plain, cached, out - reasoning))
+    return Usage(plain, cached, written, out - reasoning, reasoning, heard, parts)
+
+
+def _parts(
+    told_in: dict[str, Any], told_out: dict[str, Any], sound: int, most: tuple[int, int, int]
+) -> Parts | None:
+    """Return how many tokens are no text; `most` is how many there are: not cached, cached, of output."""
+    audio_in, image_in = told_in.get("audio_tokens") or sound, told_in.get("image_tokens")
+    audio_out, image_out = told_out.get("audio_tokens"), told_out.get("image_tokens")
+    if not (audio_in or image_in or audio_out or image_out):
+        return None
+    details = told_in.get("cached_tokens_details")
+    cached = details if isinstance(details, dict) else {}
+    fresh, kept, made = most
+    cached_audio = min(_count(cached, "audio_tokens") or 0, kept)
+    cached_image = min(_count(cached, "image_tokens") or 0, kept - cached_audio)
+    input_audio = min(max(0, (_count(told_in, "audio_tokens") or sound) - cached_audio), fresh)
+    input_image = min(max(0, (_count(told_in, "image_tokens") or 0) - cached_image), fresh - input_audio)
+    output_audio = min(_count(told_out, "audio_tokens") or 0, made)
+    output_image = min(_count(told_out, "image_tokens") or 0, made - output_audio)
+    return Parts(
+        input_audio=input_audio,
+        input_image=input_image,
+        cached_audio=cached_audio,
+        cached_image=cached_image,
+        output_audio=output_audio,
+        output_image=output_image,
+    )
+
+
+def _milliseconds(told: dict[str, Any]) -> int:
+    """Return how long a recording is that was heard, as OpenAI or Mistral tell it; 0 where they do not."""
+    seconds = told.get("seconds", told.get("prompt_audio_seconds"))
+    if type(seconds) is not int and type(seconds) is not float:
+        return 0
+    return round(seconds * 1000) if 0 < seconds < _LONGEST else 0
 
 
 def _outside(beyond: int, cached: int, written: int, reasoning: int) -> tuple[int, int, int]:

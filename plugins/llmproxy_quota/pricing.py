@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import Endpoint, Exchange, Secondhand, Tariff, Tiers, Usage, price_usage
+from llmproxy.plugin import Endpoint, Exchange, Secondhand, Tariff, Tiers, Usage, covers, price_usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -34,7 +34,7 @@ class Pricing:
     def price(self, exchange: Exchange, endpoint: Endpoint, usage: Usage) -> int | None:
         """Return what a call cost."""
         tiers = self._tariff.of(exchange, endpoint).rates
-        return price_usage(usage, tiers) if tiers else None
+        return price_usage(usage, tiers) if covers(tiers, usage) else None
 
     def part(self, exchange: Exchange, found: Secondhand) -> int | None:
         """Return what an answer costs that no call was made for."""
@@ -46,5 +46,10 @@ def bound(tiers: Tiers, tokens: tuple[int, int]) -> int:
     """Return what so many tokens cost where each of them is of the dearest kind."""
     read = max(max(each.input, each.cache_read, each.cache_write, each.cache_write_1h) for each in tiers)
     written = max(max(each.output, each.reasoning) for each in tiers)
+    own = [each.parts for each in tiers if each.parts is not None]
+    for each in own:
+        read = max(read, each.input_audio or 0, each.input_image or 0, each.input_video or 0)
+        read = max(read, each.cached_audio or 0, each.cached_image or 0)
+        written = max(written, each.output_audio or 0, each.output_image or 0)
     total = tokens[0] * read + tokens[1] * written + max(each.request for each in tiers)
     return -(-total // _ATTO)

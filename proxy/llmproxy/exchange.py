@@ -7,13 +7,12 @@ from dataclasses import dataclass, field
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Generic, TypeVar
 
-import msgspec
-
 from llmproxy.body import Body, BodyTooLarge
 from llmproxy.errors import BadRequest
 from llmproxy.identity import next_serial
 from llmproxy.jsonscan import Member, patch
 from llmproxy.messages import ClientRequest, RawHeader, Reply, StoredReply
+from llmproxy.usage import Usage as Usage  # noqa: PLC0414  # everyone has it from here
 
 if TYPE_CHECKING:
     from llmproxy.caching.fate import Pinned
@@ -52,26 +51,6 @@ class State(dict[Any, Any]):
 
         def get(self, key: StateKey[T]) -> T | None:  # type: ignore[override]
             """Return the value, or None."""
-
-
-class Usage(msgspec.Struct, frozen=True):
-    """Tokens in disjoint buckets; their sum is the provider's total.
-
-    `units` is what a provider counts and bills beside tokens, such as searches of a rerank: each at the price that a
-    call of the model has.
-    """
-
-    input: int = 0
-    cache_read: int = 0
-    cache_write: int = 0
-    output: int = 0
-    reasoning: int = 0
-    units: int = 0
-
-    @property
-    def total(self) -> int:
-        """All tokens."""
-        return self.input + self.cache_read + self.cache_write + self.output + self.reasoning
 
 
 @dataclass(frozen=True, slots=True)

@@ -124,7 +124,7 @@ from llmproxy.postgres import Postgres, PostgresAway, postgres_of, postgres_valu
 from llmproxy.postgresblocking import BlockingPostgres
 from llmproxy.postgresurl import PostgresUrl
 from llmproxy.pricesettings import PriceConfig
-from llmproxy.providers.prices import Rates, Tiers
+from llmproxy.providers.prices import Rates, Tiers, covers
 from llmproxy.providers.prices import price as price_usage
 from llmproxy.questions import take_question
 from llmproxy.quirks import Quirks
@@ -150,6 +150,7 @@ from llmproxy.templates import TextTemplate, ValueTemplate
 from llmproxy.tokencache import CredentialsAway, Granted, TokenCache
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 from llmproxy.upstreamsettings import UpstreamTls
+from llmproxy.usage import Parts
 from llmproxy.valuepaths import EACH, Missing, Omitted, Reference, descend, read_path
 
 __all__ = [
@@ -240,6 +241,7 @@ __all__ = [
     "NoConfig",
     "Omitted",
     "Outcome",
+    "Parts",
     "Place",
     "Plugin",
     "Pool",
@@ -314,6 +316,7 @@ __all__ = [
     "ask_gateway",
     "carried_headers",
     "configured_plugins",
+    "covers",
     "descend",
     "discovering",
     "elements",

@@ -17,7 +17,8 @@ Dollars = Annotated[float, Meta(ge=0, le=1_000_000)]
 class PriceConfig(Section, frozen=True):
     """Dollars for a million tokens of each kind, and for a call; what is left out costs as its likest.
 
-    `cache_write_1h` is for what a cache keeps an hour instead of minutes.
+    `cache_write_1h` is for what a cache keeps an hour instead of minutes, `unit` for each picture, page, character that
+    is spoken, search or millisecond of a recording where a provider tells these.
     """
 
     input: Dollars
@@ -26,7 +27,12 @@ class PriceConfig(Section, frozen=True):
     cache_write: Dollars | None = None
     cache_write_1h: Dollars | None = None
     reasoning: Dollars | None = None
+    input_audio: Dollars | None = None
+    input_image: Dollars | None = None
+    output_audio: Dollars | None = None
+    output_image: Dollars | None = None
     request: Annotated[float, Meta(ge=0, le=10)] = 0
+    unit: Annotated[float, Meta(ge=0, le=100)] | None = None
 
 
 class ChargingConfig(Section, frozen=True):

@@ -18,9 +18,10 @@ from llmproxy.tariff import Priced, versioned
 if TYPE_CHECKING:
     from llmproxy.exchange import Exchange
     from llmproxy.pricesettings import ChargingConfig
+    from llmproxy.providers.prices import PartRates
 
-#: Whose answer it is: a cache's, or that of a call that another caller made and pays.
-Source = Literal["hit", "follower"]
+#: Whose answer it is: a cache's, that of a call that another caller made and pays, or one that is told of later.
+Source = Literal["hit", "follower", "belated"]
 
 #: What a whole is divided into.
 WHOLE: Final = 1_000_000
@@ -49,16 +50,22 @@ FOLLOWED: Final[StateKey[Callable[[], Usage | None]]] = StateKey("secondhand.fol
 
 
 class Secondhand(NamedTuple):
-    """What an exchange is charged for: the usage of its answer, of which `share` millionths count."""
+    """What an exchange is charged for: the usage of its answer, of which `share` millionths count.
+
+    What is told of later has a `name`; all of its tokens count, of its price the share.
+    """
 
     source: Source
     endpoint: Endpoint
     usage: Usage
     share: int
+    name: str = ""
 
     @property
     def tokens(self) -> int:
         """The tokens that count, rounded up."""
+        if self.source == "belated":
+            return self.usage.total
         return -(-self.usage.total * self.share // WHOLE)
 
     def priced(self, priced: Priced) -> Priced:
@@ -114,9 +121,15 @@ def part_of(priced: Priced, share: int) -> Priced:
             **{
                 name: getattr(each, name) * share // WHOLE
                 for name in each.__struct_fields__
-                if name != "above"
+                if name not in ("above", "parts")
             },
+            parts=None if each.parts is None else _part_of(each.parts, share),
         )
         for each in priced.rates
     )
     return versioned(rates, f"{label}*{share / WHOLE:g}")
+
+
+def _part_of(rates: PartRates, share: int) -> PartRates:
+    told = {name: getattr(rates, name) for name in rates.__struct_fields__}
+    return type(rates)(**{name: rate * share // WHOLE for name, rate in told.items() if rate is not None})

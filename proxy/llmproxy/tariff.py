@@ -82,15 +82,15 @@ class Tariff:
             self._found.clear()
 
     def price(self, endpoint: Endpoint, usage: Usage, asked: str | None = None) -> int | None:
-        """Return what a call cost, in microdollars; None where that is not known.
+        """Return what a call cost, in microdollars; None where that is not known, or not of all that it used.
 
         `asked` is the model's name in the caller's body, for an endpoint that leaves it as it is.
         """
         if not (tiers := self.tiers(endpoint, asked)):
             return None
-        from llmproxy.providers.prices import price  # noqa: PLC0415  # likewise
+        from llmproxy.providers.prices import covers, price  # noqa: PLC0415  # likewise
 
-        return price(usage, tiers)
+        return price(usage, tiers) if covers(tiers, usage) else None
 
     def tiers(self, endpoint: Endpoint, asked: str | None = None) -> Tiers:
         """Return the rates that hold there now; empty where they are not known."""
@@ -157,7 +157,8 @@ def priced_as(price: PriceConfig, label: str) -> Priced:
 
     told = {name: getattr(price, name) for name in price.__struct_fields__}
     rates = {name: rate(Decimal(repr(dollars))) for name, dollars in told.items() if dollars is not None}
-    rates["request"] *= 10**6  # a call's, not a million's
+    for name in rates.keys() & {"request", "unit"}:
+        rates[name] *= 10**6  # one's, not a million's
     return versioned(tiers({name: Scale(each) for name, each in rates.items()}), label)
 
 

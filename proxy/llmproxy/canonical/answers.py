@@ -7,6 +7,7 @@ from typing import Any, Final, Literal, get_args
 import msgspec
 
 from llmproxy.canonical.blocks import Block
+from llmproxy.canonical.media import MediaAnswer
 from llmproxy.exchange import Usage
 
 #: Why an answer ended. `context` is a full window, `pause` an unfinished turn that the caller continues (Anthropic's
@@ -79,4 +80,4 @@ class CountAnswer(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True)
     estimated: bool = False
 
 
-ModelAnswer = Answer | EmbedAnswer | CountAnswer | RerankAnswer
+ModelAnswer = Answer | EmbedAnswer | CountAnswer | RerankAnswer | MediaAnswer

@@ -7,6 +7,7 @@ from typing import Any, Literal
 import msgspec
 
 from llmproxy.canonical.blocks import Block, CacheMark, Piece, Text
+from llmproxy.canonical.media import MediaRequest
 
 Role = Literal["user", "assistant", "system"]
 
@@ -154,4 +155,4 @@ class CountRequest(msgspec.Struct, frozen=True, kw_only=True):
         return self.request.model
 
 
-ModelRequest = GenerateRequest | EmbedRequest | CountRequest | RerankRequest
+ModelRequest = GenerateRequest | EmbedRequest | CountRequest | RerankRequest | MediaRequest

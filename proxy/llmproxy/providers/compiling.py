@@ -25,8 +25,26 @@ _PRICED: Final = {
     "cache_write_1h_mtok": "cache_write_1h",
     "output_reasoning_mtok": "reasoning",
     "requests_kcount": "request",
+    "input_audio_mtok": "input_audio",
+    "input_image_mtok": "input_image",
+    "input_video_mtok": "input_video",
+    "cache_audio_read_mtok": "cached_audio",
+    "cache_image_read_mtok": "cached_image",
+    "output_audio_mtok": "output_audio",
+    "output_image_mtok": "output_image",
+    "audio_hours": "unit",
+    "input_audio_hours": "unit",
+    "input_mchars": "unit",
+    "input_document_kpages": "unit",
 }
-_THOUSAND: Final = 1000
+#: What makes a price one for a million: of calls or pages from a thousand, of milliseconds from an hour.
+_TIMES: Final = {
+    "requests_kcount": Decimal(1000),
+    "input_document_kpages": Decimal(1000),
+    "audio_hours": 1 / Decimal("3.6"),
+    "input_audio_hours": 1 / Decimal("3.6"),
+}
+_HEARD: Final = frozenset({"audio_hours", "input_audio_hours"})
 
 
 #: A name, a window, and the prices of what `_COLUMNS` names.
@@ -97,7 +115,7 @@ def _always(prices: types.ModelPrice) -> types.ConditionalPrice:
 def _periods(prices: Iterable[types.ConditionalPrice]) -> Iterator[Period]:
     for each in prices:
         priced = _priced(each.prices)
-        if priced.keys() & {"input", "output", "request"}:
+        if priced.keys() & {"input", "output", "request", "unit"}:
             yield Period(times=_times(each.constraint), priced=priced, tiers=tiers(priced))
 
 
@@ -109,12 +127,14 @@ def _variants(variants: Iterable[types.PriceVariant]) -> Iterator[Variant]:
 
 def _priced(prices: types.ModelPrice) -> dict[str, Scale]:
     found = ((name, vars(prices).get(key), key) for key, name in _PRICED.items())
-    return {name: _scale(value, key) for name, value, key in found if value is not None}
+    priced = {name: _scale(value, key) for name, value, key in found if value is not None}
+    if vars(prices).keys() & _HEARD and "input" in priced:
+        priced.setdefault("input_audio", Scale(0))  # what is paid by the hour is not paid by the token too
+    return priced
 
 
 def _scale(value: Decimal | types.TieredPrices, key: str) -> Scale:
-    # A price for a thousand calls is a thousand times that for a million.
-    factor = _THOUSAND if key == "requests_kcount" else 1
+    factor = _TIMES.get(key, Decimal(1))
     if isinstance(value, types.TieredPrices):
         steps = sorted((tier.start, rate(tier.price * factor)) for tier in value.tiers)
         return Scale(rate(value.base * factor), tuple(steps))

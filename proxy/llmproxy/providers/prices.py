@@ -12,7 +12,7 @@ from typing import Final, NamedTuple
 
 import msgspec
 
-from llmproxy.exchange import Usage
+from llmproxy.usage import Parts, Usage
 
 #: Attodollars in a dollar, in a microdollar, and what a dollar for a million tokens makes of one token.
 DOLLAR: Final = 10**18
@@ -28,6 +28,19 @@ _INSTEAD: Final = {
     "cache_write_1h": "cache_write",
     "reasoning": "output",
     "request": "",
+    "unit": "",
+}
+
+
+#: What tokens that are no text cost where they have no price of their own.
+_BESIDE: Final = {
+    "input_audio": "input",
+    "input_image": "input",
+    "input_video": "input",
+    "cached_audio": "cache_read",
+    "cached_image": "cache_read",
+    "output_audio": "output",
+    "output_image": "output",
 }
 
 
@@ -47,11 +60,23 @@ class Scale(NamedTuple):
         return rate
 
 
-class Rates(msgspec.Struct, frozen=True):
+class PartRates(msgspec.Struct, frozen=True, omit_defaults=True):
+    """What tokens cost that are no text, in attodollars, as `Parts` names them; None is as much as others."""
+
+    input_audio: int | None = None
+    input_image: int | None = None
+    input_video: int | None = None
+    cached_audio: int | None = None
+    cached_image: int | None = None
+    output_audio: int | None = None
+    output_image: int | None = None
+
+
+class Rates(msgspec.Struct, frozen=True, omit_defaults=True):
     """What each bucket of usage costs, in attodollars a token, for prompts of more than `above` tokens.
 
     `cache_write_1h` is for what a cache keeps an hour instead of minutes, `request` for the call itself, or for each
-    unit of a call that the provider counts in units.
+    unit of a call that the provider counts in units; `unit` is for such units alone.
     """
 
     above: int
@@ -62,6 +87,8 @@ class Rates(msgspec.Struct, frozen=True):
     cache_write_1h: int
     reasoning: int
     request: int
+    unit: int = 0
+    parts: PartRates | None = None
 
 
 #: A model's rates, those for the longest prompts first.
@@ -84,7 +111,8 @@ def _rates(priced: Mapping[str, Scale], above: int) -> Rates:
     for name, instead in _INSTEAD.items():
         scale = priced.get(name)
         found[name] = found.get(instead, 0) if scale is None else scale.at(above + 1)
-    return Rates(above=above, **found)
+    parts = {name: scale.at(above + 1) for name in _BESIDE if (scale := priced.get(name)) is not None}
+    return Rates(above=above, **found, parts=PartRates(**parts) if parts else None)
 
 
 def cost(usage: Usage, tiers: Tiers, *, cache_write_1h: int = 0) -> int:
@@ -99,15 +127,37 @@ def cost(usage: Usage, tiers: Tiers, *, cache_write_1h: int = 0) -> int:
             break
     else:
         raise ValueError("there is no price")
-    return (
+    tokens = (
         usage.input * rates.input
         + usage.cache_read * rates.cache_read
         + (usage.cache_write - cache_write_1h) * rates.cache_write
         + cache_write_1h * rates.cache_write_1h
         + usage.output * rates.output
         + usage.reasoning * rates.reasoning
-        + rates.request * max(1, usage.units)
+        + (rates.unit * usage.units + rates.request if rates.unit else rates.request * max(1, usage.units))
     )
+    if usage.parts is None or rates.parts is None:
+        return tokens
+    return tokens + _beyond(usage.parts, rates, rates.parts)
+
+
+def _beyond(parts: Parts, rates: Rates, own: PartRates) -> int:
+    """Return what tokens that are no text cost more than text."""
+    return sum(
+        getattr(parts, name) * (rate - getattr(rates, instead))
+        for name, instead in _BESIDE.items()
+        if (rate := getattr(own, name)) is not None
+    )
+
+
+def covers(tiers: Tiers, usage: Usage) -> bool:
+    """Say whether rates tell all that a usage costs: units need a price where there are no tokens, and the reverse."""
+    if not tiers:
+        return False
+    rates = tiers[-1]
+    if rates.unit and not (rates.input or rates.output):
+        return usage.units > 0
+    return not usage.units or usage.total > 0 or bool(rates.request or rates.unit)
 
 
 def price(usage: Usage, tiers: Tiers, *, cache_write_1h: int = 0) -> int:

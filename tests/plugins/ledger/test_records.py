@@ -3,7 +3,8 @@ import os
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import Rates, Settlement, Usage
+from llmproxy.plugin import Parts, Rates, Settlement, Usage
+from llmproxy.providers.prices import PartRates
 from llmproxy_ledger.records import Intent, PriceList, Row, frame, read, read_outcomes
 
 COUNT = st.integers(0, 2**50)
@@ -13,11 +14,14 @@ ROWS = st.builds(
     exchange=st.text(max_size=20),
     at=st.floats(0, 1e10),
     tenant=st.text(max_size=20),
-    usage=st.builds(Usage, COUNT, COUNT, COUNT, COUNT, COUNT),
+    usage=st.builds(
+        Usage, COUNT, COUNT, COUNT, COUNT, COUNT, COUNT, st.none() | st.builds(Parts, output_image=COUNT)
+    ),
     cost=COUNT,
     state=st.sampled_from(["exact", "partial", "estimated", "free", "unknown"]),
 )
-RATES = st.builds(Rates, **dict.fromkeys(Rates.__struct_fields__, COUNT))
+PARTS = st.none() | st.builds(PartRates, output_image=st.none() | COUNT)
+RATES = st.builds(Rates, **dict.fromkeys(Rates.__struct_fields__, COUNT) | {"parts": PARTS})
 RECORDS = st.one_of(
     st.builds(Row, st.text(max_size=9), ROWS, st.sampled_from(["told", "seen"])),
     st.builds(Intent, st.text(max_size=9), ROWS, COUNT, COUNT),

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import Usage
+from llmproxy.plugin import Parts, Usage
 from llmproxy_openai.usage import USAGE, read_usage
 
 
@@ -78,7 +78,44 @@ from llmproxy_openai.usage import USAGE, read_usage
             Usage(5, 7, 0, 2, 3),
             id="both beside",
         ),
-        pytest.param({"type": "duration", "seconds": 3}, None, id="no tokens"),
+        pytest.param({"type": "duration", "seconds": 3}, Usage(units=3000), id="a recording's length"),
+        pytest.param(
+            {
+                "prompt_audio_seconds": 203,
+                "prompt_tokens": 4,
+                "total_tokens": 3264,
+                "completion_tokens": 635,
+            },
+            Usage(2629, 0, 0, 635, 0, 203_000, Parts(input_audio=2625)),
+            id="a recording's length and tokens, Mistral's",
+        ),
+        pytest.param(
+            {
+                "input_tokens": 50,
+                "output_tokens": 4160,
+                "total_tokens": 4210,
+                "input_tokens_details": {"text_tokens": 10, "image_tokens": 40},
+                "output_tokens_details": {"image_tokens": 4150, "text_tokens": 10},
+            },
+            Usage(50, 0, 0, 4160, parts=Parts(input_image=40, output_image=4150)),
+            id="pictures",
+        ),
+        pytest.param(
+            {
+                "input_tokens": 100,
+                "output_tokens": 60,
+                "total_tokens": 160,
+                "input_token_details": {
+                    "audio_tokens": 80,
+                    "cached_tokens": 30,
+                    "cached_tokens_details": {"audio_tokens": 25, "text_tokens": 5},
+                },
+                "output_token_details": {"audio_tokens": 50, "text_tokens": 10},
+            },
+            Usage(70, 30, 0, 60, parts=Parts(input_audio=55, cached_audio=25, output_audio=50)),
+            id="a conversation in sound",
+        ),
+        pytest.param({"cost_in_usd_ticks": 200000000}, None, id="money alone"),
         pytest.param(
             {"prompt_tokens": True, "completion_tokens": "5", "total_tokens": -1}, None, id="no counts"
         ),

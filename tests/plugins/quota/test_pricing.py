@@ -24,7 +24,8 @@ def test_what_a_call_costs_is_the_gateway_s_price():
 COUNT = st.integers(0, 10**6)
 PRICE = st.floats(0, 1000)
 PRICES = st.builds(
-    PriceConfig, **dict.fromkeys(PriceConfig.__struct_fields__[:-1], PRICE), request=st.floats(0, 1)
+    PriceConfig,
+    **dict.fromkeys(PriceConfig.__struct_fields__, PRICE) | {"request": st.floats(0, 1), "unit": st.none()},
 )
 
 

@@ -15,12 +15,14 @@ from llmproxy.providers.prices import (
     MICRODOLLAR,
     Scale,
     cost,
+    covers,
     microdollars,
     per_million,
     price,
     rate,
     tiers,
 )
+from llmproxy.usage import Parts
 
 BUCKETS = ("input", "cache_read", "cache_write", "output", "reasoning")
 
@@ -107,6 +109,40 @@ def test_a_call_itself_may_cost() -> None:
     assert cost(Usage(), tiers({"request": Scale(5 * MICRODOLLAR)})) == 5 * MICRODOLLAR
 
 
+def test_tokens_that_are_no_text_have_prices_of_their_own_or_those_of_text() -> None:
+    found = tiers(
+        {"input": Scale(2), "output": Scale(10), "input_audio": Scale(6), "output_image": Scale(32)}
+    )
+    parts = Parts(input_audio=10, input_image=20, output_image=4, output_audio=1)
+
+    assert cost(Usage(input=100, output=5), found) == 250
+    assert cost(Usage(input=100, output=5, parts=parts), found) == 250 + 10 * (6 - 2) + 4 * (32 - 10)
+
+
+def test_what_is_counted_in_units_costs_by_the_unit_and_a_call_of_its_model_nothing() -> None:
+    found = tiers({"unit": Scale(3)})
+
+    assert cost(Usage(units=7), found) == 21
+    assert cost(Usage(), found) == 0
+
+
+@pytest.mark.parametrize(
+    ("rates", "usage", "told"),
+    [
+        ({"unit": Scale(3)}, Usage(units=7), True),
+        ({"unit": Scale(3)}, Usage(), False),
+        ({"input": Scale(3), "output": Scale(3)}, Usage(units=7), False),
+        ({"input": Scale(3), "output": Scale(3)}, Usage(input=1, units=7), True),
+        ({"input": Scale(3), "output": Scale(3), "request": Scale(1)}, Usage(units=7), True),
+        ({"input": Scale(3), "output": Scale(3), "unit": Scale(1)}, Usage(input=7), True),
+        ({"input": Scale(3), "output": Scale(3)}, Usage(), True),
+    ],
+)
+def test_a_price_is_told_only_of_what_has_one(rates: dict[str, Scale], usage: Usage, told: bool) -> None:
+    assert covers(tiers(rates), usage) is told
+    assert not covers((), usage)
+
+
 def test_what_has_no_price_cannot_be_priced() -> None:
     with pytest.raises(ValueError, match="no price"):
         cost(Usage(input=1), ())
@@ -131,7 +167,7 @@ def test_two_calls_under_one_rate_cost_what_they_cost_together(
     one: Usage, other: Usage, table: dict[str, Scale]
 ) -> None:
     flat = tiers({name: Scale(scale.base) for name, scale in table.items() if name != "request"})
-    both = Usage(*(getattr(one, field) + getattr(other, field) for field in Usage.__struct_fields__))
+    both = Usage(*(getattr(one, field) + getattr(other, field) for field in BUCKETS))
 
     assert cost(one, flat) + cost(other, flat) == cost(both, flat)
 
