@@ -8,17 +8,15 @@ bytes cut anywhere and gives bytes, so that they compose and are tested alone.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from llmproxy.body import OPEN, Body
+from llmproxy.ndjson import LineFramer
 from llmproxy.sse import Event, Framer, parse
 
 if TYPE_CHECKING:
     from llmproxy.dialects import ByteFilter
     from llmproxy.hooks import EventTransform
-
-#: What ends an event in nearly all streams; others are taken in one piece.
-_BLANK: Final = b"\n\n"
 
 
 class Framed:
@@ -48,6 +46,29 @@ class Framed:
         for transform in self._transforms[start:]:
             events = [changed for event in events for changed in transform.feed(event)]
         return events
+
+
+class FramedLines:
+    """Runs event transforms over a stream of lines: each is the data of an event, and nothing else of one."""
+
+    __slots__ = ("_framer", "_transforms")
+
+    def __init__(self, transforms: EventTransform, max_line: int = 1 << 20) -> None:
+        self._transforms = transforms
+        self._framer = LineFramer(max_line=max_line)
+
+    def feed(self, data: bytes) -> bytes:
+        """Return what leaves now."""
+        return b"".join(map(self._changed, self._framer.feed(data)))
+
+    def close(self) -> bytes:
+        """Return what is left likewise."""
+        rest = self._framer.close()
+        held = self._changed(rest) if rest else b""
+        return held + b"".join(event.data + b"\n" for event in self._transforms.close())
+
+    def _changed(self, line: bytes) -> bytes:
+        return b"".join(event.data + b"\n" for event in self._transforms.feed(Event(data=line)))
 
 
 class Lane(Body):
@@ -120,8 +141,7 @@ def as_far_as_it_goes(machines: Sequence[ByteFilter], data: bytes) -> Body:
     """Return what a chain makes of a stream that breaks off, up to there, though all of the stream is here."""
     source = Body()
     lane = Lane(source, machines)
-    *blocks, rest = data.split(_BLANK)
-    for piece in (*(block + _BLANK for block in blocks), rest):
+    for piece in data.splitlines(keepends=True):
         source.feed(piece)
     source.end()
     return lane

@@ -33,6 +33,10 @@ HOP_BY_HOP = frozenset(
     }
 )
 
+#: Content types of JSON that comes line by line.
+LINE_TYPES = frozenset(
+    {b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/stream+json"}
+)
 
 # RFC 9110 §5.6.2 and §5.5: what a name may be made of, and what would end a value's line early.
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
@@ -262,6 +266,17 @@ class Reply:
     def is_event_stream(self) -> bool:
         """Whether the content type says server-sent events."""
         return self.headers.index.get(b"content-type", b"")[:17].lower() == b"text/event-stream"
+
+    @property
+    def is_line_stream(self) -> bool:
+        """Whether the content type says JSON, line by line."""
+        kind = self.headers.index.get(b"content-type", b"")
+        return kind in LINE_TYPES or kind.partition(b";")[0].strip().lower() in LINE_TYPES
+
+    @property
+    def is_stream(self) -> bool:
+        """Whether it is a stream of either kind."""
+        return self.is_event_stream or self.is_line_stream
 
     def __repr__(self) -> str:
         return f"<Reply {self.status} {'streamed' if self.streamed else f'{len(self.body)} bytes'}>"  # type: ignore[arg-type]

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmproxy.body import Body, Recording
 from llmproxy.errors import GatewayError
 from llmproxy.inflate import Inflate
-from llmproxy.lanes import Framed, Lane, run_whole
+from llmproxy.lanes import Framed, FramedLines, Lane, run_whole
 from llmproxy.messages import Reply, StoredReply
 from llmproxy.tasks import spawn
 
@@ -81,7 +81,7 @@ class Replies:
                         _discard(reply)
                         raise plugin_failed(502) from fault
         if self._stream or exchange.usage_added:
-            if reply.is_event_stream:
+            if reply.is_stream:
                 self._lane(exchange, reply, below)
             elif exchange.upgraded and reply.status == 101:
                 reply.transform = self._transforms(exchange, reply, below)
@@ -108,7 +108,7 @@ class Replies:
             if (added := face.stream_filter(exchange)) is not None:
                 machines.append(added)
         if (transforms := self._transforms(exchange, reply, below)) is not None:
-            machines.append(Framed([transforms]))
+            machines.append(FramedLines(transforms) if reply.is_line_stream else Framed([transforms]))
         if not machines:
             return
         coding = reply.headers.index.get(b"content-encoding", b"identity")

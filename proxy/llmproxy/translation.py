@@ -112,6 +112,10 @@ async def outgoing(exchange: Exchange, endpoint: Endpoint, face: UpstreamFace) -
     if exchange.upgraded:
         raise BadRequest("no_translation", "A WebSocket can only be carried in the upstream's own dialect.")
     exchange.losses = ()
+    if (answer_here := getattr(client_of(exchange), "answer_here", None)) is not None:
+        here: Reply | None = answer_here(exchange, await exchange.body())
+        if here is not None:
+            return here
     asked = await request_of(exchange)
     request = await with_bytes(asked.request, face, exchange.route, asked.fetched)
     wire = await aside(asked.body, lambda: written(exchange, endpoint, face, request, asked.losses))

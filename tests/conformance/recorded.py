@@ -27,6 +27,7 @@ DIALECTS = {
     "anthropic.messages": ("anthropic", "/v1"),
     "gemini": ("gemini", "/v1beta"),
     "bedrock.converse": ("bedrock", ""),
+    "ollama.chat": ("ollama", ""),
 }
 FAMILIES = {
     "gemini.generate": "gemini",

@@ -157,3 +157,27 @@ def test_what_broke_off_is_told_by_how_far_it_came(
 def test_a_wait_of_nothing_is_none() -> None:
     assert terms_of(CommitConfig(wait=0.0), None) is None
     assert terms_of(CommitConfig(wait=3.0, bytes=9, events=2), 15.0) == Terms(3.0, 9, 2)
+
+
+LINES = Reply(200, Headers.of({"Content-Type": "application/x-ndjson"}))
+
+
+async def test_an_error_line_ends_the_wait() -> None:
+    waiting = Waiting(TERMS, LINES)
+    waiting.feed(b'{"done":false}\n{"error":"out of mem')
+    assert not waiting.done.done()
+
+    waiting.feed(b'ory"}\n')
+    assert waiting.fault is not None
+    assert waiting.fault.message == "out of memory"
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(b'{"x":1}\n{"error":"no"}', "server"), (b'{"x":1}\n', "upstream_cut"), (b"", "upstream_cut")],
+)
+def test_a_stream_of_lines_may_begin_badly(data: bytes, code: str) -> None:
+    fault = bad_start(LINES, Tap(), data)
+
+    assert fault is not None
+    assert fault.code == code

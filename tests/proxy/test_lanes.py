@@ -5,7 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.body import ENDED, FAILED, HOLD_LIMIT, Body
-from llmproxy.lanes import Framed, Lane, as_far_as_it_goes, flush, run_whole
+from llmproxy.lanes import Framed, FramedLines, Lane, as_far_as_it_goes, flush, run_whole
 from llmproxy.sse import Event
 
 PARTS = [b"\n", b"\r", b"\r\n", b"\n\n", b"data: a", b"data", b": c", b"x", b"\xef\xbb\xbf", b"id:7"]
@@ -288,3 +288,18 @@ def test_a_stream_that_breaks_off_gives_what_it_says_until_then():
 
     assert heard.said == b"ONE\n\nTWO\n\n"
     assert isinstance(heard.error, ValueError)
+
+
+LINES = b'{"a":1}\n{"b":2}\r\n\n{"c":3}'
+
+
+@given(CUTS)
+def test_lines_pass_transforms_as_events_wherever_they_are_cut(places):
+    machine = FramedLines(Tagged(b"!"))
+    out = b"".join(machine.feed(piece) for piece in cut(LINES, places)) + machine.close()
+
+    assert out == b'{"a":1}!\n{"b":2}!\n{"c":3}!\nbye!\n'
+
+
+def test_lines_that_were_held_leave_at_the_end():
+    assert run_whole([FramedLines(Held())], LINES) == b'{"a":1}\n{"b":2}\n{"c":3}\n'

@@ -255,3 +255,21 @@ def test_a_sound_field_is_put_in_the_place_of_all_of_its_name():
 
     assert headers.raw == [(b"b", b"2"), (b"X-a", b"4")]
     assert headers.index == {b"b": b"2", b"x-a": b"4"}
+
+
+@pytest.mark.parametrize(
+    ("kind", "is_lines"),
+    [
+        ("application/x-ndjson", True),
+        ("Application/X-NDJSON; charset=utf-8", True),
+        ("application/stream+json", True),
+        ("application/json", False),
+        ("text/event-stream", False),
+        ("", False),
+    ],
+)
+def test_a_stream_of_lines_is_known_by_its_content_type(kind, is_lines):
+    reply = Reply(200, Headers.of({"Content-Type": kind} if kind else {}))
+
+    assert reply.is_line_stream is is_lines
+    assert reply.is_stream is (is_lines or kind == "text/event-stream")

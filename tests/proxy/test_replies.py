@@ -215,3 +215,13 @@ async def test_only_replies_to_who_asks_pass_a_transform_that_is_for_them(status
 
     assert [served.reply.status for served in (asked, other)] == [status] * 2
     assert [served.reply.headers.get("x-told") for served in (asked, other)] == ["why", None]
+
+
+async def test_a_stream_of_lines_passes_the_transforms_too():
+    async def answer(self, exchange):
+        return Reply.text('{"a":"b"}\n', content_type="application/x-ndjson")
+
+    transform = Doing(lambda event: [Event(event.data.upper())])
+    served = await run_route([streaming(transform, cache_lookup=hookimpl(answer))])
+
+    assert served.body == b'{"A":"B"}\n'

@@ -16,7 +16,7 @@ from structlog.testing import capture_logs
 
 from llmproxy.canonical import Failed, Finished, TruncatedStream
 from llmproxy.errors import ProviderError, UpstreamError
-from llmproxy.plugin import GatewayError, Plugin, hookimpl
+from llmproxy.plugin import GatewayError, Plugin, Reply, hookimpl
 from llmproxy.testing import FakeUpstream, make_exchange, run_route, running_route
 from llmproxy.translation import Canonical
 
@@ -597,3 +597,16 @@ async def test_a_route_of_the_providers_own_dialect_is_not_translated():
 
     assert served.reply.status == 200
     assert not served.exchange.attempts[0].translated
+
+
+async def test_what_asks_nothing_of_a_model_is_answered_here(dots, monkeypatch):
+    def answer_here(self, exchange, body):
+        return Reply.json({"here": True}) if b"nobody" in body else None
+
+    monkeypatch.setattr(ToyClient, "answer_here", answer_here, raising=False)
+    served = await asked(dots, asking(say="nobody"))
+
+    assert served.json() == {"here": True}
+    assert dots.requests == []
+    dots.reply(json={"answer": "yes"})
+    assert (await asked(dots)).json()["said"] == "yes"

@@ -68,4 +68,4 @@ def keep_own(exchange: Exchange, face: UpstreamFace, reply: Reply, request: obje
     own = exchange.state.get(OWN)
     call = calls_of(face).get(_KINDS.get(type(request).__name__, ""))
     if own is not None and call is not None:
-        own.take(Form(face.wire, call, reply.is_event_stream), exchange.attempts[-1], reply)
+        own.take(Form(face.wire, call, reply.is_stream), exchange.attempts[-1], reply)

@@ -1,0 +1,5 @@
+"""Ollama's own API."""
+
+from llmproxy_ollama.plugin import OllamaPlugin
+
+__all__ = ["OllamaPlugin"]
