@@ -13,9 +13,26 @@ from functools import partial
 from typing import Final
 from unicodedata import normalize
 
+from llmproxy_semantic.glance import (
+    CAPITAL,
+    CODE,
+    FILLER,
+    GROUPED,
+    IS_ENGLISH,
+    IS_NAMED,
+    IS_OTHER,
+    ODD,
+    PERCENT,
+    QUOTED,
+    SAID,
+    SCALED,
+    WORDING,
+    WRITTEN,
+    glance,
+)
 from llmproxy_semantic.lettercase import keep_where_case_counts
 from llmproxy_semantic.tongue import told_small
-from llmproxy_semantic.verbatim import brought, counts_as_written
+from llmproxy_semantic.verbatim import brought, is_code, is_of_words, is_written
 from llmproxy_semantic.wording import CONTRACTIONS, FILLERS, NUMBERS, SCALES, SPELLINGS, VERSION, words
 
 #: The name of this form; another one finds other entries.
@@ -32,12 +49,6 @@ _QUOTED: Final = re.compile(
     re.DOTALL,
 )
 _WRITTEN: Final = re.compile(r"\S+")
-_SIGNS: Final = frozenset("\\<>={}[]|^$#@_*+~")
-#: Calls, as in `print(A)`; what behind a dot ends a name, not a file.
-_CALL: Final = re.compile(r"\w\((?!e?s\))")
-_SITES: Final = frozenset(("js", "com", "net", "org", "io", "ai"))
-#: Characters above which no word is one.
-_LONGEST_WORD: Final = 100
 #: Stands where something is kept; a text that has it by itself is its own form.
 _PLACE: Final = re.compile("[\U000f0000-\U000ffffd]")
 _FIRST_PLACE: Final = 0xF0000
@@ -73,6 +84,9 @@ _BEHIND: Final = re.compile(
     r"|thanks(?: a lot| so much| in advance)?|many thanks|thx|ty|cheers|any help (?:is|would be) appreciated))[\s.!]*$",
     re.IGNORECASE,
 )
+#: How all of that ends, and the signs that may stand behind it.
+_LAST_OF_THANKS: Final = words("please pls plz you much advance thanks lot thx ty cheers appreciated")
+_STOPS: Final = ".!" + "".join(filter(str.isspace, map(chr, range(0x3001))))
 #: Behind these words, thanks and wishes are what is spoken of.
 _SPOKEN_OF: Final = frozenset(
     words(
@@ -92,9 +106,10 @@ _FILLER: Final = re.compile(
     rf" (?:{'|'.join(sorted(FILLERS))}) (?=[a-z])(?!mean|an? |the |in |into |and |or )"
 )
 _LINE_SPACE: Final = re.compile(r"(?<=\S)[ \t]+")
-#: Signs behind a word of two letters or more that say no more than it; "5!" and "n!" do.
-_ENDS: Final = re.compile(r"(?:(?<=[^\W\d_]{2})!+|(?<=[\w)\"'%\U000f0000-\U000ffffd])\.)$")
-_ASKED: Final = re.compile(r"(?<=[\w)\"'%\U000f0000-\U000ffffd]) ?\?+$")
+#: What signs at the end of a text stand behind that say no more than it; an "!" behind two letters, as "5!" and "n!"
+#: do say more.
+_WORD_ENDS: Final = re.compile("[\\w)\"'%\U000f0000-\U000ffffd]")
+_LETTERS: Final = re.compile(r"[^\W\d_]{2}")
 _INVERTED: Final = (
     r"(?:what|how|why|who|whom|whose|is|are|am|was|were|does|did|can|could|would|should|shall|might|must"
     r"|(?:do|will|may|has|have|had) (?:i|you|he|she|it|we|they|the|people|my|your)"
@@ -113,22 +128,48 @@ _LONGEST_THANKS: Final = 80
 
 def canonicalise(text: str) -> str:
     """Return the one form of a text."""
-    if len(text) > _LONGEST or _PLACE.search(text) is not None or counts_as_written(text):
+    if len(text) > _LONGEST:
+        return text
+    told = glance(text)
+    if _counts_as_written(text, told):
         return text
     kept: list[str] = []
     keep = partial(_keep, kept)
-    plain = normalize("NFC", text)
-    if _CURLY_IN_CODE.search(plain) is None:
-        plain = plain.translate(_QUOTES)
-    plain = _WRITTEN.sub(partial(_keep_written, kept), _QUOTED.sub(keep, plain))
-    form = _in_english(plain, keep) if told_small(plain.lower()) else _in_another(plain)
+    plain = _plain(text) if told & ODD else text
+    if told & QUOTED:
+        plain = _QUOTED.sub(keep, plain)
+    if told & (QUOTED | WRITTEN):
+        plain = _WRITTEN.sub(partial(_keep_written, kept), plain)
+    if kept or told & ODD:
+        english = told_small(plain.lower())
+    else:
+        english = told & (IS_ENGLISH | IS_OTHER | IS_NAMED) == IS_ENGLISH
+    form = _in_english(plain, keep, told) if english else _in_another(plain)
     return _PLACE.sub(lambda found: kept[ord(found.group()) - _FIRST_PLACE], form) if kept else form
 
 
-def _in_english(text: str, keep: Callable[[re.Match[str]], str]) -> str:
-    text = _unwrapped(_spaced(keep_where_case_counts(text, keep)))
+def _counts_as_written(text: str, told: int) -> bool:
+    return bool(
+        (told & ODD and _PLACE.search(text) is not None)
+        or (told & WORDING and is_of_words(text))
+        or (told & CODE and is_code(text))
+    )
+
+
+def _plain(text: str) -> str:
+    """Return a text with one way to write its letters and, unless it is code, its quotation marks."""
+    plain = normalize("NFC", text)
+    return plain.translate(_QUOTES) if _CURLY_IN_CODE.search(plain) is None else plain
+
+
+def _in_english(text: str, keep: Callable[[re.Match[str]], str], told: int) -> str:
+    if told & CAPITAL:
+        text = keep_where_case_counts(text, keep)
+    text = _unwrapped(_spaced(text))
     end = brought(text)
-    return _said(text[:end]) + text[end:] if end < len(text) else _ended(_said(_thankless(text)))
+    if end < len(text):
+        return _said(text[:end], told) + text[end:]
+    return _ended(_said(_thankless(text), told))
 
 
 def _in_another(text: str) -> str:
@@ -137,14 +178,20 @@ def _in_another(text: str) -> str:
     return text if brought(text) < len(text) else _ended(text)
 
 
-def _said(text: str) -> str:
+def _said(text: str, told: int) -> str:
     """Return one way to say a text: small letters, figures, no contractions, no fillers."""
     text = text.lower()
-    if _ENGLISH.search(text) is not None:
+    if told & GROUPED and _ENGLISH.search(text) is not None:
         text = _GROUPED.sub(lambda found: found.group().replace(",", ""), text)
-    text = _WORD.sub(_worded, _FILLER.sub(r"\1 ", text))
-    text = _SCALED.sub(lambda found: str(int(found[1]) * SCALES[found[2]]), text)
-    return _PERCENT.sub("%", text).strip()
+    if told & FILLER:
+        text = _FILLER.sub(r"\1 ", text)
+    if told & SAID:
+        text = _WORD.sub(_worded, text)
+    if told & SCALED:
+        text = _SCALED.sub(lambda found: str(int(found[1]) * SCALES[found[2]]), text)
+    if told & PERCENT:
+        text = _PERCENT.sub("%", text)
+    return text.strip()
 
 
 def _keep(kept: list[str], found: re.Match[str]) -> str:
@@ -154,24 +201,17 @@ def _keep(kept: list[str], found: re.Match[str]) -> str:
 
 def _keep_written(kept: list[str], found: re.Match[str]) -> str:
     word = found.group()
-    plain = _SIGNS.isdisjoint(word) and "://" not in word and word[0] not in "/-" and not _is_code(word)
-    return word if plain else _keep(kept, found)
-
-
-def _is_code(word: str) -> bool:
-    """Tell whether a word is a call, or a file: `print(A)`, `src/main.java`, `Main.java`."""
-    if len(word) > _LONGEST_WORD:
-        return True
-    if "(" in word and _CALL.search(word) is not None:
-        return True
-    name, dot, end = word.rstrip("?!.,;:").rpartition(".")
-    return bool(dot) and ("/" in name or (not name.islower() and end.islower() and end not in _SITES))
+    return _keep(kept, found) if is_written(word) else word
 
 
 def _spaced(text: str) -> str:
     """Return a text with one space and one line's end where there are several; how a line begins may mean something."""
-    lines = _LINE_SPACE.sub(" ", text.strip()).split("\n")
-    return "\n".join([line.rstrip() for line in lines if line and not line.isspace()])
+    text = text.strip()
+    if "  " in text or "\t" in text:
+        text = _LINE_SPACE.sub(" ", text)
+    if "\n" not in text:
+        return text
+    return "\n".join([line.rstrip() for line in text.split("\n") if line and not line.isspace()])
 
 
 def _unwrapped(text: str) -> str:
@@ -189,6 +229,8 @@ def _unwrapped(text: str) -> str:
 def _thankless(text: str) -> str:
     """Return a text without wishes and thanks behind it, unless it may speak of them."""
     for _ in range(_MOST_WRAPPERS):
+        if not text.rstrip(_STOPS).lower().endswith(_LAST_OF_THANKS):
+            break
         found = _BEHIND.search(text, max(0, len(text) - _LONGEST_THANKS))
         if found is None or not text[: found.start()].strip(" .!?"):
             break
@@ -211,7 +253,12 @@ def _worded(found: re.Match[str]) -> str:
 
 def _ended(text: str) -> str:
     """Return a text without the signs at its end that say no more than its words."""
-    bare = _ASKED.sub("", text)
-    if bare != text:
-        return bare if _QUESTION.match(bare) is not None else text
-    return _ENDS.sub("", text)
+    end = text[-1:]
+    if end == "?":
+        bare = text.rstrip("?").removesuffix(" ")
+        ends = _WORD_ENDS.match(bare[-1:]) is not None and _QUESTION.match(bare) is not None
+        return bare if ends else text
+    if end == "!":
+        bare = text.rstrip("!")
+        return bare if _LETTERS.fullmatch(bare[-2:]) is not None else text
+    return text[:-1] if end == "." and _WORD_ENDS.match(text[-2:]) is not None else text

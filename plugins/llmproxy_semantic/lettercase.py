@@ -10,6 +10,7 @@ from typing import Final
 from llmproxy_semantic.wording import ELEMENTS, NAMES_IN_CAPITALS, NAMES_LIKE_WORDS, words
 
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
+_CAPITALISED: Final = re.compile(r"(?<![A-Za-z])[a-z]*+[A-Z][A-Za-z]*")
 #: What a sentence begins behind, and what its first word has a capital behind anyway.
 _ENDS: Final = frozenset(".!?\n")
 _BEGINS: Final = _ENDS | frozenset(':;("-')
@@ -34,16 +35,21 @@ def keep_where_case_counts(text: str, keep: Callable[[re.Match[str]], str]) -> s
         return _LETTERS.sub(
             lambda found: keep(found) if found.group() in NAMES_IN_CAPITALS else found.group(), text
         )
-    small = _said_twice({found.group() for found in _LETTERS.finditer(text) if not _begins(found)})
+    small = _said_in_two_ways(text)
+    if not small and not any(map(_counts, _CAPITALISED.finditer(text))):
+        return text
     return _LETTERS.sub(
         lambda found: keep(found) if _counts(found) or found.group().lower() in small else found.group(),
         text,
     )
 
 
-def _said_twice(said: set[str]) -> set[str]:
-    """Return what stands in a text in small letters and in others: String and string."""
-    counts = Counter(map(str.lower, said))
+def _said_in_two_ways(text: str) -> set[str]:
+    """Return what stands in a text in small letters and in others, but for what begins a sentence: String and string."""
+    said = set(_LETTERS.findall(text))
+    if len(set(map(str.lower, said))) == len(said):
+        return set()
+    counts = Counter(map(str.lower, {found.group() for found in _LETTERS.finditer(text) if not _begins(found)}))
     return {word for word, times in counts.items() if times > 1 and word not in _SMALL}
 
 

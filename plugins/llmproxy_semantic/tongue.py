@@ -13,7 +13,7 @@ from typing import Final
 from llmproxy_semantic.wording import words
 
 #: Words that nearly every English question has one of, and that German does not have, nor most others.
-_ENGLISH: Final = frozenset(
+ENGLISH: Final = frozenset(
     words("""
         the what which who whom whose why when where how does doesn't don't did didn't isn't aren't can't cannot what's
         whats what're who's how's it's i'm i've i'd that's there's let's this that these those there with from have
@@ -24,7 +24,7 @@ _ENGLISH: Final = frozenset(
     """)
 )
 #: Words that tell another language.
-_OTHER: Final = frozenset(
+OTHER: Final = frozenset(
     words("""
         das und ist ein eine einen einem einer eines nicht wie wer warum wann welche welcher welches mit auf sich zum zur
         ich wir ihr sie auch dem oder kann kannst wird werden haben sind sein seine mein meine dein deine kein keine mich
@@ -33,16 +33,16 @@ _OTHER: Final = frozenset(
     """)
 )
 #: Languages whose words an English question may be about.
-_NAMED: Final = frozenset(words("german deutsch turkish azeri luxembourgish"))
-_WORD: Final = re.compile(r"[a-z]+(?:'[a-z]+)?")
+NAMED: Final = frozenset(words("german deutsch turkish azeri luxembourgish"))
+WORD: Final = re.compile(r"[a-z]+(?:'[a-z]+)?")
 
 
 def told_english(small: str) -> bool:
     """Tell whether a text in small letters is told to be English."""
-    said = _WORD.findall(small)
-    return not _ENGLISH.isdisjoint(said) and _OTHER.isdisjoint(said)
+    said = WORD.findall(small)
+    return not ENGLISH.isdisjoint(said) and OTHER.isdisjoint(said)
 
 
 def told_small(small: str) -> bool:
     """Tell whether a text in small letters loses nothing by them: it is English, and of no other language's words."""
-    return told_english(small) and _NAMED.isdisjoint(_WORD.findall(small))
+    return told_english(small) and NAMED.isdisjoint(WORD.findall(small))
