@@ -11,7 +11,7 @@ from typing import Final
 
 import msgspec
 
-from llmproxy.plugin import KeyRules, RawHeader, StoredReply
+from llmproxy.plugin import KeyRules, RawHeader, StoredReply, is_stream
 
 _NULL: Final = msgspec.Raw(b"null")
 #: Bytes in which JSON shows what it is.
@@ -36,7 +36,7 @@ def is_answer(whole: StoredReply, rules: KeyRules | None) -> bool:
     body, kind = whole.body, _media_type(whole.headers)
     if not body or kind == b"text/html":
         return False
-    if kind == b"text/event-stream":
+    if is_stream(kind):
         return True
     if rules is None:
         return not _is_json(kind) or _is_good_json(body)

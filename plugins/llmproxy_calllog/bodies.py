@@ -11,7 +11,7 @@ from typing import Final
 
 import orjson
 
-from llmproxy.plugin import said
+from llmproxy.plugin import is_stream, said
 from llmproxy_calllog.copies import Copy
 from llmproxy_calllog.redacting import Redactor
 from llmproxy_calllog.taking import Kept
@@ -75,7 +75,7 @@ def _described(media: bytes, size: int) -> str:
 
 
 def _redacted(redactor: Redactor, data: bytes, kind: bytes, limit: int, *, whole: bool) -> str:
-    if kind == b"text/event-stream":
+    if is_stream(kind):
         # what is not whole ends in the midst of a word, whatever it is told as
         return _pieced(redactor, said(data, streamed=True), limit, whole=whole)
     if whole:

@@ -6,12 +6,11 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-from llmproxy.plugin import Body, Headers, Reply
+from llmproxy.plugin import Body, Headers, Reply, is_stream
 
 #: Statuses without a body, or with a part of one, whose bytes are counted (RFC 9110 §14).
 _SPARED: Final = frozenset({101, 204, 205, 206, 304})
 _NO_TRANSFORM: Final = re.compile(rb"(?i)(?:^|,)\s*no-transform\s*(?:,|$)")
-_EVENTS: Final = b"text/event-stream"
 
 #: Content types that are remembered.
 _REMEMBERED: Final = 256
@@ -46,7 +45,7 @@ def varies(reply: Reply, types: Types, *, events: bool) -> bool:
     if reply.status in _SPARED or reply.status < 200 or headers.has(b"content-encoding"):
         return False
     content_type = headers.index.get(b"content-type", b"")
-    wanted = events if kind_of(content_type) == _EVENTS else types.take(content_type)
+    wanted = events if is_stream(content_type) else types.take(content_type)
     return wanted and not _NO_TRANSFORM.search(whole(headers, b"cache-control") or b"")
 
 

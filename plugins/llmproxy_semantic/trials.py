@@ -6,7 +6,7 @@ import asyncio
 from contextlib import suppress
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import StateKey, StoredReply, said
+from llmproxy.plugin import StateKey, StoredReply, is_stream, said
 from llmproxy_semantic.judging import Comparison
 
 if TYPE_CHECKING:
@@ -56,5 +56,5 @@ TRIAL: Final[StateKey[Trial]] = StateKey("semantic.trial")
 def text_of(reply: StoredReply) -> str:
     """Return what an answer says; some streams say it again at their end."""
     kind = next((value for name, value in reply.headers if name.lower() == b"content-type"), b"")
-    texts = said(bytes(reply.body), streamed=kind.lower().startswith(b"text/event-stream"))
+    texts = said(bytes(reply.body), streamed=is_stream(kind))
     return "\n".join(dict.fromkeys(texts.values()))

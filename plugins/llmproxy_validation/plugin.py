@@ -114,7 +114,7 @@ class ValidationPlugin(Plugin[ValidationConfig]):
         operation = None if how == "off" or exchange.outcome.error else exchange.state.get(_OPERATION)
         if operation is None or operation.replies is None or exchange.request.method == "HEAD":
             return
-        if reply.status in _BODILESS or reply.is_event_stream:
+        if reply.status in _BODILESS or reply.is_stream:
             return
         body = reply.body
         if how == "log" and isinstance(body, Body):

@@ -43,6 +43,16 @@ _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINE_BREAK = re.compile(rb"[\r\n\0]")
 
 
+def is_stream(content_type: bytes) -> bool:
+    """Whether a content type says a stream: of server-sent events, or of JSON line by line."""
+    kind = _media_type(content_type)
+    return kind == b"text/event-stream" or kind in LINE_TYPES
+
+
+def _media_type(content_type: bytes) -> bytes:
+    return content_type.partition(b";")[0].strip().lower()
+
+
 class Spellings(dict[bytes, bool]):
     """Whether a header name, as it is spelled, is none of those left out; remembers a bounded number of spellings."""
 
@@ -271,7 +281,7 @@ class Reply:
     def is_line_stream(self) -> bool:
         """Whether the content type says JSON, line by line."""
         kind = self.headers.index.get(b"content-type", b"")
-        return kind in LINE_TYPES or kind.partition(b";")[0].strip().lower() in LINE_TYPES
+        return kind in LINE_TYPES or _media_type(kind) in LINE_TYPES
 
     @property
     def is_stream(self) -> bool:

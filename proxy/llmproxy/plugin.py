@@ -106,6 +106,7 @@ from llmproxy.messages import (
     Spellings,
     StoredReply,
     UpstreamRequest,
+    is_stream,
 )
 from llmproxy.metrics import (
     DEFAULT_SECONDS,
@@ -333,6 +334,7 @@ __all__ = [
     "insertion",
     "is_charged",
     "is_sensitive",
+    "is_stream",
     "key_rules_of",
     "media_type",
     "member_value",

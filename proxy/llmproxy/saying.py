@@ -48,9 +48,9 @@ def _value(data: bytes) -> Iterator[Any]:
 
 
 def _events(data: bytes) -> Iterator[Any]:
-    """Give the data of a stream's events: parsed where it is JSON, else its text."""
+    """Give the data of a stream's events or its lines: parsed where it is JSON, else its text."""
     for line in data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
-        text = line[5:].strip() if line.startswith(b"data:") else b""
+        text = line[5:].strip() if line.startswith(b"data:") else line if line.startswith(b"{") else b""
         if text and text != b"[DONE]":
             try:
                 yield orjson.loads(text)

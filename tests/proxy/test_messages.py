@@ -6,7 +6,15 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from llmproxy.body import Body
-from llmproxy.messages import ClientRequest, Headers, Reply, Spellings, StoredReply, UpstreamRequest
+from llmproxy.messages import (
+    ClientRequest,
+    Headers,
+    Reply,
+    Spellings,
+    StoredReply,
+    UpstreamRequest,
+    is_stream,
+)
 from llmproxy.sse import Event
 
 NAMES = st.text(st.sampled_from("abXY-_09!#$%&'*+.^`|~"), min_size=1, max_size=5)
@@ -273,3 +281,4 @@ def test_a_stream_of_lines_is_known_by_its_content_type(kind, is_lines):
 
     assert reply.is_line_stream is is_lines
     assert reply.is_stream is (is_lines or kind == "text/event-stream")
+    assert is_stream(kind.encode()) is reply.is_stream

@@ -38,3 +38,9 @@ def test_what_is_no_json_says_nothing() -> None:
 @given(st.binary(max_size=300), st.booleans())
 def test_any_bytes_can_be_read(data: bytes, streamed: bool) -> None:
     assert all(isinstance(text, str) for text in said(data, streamed=streamed).values())
+
+
+def test_lines_of_json_are_read_as_events_are() -> None:
+    lines = b'{"message":{"content":"a"},"done":false}\n{"message":{"content":"b"},"done":true}\n'
+
+    assert said(lines, streamed=True) == {"message.content": "ab"}

@@ -48,6 +48,7 @@ def test_answers_are_known_whatever_they_are_called(body: bytes, kind: bytes) ->
 
 def test_events_are_judged_by_their_dialect() -> None:
     assert is_answer(stored(b"data: [DONE]\n\n", b"text/event-stream"), CHAT)
+    assert is_answer(stored(b'{"done":false}\n{"done":true}\n', b"application/x-ndjson"), CHAT)
 
 
 def test_speech_is_no_text() -> None:

@@ -57,6 +57,7 @@ def reply(status: int = 200, body: bytes | Body = b"", **headers: str) -> Reply:
         (reply(Cache_Control="x-no-transform"), True),
         (reply(Content_Type="image/png"), False),
         (reply(Content_Type="text/event-stream"), False),
+        (reply(Content_Type="application/x-ndjson"), False),
     ],
 )
 def test_only_plain_whole_answers_are_coded(given: Reply, result: bool) -> None:
