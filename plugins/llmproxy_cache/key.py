@@ -36,6 +36,8 @@ HUGE: Final = 1024 * 1024
 #: Bodies up to here are remembered themselves, larger ones by a digest.
 _SMALL: Final = 1024
 _REMEMBERED: Final = 1024
+#: Bytes of a body above which what it said is not kept for whoever is asked next.
+_LARGE: Final = 64 * 1024
 
 #: Heads that are remembered, digested.
 _MOST_HEADS: Final = 256
@@ -105,6 +107,8 @@ class KeyMaker:
         self._form_of = form_of
         self._judge = judge
         self._heads: dict[Any, tuple[Sequence[Endpoint], blake2b]] = {}
+        #: The last body that was read for a key, and what it said: whoever is asked next may want it.
+        self._last: tuple[bytes, Reading] | None = None
         self._young: dict[Any, Keyed] = {}
         self._old: dict[Any, Keyed] = {}
 
@@ -199,6 +203,15 @@ class KeyMaker:
             reading.counted.pop(name, None)
         return reading
 
+    def read_again(self, rules: KeyRules, body: bytes) -> Reading:
+        """Read a body that a key was just made of; the caller may change what it gets.
+
+        Raises:
+            Unreadable: as `read` does.
+        """
+        last, self._last = self._last, None
+        return last[1] if last is not None and last[0] is body else self.read(rules, body)
+
     def meaning(self, exchange: Exchange, body: bytes) -> bytes | None:
         """Return what a request means in no dialect's words, where that is what counts."""
         return crossed(exchange, body, self._normaliser.text) if self._across else None
@@ -212,6 +225,7 @@ class KeyMaker:
             reading = self.read(rules, body)
             facts = Facts(rules.kind, rules.deterministic, reading.temperature, reading.grounds, reading.user)
             digest = self._digest(exchange, rules, body, fields, reading)
+            self._last = (body, reading) if len(body) <= _LARGE else None
         return Keyed(digest, facts, self._form_of(exchange), self._judge(facts))
 
     def _digest(
@@ -224,7 +238,7 @@ class KeyMaker:
     ) -> bytes:
         canonical = self.meaning(exchange, body)
         if canonical is None and len(body) <= self._huge:
-            digest = self._begun(exchange, rules, fields)
+            digest = self.begun(exchange, rules, fields)
             digest.update(_dumped(reading.counted) + long_numbers(body))
             return digest.digest()
         head = self.head(exchange, rules, fields, crossing=canonical is not None).values
@@ -232,7 +246,7 @@ class KeyMaker:
             return _digest((*head, "crossing"), canonical + long_numbers(body))
         return _digest((*head, "huge"), body)
 
-    def _begun(self, exchange: Exchange, rules: KeyRules, fields: tuple[bytes | None, ...]) -> blake2b:
+    def begun(self, exchange: Exchange, rules: KeyRules, fields: tuple[bytes | None, ...]) -> blake2b:
         """Return the digest as far as the head makes it, which many bodies have in common."""
         target, face, endpoints = exchange.request.target, exchange.client_face, exchange.endpoints
         # Rules and faces live as long as the route does.

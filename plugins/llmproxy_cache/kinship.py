@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from functools import partial
-from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import orjson
@@ -21,8 +20,8 @@ if TYPE_CHECKING:
     from llmproxy_cache.serving import Serving
 
 
-#: What a partition's head has that no key's has.
-_WITHOUT_QUESTION: Final = "without question"
+#: What a partition is made of behind the head; what a key is made of is an object of JSON there.
+_WITHOUT_QUESTION: Final = b"without question "
 
 
 def asked_of(exchange: Exchange, plan: Plan) -> Asked | None:
@@ -32,15 +31,16 @@ def asked_of(exchange: Exchange, plan: Plan) -> Asked | None:
         return None
     try:
         facts = maker.keyed(exchange, plan.body).facts
-        rest = maker.read(rules, plan.body).counted
+        rest = maker.read_again(rules, plan.body).counted
     except Unreadable:
         return None
     question = take_question(rules, rest)
     if question is None:
         return None
-    head = (*maker.head(exchange, rules, maker.fields(exchange, rules)).values, _WITHOUT_QUESTION)
-    digest = blake2b(orjson.dumps([head, rest], option=orjson.OPT_SORT_KEYS), digest_size=32)
-    digest.update(long_numbers(plan.body))
+    digest = maker.begun(exchange, rules, maker.fields(exchange, rules))
+    digest.update(
+        _WITHOUT_QUESTION + orjson.dumps(rest, option=orjson.OPT_SORT_KEYS) + long_numbers(plan.body)
+    )
     partition = plan.policy.key(exchange, Keyed(digest.digest(), facts), plan.control)
     if isinstance(partition, str):
         return None

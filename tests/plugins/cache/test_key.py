@@ -288,6 +288,20 @@ def test_a_call_without_rules_counts_to_the_byte(asked: Asked) -> None:
     assert one.facts.kind == ""
 
 
+def test_what_was_read_for_a_key_is_given_once_to_whoever_may_change_it(asked: Asked) -> None:
+    maker = KeyMaker(Normaliser(Normalisation()))
+    exchange, body = asked(CHAT)
+    rules = key_rules_of(exchange)
+    assert rules is not None
+    maker.keyed(exchange, body)
+    first = maker.read_again(rules, body)
+    first.counted.clear()
+    other = orjson.dumps(with_(seed=1))
+
+    assert maker.read_again(rules, body) == maker.read(rules, body)
+    assert maker.read_again(rules, other) == maker.read(rules, other) != maker.read(rules, body)
+
+
 def test_what_was_made_before_is_remembered_within_bounds(asked: Asked) -> None:
     maker = KeyMaker(Normaliser(Normalisation()))
     exchange = asked(CHAT)
