@@ -290,7 +290,7 @@ def test_a_call_without_rules_counts_to_the_byte(asked: Asked) -> None:
 
 def test_what_was_read_for_a_key_is_given_once_to_whoever_may_change_it(asked: Asked) -> None:
     maker = KeyMaker(Normaliser(Normalisation()))
-    exchange, body = asked(CHAT)
+    exchange, body = asked(CHAT), orjson.dumps(CHAT)
     rules = key_rules_of(exchange)
     assert rules is not None
     maker.keyed(exchange, body)
