@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from hashlib import sha256
 from typing import Final, NamedTuple, Protocol
 
 from msgspec.structs import replace
@@ -174,6 +175,20 @@ class Accounting:
         row = self._row(exchange, None, found.endpoint, priced.version, found.usage, "exact", cost, result)
         self._journal.put(Row(self._journal.entry(), row, found.source))
         self._wrote("exact", "" if priced.known else found.endpoint.upstream)
+
+    def late(self, exchange: Exchange, found: Secondhand, number: int) -> None:
+        """Write down what an earlier call came to, of which this one tells, as one more attempt: once a call."""
+        priced = self._prices.of_part(exchange, found)
+        cost = price_usage(found.usage, priced.rates) if priced.rates else 0
+        place, result = found.endpoint, exchange.outcome.result
+        told = self._row(
+            exchange, Attempt(number, place, 0.0), place, priced.version, found.usage, "exact", cost, result
+        )
+        row = replace(told, model=told.model or told.upstream_model)
+        # Whoever is told the same writes the same name, of which the books keep the first.
+        named = "\0".join((row.tenant, place.upstream, found.name, place.model or ""))
+        self._journal.put(Row(f"b{sha256(named.encode()).hexdigest()[:24]}", row, found.source))
+        self._wrote("exact", "" if priced.known else place.upstream)
 
     def _ended(
         self,

@@ -12,8 +12,8 @@ from llmproxy_ledger.reporting import SELECTED, Period
 
 _STATES: Final = frozenset({"exact", "partial", "estimated", "free", "unknown"})
 _NOTHING: Final = Usage()
-#: What an exact usage rests on: the provider told it, for this call or for the one whose answer it is.
-_TOLD: Final = frozenset({"told", "hit", "follower"})
+#: What an exact usage rests on: the provider told it, for this call, for the one whose answer it is or an earlier one.
+_TOLD: Final = frozenset({"told", "hit", "follower", "belated"})
 
 
 class Fault(NamedTuple):

@@ -22,6 +22,7 @@ from llmproxy.plugin import (
     StateKey,
     Tiers,
     UpstreamRequest,
+    belated,
     hookimpl,
     postgres_of,
 )
@@ -126,6 +127,8 @@ class LedgerPlugin(Plugin[LedgerConfig]):
             self._accounting.free(exchange)
         elif (drain := exchange.state.get(_DRAIN)) is not None and not drain.over:
             drain.begin(*self._bounds(exchange))
+        for place, found in enumerate(await belated(exchange), 1):
+            self._accounting.late(exchange, found, len(exchange.attempts) + place)
 
     def _watch(self, exchange: Exchange, body: Body) -> None:
         seen = Seen()

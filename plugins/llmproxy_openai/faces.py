@@ -38,7 +38,7 @@ from llmproxy.plugin import (
     UpstreamRequest,
     WholeTap,
 )
-from llmproxy_openai import conversation, encoding, errors
+from llmproxy_openai import conversation, encoding, errors, late
 from llmproxy_openai.azure import Azure, azure_of, deployment_of, fitting, spoken_model
 from llmproxy_openai.calls import LOSS_NAMES, is_responses
 from llmproxy_openai.filters import UsageEventFilter
@@ -227,14 +227,17 @@ class OpenAIUpstream(Untranslated):
         return [(b"Authorization", b"Bearer " + api_key.encode())]
 
     def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
-        """Read what may tell usage: a good answer to a POST, as JSON or as events.
+        """Read what may tell usage: a good answer to a POST, as JSON or as events; what is fetched or said later.
 
         Other methods fetch answers whose usage was told when they were made.
         """
-        if exchange.request.method != "POST" or reply.status >= 300:
-            return None
-        kind = reply.headers.index.get(b"content-type", b"")
-        if kind[:16] == b"application/json":
+        request = exchange.request
+        if request.method != "POST" or reply.status >= 300:
+            return late.fetching_tap(exchange, reply)
+        json = reply.headers.index.get(b"content-type", b"")[:16] == b"application/json"
+        if request.path.endswith(late.BEGINS) and (json or reply.is_event_stream):
+            return late.beginning_tap(exchange, streamed=not json)
+        if json:
             return WholeTap(USAGE)
         return StreamTap() if reply.is_event_stream else None
 

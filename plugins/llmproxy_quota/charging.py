@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Final, Literal
 
-from llmproxy.plugin import Attempt, Endpoint, Exchange, GatewayError, secondhand
+from llmproxy.plugin import Attempt, Endpoint, Exchange, GatewayError, Secondhand, secondhand
 from llmproxy_quota.fields import PRICE_UNKNOWN
 
 #: More than any call comes to: engines add up what shadows take, however absurd what a caller asks for.
@@ -87,7 +87,10 @@ def is_free(attempt: Attempt) -> bool:
 def charge_shared(pricing: Pricing, exchange: Exchange, rules: Sequence[Rule]) -> list[int]:
     """Return what an answer comes to that no call was made for: nothing, unless the route charges for such ones."""
     found = secondhand(exchange)
-    if found is None:
-        return [0] * len(rules)
+    return [0] * len(rules) if found is None else charge_found(pricing, exchange, rules, found)
+
+
+def charge_found(pricing: Pricing, exchange: Exchange, rules: Sequence[Rule], found: Secondhand) -> list[int]:
+    """Return what such an answer comes to."""
     cost = pricing.part(exchange, found) or 0
     return [found.tokens if rule.config.counts == "tokens" else cost for rule in rules]

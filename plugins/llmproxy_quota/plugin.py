@@ -14,10 +14,12 @@ from llmproxy.plugin import (
     Plugin,
     Reply,
     Runtime,
+    Secondhand,
     StartError,
     StateKey,
     Store,
     UpstreamRequest,
+    belated,
     hookimpl,
     is_charged,
     reserving,
@@ -25,7 +27,7 @@ from llmproxy.plugin import (
 from llmproxy_quota.book import Book, Rule, Rules
 from llmproxy_quota.bounding import Bounds, as_told
 from llmproxy_quota.bounds import Bound
-from llmproxy_quota.charging import amounts_of, charge_hold, charge_shared
+from llmproxy_quota.charging import amounts_of, charge_found, charge_hold, charge_shared
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
 from llmproxy_quota.portions import portion
 from llmproxy_quota.pricing import Pricing
@@ -160,6 +162,8 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             exchange.state[self._gone] = True
         if exchange.route.charging is not None and not exchange.attempts:
             await self._settle_shared(exchange)
+        for found in await belated(exchange):
+            await self._count(exchange, found)
 
     def _land(self, exchange: Exchange) -> bool:
         """Give back the place in flight, if no attempt goes on: else who leaves could have any number at once."""
@@ -172,6 +176,18 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         hold = early[1]
         self._taker.settle(hold, hold.portion.amounts)
         return True
+
+    async def _count(self, exchange: Exchange, found: Secondhand) -> None:
+        """Count what an earlier call came to, whatever the limits say: a batch, an answer in the background."""
+        rules = self._rules(exchange)
+        amounts = charge_found(self._pricing, exchange, rules, found)
+        if any(amounts):
+            wants = [
+                reserving.Want(rule.limit, amount, "shadow")
+                for rule, amount in zip(rules, amounts, strict=True)
+            ]
+            tag = self._book.rules_of(exchange).tag
+            self._taker.settle(await self._taker.take(portion(tag, rules, tuple(wants))), amounts)
 
     async def _take_shared(self, exchange: Exchange, mode: reserving.Mode | None = None) -> None:
         """Take what an answer is charged that no call was made for; in the mode of each limit, or in this one."""

@@ -17,6 +17,7 @@ from llmproxy.accounts import (
 from llmproxy.apiclient import ApiClient, Refused
 from llmproxy.arms import ARM, Arm
 from llmproxy.authorizers import Authorizer
+from llmproxy.belated import BATCH, TOLD, Belated, Spent, belated
 from llmproxy.body import Body, BodyTooLarge, Recording, Sink
 from llmproxy.bodyreader import BodyReader, media_type, scan_members
 from llmproxy.caching.entry import BadEntry, Entry
@@ -96,6 +97,7 @@ from llmproxy.jsonscan import (
 from llmproxy.keyring import another_key
 from llmproxy.keyrules import Ground, KeyRules, Reading, Turns, key_rules_of
 from llmproxy.lanes import Lane
+from llmproxy.latetaps import LinesTap, MessagesTap, ObjectTap
 from llmproxy.log import LogSink
 from llmproxy.members import MemberList, PoolMember
 from llmproxy.messages import (
@@ -157,6 +159,7 @@ from llmproxy.valuepaths import EACH, Missing, Omitted, Reference, descend, read
 __all__ = [
     "ANONYMOUS",
     "ARM",
+    "BATCH",
     "DEFAULT_SECONDS",
     "EACH",
     "FORESEEN",
@@ -164,6 +167,7 @@ __all__ = [
     "KIN",
     "KINDS",
     "RESERVATIONS",
+    "TOLD",
     "AccountScope",
     "AdminRequest",
     "Answered",
@@ -176,6 +180,7 @@ __all__ = [
     "BadField",
     "BadRegistry",
     "BadRequest",
+    "Belated",
     "BlockingPostgres",
     "Body",
     "BodyReader",
@@ -226,6 +231,7 @@ __all__ = [
     "Kinship",
     "Lane",
     "LineFramer",
+    "LinesTap",
     "Listed",
     "LocalUpstream",
     "LogSink",
@@ -237,9 +243,11 @@ __all__ = [
     "MemberSource",
     "Memory",
     "MessageEdit",
+    "MessagesTap",
     "Metrics",
     "Missing",
     "NoConfig",
+    "ObjectTap",
     "Omitted",
     "Outcome",
     "Parts",
@@ -276,6 +284,7 @@ __all__ = [
     "Sink",
     "Size",
     "Spellings",
+    "Spent",
     "StartError",
     "StateKey",
     "Store",
@@ -315,6 +324,7 @@ __all__ = [
     "WholeTap",
     "another_key",
     "ask_gateway",
+    "belated",
     "carried_headers",
     "configured_plugins",
     "covers",

@@ -50,8 +50,9 @@ class Receiver:
             self._look_at(exchange, target, reply)
         body = reply.body
         tap = target.face.tap(exchange, reply)
-        if tap is None or self._route.commit is None or reply.status >= 400:
-            attempt.committed = True  # nobody knows how it begins, or nobody wants to
+        if tap is None or self._route.commit is None or reply.status >= 400 or exchange.upgraded:
+            # Nobody knows how it begins, or nobody wants to; what passes over a WebSocket its caller may begin.
+            attempt.committed = True
             if tap is None and self._route.models is not None and (page := no_answer(exchange, reply)):
                 raise page
         coding = reply.headers.index.get(b"content-encoding")

@@ -21,6 +21,7 @@ from llmproxy.plugin import (
     Headers,
     PriceConfig,
     Reservation,
+    Secondhand,
     Taken,
     Tariff,
     UpstreamRequest,
@@ -285,3 +286,22 @@ def test_each_caller_has_rows_of_its_own(accounting, kept):
     found = [(record.row.tenant, record.row.key) for record in kept.records if isinstance(record, Row)]
     assert found == [(f"tenant-{number}", f"key-{number % 7}") for number in range(5000)]
     assert len(accounting._known) <= 4096
+
+
+def test_what_an_earlier_call_used_is_one_more_row_that_is_written_once(accounting, kept):
+    found = Secondhand("belated", Endpoint("upstream", "gpt"), Usage(100, output=10), 500_000, "batch_1")
+    for _ in range(2):
+        exchange = asked(caller=Caller("shop", "web"))
+        exchange.attempts.append(Attempt(1, PLACE, 0.0))
+        accounting.late(exchange, found, 2)
+
+    one, two = (record for record in kept.records if isinstance(record, Row))
+    assert one.entry == two.entry
+    assert (one.row.id, one.basis, one.row.state) == (f"{exchange_of(one)}/2", "belated", "exact")
+    assert (one.row.model, one.row.upstream_model, one.row.usage) == ("gpt", "gpt", found.usage)
+    assert "*0.5" in one.row.prices
+    assert one.row.cost == round(cost(found.usage) / 2)
+
+
+def exchange_of(record):
+    return record.row.id.rpartition("/")[0]

@@ -8,6 +8,7 @@ import pytest
 
 from llmproxy.canonical import Answer, Choice, GenerateRequest, Link, Losses, Message, Text
 from llmproxy.plugin import (
+    TOLD,
     ClientFace,
     Endpoint,
     GatewayError,
@@ -64,7 +65,17 @@ def test_an_error_is_not_read(exchange_for: MakeExchange) -> None:
 
 
 def test_an_answer_that_is_fetched_again_is_not_counted_again(exchange_for: MakeExchange) -> None:
-    assert upstream.tap(exchange_for("/v1/responses/r1", method="GET"), reply("application/json")) is None
+    exchange = exchange_for("/v1/responses/r1", method="GET")
+
+    tap = upstream.tap(exchange, reply("application/json"))
+    assert tap is not None
+    tap.feed(
+        b'{"object":"response","id":"r1","status":"completed","usage":{"input_tokens":1,"output_tokens":1}}'
+    )
+    tap.end()
+
+    assert tap.usage is None
+    assert TOLD not in exchange.state
 
 
 def test_a_stream_is_filtered_only_if_usage_was_asked_for_here(exchange_for: MakeExchange) -> None:

@@ -4,12 +4,12 @@ import pytest
 
 from llmproxy.errors import UpstreamError
 from llmproxy.exchange import Attempt
-from llmproxy.plugin import AccountScope, Endpoint, GatewayError, Tariff, Usage
+from llmproxy.plugin import AccountScope, Endpoint, GatewayError, PriceConfig, Secondhand, Tariff, Usage
 from llmproxy.runtime import Clock
 from llmproxy.testing import make_exchange
 from llmproxy_quota.book import Book
 from llmproxy_quota.bounds import Bound
-from llmproxy_quota.charging import amount_of, is_free
+from llmproxy_quota.charging import amount_of, charge_found, is_free
 from llmproxy_quota.config import LimitConfig
 from llmproxy_quota.pricing import Pricing
 
@@ -42,3 +42,15 @@ def test_what_is_absurd_is_taken_for_as_much_as_engines_can_add_up() -> None:
     bound = Bound(10**15, 10**21, 10**15, 10**21)
 
     assert amount_of(Pricing(Tariff({}, Clock())), make_exchange(), rule, bound, ()) == 10**12
+
+
+def test_a_batch_counts_all_of_its_tokens_and_half_of_its_price() -> None:
+    limits = [
+        LimitConfig(name=name, counts=name, at_most=Decimal(5), window="day", mode="shadow")
+        for name in ("tokens", "money")
+    ]
+    rules = Book("quota", limits).rules("x", (AccountScope("tenant", "x"),)).late
+    found = Secondhand("belated", Endpoint("main", "m"), Usage(100, output=10), 500_000, "batch_1")
+    pricing = Pricing(Tariff({}, Clock(), {"main/*": PriceConfig(input=2, output=20)}))
+
+    assert charge_found(pricing, make_exchange(), rules, found) == [110, 200]
