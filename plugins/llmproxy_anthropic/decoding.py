@@ -47,6 +47,7 @@ from llmproxy_anthropic.values import (
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses, ModelRequest
     from llmproxy.plugin import ClientRequest
+    from llmproxy_anthropic.envelopes import Call
 
 Read = dict[str, Any]
 
@@ -66,6 +67,14 @@ def decode_request(request: ClientRequest, body: bytes, losses: Losses) -> Model
         return CountRequest(request=decode_generate(a_body(body), losses))
     message = "This call cannot be translated for the model's provider; messages and their token counts can."
     raise BadField("no_translation", message)
+
+
+def decode_wrapped(call: Call, body: bytes, losses: Losses) -> ModelRequest:
+    """Read a call that another cloud's envelope was put around: model and stream are told by the path."""
+    told = a_body(body)
+    if call.counts:
+        return CountRequest(request=decode_generate(told, losses))
+    return decode_generate({**told, "model": call.model, "stream": call.streamed}, losses)
 
 
 def decode_generate(told: dict[str, Any], losses: Losses) -> GenerateRequest:
@@ -301,7 +310,7 @@ def _plain(key: str, name: str, reader: Callable[[Any, str], Any]) -> Callable[[
 
 
 def _read_already(value: Any, read: Read, losses: Losses) -> None:
-    """The model is read first; a version in the body, as other clouds want it, says nothing of what is asked."""
+    """The model is read first; version and betas, which other clouds want in the body, say nothing of what is asked."""
 
 
 def _thread(value: Any, read: Read, losses: Losses) -> None:
@@ -312,6 +321,7 @@ def _thread(value: Any, read: Read, losses: Losses) -> None:
 _READERS: Final[dict[str, Callable[[Any, Read, Losses], None]]] = {
     "model": _read_already,
     "anthropic_version": _read_already,
+    "anthropic_beta": _read_already,
     "messages": _messages,
     "system": _system,
     "tools": _tools,

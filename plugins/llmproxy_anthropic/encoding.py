@@ -8,7 +8,9 @@ parameters and some blocks.
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from hashlib import blake2b
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final
 
 import orjson
@@ -71,15 +73,35 @@ def encode_request(
 ) -> UpstreamRequest | None:
     """Return the wire request; None for embeddings, which Anthropic does not make."""
     if isinstance(request, CountRequest):
-        whole = write_body(model, request.request, Losses())
-        body = {key: value for key, value in whole.items() if key in _COUNTED}
         target = "/messages/count_tokens"
     elif isinstance(request, GenerateRequest):
-        body, target = write_body(model, request, losses), "/messages"
+        target = "/messages"
     else:
         return None
+    wire = wrap_request(caller, model, request, losses, target)
+    wire.headers.raw.append((b"anthropic-version", VERSION))
+    return wire
+
+
+def wrap_request(
+    caller: ClientRequest,
+    model: str,
+    request: GenerateRequest | CountRequest,
+    losses: Losses,
+    target: str,
+    *,
+    drop: Collection[str] = (),
+    put: Mapping[str, object] = MappingProxyType({}),
+) -> UpstreamRequest:
+    """Return the wire request in an envelope: without some members of the body, with others before the rest."""
+    if isinstance(request, CountRequest):
+        whole = write_body(model, request.request, Losses())
+        body = {key: value for key, value in whole.items() if key in _COUNTED}
+    else:
+        body = write_body(model, request, losses)
+    body = {**put, **{key: value for key, value in body.items() if key not in drop}}
     headers = carried_headers(caller)
-    headers.raw += [(b"Content-Type", b"application/json"), (b"anthropic-version", VERSION)]
+    headers.raw.append((b"Content-Type", b"application/json"))
     return UpstreamRequest("POST", target, headers, orjson.dumps(body))
 
 

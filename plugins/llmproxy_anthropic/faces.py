@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
+from urllib.parse import urlsplit
 
 from llmproxy.plugin import (
     Claim,
@@ -22,6 +23,8 @@ from llmproxy.plugin import (
     ToolNames,
     Untranslated,
     UntranslatedClient,
+    UpstreamConfig,
+    UpstreamFace,
     UpstreamRequest,
     WholeTap,
 )
@@ -36,6 +39,11 @@ if TYPE_CHECKING:
     from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
 
 _VERSION: Final = "anthropic-version"
+_VERTEX_HOSTS: Final = (
+    "aiplatform.googleapis.com",
+    "aiplatform.us.rep.googleapis.com",
+    "aiplatform.eu.rep.googleapis.com",
+)
 #: What the calls are called whose answers have other forms, by the end of their path.
 _CALLS: Final = {"messages": "messages", "count_tokens": "count"}
 #: Input tokens of a request that was translated, estimated for the first event of a stream.
@@ -87,9 +95,14 @@ class AnthropicClient(UntranslatedClient):
 
     def decode_request(self, exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
         """Read the whole request."""
-        from llmproxy_anthropic.decoding import decode_request, estimate  # noqa: PLC0415  # few translate
+        from llmproxy_anthropic.decoding import decode_request  # noqa: PLC0415  # few translate
 
-        request = decode_request(exchange.request, body, losses)
+        return self.estimated(exchange, decode_request(exchange.request, body, losses))
+
+    def estimated(self, exchange: Exchange, request: ModelRequest) -> ModelRequest:
+        """Return the request; a stream's first event will say how many tokens it has, estimated."""
+        from llmproxy_anthropic.decoding import estimate  # noqa: PLC0415  # few translate
+
         if exchange.streamed:
             exchange.state[_ESTIMATE] = estimate(request)
         return request
@@ -125,6 +138,14 @@ class AnthropicUpstream(Untranslated):
     wire = "anthropic"
     calls: Mapping[str, str] = {"generate": "messages", "count": "count"}
     tool_names: ToolNames | None = ToolNames(longest=128)
+
+    def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
+        """Return the face for one upstream: Vertex is told by its host."""
+        if not (urlsplit(config.base_url).hostname or "").endswith(_VERTEX_HOSTS):
+            return self
+        from llmproxy_anthropic.vertex import VertexUpstream  # noqa: PLC0415  # few are
+
+        return VertexUpstream().for_upstream(config)
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""

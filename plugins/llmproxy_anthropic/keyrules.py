@@ -47,6 +47,8 @@ MESSAGES: Final = KeyRules(
         "system": (None, "", []),
         "tools": (None, []),
         "tool_choice": (None, {"type": "auto"}),
+        # Which cloud it is says nothing of the answer.
+        "anthropic_version": (None, "vertex-2023-10-16", "bedrock-2023-05-31"),
     },
     texts=(("system",),),
     turns=Turns("messages"),
@@ -64,6 +66,7 @@ MESSAGES: Final = KeyRules(
     nested=(("content",), ("source", "content")),
     headers=_HEADERS,
     versions=frozenset({"anthropic-version"}),
+    verbs=(":streamRawPredict", ":rawPredict", "/invoke-with-response-stream", "/invoke"),
     whole=re.compile(rb'"stop_reason"\s*:\s*"'),
     flawed=re.compile(rb'"stop_reason"\s*:\s*"(?!(?:end_turn|tool_use|stop_sequence)")|"type"\s*:\s*"error"'),
 )
@@ -101,6 +104,11 @@ _CALLS: Final[tuple[tuple[str, KeyRules], ...]] = (
     ("/messages", MESSAGES),
     ("/messages/count_tokens", COUNT),
     ("/complete", COMPLETE),
+    ("/count-tokens:rawPredict", COUNT),
+    (":rawPredict", MESSAGES),
+    (":streamRawPredict", MESSAGES),
+    ("/invoke", MESSAGES),
+    ("/invoke-with-response-stream", MESSAGES),
 )
 
 

@@ -2,10 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Final
+
 import orjson
 
 from llmproxy.plugin import ClientRequest, Endpoint, Exchange, UpstreamRequest, passed_headers, patch
-from llmproxy_anthropic.reading import READER
+from llmproxy_anthropic.envelopes import Call, out_of_vertex, vertex_call
+from llmproxy_anthropic.reading import COUNT, READER
+
+#: Ends of the paths whose calls other clouds have too.
+MESSAGES: Final = ("/messages", COUNT)
 
 
 def passed(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
@@ -15,10 +21,27 @@ def passed(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamReque
     `anthropic-version` and `anthropic-beta` go on, for they belong to the body.
     """
     request = exchange.request
-    if endpoint.model is not None and exchange.model is not None and endpoint.model != exchange.model:
-        member = READER.members_of(exchange, body)["model"]
-        body = patch(body, [(member.value_start, member.value_end, orjson.dumps(endpoint.model))])
+    if request.path.endswith("Predict") and (call := vertex_call(request.path)) is not None:
+        return _unwrapped(exchange, endpoint, call, body)
+    body = renamed(exchange, endpoint, body)
     return UpstreamRequest(request.method, upstream_target(request), passed_headers(exchange), body)
+
+
+def renamed(exchange: Exchange, endpoint: Endpoint, body: bytes) -> bytes:
+    """Return a body that names the upstream's model; the very same object where it does already."""
+    if endpoint.model is None or exchange.model is None or endpoint.model == exchange.model:
+        return body
+    member = READER.members_of(exchange, body)["model"]
+    return patch(body, [(member.value_start, member.value_end, orjson.dumps(endpoint.model))])
+
+
+def _unwrapped(exchange: Exchange, endpoint: Endpoint, call: Call, body: bytes) -> UpstreamRequest:
+    """Return a request that came in Vertex's envelope in Anthropic's own."""
+    headers = passed_headers(exchange)
+    body = renamed(exchange, endpoint, body) if call.counts else body
+    model = None if call.counts else endpoint.model or call.model
+    body = out_of_vertex(body, headers, model, streamed=call.streamed)
+    return UpstreamRequest("POST", "/messages/count_tokens" if call.counts else "/messages", headers, body)
 
 
 def upstream_target(request: ClientRequest) -> str:

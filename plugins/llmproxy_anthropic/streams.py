@@ -81,7 +81,14 @@ class MessageDecoder:
         data = parse(block).data
         if not data:
             return
-        event = orjson.loads(data)
+        self.take(orjson.loads(data), out)
+
+    def take(self, event: Any, out: list[StreamEvent]) -> None:
+        """Read one event that is parsed already.
+
+        Raises:
+            ValueError: it is not of this dialect.
+        """
         if not isinstance(event, dict):
             raise ValueError("an event of the stream is no object")  # noqa: TRY004  # what callers wait for
         kind = event.get("type")
