@@ -1,0 +1,26 @@
+"""Registers the dialect that the configuration declares."""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Sequence
+
+from llmproxy.plugin import Plugin, Registry, Route, hookimpl
+from llmproxy_declared.config import DeclaredConfig
+from llmproxy_declared.upstream import DeclaredUpstream
+
+
+class DeclaredPlugin(Plugin[DeclaredConfig]):
+    """One dialect that exists by its configuration alone; upstreams name it as this instance is named."""
+
+    Config = DeclaredConfig
+
+    @hookimpl
+    def register(self, registry: Registry) -> None:
+        """Offer the upstream face."""
+        registry.dialect(self.name, upstream=DeclaredUpstream(self.name, self.config))
+
+    def remarks(self, routes: Sequence[Route], labels: Collection[str]) -> Iterable[str]:
+        """Say what its users may miss."""
+        config = self.config
+        if config.answer is not None and config.answer.usage is None:
+            yield f"plugins.{self.name}: no usage is declared, so its tokens are not counted as it counts them"

@@ -1,0 +1,29 @@
+from __future__ import annotations
+
+from llmproxy.config import decode_struct
+from llmproxy.registry import Registrations, Registry
+from llmproxy_declared import DeclaredPlugin
+from llmproxy_declared.config import DeclaredConfig
+from llmproxy_declared.upstream import DeclaredUpstream
+
+from .conftest import minimal
+
+
+def plugin(**config: object) -> DeclaredPlugin:
+    return DeclaredPlugin("house", decode_struct(DeclaredConfig, minimal(**config), "plugins.house"))
+
+
+def test_an_instance_is_a_dialect_of_its_name():
+    into = Registrations()
+    plugin().register(Registry("house", into))
+
+    face = into.upstream_faces["house"]
+    assert isinstance(face, DeclaredUpstream)
+    assert face.wire == "declared:house"
+
+
+def test_check_notes_that_nothing_counts_tokens():
+    counted = plugin(answer={"text": "/a", "usage": {"input": "/i"}})
+
+    assert "no usage" in next(iter(plugin().remarks((), ())))
+    assert list(counted.remarks((), ())) == []
