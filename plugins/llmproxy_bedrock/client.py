@@ -99,7 +99,7 @@ class BedrockClient(UntranslatedClient):
         request = exchange.request
         call = call_of(request.path) if request.method == "POST" else None
         kind = "" if call is None else _CALLS.get(call.action, "")
-        streamed = exchange.streamed if reply is None else is_stream(reply)
+        streamed = exchange.streamed if reply is None else reply.is_frame_stream
         return Form(self.wire, kind, streamed)
 
     def retell(self, body: bytes, source: Form, target: Form) -> bytes:
@@ -123,8 +123,3 @@ class BedrockClient(UntranslatedClient):
     def stream_type(self, exchange: Exchange) -> bytes:
         """Return the content type of a streamed answer."""
         return STREAM
-
-
-def is_stream(reply: Reply) -> bool:
-    """Say whether a reply is a stream of frames."""
-    return reply.headers.index.get(b"content-type", b"")[: len(STREAM)].lower() == STREAM

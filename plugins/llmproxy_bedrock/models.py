@@ -1,6 +1,7 @@
 """What a model on Bedrock takes beside what is common to all, told by its name. Pure.
 
-A name that tells nothing, such as an application's inference profile, is taken for a model without habits of its own.
+A name that tells nothing, such as that of an application's inference profile, is taken for a Claude model's of today
+with the older habits: what it refuses, its provider says. Models that somebody brought along have no habits.
 """
 
 from __future__ import annotations
@@ -41,7 +42,7 @@ class Habits(NamedTuple):
     blank_stops: bool = True
 
 
-_UNKNOWN: Final = Habits()
+_BROUGHT: Final = re.compile(r":(?:imported-model|custom-model|provisioned-model)")
 _MANNERS: Final[dict[str, Manner]] = {"openai": "effort", "qwen": "config"}
 _TOP_K: Final = {"mistral": ("top_k",), "cohere": ("k",), "qwen": ("top_k",), "deepseek": ("top_k",)}
 #: Makers none of whose models keeps to a schema.
@@ -52,11 +53,9 @@ _SCHEMALESS: Final = frozenset({"amazon", "ai21", "cohere", "meta", "stability",
 def habits_of(model: str) -> Habits:
     """Return the habits of a model by its name, whatever stands around it (a region, an ARN, a version)."""
     plain = model.lower()
-    if _CLAUDE.search(plain):
-        return _claude(plain)
-    found = _FAMILY.search(plain)
+    found = None if _CLAUDE.search(plain) else _FAMILY.search(plain)
     if found is None:
-        return _UNKNOWN
+        return Habits() if _BROUGHT.search(plain) else _claude(plain)
     maker = found["maker"]
     if maker == "amazon" and (nova := _NOVA.match(found["name"])):
         second = int(nova["major"] or 1) >= 2

@@ -18,7 +18,6 @@ from llmproxy.plugin import (
     WholeTap,
 )
 from llmproxy_bedrock import errors, passing
-from llmproxy_bedrock.client import is_stream
 from llmproxy_bedrock.paths import call_of
 from llmproxy_bedrock.taps import StreamTap
 from llmproxy_bedrock.usage import USAGE, InvokedUsage
@@ -46,7 +45,7 @@ class BedrockUpstream(Untranslated):
         """Read what may tell usage: a good answer to a POST, as JSON or as frames."""
         if exchange.request.method != "POST" or reply.status >= 300:
             return None
-        if is_stream(reply):
+        if reply.is_frame_stream:
             return StreamTap()
         if reply.headers.index.get(b"content-type", b"")[:16] != b"application/json":
             return None
@@ -78,7 +77,7 @@ class BedrockUpstream(Untranslated):
 
     def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
         """Return a fresh decoder for a streamed answer."""
-        if not is_stream(reply):
+        if not reply.is_frame_stream:
             return None
         from llmproxy_bedrock.streams import ConverseDecoder  # noqa: PLC0415  # likewise
 

@@ -20,11 +20,11 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from llmproxy.errors import GatewayError, ProviderError, UpstreamError, UpstreamTimeout
+from llmproxy.eventreading import EventReader
 from llmproxy.inflate import Inflate
 from llmproxy.lanes import run_whole
-from llmproxy.ndjson import LineFramer
 from llmproxy.refusals import error_of
-from llmproxy.sse import Event, EventTooLarge, Framer, parse
+from llmproxy.sse import Event, EventTooLarge
 
 if TYPE_CHECKING:
     from llmproxy.commitsettings import CommitConfig
@@ -65,15 +65,14 @@ def is_plain(reply: Reply) -> bool:
 class Waiting:
     """The beginning of one answer while it is awaited; `fault` is the error that it told in place of output."""
 
-    __slots__ = ("_events", "_framer", "_headers", "_lines", "_most", "_size", "_terms", "done", "fault")
+    __slots__ = ("_events", "_headers", "_most", "_reader", "_size", "_terms", "done", "fault")
 
     def __init__(self, terms: Terms, reply: Reply) -> None:
         self._terms = terms
         self._headers = reply.headers
         plain = is_plain(reply)
         self._most = terms.bytes if plain else terms.bytes * GROWTH
-        self._lines = reply.is_line_stream
-        self._framer = _framer(reply, _LONGEST_EVENT) if reply.is_stream and plain else None
+        self._reader = EventReader(reply, _LONGEST_EVENT) if reply.is_stream and plain else None
         self._events = 0
         self._size = 0
         self.fault: GatewayError | None = None
@@ -82,12 +81,14 @@ class Waiting:
     def feed(self, data: bytes) -> None:
         """Look at one piece that has brought no output."""
         self._size += len(data)
-        if self._framer is not None and self.fault is None:
+        if self._reader is not None and self.fault is None:
             try:
-                for block in self._framer.feed(data):
-                    self._look(Event(block) if self._lines else parse(block))
+                for event in self._reader.feed(data):
+                    self._look(event)
             except EventTooLarge:
-                self._framer = None
+                self._reader = None
+            except ValueError:  # no stream of its kind
+                self.fault = unreadable()
         if self.fault or self._size >= self._most or self._events >= self._terms.events:
             self.stop()
 
@@ -114,10 +115,6 @@ class Waiting:
     def _pass(self) -> None:
         if not self.done.done():
             self.done.set_result(False)
-
-
-def _framer(reply: Reply, longest: int) -> Framer | LineFramer:
-    return LineFramer(max_line=longest) if reply.is_line_stream else Framer(max_event=longest)
 
 
 def error_in(event: Event, headers: Headers | None = None) -> ProviderError | None:
@@ -149,9 +146,11 @@ def _error_told(told: Any, headers: Headers | None, *, named: bool = False) -> P
 def bad_start(reply: Reply, tap: Tap, data: bytes) -> GatewayError | None:
     """Return what became of an answer that ended without output; None if that is all it had to say."""
     data = _plain(reply, data)
-    framer = _framer(reply, max(_LONGEST_EVENT, len(data) + 1))
-    read = Event if reply.is_line_stream else parse
-    events = [read(block) for block in (*framer.feed(data), framer.close()) if block]
+    reader = EventReader(reply, max(_LONGEST_EVENT, len(data) + 1))
+    try:
+        events = [*reader.feed(data), *reader.close()]
+    except ValueError:
+        return unreadable()
     if reply.is_stream:
         for event in events:
             if (told := error_in(event, reply.headers)) is not None:

@@ -17,6 +17,7 @@ from llmproxy.sse import Event, Framer, parse
 if TYPE_CHECKING:
     from llmproxy.dialects import ByteFilter
     from llmproxy.hooks import EventTransform
+    from llmproxy.messages import Reply
 
 
 class Framed:
@@ -69,6 +70,15 @@ class FramedLines:
 
     def _changed(self, line: bytes) -> bytes:
         return b"".join(event.data + b"\n" for event in self._transforms.feed(Event(data=line)))
+
+
+def framed(reply: Reply, transforms: EventTransform) -> ByteFilter:
+    """Return the machine that runs transforms over a reply's stream, by what frames its events."""
+    if reply.is_frame_stream:
+        from llmproxy.framelane import FramedMessages  # noqa: PLC0415  # few providers frame so
+
+        return FramedMessages(transforms)
+    return FramedLines(transforms) if reply.is_line_stream else Framed([transforms])
 
 
 class Lane(Body):

@@ -38,15 +38,18 @@ LINE_TYPES = frozenset(
     {b"application/x-ndjson", b"application/ndjson", b"application/jsonl", b"application/stream+json"}
 )
 
+#: The content type of AWS's event streams.
+FRAME_TYPE = b"application/vnd.amazon.eventstream"
+
 # RFC 9110 §5.6.2 and §5.5: what a name may be made of, and what would end a value's line early.
 _NAME = re.compile(rb"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _LINE_BREAK = re.compile(rb"[\r\n\0]")
 
 
 def is_stream(content_type: bytes) -> bool:
-    """Whether a content type says a stream: of server-sent events, or of JSON line by line."""
+    """Whether a content type says a stream: of server-sent events, of JSON line by line, of frames of AWS."""
     kind = _media_type(content_type)
-    return kind == b"text/event-stream" or kind in LINE_TYPES
+    return kind in (b"text/event-stream", FRAME_TYPE) or kind in LINE_TYPES
 
 
 def _media_type(content_type: bytes) -> bytes:
@@ -221,10 +224,11 @@ class UpstreamRequest:
     """The wire request of one attempt; `transform_request` may change it.
 
     `key` says which of the upstream's keys it is sent with: a number, counted from 0. `attempt` is the attempt's number;
-    `sent` becomes true when the first byte of it may leave.
+    `sent` becomes true when the first byte of it may leave. The target is below the base URL's path, or, of one that is
+    `rooted`, below its host.
     """
 
-    __slots__ = ("attempt", "body", "headers", "key", "method", "sent", "target")
+    __slots__ = ("attempt", "body", "headers", "key", "method", "rooted", "sent", "target")
 
     def __init__(self, method: str, target: str, headers: Headers, body: bytes | Body = b"") -> None:
         self.method = method
@@ -233,7 +237,7 @@ class UpstreamRequest:
         self.body = body
         self.key = 0
         self.attempt = 0
-        self.sent = False
+        self.sent = self.rooted = False
 
 
 class Reply:
@@ -284,9 +288,14 @@ class Reply:
         return kind in LINE_TYPES or _media_type(kind) in LINE_TYPES
 
     @property
+    def is_frame_stream(self) -> bool:
+        """Whether the content type says frames of AWS."""
+        return self.headers.index.get(b"content-type", b"")[: len(FRAME_TYPE)].lower() == FRAME_TYPE
+
+    @property
     def is_stream(self) -> bool:
-        """Whether it is a stream of either kind."""
-        return self.is_event_stream or self.is_line_stream
+        """Whether it is a stream of any of these kinds."""
+        return self.is_event_stream or self.is_line_stream or self.is_frame_stream
 
     def __repr__(self) -> str:
         return f"<Reply {self.status} {'streamed' if self.streamed else f'{len(self.body)} bytes'}>"  # type: ignore[arg-type]

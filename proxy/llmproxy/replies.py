@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 from llmproxy.body import Body, Recording
 from llmproxy.errors import GatewayError
 from llmproxy.inflate import Inflate
-from llmproxy.lanes import Framed, FramedLines, Lane, run_whole
+from llmproxy.lanes import Lane, framed, run_whole
 from llmproxy.messages import Reply, StoredReply
 from llmproxy.tasks import spawn
 
@@ -108,7 +108,7 @@ class Replies:
             if (added := face.stream_filter(exchange)) is not None:
                 machines.append(added)
         if (transforms := self._transforms(exchange, reply, below)) is not None:
-            machines.append(FramedLines(transforms) if reply.is_line_stream else Framed([transforms]))
+            machines.append(framed(reply, transforms))
         if not machines:
             return
         coding = reply.headers.index.get(b"content-encoding", b"identity")

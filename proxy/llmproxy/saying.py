@@ -22,13 +22,14 @@ _PIECES: Final = frozenset(
         "transcript",
         "output_text",
         "summary",
+        "input",
         "input_json",
         "signature",
         "completion",
         "response",
     }
 )
-_SCALARS: Final = ("index", "output_index", "content_index", "summary_index", "item_id")
+_SCALARS: Final = ("index", "output_index", "content_index", "summary_index", "item_id", "contentBlockIndex")
 
 
 def said(data: bytes, *, streamed: bool) -> dict[str, str]:
@@ -48,7 +49,10 @@ def _value(data: bytes) -> Iterator[Any]:
 
 
 def _events(data: bytes) -> Iterator[Any]:
-    """Give the data of a stream's events or its lines: parsed where it is JSON, else its text."""
+    """Give the data of a stream's events, its lines or its frames: parsed where it is JSON, else its text."""
+    if data[:1] == b"\0":  # a frame of AWS begins with its length
+        yield from _frames(data)
+        return
     for line in data.replace(b"\r\n", b"\n").replace(b"\r", b"\n").split(b"\n"):
         text = line[5:].strip() if line.startswith(b"data:") else line if line.startswith(b"{") else b""
         if text and text != b"[DONE]":
@@ -56,6 +60,16 @@ def _events(data: bytes) -> Iterator[Any]:
                 yield orjson.loads(text)
             except orjson.JSONDecodeError:
                 yield text.decode("utf-8", "replace")
+
+
+def _frames(data: bytes) -> Iterator[Any]:
+    from llmproxy.eventstream import BrokenEventStream, EventStreamDecoder  # noqa: PLC0415  # few streams are such
+
+    try:
+        for message in EventStreamDecoder().feed(data):
+            yield message.json()
+    except (BrokenEventStream, orjson.JSONDecodeError):
+        return
 
 
 def _pieces(event: Any, name: str = "", depth: int = 16) -> Iterator[tuple[str, str]]:

@@ -6,7 +6,7 @@ import orjson
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import said
+from llmproxy.plugin import EventHeader, EventStreamMessage, said
 
 
 def test_a_streams_pieces_are_joined_field_by_field() -> None:
@@ -44,3 +44,17 @@ def test_lines_of_json_are_read_as_events_are() -> None:
     lines = b'{"message":{"content":"a"},"done":false}\n{"message":{"content":"b"},"done":true}\n'
 
     assert said(lines, streamed=True) == {"message.content": "ab"}
+
+
+def test_what_frames_of_aws_tell_is_joined_likewise() -> None:
+    def frame(told: object) -> bytes:
+        headers = (EventHeader(":event-type", "contentBlockDelta"), EventHeader(":message-type", "event"))
+        return EventStreamMessage(orjson.dumps(told), headers).encode()
+
+    stream = b"".join(
+        frame({"contentBlockIndex": 0, "delta": {"text": text}, "p": "abc"}) for text in ("Hel", "lo")
+    )
+    stream += frame({"contentBlockIndex": 1, "delta": {"toolUse": {"input": "{}"}}})
+
+    assert list(said(stream, streamed=True).values()) == ["Hello", "{}"]
+    assert said(b"\0no frame", streamed=True) == {}
