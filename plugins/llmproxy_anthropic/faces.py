@@ -28,7 +28,7 @@ from llmproxy.plugin import (
     UpstreamRequest,
     WholeTap,
 )
-from llmproxy_anthropic import conversation, errors, listing, passing
+from llmproxy_anthropic import conversation, errors, late, listing, passing
 from llmproxy_anthropic.keyrules import rules_of
 from llmproxy_anthropic.names import LOSS_NAMES
 from llmproxy_anthropic.reading import READER
@@ -159,9 +159,11 @@ class AnthropicUpstream(Untranslated):
         return [(b"x-api-key", key)]
 
     def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
-        """Read what may tell usage: a good answer to a POST, as JSON or as events."""
+        """Read what may tell usage: a good answer to a POST, as JSON or as events; the results of a batch."""
         if exchange.request.method != "POST" or reply.status >= 300:
-            return None
+            return late.fetching_tap(exchange, reply)
+        if exchange.request.path.endswith(late.BEGINS):
+            return late.beginning_tap(exchange)
         kind = reply.headers.index.get(b"content-type", b"")
         if kind[:16] == b"application/json":
             return WholeTap(USAGE)

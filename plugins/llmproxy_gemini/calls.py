@@ -35,7 +35,7 @@ from llmproxy_gemini.decoding import generate_request
 from llmproxy_gemini.embeddings import read_batch, read_embed, read_vectors, write_embed, write_vectors
 from llmproxy_gemini.encoding import write_request
 from llmproxy_gemini.fields import members, unreadable
-from llmproxy_gemini.paths import Call, target, written
+from llmproxy_gemini.paths import BATCHES, Call, target, written
 from llmproxy_gemini.streams import ChunkDecoder
 
 _JSON: Final = b"application/json"
@@ -63,6 +63,8 @@ def decode_call(exchange: Exchange, call: Call, body: bytes, losses: Losses) -> 
 
 
 def _request(call: Call, told: dict[str, Any], losses: Losses) -> ModelRequest:
+    if call.verb in BATCHES:
+        raise no_translation()
     if call.verb == "countTokens":
         return read_count(call.model, told, losses)
     if call.verb == "embedContent":

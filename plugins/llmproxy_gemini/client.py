@@ -21,7 +21,7 @@ from llmproxy.plugin import (
 from llmproxy_gemini import errors
 from llmproxy_gemini.keyrules import rules_of
 from llmproxy_gemini.models import listing
-from llmproxy_gemini.paths import VERBS, call_of, streams_events
+from llmproxy_gemini.paths import BATCHES, VERBS, call_of, streams_events
 from llmproxy_gemini.retelling import form_of, retell
 
 if TYPE_CHECKING:
@@ -81,9 +81,10 @@ LOSS_NAMES: Final[Mapping[str, str]] = {
 
 def _claims() -> tuple[Claim, ...]:
     """Return the paths of Gemini and of Vertex; what else stands under /v1 is other dialects'."""
-    calls = [Claim(f"/*:{verb}") for verb in sorted(VERBS)]
+    calls = [Claim(f"/*:{verb}") for verb in sorted(VERBS | BATCHES)]
     # Shorter than what OpenAI's callers claim, who find its endpoints under /v1beta/openai/.
     rest = [Claim("/v1beta*"), Claim("/v1alpha*")]
+    rest += [Claim("/ws/google.*")]
     keyed = [Claim(f"/v1/{name}", "x-goog-api-key") for name in ("models", "models/*", "files*", "batches*")]
     vertex = [
         Claim("/v1/publishers/google/*"),

@@ -19,23 +19,28 @@ from llmproxy.plugin import (
     scan,
 )
 from llmproxy_gemini.paths import after_version, call_of, resource_name, target, without_secrets, written
+from llmproxy_gemini.uploads import rooted_path
 
 _KEYS: Final = frozenset({"model", "requests", "generateContentRequest", "generate_content_request"})
 
 Patch = tuple[int, int, bytes]
 
 
-def encode(exchange: Exchange, endpoint: Endpoint, body: bytes, *, publisher: str = "") -> UpstreamRequest:
+def encode(
+    exchange: Exchange, endpoint: Endpoint, body: bytes, *, publisher: str = "", base: str = ""
+) -> UpstreamRequest:
     """Return the request to send; an unchanged body is the very same object.
 
     Its target is relative to the upstream's base URL, whose path stands for the caller's version. `publisher` is
-    what Vertex wants before the name of a model, where the base URL does not end in it.
+    what Vertex wants before the name of a model, where the base URL does not end in it; `base` is that URL's path.
     """
-    request = exchange.request
+    request, rooted = exchange.request, None
     model = endpoint.model if endpoint.model != exchange.model else None
     call = call_of(request.path)
     if call is None:
-        path = "/" + after_version(request.path)
+        rest = after_version(request.path)
+        rooted = rooted_path(request.path, base, rest)
+        path = "/" + rest if rooted is None else rooted
     else:
         parent = (call.parent or publisher) if publisher else ""
         path = target(call.verb, call.inside if model is None else written(model), parent)
@@ -43,7 +48,9 @@ def encode(exchange: Exchange, endpoint: Endpoint, body: bytes, *, publisher: st
         body = renamed(body, resource_name(model))
     query = without_secrets(request.query)
     headers = passed_headers(exchange)
-    return UpstreamRequest(request.method, f"{path}?{query}" if query else path, headers, body)
+    wire = UpstreamRequest(request.method, f"{path}?{query}" if query else path, headers, body)
+    wire.rooted = rooted is not None
+    return wire
 
 
 def renamed(body: bytes, name: str) -> bytes:

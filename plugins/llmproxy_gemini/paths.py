@@ -13,6 +13,9 @@ VERBS: Final = frozenset(
     {"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"}
 )
 
+#: The verbs whose answer is a batch, of which more is told later.
+BATCHES: Final = frozenset({"batchGenerateContent", "asyncBatchEmbedContent"})
+
 _VERSION: Final = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?/")
 _RESOURCE: Final = re.compile(
     r"((?:projects/[^/]+/)?(?:locations/[^/]+/)?(?:publishers/[^/]+/)?)(models|tunedModels|endpoints)/(.+)",
@@ -40,7 +43,7 @@ def call_of(path: str) -> Call | None:
     The verb follows the last colon: a model's name may hold colons, slashes and percent-encoding.
     """
     head, _, verb = path.rpartition(":")
-    if verb not in VERBS:
+    if verb not in VERBS and verb not in BATCHES:
         return None
     found = _RESOURCE.fullmatch(after_version(head))
     if found is None:

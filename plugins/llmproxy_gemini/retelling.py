@@ -51,7 +51,7 @@ def form_of(exchange: Exchange, reply: Reply | None) -> Form:
     call = call_of(request.path) if request.method == "POST" else None
     array = exchange.streamed and not streams_events(request.query)
     streamed = exchange.streamed if reply is None or array else reply.is_event_stream
-    kind = "" if call is None else _CALLS[call.verb]
+    kind = "" if call is None else _CALLS.get(call.verb, "")
     return Form("gemini", kind, streamed, ARRAY if array and streamed else "")
 
 

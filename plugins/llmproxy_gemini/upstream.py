@@ -20,8 +20,10 @@ from llmproxy.plugin import (
     WholeTap,
 )
 from llmproxy_gemini import passing
-from llmproxy_gemini.paths import streams_events
+from llmproxy_gemini.late import beginning_tap, fetching_tap
+from llmproxy_gemini.paths import BATCHES, streams_events
 from llmproxy_gemini.taps import StreamTap
+from llmproxy_gemini.uploads import keep_here, tells_address
 from llmproxy_gemini.usage import USAGE
 
 if TYPE_CHECKING:
@@ -29,6 +31,7 @@ if TYPE_CHECKING:
 
 # What a key looks like that is an OAuth access token or a signed assertion and not an API key.
 _TOKENS: Final = ("ya29.", "eyJ")
+_BEGINS: Final = tuple(f":{verb}" for verb in sorted(BATCHES))
 
 
 class GeminiUpstream(Untranslated):
@@ -41,22 +44,22 @@ class GeminiUpstream(Untranslated):
     calls: Mapping[str, str] = {"generate": "generate", "count": "count"}
     tool_names: ToolNames | None = ToolNames(signs="-.:", longest=128, letter_first=True)
 
-    def __init__(self, *, vertex: bool = False, publisher: str = "") -> None:
+    def __init__(self, *, vertex: bool = False, publisher: str = "", base: str = "") -> None:
         self.vertex = vertex
         self.publisher = publisher
+        self.base = base
 
     def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
         """Return the face for one upstream: Vertex is told by its host."""
         url = urlsplit(config.base_url)
         if not (url.hostname or "").endswith("aiplatform.googleapis.com"):
-            return self
-        return GeminiUpstream(
-            vertex=True, publisher="" if "/publishers/" in url.path else "publishers/google/"
-        )
+            return GeminiUpstream(base=url.path)
+        publisher = "" if "/publishers/" in url.path else "publishers/google/"
+        return GeminiUpstream(vertex=True, publisher=publisher, base=url.path)
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""
-        return passing.encode(exchange, endpoint, body, publisher=self.publisher)
+        return passing.encode(exchange, endpoint, body, publisher=self.publisher, base=self.base)
 
     def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
         """Return the header field that carries the provider's key."""
@@ -65,13 +68,20 @@ class GeminiUpstream(Untranslated):
         return [(b"x-goog-api-key", api_key.encode())]
 
     def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
-        """Read what may tell usage: a good answer to a POST."""
+        """Read what may tell usage: a good answer to a POST; what is fetched or said later.
+
+        A file whose upload is begun is to be sent through here as well, wherever the answer says.
+        """
+        if tells_address(reply):
+            keep_here(exchange, reply)
         if exchange.request.method != "POST" or reply.status >= 300:
-            return None
+            return fetching_tap(exchange, reply)
         if reply.is_event_stream:
             return StreamTap()
         if reply.headers.index.get(b"content-type", b"")[:16] != b"application/json":
             return None
+        if exchange.request.path.endswith(_BEGINS):
+            return beginning_tap(exchange)
         as_array = exchange.streamed and self.native(exchange)
         as_array = as_array and not streams_events(exchange.request.query)
         return StreamTap(array=True) if as_array else WholeTap(USAGE)

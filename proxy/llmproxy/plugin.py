@@ -97,7 +97,7 @@ from llmproxy.jsonscan import (
 from llmproxy.keyring import another_key
 from llmproxy.keyrules import Ground, KeyRules, Reading, Turns, key_rules_of
 from llmproxy.lanes import Lane
-from llmproxy.latetaps import LinesTap, MessagesTap, ObjectTap
+from llmproxy.latetaps import LinesTap, MessagesTap, ObjectTap, summed
 from llmproxy.log import LogSink
 from llmproxy.members import MemberList, PoolMember
 from llmproxy.messages import (
@@ -374,6 +374,7 @@ __all__ = [
     "settlement_id",
     "shared_server",
     "store_key",
+    "summed",
     "take_question",
     "unfinished",
     "wire_fields",

@@ -64,15 +64,15 @@ class Upstream:
         self.pool = Pool(self.dialer.open, config.pool)
         host = (b"Host", url.netloc.encode("idna" if not url.netloc.isascii() else "ascii"))
         fixed = [*(credentials or ()), *Headers.of(config.headers).raw]
-        prefix = self.base_path
+        root = ""
         if self.dialer.absolute_form:
-            prefix = f"{self._origin}{self.base_path}"
+            root = self._origin
             authorization = self.dialer.proxy_authorization()
             if authorization:
                 fixed.append((b"Proxy-Authorization", authorization))
         #: The header fields of every request, credentials included, for each key.
         self.fixed = tuple((host, *own, *fixed) for own in keyed or [()])
-        self._prefix = prefix
+        self._root, self._prefix = root, f"{root}{self.base_path}"
         self._fixed = tuple(b"".join(b"%b: %b\r\n" % pair for pair in each) for each in self.fixed)
         #: Names that the fixed headers own: a caller's field of that name is left out.
         self.owned = frozenset(name.lower() for each in self.fixed for name, _ in each)
@@ -91,7 +91,7 @@ class Upstream:
 
     def url_of(self, request: UpstreamRequest) -> str:
         """Return the whole URL that a request goes to."""
-        return f"{self._origin}{self.base_path}{request.target}"
+        return f"{self._origin}{'' if request.rooted else self.base_path}{request.target}"
 
     def head(self, request: UpstreamRequest, length: int | None) -> bytes:
         """Return the request line and header; `length` None means chunked, -1 no body."""
@@ -101,7 +101,8 @@ class Upstream:
             framing = b"Transfer-Encoding: chunked\r\n\r\n"
         else:
             framing = b"\r\n" if length < 0 else b"Content-Length: %d\r\n\r\n" % length
-        target = f"{request.method} {self._prefix}{request.target} HTTP/1.1\r\n".encode("latin-1")
+        prefix = self._root if request.rooted else self._prefix
+        target = f"{request.method} {prefix}{request.target} HTTP/1.1\r\n".encode("latin-1")
         return b"".join([target, self._fixed[request.key], *fields, framing])
 
     async def send(

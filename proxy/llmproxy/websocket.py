@@ -124,7 +124,8 @@ def _url(upstream: Upstream, request: UpstreamRequest) -> str:
     """Return where to connect: where the upstream is, or the discovered member of it."""
     base = urlsplit(upstream.config.base_url)
     scheme = "wss" if base.scheme == "https" else "ws"
-    return f"{scheme}://{upstream.dialer.elsewhere or base.netloc}{base.path.rstrip('/')}{request.target}"
+    path = "" if request.rooted else base.path.rstrip("/")
+    return f"{scheme}://{upstream.dialer.elsewhere or base.netloc}{path}{request.target}"
 
 
 async def _stay(request: ClientRequest, handler: ClientHandlerType) -> ClientResponse:

@@ -223,6 +223,16 @@ def test_credentials_are_in_no_repr_and_no_message():
     assert "hidden" not in asyncio.run(look())
 
 
+async def test_a_rooted_request_leaves_the_base_urls_path(make_upstream):
+    async with FakeUpstream().reply(json={}) as fake:
+        upstream, request = make_upstream(f"{fake.url}/v1/"), make_request(target="/upload/v1/files")
+        request.rooted = True
+        await send(upstream, request)
+
+        assert fake.requests[0].target == "/upload/v1/files"
+        assert upstream.url_of(request) == f"{fake.url}/upload/v1/files"
+
+
 async def test_the_url_of_a_request_is_whole(make_upstream):
     upstream = make_upstream("https://api.example/v1/")
 

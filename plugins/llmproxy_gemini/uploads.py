@@ -1,0 +1,45 @@
+"""Files on their way up and down: they stand beside the API's version, and go where an answer has told their caller."""
+
+from __future__ import annotations
+
+import re
+from typing import Final
+from urllib.parse import urlsplit
+
+from llmproxy.plugin import Exchange, Reply
+
+_BESIDE: Final = re.compile(r"/(upload|download)(?=/v\d)")
+_VERSION: Final = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?/?\Z")
+_ADDRESS: Final = b"x-goog-upload-url"
+_LIVE: Final = "/ws/google."
+
+
+def rooted_path(path: str, base: str, rest: str) -> str | None:
+    """Return the path on the host of what does not stand below an API's version; None for what does.
+
+    `base` is the path of the upstream's base URL, `rest` what stands behind the version in the caller's.
+    """
+    before = _VERSION.sub("", base)
+    if (live := path.find(_LIVE)) >= 0:
+        return before + path[live:]
+    found = _BESIDE.search(path)
+    if found is None:
+        return None
+    version = base[len(before) :].rstrip("/")
+    return f"{before}/{found[1]}{version}/{rest}" if version else before + path[found.start() :]
+
+
+def keep_here(exchange: Exchange, reply: Reply) -> None:
+    """Have a file sent through the gateway whose upload was begun through it: the answer names the gateway's address."""
+    told = reply.headers.get("x-goog-upload-url")
+    request = exchange.request
+    if told is None or not request.host:
+        return
+    query = urlsplit(told).query
+    if query:
+        reply.headers.set("X-Goog-Upload-URL", f"{request.scheme}://{request.host}{request.path}?{query}")
+
+
+def tells_address(reply: Reply) -> bool:
+    """Whether an answer tells where a file is to be sent."""
+    return _ADDRESS in reply.headers.index
