@@ -6,6 +6,17 @@ from collections.abc import Mapping
 from typing import Final, Literal
 
 Call = Literal["chat", "embeddings", "responses", ""]
+#: Calls whose answers have one form only, by the end of their path.
+MediaCall = Literal["images", "edits", "speech", "transcriptions", "translations", "moderations", ""]
+_MEDIA: Final[Mapping[str, MediaCall]] = {
+    "/images/generations": "images",
+    "/images/edits": "edits",
+    "/audio/speech": "speech",
+    "/audio/transcriptions": "transcriptions",
+    "/audio/translations": "translations",
+    "/moderations": "moderations",
+}
+_MEDIA_ENDS: Final = tuple(_MEDIA)
 
 _PARTS: Final = "messages[].content[]"
 _FUNCTION: Final = "tools[].function"
@@ -63,3 +74,10 @@ def call_of(path: str) -> Call:
     if path.endswith("/embeddings"):
         return "embeddings"
     return "responses" if is_responses(path) else ""
+
+
+def media_call_of(path: str) -> MediaCall:
+    """Return which call for pictures, sound or judgements a path is."""
+    if not path.endswith(_MEDIA_ENDS):
+        return ""
+    return next(call for end, call in _MEDIA.items() if path.endswith(end))

@@ -36,7 +36,6 @@ from llmproxy.plugin import (
     UpstreamConfig,
     UpstreamFace,
     UpstreamRequest,
-    WholeTap,
 )
 from llmproxy_openai import conversation, encoding, errors, late
 from llmproxy_openai.azure import Azure, azure_of, deployment_of, fitting, spoken_model
@@ -45,8 +44,7 @@ from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.keyrules import rules_of
 from llmproxy_openai.reading import READER
 from llmproxy_openai.retelling import form_of, retell
-from llmproxy_openai.taps import StreamTap
-from llmproxy_openai.usage import USAGE
+from llmproxy_openai.taps import StreamTap, answer_tap
 
 if TYPE_CHECKING:
     from llmproxy.canonical import (
@@ -237,9 +235,7 @@ class OpenAIUpstream(Untranslated):
         json = reply.headers.index.get(b"content-type", b"")[:16] == b"application/json"
         if request.path.endswith(late.BEGINS) and (json or reply.is_event_stream):
             return late.beginning_tap(exchange, streamed=not json)
-        if json:
-            return WholeTap(USAGE)
-        return StreamTap() if reply.is_event_stream else None
+        return StreamTap() if reply.is_event_stream else answer_tap(exchange, json=json)
 
     def stream_filter(self, exchange: Exchange) -> ByteFilter | None:
         """Take back the usage event that the caller did not ask for."""
@@ -261,10 +257,10 @@ class OpenAIUpstream(Untranslated):
         return wire
 
     def decode_answer(self, exchange: Exchange, reply: Reply, body: bytes) -> ModelAnswer:
-        """Read a chat completion, or embeddings."""
+        """Read a chat completion, embeddings, pictures or sound."""
         from llmproxy_openai.chat import upstream
 
-        return upstream.decode_answer(body)
+        return upstream.decode_answer(exchange, reply, body)
 
     def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
         """Return what reads chat chunks."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from llmproxy.plugin import Usage, event_data, unfinished
+from llmproxy.plugin import Exchange, Tap, Usage, WholeTap, event_data, unfinished
 from llmproxy_openai.usage import USAGE
 
 #: Bytes kept of a stream's end; the longest usage event known and `[DONE]` need less than half.
@@ -43,6 +43,22 @@ _CHOICE = re.compile(rb'"choices" ?: ?\[ ?\{')
 _TOLD_ERROR = re.compile(rb'data: ?\{ ?"error"')
 # OpenRouter says so in a chunk, beside the choices.
 _FAILED_WITH = re.compile(rb'data: ?\{ ?"error" ?: ?[{"]|"finish_reason" ?: ?"error"')
+
+
+#: Calls that tell what they used elsewhere.
+_ELSEWHERE = ("/audio/speech", "/audio/transcriptions", "/audio/translations", "/ocr")
+
+
+def answer_tap(exchange: Exchange, *, json: bool) -> Tap | None:
+    """Return what reads an answer that is no stream, or None where there is nothing to read."""
+    if not exchange.request.path.endswith(_ELSEWHERE):
+        return WholeTap(USAGE) if json else None
+    from llmproxy_openai.media import taps  # noqa: PLC0415  # few gateways hear or speak
+
+    if json:
+        return WholeTap(taps.reader_of(exchange))
+    spoken = taps.spoken_by(exchange) if exchange.request.path.endswith("/speech") else 0
+    return taps.SoundTap(spoken) if spoken else None
 
 
 class StreamTap:

@@ -25,6 +25,7 @@ Source = Literal["hit", "follower", "belated"]
 
 #: What a whole is divided into.
 WHOLE: Final = 1_000_000
+_BUCKETS: Final = ("input", "cache_read", "cache_write", "output", "reasoning")
 
 
 class Hit(Protocol):
@@ -102,11 +103,15 @@ def secondhand(exchange: Exchange) -> Secondhand | None:
     hit = exchange.state.get(HIT)
     if hit is not None:
         place = Endpoint(hit.upstream, hit.model or None)
-        return Secondhand("hit", place, Usage(*hit.usage), share) if hit.usage else None
+        return Secondhand("hit", place, _usage(hit.usage), share) if hit.usage else None
     usage = exchange.state[FOLLOWED]()
     if usage is None or exchange.endpoint is None or exchange.outcome.client_gone:
         return None
     return Secondhand("follower", exchange.endpoint, usage, share)
+
+
+def _usage(buckets: tuple[int, ...]) -> Usage:
+    return msgspec.structs.replace(Usage(), **dict(zip(_BUCKETS, buckets, strict=True)))
 
 
 @lru_cache(1024)

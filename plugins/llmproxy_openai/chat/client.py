@@ -9,7 +9,7 @@ import orjson
 
 from llmproxy.canonical import Answer, EmbedAnswer, Started
 from llmproxy.plugin import BadField, Reply, StateKey, no_translation
-from llmproxy_openai.calls import call_of
+from llmproxy_openai.calls import call_of, media_call_of
 from llmproxy_openai.chat.answers import encode_answer as write_answer
 from llmproxy_openai.chat.decoding import decode_chat
 from llmproxy_openai.chat.streams import ChunkEncoder
@@ -36,7 +36,11 @@ _PLAINLY: Final = Manner()
 
 def decode_request(exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
     """Read a request for chat or embeddings."""
-    call = call_of(exchange.request.path)
+    call, media = call_of(exchange.request.path), media_call_of(exchange.request.path)
+    if media and exchange.request.method == "POST":
+        from llmproxy_openai.media import client  # noqa: PLC0415  # few callers want pictures or sound
+
+        return client.decode_request(exchange, media, body, losses)
     if call not in ("chat", "embeddings") or exchange.request.method != "POST":
         raise no_translation()
     asked = _parsed(body)
@@ -80,7 +84,9 @@ def encode_answer(exchange: Exchange, answer: ModelAnswer) -> Reply:
     if isinstance(answer, EmbedAnswer):
         return Reply.json(encode_embeddings(answer, exchange.model or "", packed=manner.packed))
     if not isinstance(answer, Answer):
-        raise no_translation()
+        from llmproxy_openai.media import client  # noqa: PLC0415  # likewise
+
+        return client.encode_answer(exchange, answer)
     told = _told(exchange)
     body = write_answer(answer, name=told.id, model=told.model, created=told.created, legacy=manner.legacy)
     return Reply.json(body)

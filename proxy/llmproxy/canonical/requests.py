@@ -102,6 +102,10 @@ class GenerateRequest(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=T
     thinking: Thinking | None = None
     verbosity: str = ""
     modalities: tuple[str, ...] = ()
+    #: How a picture in the answer shall be (16:9, 2K), and whose voice speaks it.
+    aspect: str = ""
+    resolution: str = ""
+    voice: str = ""
     streamed: bool = False
     include_usage: bool = True
     user: str = ""

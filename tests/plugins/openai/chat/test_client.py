@@ -81,7 +81,7 @@ def test_vectors_are_written_as_the_caller_wants_them(
     assert body["model"] == "m"
 
 
-@pytest.mark.parametrize("path", ["/v1/completions", "/v1/audio/speech", "/v1/images/generations"])
+@pytest.mark.parametrize("path", ["/v1/completions", "/v1/images/variations", "/v1/videos"])
 def test_other_calls_are_not_translated(exchange_for: MakeExchange, path: str) -> None:
     with pytest.raises(GatewayError) as caught:
         asked(exchange_for, path, model="m", prompt="x")

@@ -15,7 +15,7 @@ from llmproxy.canonical import (
     Message,
     Text,
 )
-from llmproxy.plugin import Endpoint, Quirks
+from llmproxy.plugin import Endpoint, Quirks, Reply
 from llmproxy_openai.chat.upstream import decode_answer, encode_request
 
 if TYPE_CHECKING:
@@ -59,9 +59,10 @@ def test_calls_that_the_provider_lacks_are_none(exchange_for: MakeExchange) -> N
     assert encode_request(exchange, Endpoint("main"), embed, Losses(), Quirks(embeddings=False)) is None
 
 
-def test_an_answers_shape_says_what_it_is() -> None:
-    chat = decode_answer(b'{"choices":[{"message":{"content":"a"}}]}')
-    vectors = decode_answer(b'{"data":[{"index":0,"embedding":[1,2]}]}')
+def test_an_answers_shape_says_what_it_is(exchange_for: MakeExchange) -> None:
+    exchange = exchange_for("/v1/messages", {})
+    chat = decode_answer(exchange, Reply(200), b'{"choices":[{"message":{"content":"a"}}]}')
+    vectors = decode_answer(exchange, Reply(200), b'{"data":[{"index":0,"embedding":[1,2]}]}')
 
     assert isinstance(chat, Answer)
     assert vectors == EmbedAnswer(vectors=((1.0, 2.0),))
@@ -71,6 +72,8 @@ def test_an_answers_shape_says_what_it_is() -> None:
     "body",
     [b"", b"[]", b"{}", b'{"data":[7]}', b'{"data":[{"embedding":"?"}]}', b'{"data":[{"embedding":[null]}]}'],
 )
-def test_what_is_neither_is_a_fault(body: bytes) -> None:
+def test_what_is_neither_is_a_fault(exchange_for: MakeExchange, body: bytes) -> None:
+    exchange = exchange_for("/v1/messages", {})
+
     with pytest.raises(ValueError, match=r"chat completion|embedding|end of|empty|EOF|unexpected"):
-        decode_answer(body)
+        decode_answer(exchange, Reply(200), body)
