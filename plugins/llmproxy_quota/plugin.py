@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import AsyncIterator, Collection, Iterator, Sequence
 from contextlib import asynccontextmanager
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
     RESERVATIONS,
@@ -14,7 +14,6 @@ from llmproxy.plugin import (
     Plugin,
     Reply,
     Runtime,
-    Secondhand,
     StartError,
     StateKey,
     Store,
@@ -24,19 +23,23 @@ from llmproxy.plugin import (
     is_charged,
     reserving,
 )
-from llmproxy_quota.book import Book, Rule, Rules
+from llmproxy_quota.book import Book, Rules
 from llmproxy_quota.bounding import Bounds, as_told
 from llmproxy_quota.bounds import Bound
-from llmproxy_quota.charging import amounts_of, charge_found, charge_hold, charge_shared
+from llmproxy_quota.charging import amounts_of, charge_hold
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
-from llmproxy_quota.portions import portion
 from llmproxy_quota.pricing import Pricing
 from llmproxy_quota.remarking import remark
 from llmproxy_quota.saving import Saver, foresee, tell
 from llmproxy_quota.taking import Hold, Taker
+from llmproxy_quota.uncalled import Uncalled
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Route
+
+
+#: Seconds between two looks for what dead workers have left; leases last longer.
+_LOOK: Final = 0.5
 
 
 class QuotaPlugin(Plugin[QuotaConfig]):
@@ -51,6 +54,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     _taker: Taker
     _pricing: Pricing
     _saver: Saver
+    _uncalled: Uncalled
 
     def __init__(self, name: str, config: QuotaConfig) -> None:
         super().__init__(name, config)
@@ -73,8 +77,10 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             await runtime.tariff.load()
         self._pricing = Pricing(runtime.tariff)
         self._taker = Taker(kept, self.config.share, self.config.lease, runtime)
+        self._uncalled = Uncalled(self._book, self._pricing, self._taker, self._late)
         self._saver = Saver(self._pricing, self._taker, runtime.clock.now)
         runtime.spawn(self._taker.keep_alive(), name="keep-alive")
+        runtime.spawn(self._take_over(), name="take-over", once_per_host=True)
         yield
         await self._taker.close()
 
@@ -115,8 +121,10 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     @hookimpl
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
         """Take the same again for each further attempt, and more where its translation may come to more."""
-        holds = exchange.state.get(self._late)
-        bound = exchange.state.get(self._bound)
+        state = exchange.state
+        if (early := state.get(self._early)) is not None:
+            self._taker.leaves(early[1])
+        holds, bound = state.get(self._late), state.get(self._bound)
         if holds is None or bound is None:
             return
         number = request.attempt
@@ -125,8 +133,9 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             if bound is not taken and number in holds:
                 self._release(exchange, number)
         if number not in holds:
-            await self._take(exchange, self._book.rules_of(exchange), bound, number)
+            await self._take(exchange, self._book.rules_of(exchange), bound, number, noted=False)
         if (hold := holds.get(number)) is not None:
+            self._taker.leaves(hold)
             hold.request = request
 
     @hookimpl
@@ -148,7 +157,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             and is_charged(exchange)
             and not exchange.state.get(self._late)
         ):
-            await self._take_shared(exchange)
+            await self._uncalled.take(exchange)
         if self._book.saves:
             tell(exchange, reply)
         if self.config.headers and (early := exchange.state.get(self._early)) is not None:
@@ -161,9 +170,14 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         if not self._land(exchange):
             exchange.state[self._gone] = True
         if exchange.route.charging is not None and not exchange.attempts:
-            await self._settle_shared(exchange)
+            await self._uncalled.settle(exchange)
         for found in await belated(exchange):
-            await self._count(exchange, found)
+            await self._uncalled.count(exchange, found)
+
+    async def _take_over(self) -> None:
+        while True:
+            self._taker.take_over()
+            await self._runtime.clock.sleep(_LOOK)
 
     def _land(self, exchange: Exchange) -> bool:
         """Give back the place in flight, if no attempt goes on: else who leaves could have any number at once."""
@@ -177,37 +191,6 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         self._taker.settle(hold, hold.portion.amounts)
         return True
 
-    async def _count(self, exchange: Exchange, found: Secondhand) -> None:
-        """Count what an earlier call came to, whatever the limits say: a batch, an answer in the background."""
-        rules = self._rules(exchange)
-        amounts = charge_found(self._pricing, exchange, rules, found)
-        if any(amounts):
-            wants = [
-                reserving.Want(rule.limit, amount, "shadow")
-                for rule, amount in zip(rules, amounts, strict=True)
-            ]
-            tag = self._book.rules_of(exchange).tag
-            self._taker.settle(await self._taker.take(portion(tag, rules, tuple(wants))), amounts)
-
-    async def _take_shared(self, exchange: Exchange, mode: reserving.Mode | None = None) -> None:
-        """Take what an answer is charged that no call was made for; in the mode of each limit, or in this one."""
-        rules = self._rules(exchange)
-        amounts = charge_shared(self._pricing, exchange, rules)
-        if any(amounts):
-            wants = [
-                reserving.Want(rule.limit, amount, mode or rule.config.mode)
-                for rule, amount in zip(rules, amounts, strict=True)
-            ]
-            tag = self._book.rules_of(exchange).tag
-            exchange.state[self._late] = {1: await self._taker.take(portion(tag, rules, tuple(wants)))}
-
-    async def _settle_shared(self, exchange: Exchange) -> None:
-        """Settle it; where nobody could ask before the answer left, it is counted now, whatever the limits say."""
-        if is_charged(exchange) and not exchange.state.get(self._late):
-            await self._take_shared(exchange, "shadow")
-        if (hold := (exchange.state.get(self._late) or {}).pop(1, None)) is not None:
-            self._taker.settle(hold, charge_shared(self._pricing, exchange, hold.portion.rules))
-
     def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
         """Say which limits would have a cheaper model answer."""
         return list(foresee(self.config.limits, body))
@@ -216,17 +199,16 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         """Say which limits cannot do what they seem to."""
         return remark(self.config, routes, labels)
 
-    def _rules(self, exchange: Exchange) -> tuple[Rule, ...]:
-        return () if exchange.route.models is None else self._book.rules_of(exchange).late
-
-    async def _take(self, exchange: Exchange, rules: Rules, bound: Bound, number: int) -> None:
+    async def _take(
+        self, exchange: Exchange, rules: Rules, bound: Bound, number: int, *, noted: bool = True
+    ) -> None:
         places = (
             exchange.endpoints
             if number > len(exchange.attempts)
             else (exchange.attempts[number - 1].endpoint,)
         )
         amounts = amounts_of(self._pricing, exchange, rules.late, bound, places, self.config.unpriced)
-        hold = await self._taker.take(rules.portions.of(amounts))
+        hold = await self._taker.take(rules.portions.of(amounts), noted=noted)
         exchange.state[self._late][number] = hold
         ends = self._runtime.clock.wall() + self.config.lease
         reservation = hold.reservation(ends, (bound.input, bound.output))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any, Final
 
 from llmproxy.plugin import Runtime, StoreAway, reserving
+from llmproxy_quota.notes import NOWHERE, Notes
 
 #: Seconds before a store that is away is told again.
 _PAUSES: Final = (0.05, 0.2, 0.5)
@@ -17,10 +18,16 @@ _LAST: Final = 1.0
 
 
 class Settlements:
-    """One worker's settlements; `lost` counts those that the store did not hear of in time."""
+    """One worker's settlements; `lost` counts those that the store did not hear of in time.
 
-    def __init__(self, kept: reserving.Reservations, lease: float, runtime: Runtime) -> None:
+    They are noted, where there are `notes`, until the store has heard: by then the call stands in the ledger.
+    """
+
+    def __init__(
+        self, kept: reserving.Reservations, lease: float, runtime: Runtime, notes: Notes | None = None
+    ) -> None:
         self._kept = kept
+        self._notes = notes
         self._lease = lease
         self._runtime = runtime
         self._waiting: set[asyncio.Task[Any]] = set()
@@ -29,22 +36,34 @@ class Settlements:
             "Reservations that ended at their ceiling: the store was away for longer than they last.",
         ).labels()
 
-    def add(self, claim: reserving.Claim, actual: Sequence[int]) -> None:
-        """Settle soon."""
+    def add(self, claim: reserving.Claim, actual: Sequence[int], *, taken: bool = True) -> None:
+        """Settle soon; it is not known whether the store has it at all if it is not `taken`."""
         if len(self._waiting) >= _MOST:
             self.lost.inc()
             return
-        task = self._runtime.spawn(self._settle(claim, actual), name="settle")
+        # At once: a worker is as likely to die before the task begins as while the store is asked.
+        note = NOWHERE if self._notes is None else self._notes.put(claim, actual)
+        task = self._runtime.spawn(self._settle(claim, actual, note, taken=taken), name="settle")
         if task is not None:
             self._waiting.add(task)
             task.add_done_callback(self._waiting.discard)
 
-    async def close(self) -> None:
-        """Let those that are under way arrive, within a moment."""
+    async def close(self) -> bool:
+        """Let those that are under way arrive, within a moment; return whether all have."""
         if self._waiting:
             await asyncio.wait(self._waiting, timeout=_LAST)
+        return not self._waiting
 
-    async def _settle(self, claim: reserving.Claim, actual: Sequence[int]) -> None:
+    async def _settle(self, claim: reserving.Claim, actual: Sequence[int], note: int, *, taken: bool) -> None:
+        try:
+            if not await self._told(claim, actual) and taken:
+                self.lost.inc()
+        finally:
+            if self._notes is not None:
+                self._notes.drop(note)
+
+    async def _told(self, claim: reserving.Claim, actual: Sequence[int]) -> bool:
+        """Tell the store, again and again while it is away; return whether it heard in time."""
         clock = self._runtime.clock
         ends, tries = clock.now() + self._lease, 0
         while True:
@@ -53,12 +72,9 @@ class Settlements:
             except StoreAway:
                 # What is not renewed any more lasts no longer than that.
                 if clock.now() > ends:
-                    break
+                    return False
                 await clock.sleep(_PAUSES[min(tries, len(_PAUSES) - 1)])
                 tries += 1
             else:
                 # Not found the first time: it has ended. Later it may be that the store heard, and was not heard.
-                if found or (tries and clock.now() <= ends):
-                    return
-                break
-        self.lost.inc()
+                return found or (tries > 0 and clock.now() <= ends)

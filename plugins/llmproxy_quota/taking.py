@@ -19,6 +19,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_quota import fields
 from llmproxy_quota.book import Rule
+from llmproxy_quota.notes import NOWHERE, Notes, left_behind
 from llmproxy_quota.portions import Portion
 from llmproxy_quota.settling import Settlements
 
@@ -26,12 +27,14 @@ from llmproxy_quota.settling import Settlements
 _RENEWED: Final = 200
 #: Seconds between two lines of the log on a store that is away.
 _QUIET: Final = 60.0
+#: Seconds after which a store has taken a claim back whose caller did not wait for it.
+_MOMENT: Final = 1.0
 
 
 class Hold:
     """What one claim took, by its rules; settled once. `request` is what it was taken for: one attempt's, or none."""
 
-    __slots__ = ("claim", "portion", "request", "standings")
+    __slots__ = ("claim", "note", "portion", "request", "standings")
 
     def __init__(
         self, claim: reserving.Claim, portion: Portion, standings: Sequence[reserving.Standing]
@@ -41,6 +44,8 @@ class Hold:
         #: How the limits stood; nothing where nobody is told, for what is at hand.
         self.standings = standings
         self.request: UpstreamRequest | None = None
+        #: What says that nothing of it was used, until its call may leave.
+        self.note = NOWHERE
 
     @property
     def sent(self) -> bool:
@@ -65,7 +70,9 @@ class Taker:
         self._ahead = reserving.in_advance(kept)
         kept = self._ahead or kept
         self._kept = reserving.sheltered(kept, share, self._meters.away)
-        self._settlements = Settlements(self._kept, lease, runtime)
+        #: None where the store is at hand: then nothing can come between its answer and the call.
+        self._notes = None if isinstance(kept, reserving.LocalReservations) else _notes_of(runtime)
+        self._settlements = Settlements(self._kept, lease, runtime, self._notes)
         self._now = kept.settle_nowait if isinstance(kept, reserving.LocalReservations) else None
         self._lease = lease
         self._ttl = int(lease * reserving.SECOND)
@@ -75,8 +82,10 @@ class Taker:
         self._count = count(1)
         self._live: dict[bytes, reserving.Claim] = {}
 
-    async def take(self, portion: Portion) -> Hold:
+    async def take(self, portion: Portion, *, noted: bool = True) -> Hold:
         """Take of all limits, or raise what the caller is told.
+
+        It is `noted` where the ledger cannot have heard of the call yet.
 
         Raises:
             GatewayError: something does not fit (429, 402), or the limits cannot be read (503).
@@ -89,24 +98,50 @@ class Taker:
         if at_hand is not None:
             hold = Hold(claim, portion, at_hand.standings if portion.is_told else ())
         else:
-            hold = await self._take_of_store(claim, portion)
+            hold = await self._take_of_store(claim, portion, noted=noted)
         if portion.lasting:
             self._live[claim.id] = claim
         return hold
 
-    async def _take_of_store(self, claim: reserving.Claim, portion: Portion) -> Hold:
+    async def _take_of_store(self, claim: reserving.Claim, portion: Portion, *, noted: bool) -> Hold:
+        notes = self._notes if noted else None
+        note = NOWHERE if notes is None else notes.put(claim, [0] * len(portion.wants))
         try:
             verdict = await self._kept.reserve(claim)
         except StoreAway as fault:
+            self._drop_later(note)
             message = "The gateway cannot count this request against its limits now."
             raise GatewayError(503, "limits_unavailable", message, retry_after=1.0) from fault
+        except BaseException:
+            self._drop_later(note)
+            raise
         hold = Hold(claim, portion, verdict.standings)
+        hold.note = note
         if not verdict.granted:
+            self.leaves(hold)
             self._meters.count(hold, "refused")
             raise self._refusal(hold)
         if not all(standing.ok for standing in verdict.standings):
             self._meters.count(hold, "over")
         return hold
+
+    def leaves(self, hold: Hold) -> None:
+        """Hear that a call may leave from now on: what was taken for it may be used."""
+        if hold.note != NOWHERE and self._notes is not None:
+            self._notes.drop(hold.note)
+            hold.note = NOWHERE
+
+    def take_over(self) -> None:
+        """Tell the store what dead workers of this host could not."""
+        directory = self._runtime.bus.directory
+        if self._notes is not None and directory is not None:
+            for claim, came in left_behind(directory, self._runtime.name):
+                self._settlements.add(claim, came, taken=False)
+
+    def _drop_later(self, note: int) -> None:
+        """Drop the note of a claim that the store itself takes back: it needs a moment."""
+        if note != NOWHERE and self._notes is not None:
+            asyncio.get_running_loop().call_later(_MOMENT, self._notes.drop, note)
 
     def count_saved(self, limit: str) -> None:
         """Count a call that went to a cheaper model."""
@@ -126,6 +161,8 @@ class Taker:
     def settle(self, hold: Hold, actual: Sequence[int]) -> None:
         """Set what a claim came to; here if the engine is at hand, else soon."""
         claim, amounts = hold.claim, hold.portion.amounts
+        if hold.note != NOWHERE:
+            self.leaves(hold)
         if self._live.pop(claim.id, None) is None:
             return
         if actual is not amounts and any(map(gt, actual, amounts)):
@@ -142,7 +179,9 @@ class Taker:
 
     async def close(self) -> None:
         """Let the store hear what it can still be told."""
-        await self._settlements.close()
+        told = await self._settlements.close()
+        if self._notes is not None:
+            self._notes.close(told=told)
         if self._ahead is not None:
             self._ahead.close()
 
@@ -165,6 +204,17 @@ class Taker:
         error = fields.refusal(hold.told)
         error.headers = tuple(fields.rate_limit(hold.told))
         return error
+
+
+def _notes_of(runtime: Runtime) -> Notes | None:
+    directory = runtime.bus.directory
+    if directory is None:
+        return None
+    try:
+        return Notes(directory, runtime.name)
+    except OSError as fault:
+        runtime.log.warning("quota_notes_unwritable", reason=fault.strerror)
+        return None
 
 
 class Meters:

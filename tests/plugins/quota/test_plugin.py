@@ -5,12 +5,10 @@ from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 from typing import Any, ClassVar
 
-import orjson
 import pytest
 
 from llmproxy.plugin import (
     RESERVATIONS,
-    AccountScope,
     Caller,
     CallNext,
     Exchange,
@@ -20,7 +18,6 @@ from llmproxy.plugin import (
     StoreAway,
     UpstreamRequest,
     hookimpl,
-    reserving,
 )
 from llmproxy.runtime import Process
 from llmproxy.stores.memory_reserving import MemoryReservations
@@ -36,18 +33,11 @@ from llmproxy.testing import (
 )
 from llmproxy_quota import QuotaPlugin
 
+from .asking import MONEY, ask, names
+
 STORES = {"stores": {"counters": {"url": "memory://"}}}
-ANSWER = {
-    "id": "1",
-    "object": "chat.completion",
-    "model": "gpt",
-    "choices": [{"index": 0, "message": {"role": "assistant", "content": "Hi."}, "finish_reason": "stop"}],
-    "usage": {"prompt_tokens": 10, "completion_tokens": 5, "total_tokens": 15},
-}
 REQUESTS = {"name": "calls", "counts": "requests", "at_most": 2, "window": "month"}
 TOKENS = {"name": "words", "counts": "tokens", "at_most": 10_000, "window": "month"}
-MONEY = {"name": "budget", "counts": "money", "at_most": 1, "window": "month"}
-names = iter(range(10_000))
 
 
 class TestContract(PluginContract):
@@ -94,11 +84,6 @@ async def serving(
         yield started
 
 
-def ask(tenant: str = "acme", name: str = "", **more: Any) -> Exchange:
-    body = {"model": "gpt", "messages": [{"role": "user", "content": "Hi"}], **more}
-    return make_exchange(body=body, caller=Caller(tenant), name=name or f"exchange-{next(names)}")
-
-
 def left(served: Served) -> int:
     """Return what the first limit in the header has left."""
     return int((served.reply.headers.get("ratelimit") or "").partition("r=")[2].partition(";")[0])
@@ -108,13 +93,6 @@ def used(served: Served, limit: str) -> int:
     """Return what was taken of a limit for the last attempt."""
     reservation = list(served.exchange.state[RESERVATIONS].values())[-1]
     return next(taken.amount for taken in reservation.taken if taken.limit == limit)
-
-
-@pytest.fixture
-async def api() -> AsyncIterator[FakeUpstream]:
-    async with FakeUpstream() as upstream:
-        upstream.reply(json=ANSWER)
-        yield upstream
 
 
 async def test_requests_beyond_a_limit_are_refused_in_the_callers_dialect(api: FakeUpstream) -> None:
@@ -261,85 +239,6 @@ async def test_a_model_that_the_caller_may_not_ask_saves_nothing(api: FakeUpstre
         await route.serve(exchange)
 
     assert asked_models(api) == ["gpt", "gpt"]
-
-
-@asynccontextmanager
-async def caching(
-    upstream: FakeUpstream, listed: list[str], limits: list[dict[str, Any]], charging: dict[str, Any]
-) -> AsyncIterator[Serving]:
-    """Serve with a cache on a route that charges for its answers."""
-    own = {"cache": {"ttl": "5m", "invalidation": "tags"}}
-    plugins = [{name: own.get(name, {})} for name in listed]
-    route = {"name": "test", "upstream": "upstream", "plugins": plugins, "charging": charging}
-    tables = {
-        "quota": {"use": QuotaPlugin, "store": "counters", "limits": limits, "output": 50},
-        "cache": {"use": "cache", "store": "kept"},
-    }
-    config = {
-        "stores": {"counters": {"url": "memory://"}, "kept": {"url": "memory://"}},
-        "plugins": {"openai": {"use": "openai"}},
-        "models": {"gpt": "upstream/gpt"},
-        "prices": {"upstream/*": {"input": 1, "output": 10}},
-        "routes": [route],
-    }
-    async with running_route(tables, upstream=upstream, dialect="openai", config=config) as started:
-        yield started
-
-
-async def money_left(route: Serving) -> int:
-    """Return how much a hard limit of money lets a further caller have, in microdollars."""
-    plugin = next(each for each in route.generation.plugins if isinstance(each, QuotaPlugin))
-    found = plugin._book.rules("acme", (AccountScope("tenant", "acme"),)).late[0]
-    claim = reserving.Claim(b"look", plugin._book.tag("acme"), (reserving.Want(found.limit, 0, "shadow"),))
-    return (await plugin._taker._kept.reserve(claim)).standings[0].left
-
-
-@pytest.mark.parametrize("listed", [["quota", "cache"], ["cache", "quota"]])
-async def test_hits_count_at_the_share_that_the_route_charges(api: FakeUpstream, listed: list[str]) -> None:
-    limits = [MONEY | {"at_most": 0.01}]
-    async with caching(api, listed, limits, {"hits": 0.5}) as route:
-        served = [await route.serve(ask(temperature=0)) for _ in range(3)]
-        left = await money_left(route)
-
-    assert [each.exchange.outcome.result for each in served[1:]] == ["hit", "hit"]
-    assert left == 10_000 - 60 - 30 - 30
-
-
-async def test_a_hit_beyond_a_hard_limit_is_refused_where_limits_stand_above_the_cache(
-    api: FakeUpstream,
-) -> None:
-    limits = [MONEY | {"at_most": 0.0022}]
-    async with caching(api, ["quota", "cache"], limits, {"hits": 1}) as route:
-        served = [await route.serve(ask(temperature=0)) for _ in range(40)]
-        left = await money_left(route)
-
-    statuses = [each.reply.status for each in served]
-    assert statuses == [200] * 36 + [402] * 4
-    assert left == 2200 - 36 * 60
-    assert len(api.requests) == 1
-
-
-@pytest.mark.parametrize("listed", [["quota", "cache"], ["cache", "quota"]])
-@pytest.mark.parametrize(("share", "counted"), [(0.5, 90), (0, 60)])
-async def test_followers_count_at_the_share_that_the_route_charges(
-    listed: list[str], share: float, counted: int
-) -> None:
-    chunk = {"id": "1", "object": "chat.completion.chunk", "model": "gpt"}
-    delta = {"index": 0, "delta": {"content": "Hi."}, "finish_reason": "stop"}
-    events = [{"choices": [delta]}, {"choices": [], "usage": ANSWER["usage"]}]
-    stream = [b"data: " + orjson.dumps(chunk | each) + b"\n\n" for each in events]
-    upstream = FakeUpstream().stream([*stream, b"data: [DONE]\n\n"], delay=0.05)
-    limits = [MONEY | {"at_most": 0.01}]
-    async with upstream, caching(upstream, listed, limits, {"followers": share}) as route:
-        leading = spawn(route.serve(ask(temperature=0, stream=True)), name="leading")
-        await upstream.received()
-        following = await route.serve(ask(temperature=0, stream=True))
-        await leading
-        left = await money_left(route)
-
-    assert following.broken is None
-    assert left == 10_000 - counted
-    assert len(upstream.requests) == 1
 
 
 async def test_what_has_no_price_is_refused_where_money_is_limited(api: FakeUpstream) -> None:

@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any, cast
 
 import msgspec
 
+from llmproxy.bus import Bus
 from llmproxy.plugin import AccountScope, Runtime, StoreAway, reserving
 from llmproxy.runtime import Gate, Services
 from llmproxy.runtime import Runtime as RealRuntime
@@ -111,3 +113,86 @@ async def test_a_store_that_is_away_is_told_once_a_minute() -> None:
         meters.away("closed")
 
     assert told == [("quota_store_away", {"result": "closed"})] * 2
+
+
+class Far(Remote):
+    """Limits elsewhere, that answer when they are told to."""
+
+    def __init__(self) -> None:
+        super().__init__(failing=0)
+        self.asked = asyncio.Event()
+        self.answers = asyncio.Event()
+        self.reserve = self.answer
+
+    async def answer(self, claim: reserving.Claim) -> reserving.Verdict:
+        verdict = await self.kept.reserve(claim)
+        self.asked.set()
+        await self.answers.wait()
+        return verdict
+
+
+def among_workers(directory: Path) -> Runtime:
+    run = runtime()
+    run.bus = Bus(directory, 0)
+    return run
+
+
+async def left(taker: Taker) -> int:
+    """Return what is left of the hundred."""
+    return (await taker.look(b"t", [rule(100)]))[0].left
+
+
+async def test_what_a_dead_worker_took_and_did_not_use_is_given_back_by_another(tmp_path: Path) -> None:
+    far = Far()
+    dead = Taker(cast("Any", far), 4, 30.0, among_workers(tmp_path))
+    asking = asyncio.ensure_future(dead.take(portion(b"t", [rule(100)], WANTS)))
+    await far.asked.wait()
+    dead._notes.close(told=False)  # type: ignore[union-attr]  # as the system does when it is killed
+    far.answers.set()
+    other = Taker(cast("Any", far), 4, 30.0, among_workers(tmp_path))
+    before = await left(other)
+    other.take_over()
+    await other.close()
+
+    assert (before, await left(other)) == (10, 100)
+    await asking
+
+
+async def test_what_may_have_been_used_stays_taken(tmp_path: Path) -> None:
+    far = Far()
+    far.answers.set()
+    dead = Taker(cast("Any", far), 4, 30.0, among_workers(tmp_path))
+    dead.leaves(await dead.take(portion(b"t", [rule(100)], WANTS)))
+    dead._notes.close(told=False)  # type: ignore[union-attr]
+    other = Taker(cast("Any", far), 4, 30.0, among_workers(tmp_path))
+    other.take_over()
+    await other.close()
+
+    assert await left(other) == 10
+
+
+async def test_a_settlement_that_was_under_way_is_told_by_another(tmp_path: Path) -> None:
+    far = Far()
+    far.answers.set()
+    run = among_workers(tmp_path)
+    dead = Taker(cast("Any", far), 4, 30.0, run)
+    hold = await dead.take(portion(b"t", [rule(100)], WANTS))
+    far.failing = 10**9
+    dead.settle(hold, [7])
+    await asyncio.sleep(0.01)
+    dead._notes.close(told=False)  # type: ignore[union-attr]
+    await run.close()
+    far.failing = 0
+    other = Taker(cast("Any", far), 4, 30.0, among_workers(tmp_path))
+    other.take_over()
+    await other.close()
+
+    assert await left(other) == 93
+
+
+async def test_a_store_at_hand_needs_no_notes(tmp_path: Path) -> None:
+    taker = Taker(MemoryReservations("memory://"), 4, 30.0, among_workers(tmp_path))
+    await taker.take(portion(b"t", [rule(100)], WANTS))
+
+    assert list(tmp_path.iterdir()) == []
+    await taker.close()
