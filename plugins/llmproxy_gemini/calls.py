@@ -71,6 +71,8 @@ def _request(call: Call, told: dict[str, Any], losses: Losses) -> ModelRequest:
         return read_embed(call.model, told, losses)
     if call.verb == "batchEmbedContents":
         return read_batch(call.model, told, losses)
+    if call.verb == "predict":
+        return read_predict(call.model, told, losses)
     return generate_request(call.model, told, losses, streamed=call.verb == "streamGenerateContent")
 
 
@@ -82,6 +84,8 @@ def encode_answer(answer: ModelAnswer, *, single: bool = False) -> Reply:
         return Reply.json(write_count_answer(answer))
     if isinstance(answer, EmbedAnswer):
         return Reply.json(write_vectors(answer, single=single))
+    if isinstance(answer, ImageAnswer):
+        return Reply.json(write_predictions(answer))
     raise no_translation()
 
 
@@ -98,7 +102,16 @@ def encode_call(
     model = endpoint.model or request.model
     headers = carried_headers(exchange.request)
     verb, streamed = "generateContent", False
-    if isinstance(request, GenerateRequest):
+    exchange.state.pop(MADE, None)
+    if isinstance(request, MediaRequest):
+        asked = media_call(exchange, request, model, losses)
+        if asked is None:
+            return None
+        if isinstance(asked, GenerateRequest):
+            request = asked
+    if isinstance(request, ImageRequest):
+        verb, body = "predict", write_predict(request, losses)
+    elif isinstance(request, GenerateRequest):
         body = write_request(request, model, losses, vertex=vertex)
         streamed = request.streamed
         verb = "streamGenerateContent" if streamed else verb
@@ -121,8 +134,10 @@ def _dumped(body: dict[str, Any]) -> bytes:
         raise BadRequest("too_complex", "The request is nested too deeply to be written anew.") from None
 
 
-def decode_answer(body: bytes) -> ModelAnswer:
+def decode_answer(body: bytes, made: Made | None = None) -> ModelAnswer:
     """Read a whole good answer, whatever was asked; chunks in one JSON array are one answer.
+
+    `made` says what was asked for in a conversation's words.
 
     Raises:
         GatewayError: it says that it failed.
@@ -130,7 +145,7 @@ def decode_answer(body: bytes) -> ModelAnswer:
     """
     told = orjson.loads(body)
     if isinstance(told, list):
-        return _collected(told)
+        return answer_of(_collected(told), made)
     if not isinstance(told, dict):
         raise unreadable("the answer is no object")
     if "error" in told:
@@ -139,8 +154,10 @@ def decode_answer(body: bytes) -> ModelAnswer:
         return read_count_answer(told)
     if "embedding" in told or "embeddings" in told:
         return read_vectors(told)
+    if "predictions" in told or (made is not None and made.kind == "predict"):
+        return read_predictions(told)
     try:
-        return read_answer(told)
+        return answer_of(read_answer(told), made)
     except (BadRequest, RecursionError, orjson.JSONEncodeError) as fault:
         raise ValueError(str(fault)) from None
 

@@ -18,7 +18,16 @@ from llmproxy.plugin import (
     patch,
     scan,
 )
-from llmproxy_gemini.paths import after_version, call_of, resource_name, target, without_secrets, written
+from llmproxy_gemini.paths import (
+    after_version,
+    call_of,
+    parent_of,
+    resource_name,
+    target,
+    within,
+    without_secrets,
+    written,
+)
 from llmproxy_gemini.uploads import rooted_path
 
 _KEYS: Final = frozenset({"model", "requests", "generateContentRequest", "generate_content_request"})
@@ -40,9 +49,9 @@ def encode(
     if call is None:
         rest = after_version(request.path)
         rooted = rooted_path(request.path, base, rest)
-        path = "/" + rest if rooted is None else rooted
+        path = "/" + within(rest, base) if rooted is None else rooted
     else:
-        parent = (call.parent or publisher) if publisher else ""
+        parent = parent_of(call, publisher, base, renamed=model is not None)
         path = target(call.verb, call.inside if model is None else written(model), parent)
     if model is not None and call is not None and b'"model"' in body:
         body = renamed(body, resource_name(model))

@@ -21,8 +21,11 @@ _RESOURCE: Final = re.compile(
     r"((?:projects/[^/]+/)?(?:locations/[^/]+/)?(?:publishers/[^/]+/)?)(models|tunedModels|endpoints)/(.+)",
     re.DOTALL,
 )
+_PROJECT: Final = re.compile(r"projects/[^/]+/(?:locations/[^/]+/)?")
 # A model's name that says itself which collection it is of.
 _COLLECTIONS: Final = ("models/", "tunedModels/", "endpoints/", "publishers/", "projects/")
+# Who is meant where Vertex's path names no publisher, or this one; another stands before its model's name.
+_GOOGLE: Final = ("", "google")
 _UPWARDS: Final = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\;]|$)")
 # Google's front ends take credentials from these as from a header.
 _SECRETS: Final = frozenset({"key", "access_token", "oauth_token"})
@@ -51,7 +54,10 @@ def call_of(path: str) -> Call | None:
     parent, collection, segment = found.groups()
     name = unquote(segment)
     inside = f"{collection}/{segment}"
-    return Call(parent, name if collection == "models" else f"{collection}/{name}", inside, verb)
+    if collection != "models":
+        return Call(parent, f"{collection}/{name}", inside, verb)
+    publisher = parent.partition("publishers/")[2].rstrip("/")
+    return Call(parent, f"{publisher}/{name}" if publisher not in _GOOGLE else name, inside, verb)
 
 
 def after_version(path: str) -> str:
@@ -65,6 +71,26 @@ def target(verb: str, inside: str, parent: str = "") -> str:
     if inside.startswith(("publishers/", "projects/")):
         parent = ""
     return f"/{parent}{inside}:{verb}"
+
+
+def parent_of(call: Call, publisher: str, base: str, *, renamed: bool) -> str:
+    """Return what stands before the model in an upstream's path; nothing where `publisher` says that nothing does.
+
+    The caller's project and location stay, unless the upstream's base URL, whose path is `base`, names its own; so does
+    the publisher of a model that keeps its name.
+    """
+    if not publisher:
+        return ""
+    project, found, own = within(call.parent, base).partition("publishers/")
+    if not call.inside.startswith("models/"):
+        return project + found + own
+    return f"{project}publishers/{own}" if found and not renamed else project + publisher
+
+
+def within(path: str, base: str) -> str:
+    """Return a path of Vertex's below a base URL: without the caller's project where that names another."""
+    found = _PROJECT.match(path) if "/projects/" in base else None
+    return path if found is None else path[found.end() :]
 
 
 def written(model: str) -> str:

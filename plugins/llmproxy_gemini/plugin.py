@@ -6,6 +6,7 @@ from llmproxy.plugin import Plugin, Registry, hookimpl
 from llmproxy_gemini.client import GeminiClient
 from llmproxy_gemini.config import GeminiConfig
 from llmproxy_gemini.upstream import GeminiUpstream
+from llmproxy_gemini.vertex import VertexUpstream
 
 
 class GeminiPlugin(Plugin[GeminiConfig]):
@@ -17,3 +18,4 @@ class GeminiPlugin(Plugin[GeminiConfig]):
     def register(self, registry: Registry) -> None:
         """Offer both faces."""
         registry.dialect("gemini", client=GeminiClient(), upstream=GeminiUpstream())
+        registry.dialect("gemini-vertex", upstream=VertexUpstream())

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any, Final
 
 from llmproxy.canonical import Format, GenerateRequest, Losses
+from llmproxy.canonical.voices import googles_voice
 from llmproxy_gemini.fields import bad, boolean, integer, lose_rest, members, number, texts, word
 from llmproxy_gemini.schemas import json_schema
 from llmproxy_gemini.thinking import read_thinking, write_thinking
@@ -28,7 +29,12 @@ _PLAIN: Final[dict[str, tuple[str, Callable[[object, str], Any]]]] = {
     "logprobs": ("top_logprobs", integer),
 }
 _FORMAT: Final = frozenset({"responseMimeType", "responseSchema", "responseJsonSchema"})
-_KNOWN: Final = frozenset(_PLAIN) | _FORMAT | {"thinkingConfig", "responseModalities"}
+_KNOWN: Final = frozenset(_PLAIN) | _FORMAT | {
+    "thinkingConfig",
+    "responseModalities",
+    "imageConfig",
+    "speechConfig",
+}
 
 
 def read_sampling(value: object, losses: Losses) -> dict[str, Any]:
@@ -44,10 +50,36 @@ def read_sampling(value: object, losses: Losses) -> dict[str, Any]:
     if "responseModalities" in told:
         wanted = texts(told["responseModalities"], f"{_WHERE}.responseModalities")
         fields["modalities"] = tuple(each.lower() for each in wanted)
+    fields |= _drawn(told, losses) | _spoken(told, losses)
     if "thinkingConfig" in told:
         fields["thinking"] = read_thinking(told["thinkingConfig"], losses)
     fields["format"] = _format(told, losses)
     return fields
+
+
+def _drawn(told: dict[str, Any], losses: Losses) -> dict[str, str]:
+    """Return how a picture shall be."""
+    if "imageConfig" not in told:
+        return {}
+    where = f"{_WHERE}.imageConfig"
+    config = members(told["imageConfig"], where)
+    lose_rest(config, frozenset({"aspectRatio", "imageSize"}), where, losses)
+    return {"aspect": word(config, "aspectRatio", where), "resolution": word(config, "imageSize", where)}
+
+
+def _spoken(told: dict[str, Any], losses: Losses) -> dict[str, str]:
+    """Return whose voice shall speak."""
+    if "speechConfig" not in told:
+        return {}
+    where = f"{_WHERE}.speechConfig"
+    config = members(told["speechConfig"], where)
+    lose_rest(config, frozenset({"voiceConfig"}), where, losses)
+    where = f"{where}.voiceConfig"
+    voice = members(config.get("voiceConfig") or {}, where)
+    lose_rest(voice, frozenset({"prebuiltVoiceConfig", "voice"}), where, losses)
+    built_in = members(voice.get("prebuiltVoiceConfig") or {}, f"{where}.prebuiltVoiceConfig")
+    name = word(built_in, "voiceName", f"{where}.prebuiltVoiceConfig")
+    return {"voice": name or word(voice, "voice", where)}
 
 
 def _format(told: dict[str, Any], losses: Losses) -> Format | None:
@@ -82,6 +114,12 @@ def write_sampling(request: GenerateRequest, model: str, losses: Losses) -> dict
         written |= _write_format(request.format, losses)
     if request.modalities:
         written["responseModalities"] = [each.upper() for each in request.modalities]
+    shape = {"aspectRatio": request.aspect, "imageSize": request.resolution}
+    if any(shape.values()):
+        written["imageConfig"] = {key: value for key, value in shape.items() if value}
+    if request.voice:
+        named = {"voiceName": googles_voice(request.voice, losses)}
+        written["speechConfig"] = {"voiceConfig": {"prebuiltVoiceConfig": named}}
     if request.thinking is not None:
         config = write_thinking(request.thinking, model, losses)
         if config:

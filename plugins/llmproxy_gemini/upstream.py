@@ -21,6 +21,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_gemini import passing
 from llmproxy_gemini.late import beginning_tap, fetching_tap
+from llmproxy_gemini.made import MADE
 from llmproxy_gemini.paths import BATCHES, streams_events
 from llmproxy_gemini.taps import StreamTap
 from llmproxy_gemini.uploads import keep_here, tells_address
@@ -29,6 +30,8 @@ from llmproxy_gemini.usage import USAGE
 if TYPE_CHECKING:
     from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
 
+#: The hosts of Vertex, and of its regions of several countries.
+_VERTEX: Final = tuple(f"aiplatform{region}.googleapis.com" for region in ("", ".us.rep", ".eu.rep"))
 # What a key looks like that is an OAuth access token or a signed assertion and not an API key.
 _TOKENS: Final = ("ya29.", "eyJ")
 _BEGINS: Final = tuple(f":{verb}" for verb in sorted(BATCHES))
@@ -52,7 +55,7 @@ class GeminiUpstream(Untranslated):
     def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
         """Return the face for one upstream: Vertex is told by its host."""
         url = urlsplit(config.base_url)
-        if not (url.hostname or "").endswith("aiplatform.googleapis.com"):
+        if not (url.hostname or "").endswith(_VERTEX):
             return GeminiUpstream(base=url.path)
         publisher = "" if "/publishers/" in url.path else "publishers/google/"
         return GeminiUpstream(vertex=True, publisher=publisher, base=url.path)
@@ -68,12 +71,7 @@ class GeminiUpstream(Untranslated):
         return [(b"x-goog-api-key", api_key.encode())]
 
     def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
-        """Read what may tell usage: a good answer to a POST; what is fetched or said later.
-
-        A file whose upload is begun is to be sent through here as well, wherever the answer says.
-        """
-        if tells_address(reply):
-            keep_here(exchange, reply)
+        """Read what may tell usage: a good answer to a POST; what is fetched or said later."""
         if exchange.request.method != "POST" or reply.status >= 300:
             return fetching_tap(exchange, reply)
         if reply.is_event_stream:
@@ -86,9 +84,17 @@ class GeminiUpstream(Untranslated):
         as_array = as_array and not streams_events(exchange.request.query)
         return StreamTap(array=True) if as_array else WholeTap(USAGE)
 
+    def readdress(self, exchange: Exchange, reply: Reply) -> None:
+        """Have a file whose upload is begun sent through here as well, wherever the answer says."""
+        if tells_address(reply):
+            keep_here(exchange, reply)
+
     def fetches(self, link: Link, kind: str) -> bool:
-        """Have what is behind plain http fetched: Google takes https, `gs:` and its own files, as was recorded."""
-        return link.url[:5].lower() == "http:"
+        """Have what is behind plain http fetched: Google takes https, `gs:` and its own files, as was recorded.
+
+        What another picture is made from goes as bytes, which all models take.
+        """
+        return link.url[:5].lower() == "http:" or (kind == "reference" and link.url[:6].lower() == "https:")
 
     def encode_request(
         self, exchange: Exchange, endpoint: Endpoint, request: ModelRequest, losses: Losses
@@ -102,7 +108,7 @@ class GeminiUpstream(Untranslated):
         """Read a whole good answer."""
         from llmproxy_gemini.calls import decode_answer  # noqa: PLC0415  # few gateways translate
 
-        return decode_answer(body)
+        return decode_answer(body, exchange.state.get(MADE))
 
     def stream_decoder(self, exchange: Exchange, reply: Reply) -> StreamDecoder | None:
         """Return a fresh decoder of events; a JSON array is read as a whole."""

@@ -35,6 +35,12 @@ FAMILIES = {
     "anthropic.vertex": "anthropic.messages",
     "bedrock.converse_stream": "bedrock.converse",
 }
+#: Providers that have a dialect in an envelope of their own.
+_PROJECT = "/v1/projects/p/locations/l"
+ENVELOPES = {
+    ("vertex", "anthropic.messages"): ("anthropic-vertex", _PROJECT),
+    ("vertex", "gemini"): ("gemini-vertex", _PROJECT),
+}
 _JUDGE = SHARED / "tools" / "translate_check.py"
 
 
@@ -54,7 +60,7 @@ def config(replay: str) -> bytes:
     """Return a gateway's configuration with every recorded provider before the replay."""
     upstreams = {}
     for provider, family in providers():
-        dialect, prefix = DIALECTS[family]
+        dialect, prefix = ENVELOPES.get((provider, family), DIALECTS[family])
         upstreams[f"{provider}.{family}"] = {"base_url": replay + prefix, "dialect": dialect}
     tree = {
         "listen": "127.0.0.1:0",

@@ -11,9 +11,11 @@ from llmproxy_gemini.paths import (
     VERBS,
     after_version,
     call_of,
+    parent_of,
     resource_name,
     streams_events,
     target,
+    within,
     without_secrets,
     written,
 )
@@ -38,6 +40,8 @@ from llmproxy_gemini.paths import (
             "countTokens",
         ),
         ("/v1/projects/p/locations/l/endpoints/7:generateContent", "endpoints/7", "generateContent"),
+        ("/v1/publishers/groq/models/llama:generateContent", "groq/llama", "generateContent"),
+        ("/v1/projects/p/locations/l/publishers/a/models/b%2Fc:generateContent", "a/b/c", "generateContent"),
     ],
 )
 def test_model_and_verb_stand_in_the_path(path: str, model: str, verb: str) -> None:
@@ -134,3 +138,40 @@ def test_a_stream_is_of_events_only_where_they_are_asked_for() -> None:
 def test_what_stands_before_the_version_is_not_the_apis() -> None:
     assert after_version("/team/v1beta/files/x") == "files/x"
     assert after_version("/files/x") == "files/x"
+
+
+OWN = "/v1/projects/own/locations/l"
+
+
+@pytest.mark.parametrize(
+    ("path", "base", "renamed", "parent"),
+    [
+        ("/v1/models/m", "/v1", False, "publishers/google/"),
+        ("/v1/publishers/google/models/m", OWN, False, "publishers/google/"),
+        ("/v1/projects/p/locations/l/publishers/google/models/m", OWN, False, "publishers/google/"),
+        ("/v1/projects/p/locations/l/publishers/meta/models/m", OWN, False, "publishers/meta/"),
+        ("/v1/projects/p/locations/l/publishers/groq/models/m", OWN, True, "publishers/google/"),
+        (
+            "/v1/projects/p/locations/l/publishers/google/models/m",
+            "/v1",
+            True,
+            "projects/p/locations/l/publishers/google/",
+        ),
+        ("/v1/projects/p/locations/l/endpoints/7", "/v1", False, "projects/p/locations/l/"),
+        ("/v1/projects/p/locations/l/endpoints/7", OWN, False, ""),
+    ],
+)
+def test_project_and_publisher_are_the_upstream_s_where_it_names_them(path, base, renamed, parent):
+    call = call_of(path + ":generateContent")
+
+    assert call is not None
+    assert parent_of(call, "publishers/google/", base, renamed=renamed) == parent
+    assert parent_of(call, "", base, renamed=renamed) == ""
+
+
+def test_other_paths_of_a_caller_s_project_are_the_upstream_s_own():
+    path = "projects/p/locations/l/cachedContents/7"
+
+    assert within(path, OWN) == "cachedContents/7"
+    assert within(path, "/v1") == path
+    assert within("files/7", OWN) == "files/7"
