@@ -28,6 +28,7 @@ DIALECTS = {
     "gemini": ("gemini", "/v1beta"),
     "bedrock.converse": ("bedrock", ""),
     "ollama.chat": ("ollama", ""),
+    "cohere.chat_v2": ("cohere", ""),
 }
 FAMILIES = {
     "gemini.generate": "gemini",

@@ -1,0 +1,48 @@
+"""Why an answer ended: Cohere's words, and the canonical ones."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from llmproxy.canonical import FinishReason
+
+_READ: Final[dict[str, FinishReason]] = {
+    "COMPLETE": "stop",
+    "STOP_SEQUENCE": "stop",
+    "MAX_TOKENS": "length",
+    "TOOL_CALL": "tool_calls",
+    "ERROR": "error",
+    "TIMEOUT": "error",
+    "USER_CANCEL": "error",
+    # The first API's words, which some servers still say.
+    "ERROR_TOXIC": "content_filter",
+    "ERROR_LIMIT": "context",
+}
+_WRITTEN: Final[dict[FinishReason, str]] = {
+    "stop": "COMPLETE",
+    "length": "MAX_TOKENS",
+    "tool_calls": "TOOL_CALL",
+    "content_filter": "ERROR_TOXIC",
+    "refusal": "COMPLETE",
+    "pause": "COMPLETE",
+    "context": "ERROR_LIMIT",
+    "malformed": "ERROR",
+    "error": "ERROR",
+}
+
+
+def read_finish(word: str, *, called: bool) -> tuple[FinishReason, str]:
+    """Return the reason and the provider's own word for it; with `called` the answer asks for tools."""
+    reason = _READ.get(word.upper(), "stop")
+    return ("tool_calls" if called and reason == "stop" else reason), word
+
+
+def write_finish(reason: FinishReason | None, stop_sequence: str | None, *, called: bool) -> str:
+    """Return Cohere's word."""
+    if reason is None:
+        return "ERROR"
+    if reason == "stop" and called:
+        return "TOOL_CALL"
+    if reason == "stop" and stop_sequence:
+        return "STOP_SEQUENCE"
+    return _WRITTEN[reason]
