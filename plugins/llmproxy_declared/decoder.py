@@ -9,6 +9,7 @@ import orjson
 
 from llmproxy.canonical import (
     Counted,
+    Delta,
     Failed,
     Reasoning,
     Started,
@@ -16,7 +17,7 @@ from llmproxy.canonical import (
     Text,
     TruncatedStream,
 )
-from llmproxy.plugin import Framer, LineFramer, parse
+from llmproxy.plugin import Framer, GatewayError, LineFramer, parse
 from llmproxy_declared.places import BadAnswer
 from llmproxy_declared.telling import Numbers, Told
 
@@ -46,17 +47,17 @@ class Decoder:
         self._last_calls: dict[int, list[Call]] = {}
         self._name = ""
         self._started = False
+        self._spoke = False
         self._ended = False
 
     def feed(self, data: bytes) -> list[StreamEvent]:
-        """Take bytes cut anywhere; return the events they complete.
+        """Take bytes cut anywhere; return the events they complete, the last a failure where they are not as declared.
 
         Raises:
-            BadAnswer: they are not of the declared form.
+            EventTooLarge: one of their events is.
         """
         for text, event in self._blocks(data):
-            if not self._ended:
-                self._take(text, event)
+            self._take(text, event)
         return self._drain()
 
     def close(self) -> list[StreamEvent]:
@@ -66,8 +67,7 @@ class Decoder:
             TruncatedStream: the stream has no end.
         """
         for text, event in self._rest():
-            if not self._ended:
-                self._take(text, event)
+            self._take(text, event)
         if not self._ended:
             self._close()
         return self._drain()
@@ -87,6 +87,16 @@ class Decoder:
             yield from _data_of(rest)
 
     def _take(self, text: bytes, event: str) -> None:
+        """Take one event; what came before a broken one is told all the same, however the bytes were cut."""
+        if self._ended:
+            return
+        try:
+            self._take_event(text, event)
+        except BadAnswer as fault:
+            fault.phase = "body" if self._spoke or any(map(_is_output, self._events)) else "first_token"
+            self._fail(fault)
+
+    def _take_event(self, text: bytes, event: str) -> None:
         text = text.strip() if self._streamed.reads_json else text
         if self._streamed.mark and text.strip() == self._streamed.mark:
             self._end()
@@ -95,7 +105,7 @@ class Decoder:
             return
         document = self._read(text)
         if self._errors.told(document, event):
-            self._fail(document)
+            self._fail(self._errors.read(document))
             return
         ends = self._streamed.ends(document, event)
         if not ends or self._streamed.reads_json:
@@ -146,10 +156,10 @@ class Decoder:
         self._started = True
         self._events.append(Started(self._name, self._aspects.model.name_in(document)))
 
-    def _fail(self, document: Any) -> None:
+    def _fail(self, error: GatewayError) -> None:
         self._ended = True
         self._tell_usage()
-        self._events.append(Failed(self._errors.read(document)))
+        self._events.append(Failed(error))
 
     def _close(self) -> None:
         """Take the connection's end for the stream's, where that is declared or the reason to finish was told."""
@@ -180,7 +190,12 @@ class Decoder:
     def _drain(self) -> list[StreamEvent]:
         events = self._events[:]
         self._events.clear()  # choices append to this very list
+        self._spoke = self._spoke or any(map(_is_output, events))
         return events
+
+
+def _is_output(event: StreamEvent) -> bool:
+    return type(event) is Delta
 
 
 def _data_of(block: bytes) -> Iterator[tuple[bytes, str]]:

@@ -82,12 +82,13 @@ class ErrorReader:
         if status < 400 and type(own) is int and 400 <= own <= 599:
             status = own
         kind = self._kinds.get(code)
-        if kind is not None:
-            error["type"], status = _WORDS[kind], 0
-        elif isinstance(document, dict):
+        if kind is None and isinstance(document, dict):
             inner = document["error"] if isinstance(document.get("error"), dict) else document
             error |= {key: inner[key] for key in ("type", "status", "details", "param") if key in inner}
-        return error_of(error, status, headers)
+        found = error_of(error, status, headers)
+        if kind is None or found.kind == kind:
+            return found
+        return error_of({**error, "type": _WORDS[kind]}, 0, headers)
 
     def _words(self, document: Any) -> Any:
         if isinstance(document, str):

@@ -90,8 +90,9 @@ def test_text_may_be_told_from_the_start_each_time():
     )
 
     assert got.answer.choices[0].content == (Text("Hello"), ToolCall("1", "f"))
-    with pytest.raises(BadAnswer, match="takes back"):
-        streamed(face, sse({"d": "He"}, {"d": "Ho"}, "[DONE]"))
+    failed = streamed(face, sse({"d": "He"}, {"d": "Ho"}, "[DONE]")).failed
+    assert failed is not None
+    assert "takes back" in failed.error.message
 
 
 def test_usage_comes_when_it_comes_and_the_last_counts():
@@ -146,8 +147,21 @@ def test_choices_are_told_apart():
     ],
 )
 def test_what_is_not_as_declared_is_told(data):
-    with pytest.raises(BadAnswer):
-        streamed(declared(**SIMPLE), data)
+    got = streamed(declared(**SIMPLE), sse({"d": "before"}) + data)
+
+    assert got.failed is not None
+    assert isinstance(got.failed.error, BadAnswer)
+    assert got.failed.error.phase == "body"
+    assert got.answer.choices[0].content == (Text("before"),)
+    assert got.answer.choices[0].finish is None
+
+
+def test_what_fails_before_output_may_be_tried_elsewhere():
+    failed = streamed(declared(**SIMPLE), sse("no json")).failed
+
+    assert failed is not None
+    assert isinstance(failed.error, BadAnswer)
+    assert failed.error.phase == "first_token"
 
 
 CALL = st.fixed_dictionaries(
@@ -219,6 +233,20 @@ def test_any_chunking_gives_the_same_events(documents, places, blank, framed):
     assert whole[1] == ("" if documents or not framed else "TruncatedStream")
 
 
+@given(
+    EVENTS.filter(bool),
+    st.integers(0, 10**6),
+    st.binary(min_size=1, max_size=9),
+    st.lists(st.integers(0, 10**6), max_size=6),
+)
+def test_spoilt_streams_are_the_same_in_any_pieces(documents, at, noise, places):
+    data = sse(*documents, "[DONE]")
+    at %= len(data) + 1
+    data = data[:at] + noise + data[at:]
+
+    assert str(run(decoder(RICH), cut(data, places))) == str(run(decoder(RICH), [data]))
+
+
 @given(EVENTS.filter(bool), st.integers(0, 10**6), st.binary(max_size=6))
 def test_a_stream_that_was_cut_or_spoilt_is_never_whole(documents, at, noise):
     data = sse(*documents)
@@ -226,7 +254,7 @@ def test_a_stream_that_was_cut_or_spoilt_is_never_whole(documents, at, noise):
     for spoilt in (data[:at], data[:at] + noise):
         events, fault = run(decoder(RICH), [spoilt])
 
-        assert fault
+        assert fault or isinstance(events[-1], Failed)
         assert not any(isinstance(event, Finished) for event in events)
 
 

@@ -59,6 +59,14 @@ def test_a_failed_call_is_read_in_any_usual_shape(status, body, expected):
     assert ("Retry-After", "7") in error.headers
 
 
+def test_a_code_says_more_than_a_status_that_says_otherwise():
+    errors = reader(code="/code", kinds={"V": "invalid_request", "O": "overloaded"})
+
+    assert errors.of_body(b'{"error":"no","code":"V"}', 422, None).status == 422
+    assert errors.of_body(b'{"error":"no","code":"O"}', 429, None).status == 503
+    assert errors.of_body(b'{"error":"no","code":"O"}', 429, None).kind == "overloaded"
+
+
 def test_an_event_named_error_is_one():
     assert reader(when="/nothing").told("words", "error")
     assert reader().read("words").message == "words"

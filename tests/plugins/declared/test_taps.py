@@ -46,14 +46,15 @@ def test_an_error_is_an_end():
     assert (one.failed, one.terminal, one.first_output) == (True, True, False)
 
 
-def test_nonsense_is_for_others_to_tell():
+def test_nonsense_is_a_failure():
     one = tap()
     for data in (sse("no json"), sse({"d": "a"}, "[DONE]")):
         one.feed(data)
     one.end()
     one.fail(ConnectionResetError())
 
-    assert not one.terminal
+    assert one.failed
+    assert not one.first_output
 
 
 def test_a_call_is_output():
