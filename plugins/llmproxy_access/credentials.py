@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import base64
 import binascii
+import re
+from typing import Final
 
 from llmproxy.plugin import Headers
 
@@ -14,6 +16,9 @@ PLACES = frozenset({b"authorization", b"x-api-key", b"api-key", b"x-goog-api-key
 class SeveralCredentials(Exception):
     """The request holds different credentials, and which of them counts would be a guess."""
 
+
+# AWS's Signature Version 4: who signs is named before the first slash.
+_SIGNER: Final = re.compile(rb"(?:^|[ ,])Credential=([^/, ]+)/")
 
 _OTHERS = PLACES - {b"authorization"}
 
@@ -37,7 +42,10 @@ def find_key(headers: Headers) -> bytes | None:
 
 
 def _from_authorization(value: bytes) -> bytes:
-    """Return a Bearer token or a Basic password (RFC 6750, 7617); all of another scheme's."""
+    """Return a Bearer token or a Basic password (RFC 6750, 7617), a signer's access key id; all of another scheme's.
+
+    AWS's SDKs send bearer tokens over TLS only: elsewhere a key is their access key id. The signature is not looked at.
+    """
     scheme, _, rest = value.partition(b" ")
     kind = scheme.lower()
     if kind == b"bearer":
@@ -47,4 +55,6 @@ def _from_authorization(value: bytes) -> bytes:
             return base64.b64decode(rest.strip(), validate=True).partition(b":")[2]
         except binascii.Error:
             return value
+    if kind == b"aws4-hmac-sha256" and (signer := _SIGNER.search(rest)) is not None:
+        return signer[1]
     return value

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import FileRef, Inline, Source
 from llmproxy_bedrock.thoughts import OWN
@@ -25,9 +25,20 @@ def read_source(value: Any, media_type: str, where: str, losses: Losses | None) 
     refuse(where, "must hold bytes or s3Location")
 
 
+def standard_base64(data: str) -> str:
+    """Return base64 as Amazon takes it: other dialects' callers may use the alphabet of URLs, and leave off its end."""
+    if "-" in data or "_" in data or len(data) % 4:
+        data = data.translate(_STANDARD).rstrip("=")
+        data += "=" * (-len(data) % 4)
+    return data
+
+
+_STANDARD: Final = str.maketrans("-_", "+/", "\r\n")
+
+
 def write_source(source: Source) -> dict[str, Any] | None:
     """Write where bytes are; None where Amazon cannot get at them."""
     if isinstance(source, Inline):
-        return {"bytes": source.data}
+        return {"bytes": standard_base64(source.data)}
     uri = source.id if isinstance(source, FileRef) and source.dialect == OWN else getattr(source, "url", "")
     return {"s3Location": {"uri": uri}} if uri.startswith("s3://") else None

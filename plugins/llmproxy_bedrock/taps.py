@@ -1,8 +1,7 @@
 """Reads streamed answers as they pass: first output, usage, the end, from frames cut anywhere.
 
 Frames are told apart by their lengths and the names in their headers; their checksums are for who translates. Of what
-they say, usage is parsed, and an exception. Of a natively invoked model's stream the last chunk is kept, which tells
-what was used.
+they say, usage is parsed. Of a natively invoked model's stream the last chunk is kept, which tells what was used.
 """
 
 from __future__ import annotations
@@ -13,8 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import BrokenEventStream, EventStreamDecoder, GatewayError, Usage
-from llmproxy_bedrock.errors import read_exception
+from llmproxy.plugin import Usage
 from llmproxy_bedrock.usage import METRICS, read_usage, usage_of_answer
 
 _LEAST: Final = 16
@@ -38,7 +36,6 @@ class StreamTap:
         "_started",
         "cut",
         "failed",
-        "fault",
         "first_output",
         "terminal",
         "usage",
@@ -48,9 +45,8 @@ class StreamTap:
         self.first_output = False
         self.terminal = False
         self.cut = False
-        #: Whether the provider ended it with an error, and which.
+        #: Whether the provider ended it with an error.
         self.failed = False
-        self.fault: GatewayError | None = None
         self.usage: Usage | None = None
         self._rest = bytearray()
         self._chunk: bytes | None = None
@@ -101,7 +97,7 @@ class StreamTap:
         head = frame[_PRELUDE:start]
         self._begun = True
         if b":exception-type" in head or b":error-code" in head:
-            self._fail(frame)
+            self.failed = self.terminal = True
         elif b"contentBlock" in head:
             self.first_output = self.first_output or b"contentBlockStop" not in head
         elif b"messageStop" in head:
@@ -118,14 +114,6 @@ class StreamTap:
         if not self.first_output:
             told = _inside(payload)
             self.first_output = not any(mark in told[:64] for mark in _BEGINNINGS)
-
-    def _fail(self, frame: bytes) -> None:
-        self.failed = self.terminal = True
-        try:
-            for message in EventStreamDecoder().feed(frame):
-                self.fault = read_exception(message)
-        except BrokenEventStream:
-            self._lost = True
 
 
 def _inside(payload: bytes) -> bytes:

@@ -12,7 +12,13 @@ from llmproxy.testing import RunningGateway, running_gateway
 from .strict_provider import StrictProvider
 
 #: The dialects of upstreams, and what each base URL ends in.
-PREFIXES = {"openai": "/v1", "openai-responses": "/v1", "anthropic": "/v1", "gemini": "/v1beta"}
+PREFIXES = {
+    "openai": "/v1",
+    "openai-responses": "/v1",
+    "anthropic": "/v1",
+    "gemini": "/v1beta",
+    "bedrock": "",
+}
 
 KEY = "key-of-the-caller"
 

@@ -86,8 +86,8 @@ def read_chat(body: dict[str, Any]) -> Asked:
     asked.thinking = body.get("reasoning_effort") not in {None, "none"}
     choice = body.get("tool_choice", "")
     asked.choice = choice if isinstance(choice, str) else choice["function"]["name"]
-    _check_names(asked, _OPENAI_NAMES)
-    _check_results(asked)
+    check_names(asked, _OPENAI_NAMES)
+    check_results(asked)
     return asked
 
 
@@ -108,8 +108,8 @@ def read_responses(body: dict[str, Any]) -> Asked:
     asked.thinking = (body.get("reasoning") or {}).get("effort") not in {None, "none"}
     choice = body.get("tool_choice", "")
     asked.choice = choice if isinstance(choice, str) else choice["name"]
-    _check_names(asked, _OPENAI_NAMES)
-    _check_results(asked)
+    check_names(asked, _OPENAI_NAMES)
+    check_results(asked)
     return asked
 
 
@@ -162,8 +162,8 @@ def read_messages(body: dict[str, Any]) -> Asked:
     asked.schema = "format" in (body.get("output_config") or {})
     choice = body.get("tool_choice") or {}
     asked.choice = {"any": "required", "tool": choice.get("name", "")}.get(choice.get("type", ""), "")
-    _check_names(asked, "[a-zA-Z0-9_-]{1,128}")
-    _check_results(asked)
+    check_names(asked, "[a-zA-Z0-9_-]{1,128}")
+    check_results(asked)
     return asked
 
 
@@ -208,8 +208,8 @@ def read_generate(body: dict[str, Any], path: str) -> Asked:
     mode = ((body.get("toolConfig") or {}).get("functionCallingConfig")) or {}
     names = mode.get("allowedFunctionNames") or []
     asked.choice = "" if mode.get("mode") != "ANY" else names[0] if names else "required"
-    _check_names(asked, "[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}")
-    _check_results(asked)
+    check_names(asked, "[a-zA-Z_][a-zA-Z0-9_.:-]{0,127}")
+    check_results(asked)
     return asked
 
 
@@ -239,14 +239,14 @@ def _read_part(turn: Turn, part: dict[str, Any], waiting: list[Call]) -> None:
         turn.text += part["text"]
 
 
-def _check_names(asked: Asked, taken: str) -> None:
+def check_names(asked: Asked, taken: str) -> None:
     """The name of every tool, offered or called, must be one that the dialect takes."""
     for name in [*asked.tools, *(call.name for turn in asked.turns for call in turn.calls)]:
         if not re.fullmatch(taken, name):
             raise Refused(400, "invalid", f"the name {name!r} does not match {taken}")
 
 
-def _check_results(asked: Asked) -> None:
+def check_results(asked: Asked) -> None:
     """Every call must be answered in the next turn, and nothing else."""
     for turn, after in zip(asked.turns, [*asked.turns[1:], None], strict=True):
         if turn.calls:

@@ -1,4 +1,4 @@
-"""A provider that speaks all four dialects and forgives nothing that the real ones do not forgive.
+"""A provider that speaks the great dialects and forgives nothing that the real ones do not forgive.
 
 What it answers is decided by the last question: cities are looked up by tools, "and then" makes it ask for one after
 the other, "think" needs no word (thinking is asked for by the dialect's own field), `refuse`, `cite`, `long`, `slow`,
@@ -16,6 +16,7 @@ import orjson
 from aiohttp import web
 
 from . import strict_asking as asking
+from . import strict_bedrock as bedrock
 from . import strict_saying as saying
 from .strict_asking import Asked, Call, Refused
 from .strict_saying import Event, Said
@@ -24,6 +25,7 @@ _CITY = re.compile("Paris|Rome|Oslo")
 _PATHS = re.compile(
     "/v1/(chat/completions|responses|messages|messages/count_tokens)"
     "|/v1beta/models/[^/]+:(generateContent|streamGenerateContent|countTokens)"
+    f"|{bedrock.PATH.pattern}"
 )
 _FAIL = re.compile(r"fail (\d+)")
 _KINDS = {400: "invalid", 401: "auth", 404: "missing", 429: "rate", 503: "overloaded"}
@@ -34,12 +36,14 @@ _READ: dict[str, Callable[[dict[str, Any], str], Asked]] = {
     "openai-responses": lambda body, path: asking.read_responses(body),
     "anthropic": lambda body, path: asking.read_messages(body),
     "gemini": asking.read_generate,
+    "bedrock": bedrock.read_converse,
 }
 _WHOLE: dict[str, Callable[[Said], dict[str, Any]]] = {
     "openai": saying.chat,
     "openai-responses": saying.responses,
     "anthropic": saying.messages,
     "gemini": saying.generate,
+    "bedrock": bedrock.converse,
 }
 _EVENTS: dict[str, Callable[[Said], Iterator[Event]]] = {
     "openai": saying.chat_events,
@@ -48,7 +52,7 @@ _EVENTS: dict[str, Callable[[Said], Iterator[Event]]] = {
     "gemini": saying.generate_events,
 }
 #: Dialects in which a thinking model's calls must come back signed.
-_SIGNING = {"anthropic", "gemini"}
+_SIGNING = {"anthropic", "gemini", "bedrock"}
 
 
 class StrictProvider:
@@ -87,13 +91,15 @@ class StrictProvider:
             if not _PATHS.fullmatch(request.path):
                 raise Refused(404, "missing", f"there is nothing at {request.path}")
             body = orjson.loads(raw)
-            if request.path.endswith(("/count_tokens", ":countTokens")):
+            if request.path.endswith(("/count_tokens", ":countTokens", "/count-tokens")):
                 return _counted(request.path, raw)
             asked = _READ[dialect](body, request.path)
             self.asked.append(asked)
             said = answer(asked, dialect)
         except Refused as fault:
             headers = {"retry-after": "7"} if fault.status == 429 else {}
+            if dialect == "bedrock":
+                headers["x-amzn-errortype"] = f"{bedrock.ERRORS[fault.status]}:http://internal.amazon.com/"
             return web.json_response(saying.error(dialect, fault), status=fault.status, headers=headers)
         if not asked.streamed:
             return web.json_response(_WHOLE[dialect](said))
@@ -102,13 +108,12 @@ class StrictProvider:
     async def _stream(
         self, request: web.Request, dialect: str, said: Said, *, slow: bool
     ) -> web.StreamResponse:
-        reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
+        kind = bedrock.STREAM if dialect == "bedrock" else "text/event-stream"
+        reply = web.StreamResponse(headers={"Content-Type": kind})
         await reply.prepare(request)
         try:
-            for name, data in _EVENTS[dialect](said):
-                text = data.encode() if isinstance(data, str) else orjson.dumps(data)
-                event = f"event: {name}\n".encode() if name else b""
-                await reply.write(event + b"data: " + text + b"\n\n")
+            for piece in _pieces(dialect, said):
+                await reply.write(piece)
                 if slow:
                     await asyncio.sleep(0.05)
         except (ConnectionError, asyncio.CancelledError):
@@ -116,6 +121,15 @@ class StrictProvider:
             raise
         await reply.write_eof()
         return reply
+
+
+def _pieces(dialect: str, said: Said) -> Iterator[bytes]:
+    if dialect == "bedrock":
+        yield from bedrock.converse_frames(said)
+        return
+    for name, data in _EVENTS[dialect](said):
+        text = data.encode() if isinstance(data, str) else orjson.dumps(data)
+        yield (f"event: {name}\n".encode() if name else b"") + b"data: " + text + b"\n\n"
 
 
 def answer(asked: Asked, dialect: str) -> Said:
@@ -179,6 +193,8 @@ def _check_signatures(asked: Asked, dialect: str) -> None:
 
 
 def _dialect(path: str) -> str:
+    if path.startswith("/model/"):
+        return "bedrock"
     if "/messages" in path:
         return "anthropic"
     if path.endswith("/responses"):
@@ -188,6 +204,6 @@ def _dialect(path: str) -> str:
 
 def _counted(path: str, raw: bytes) -> web.Response:
     tokens = len(raw.split())
-    return web.json_response(
-        {"totalTokens": tokens} if path.endswith("countTokens") else {"input_tokens": tokens}
-    )
+    called = re.split("[:/]", path)[-1]
+    name = {"countTokens": "totalTokens", "count-tokens": "inputTokens"}.get(called, "input_tokens")
+    return web.json_response({name: tokens})

@@ -366,6 +366,8 @@ def error(dialect: str, fault: Refused) -> dict[str, Any]:
             "error": {"type": _ANTHROPIC[fault.status], "message": message},
             "request_id": "req_7",
         }
+    if dialect == "bedrock":
+        return {"message": message}
     if dialect == "gemini":
         return {"error": {"code": fault.status, "message": message, "status": _GOOGLE[fault.status]}}
     kind = _OPENAI.get(fault.status, "invalid_request_error")

@@ -197,7 +197,7 @@ async def test_tokens_are_counted_by_the_provider_or_estimated(client, upstream)
     tokens = (await counted.parse()).input_tokens
 
     assert 3 < tokens < 40
-    own = upstream in {"anthropic", "gemini"}
+    own = upstream in {"anthropic", "gemini", "bedrock"}
     assert counted.headers.get("x-llmproxy-token-count", "own") == ("own" if own else "estimate")
 
 

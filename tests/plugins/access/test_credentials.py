@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from llmproxy.plugin import Headers
 from llmproxy_access.credentials import SeveralCredentials, find_key
 
+SIGNED = b"AWS4-HMAC-SHA256 Credential=key/20261122/us-east-1/bedrock/aws4_request, SignedHeaders=host, Signature=0"
 BASIC = base64.b64encode(b"user:the:key")
 
 
@@ -20,6 +21,7 @@ BASIC = base64.b64encode(b"user:the:key")
         (b"AUTHORIZATION", b"Basic " + BASIC, b"the:key"),
         (b"Authorization", b"Basic not-base64!", b"Basic not-base64!"),
         (b"Authorization", b"AWS4-HMAC-SHA256 Credential=x", b"AWS4-HMAC-SHA256 Credential=x"),
+        (b"Authorization", SIGNED, b"key"),
         (b"Authorization", b"key", b"key"),
         (b"X-Api-Key", b"key", b"key"),
         (b"api-key", b"key", b"key"),
