@@ -24,7 +24,9 @@ _STANDS: Final = "zq"
 #: Stands before the word that a "not" is about.
 NOT: Final = "!"
 #: Characters beyond which a question has no features but its form: it is too long to be matched.
-LONGEST: Final = 2000
+LONGEST: Final = 1000
+#: Characters of a text, as it was written, in which names are looked for: more are space, or wishes around the question.
+_READ: Final = 2 * LONGEST
 
 
 class Features(msgspec.Struct, frozen=True, array_like=True):
@@ -57,10 +59,12 @@ class Features(msgspec.Struct, frozen=True, array_like=True):
 
 _QUOTES: Final = str.maketrans({"\u2018": "'", "\u2019": "'", "\u201c": '"', "\u201d": '"'})
 _QUOTED: Final = re.compile(r"\"+([^\"\n]*)\"+|(?<![\w'])'([^'\n]{2,})'(?!\w)")
+#: Each alternative begins where a word does, and never gives back what it took: no text takes more than its length.
 _PART: Final = re.compile(
     r"```.*?(?:```|\Z)|`[^`\n]*`"
-    r"|\w+://\S+|\S+@\S+\.\w+|(?<![\w.])(?:~|\.{1,2})?/[\w.][\w./~-]*|\w+(?:/\w+)*/\w+\.\w+|[A-Za-z]:\\\S+"
-    r"|(?<![\w-])--?[A-Za-z][\w-]*(?:=\S+)?|\b\w+\.(?:[a-z]{2,4}\d?)\b(?!\.\w)|\b\w*_\w+\b|\b\w+\(\)",
+    r"|(?<!\w)\w++://\S+|(?<!\S)[^\s@]++@[^\s@]*\.\w+|(?<![\w.])(?:~|\.{1,2})?/[\w.][\w./~-]*"
+    r"|(?<![\w/])\w++(?:/\w++)+\.\w+|[A-Za-z]:\\\S+"
+    r"|(?<![\w-])--?[A-Za-z][\w-]*(?:=\S+)?|\b\w++\.(?:[a-z]{2,4}\d?)\b(?!\.\w)|\b\w*_\w+\b|\b\w++\(\)",
     re.DOTALL,
 )
 _TOKEN: Final = re.compile(
@@ -125,13 +129,13 @@ def unpack(data: bytes) -> Features | None:
         return None
 
 
-def features_of(text: str) -> Features:
-    """Return what is compared of a question, as its caller wrote it."""
-    form = canonicalise(text)
+def features_of(text: str, form: str | None = None) -> Features:
+    """Return what is compared of a question, as its caller wrote it; `form` is its canonical one, if that is known."""
+    form = canonicalise(text) if form is None else form
     digest = blake2b(form.encode(), digest_size=12).digest()
     if len(form) > LONGEST:
-        return Features(digest, length=len(form) // 4, traits=_traits(text, form))
-    plain = text.translate(_QUOTES)
+        return Features(digest, length=len(form) // 4)
+    plain = text.translate(_QUOTES)[:_READ]
     quoted: list[str] = []
     parts: list[str] = []
     bare = _QUOTED.sub(lambda found: _taken(quoted, _folded(found[1] or found[2] or "")), form)

@@ -15,7 +15,7 @@ _CAPITALISED: Final = re.compile(r"(?<![A-Za-z])[a-z]*+[A-Z][A-Za-z]*")
 _ENDS: Final = frozenset(".!?\n")
 _BEGINS: Final = _ENDS | frozenset(':;("-')
 #: A name in code: getName, but not iPhone.
-_CAMEL: Final = re.compile(r"[a-z]+[A-Z]")
+_CAMEL: Final = re.compile(r"[a-z]++[A-Z]")
 _BRANDS: Final = frozenset({"i", "e", "mac", "j"})
 #: Units that are meant however they are written, and letters behind a number that are.
 _UNITS: Final = frozenset({"AM", "PM", "MB", "GB", "TB", "KB", "KM", "KG", "Am", "Pm", "D", "K", "X", "I"})
@@ -49,7 +49,9 @@ def _said_in_two_ways(text: str) -> set[str]:
     said = set(_LETTERS.findall(text))
     if len(set(map(str.lower, said))) == len(said):
         return set()
-    counts = Counter(map(str.lower, {found.group() for found in _LETTERS.finditer(text) if not _begins(found)}))
+    counts = Counter(
+        map(str.lower, {found.group() for found in _LETTERS.finditer(text) if not _begins(found)})
+    )
     return {word for word, times in counts.items() if times > 1 and word not in _SMALL}
 
 

@@ -69,7 +69,7 @@ class Likeness:
         self, asked: Asked, form: str, space: CacheSpace, *, within: float, warmest: float
     ) -> Kin | None:
         """Return an answer that would do, None where none is known or it cannot be said within so many seconds."""
-        features = features_of(asked.question)
+        features = features_of(asked.question, form)
         if self.refuses(asked, features, warmest):
             return None
         rows = await self.near(form, asked.partition, space, within)
@@ -119,7 +119,7 @@ class Likeness:
 
     def stored(self, asked: Asked, form: str, answered: Answered, *, warmest: float) -> None:
         """Have an answer be found by the likeness of its question, some time."""
-        features = features_of(asked.question)
+        features = features_of(asked.question, form)
         if why_not(asked, features, warmest=warmest):
             return
         packed, partition, rows = pack(features), asked.partition, self._rows

@@ -14,7 +14,7 @@ from llmproxy_semantic.verbatim import brought
 
 #: Stands behind a word whose capitals count: with it, it is another word.
 CAPITAL: Final = "\u02b0"
-_CAPITALS: Final = re.compile(r"\w*?[A-Z]\w*")
+_CAPITALS: Final = re.compile(r"(?<!\w)\w*?[A-Z]\w*")
 #: Signs that only shape a text.
 _SHAPE: Final = frozenset(
     "\u2018\u2019\u201c\u201d\u201e\xab\xbb\u2013\u2014\u2026\xbf\xa1\xb7\u2022\u3001\u3002\uff0c\uff1f\uff01"

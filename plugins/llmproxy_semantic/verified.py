@@ -32,7 +32,7 @@ class Verified:
         Only questions that could be compared are samples: of others likeness serves none.
         """
         likeness, oversight, settings = self._likeness, self._oversight, self._settings
-        features = features_of(asked.question)
+        features = features_of(asked.question, form)
         if likeness.refuses(asked, features, settings.warmest):
             return None
         drawn = oversight.drawn()

@@ -205,16 +205,10 @@ def test_a_form_is_its_own_form(text: str) -> None:
     assert canonicalise(form) == canonicalise(canonicalise(form))
 
 
-def test_a_long_hostile_text_takes_no_time_to_speak_of() -> None:
-    for text in (
-        "a" * 100_000,
-        "please " * 20_000,
-        "'" * 50_000,
-        "hi, " * 30_000,
-        "1," * 50_000,
-        "\n" * 90_000,
-    ):
-        canonicalise(text)
+def test_a_text_is_its_own_form_where_it_is_too_long() -> None:
+    text = "What's  DNS? " * 1000
+
+    assert canonicalise(text) == text
 
 
 @pytest.mark.shared

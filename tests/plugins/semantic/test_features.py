@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy_semantic.features import features_of, number_of, pack, unpack
+from llmproxy_semantic.features import LONGEST, features_of, number_of, pack, unpack
 
 
 @pytest.mark.parametrize(
@@ -78,6 +78,36 @@ def test_what_is_said_word_for_word_has_a_place_among_the_words() -> None:
 
 def test_words_that_are_joined_are_marked() -> None:
     assert features_of("Compare Rome and Oslo").words == ("compare", "rome", "&", "oslo")
+
+
+#: What patterns that give back what they took stumble over: one sign for ever, and two by turns.
+SIGNS = "aA1 \n\t.,?!'\"`-_/\\@:;=(){}[]<>#~\xe9\u201c\xab\U0001f34e"
+HOSTILE = [
+    *(sign * 8000 for sign in SIGNS),
+    *(
+        word * 2000
+        for word in ("a@b.", "@a", "a/", "/a", "a.b", "a_", "--a=", "://", "a://", "a'", "1,", "1a", "A a ")
+    ),
+    *(
+        word * 1000
+        for word in ("in a ", "is a ", "the ", "please ", "hi, ", "thanks ", "how ", "five ", "million ")
+    ),
+    *(
+        f"{begin}{middle * 3000}{end}"
+        for begin in ("what is ", "in ")
+        for middle in "a ?"
+        for end in ("have", ", how")
+    ),
+]
+
+
+@pytest.mark.parametrize("text", HOSTILE, ids=range(len(HOSTILE)))
+def test_no_text_takes_more_than_its_length(text: str) -> None:
+    """That of the square of it would take seconds, that of its cube hours ("@" did)."""
+    features = features_of(text)
+
+    assert features_of(text[:LONGEST]).length < LONGEST
+    assert features.length > 0 or not text.strip()
 
 
 def test_no_text_is_kept_of_a_long_question() -> None:
