@@ -19,6 +19,7 @@ from llmproxy.plugin import (
     StartError,
     StateKey,
     hookimpl,
+    ticket_holder,
 )
 from llmproxy_access.config import AccessConfig, AccessRoute
 from llmproxy_access.credentials import PLACES, SeveralCredentials, find_key
@@ -113,7 +114,11 @@ class AccessPlugin(Plugin[AccessConfig]):
         except SeveralCredentials:
             raise _refusal("The request holds different API keys; send one.") from None
         if key is None:
-            raise _refusal("The request holds no API key; send it as Authorization: Bearer KEY.")
+            caller = await ticket_holder(exchange)
+            if caller is None:
+                raise _refusal("The request holds no API key; send it as Authorization: Bearer KEY.")
+            exchange.caller = caller
+            return
         keeper = self._keeper
         if keeper is not None and keeper.is_late(exchange.started):
             await keeper.catch_up()

@@ -28,7 +28,7 @@ from llmproxy.plugin import (
     UpstreamRequest,
     WholeTap,
 )
-from llmproxy_anthropic import conversation, errors, late, listing, passing
+from llmproxy_anthropic import addresses, conversation, errors, late, listing, passing
 from llmproxy_anthropic.keyrules import rules_of
 from llmproxy_anthropic.names import LOSS_NAMES
 from llmproxy_anthropic.reading import READER
@@ -168,6 +168,11 @@ class AnthropicUpstream(Untranslated):
         if kind[:16] == b"application/json":
             return WholeTap(USAGE)
         return StreamTap() if reply.is_event_stream else None
+
+    def readdress(self, exchange: Exchange, reply: Reply) -> None:
+        """Have the results of batches fetched through here, wherever their objects say."""
+        if "/batches" in exchange.request.path and reply.status == 200:
+            addresses.readdress(exchange, reply)
 
     def fetches(self, link: Link, kind: str) -> bool:
         """Have what is behind plain http fetched: Anthropic answers 400 to URLs other than https."""

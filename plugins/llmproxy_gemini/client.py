@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
     Claim,
+    ClientRequest,
     Edit,
     Exchange,
     Form,
@@ -23,6 +24,7 @@ from llmproxy_gemini.keyrules import rules_of
 from llmproxy_gemini.models import listing
 from llmproxy_gemini.paths import BATCHES, VERBS, call_of, streams_events
 from llmproxy_gemini.retelling import form_of, retell
+from llmproxy_gemini.uploads import ticket_of
 
 if TYPE_CHECKING:
     from llmproxy.canonical import (
@@ -122,6 +124,10 @@ class GeminiClient(UntranslatedClient):
         from llmproxy_gemini.conversation import edits  # noqa: PLC0415  # few gateways edit
 
         return edits(body, messages)
+
+    def ticket(self, request: ClientRequest) -> str | None:
+        """Return the name of the upload that a request goes on with."""
+        return ticket_of(request)
 
     def error(self, error: GatewayError) -> Reply:
         """Shape an error."""

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from typing import Final
-from urllib.parse import urlsplit
+from urllib.parse import parse_qsl, urlsplit
 
-from llmproxy.plugin import Exchange, Reply
+from llmproxy.plugin import ClientRequest, Exchange, Reply, keep_ticket
 
 _BESIDE: Final = re.compile(r"/(upload|download)(?=/v\d)")
 _VERSION: Final = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?/?\Z")
@@ -29,8 +29,11 @@ def rooted_path(path: str, base: str, rest: str) -> str | None:
     return f"{before}/{found[1]}{version}/{rest}" if version else before + path[found.start() :]
 
 
-def keep_here(exchange: Exchange, reply: Reply) -> None:
-    """Have a file sent through the gateway whose upload was begun through it: the answer names the gateway's address."""
+async def keep_here(exchange: Exchange, reply: Reply) -> None:
+    """Have a file sent through the gateway whose upload was begun through it: the answer names the gateway's address.
+
+    Google wants no key where the upload goes on, so SDKs send none; the upload's own name is one.
+    """
     told = reply.headers.get("x-goog-upload-url")
     request = exchange.request
     if told is None or not request.host:
@@ -38,6 +41,17 @@ def keep_here(exchange: Exchange, reply: Reply) -> None:
     query = urlsplit(told).query
     if query:
         reply.headers.set("X-Goog-Upload-URL", f"{request.scheme}://{request.host}{request.path}?{query}")
+        await keep_ticket(exchange, _named(query))
+
+
+def ticket_of(request: ClientRequest) -> str | None:
+    """Return the name of the upload that a request goes on with."""
+    goes_on = request.method in ("POST", "PUT") and _BESIDE.search(request.path) is not None
+    return (_named(request.query) or None) if goes_on else None
+
+
+def _named(query: str) -> str:
+    return dict(parse_qsl(query)).get("upload_id", "")
 
 
 def tells_address(reply: Reply) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Awaitable, Mapping
 from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
@@ -84,10 +84,9 @@ class GeminiUpstream(Untranslated):
         as_array = as_array and not streams_events(exchange.request.query)
         return StreamTap(array=True) if as_array else WholeTap(USAGE)
 
-    def readdress(self, exchange: Exchange, reply: Reply) -> None:
+    def readdress(self, exchange: Exchange, reply: Reply) -> Awaitable[None] | None:
         """Have a file whose upload is begun sent through here as well, wherever the answer says."""
-        if tells_address(reply):
-            keep_here(exchange, reply)
+        return keep_here(exchange, reply) if tells_address(reply) else None
 
     def fetches(self, link: Link, kind: str) -> bool:
         """Have what is behind plain http fetched: Google takes https, `gs:` and its own files, as was recorded.

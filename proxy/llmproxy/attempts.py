@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from llmproxy.body import Body
 from llmproxy.commit import begin
 from llmproxy.errors import GatewayError, UpstreamError, UpstreamTimeout
-from llmproxy.exchange import Attempt, Exchange
+from llmproxy.exchange import Attempt, Endpoint, Exchange
 from llmproxy.members import reach
 from llmproxy.messages import Reply, UpstreamRequest
 from llmproxy.receiver import Fault, Receiver
@@ -38,12 +38,10 @@ class Attempts(Receiver):
         if route.handler is not None:
             return await route.handler(exchange)
         endpoint = exchange.endpoint
-        if endpoint is None:
-            raise GatewayError(502, "no_endpoint", "No upstream was chosen for this request.")
-        if endpoint.member is None:
-            target = route.targets[endpoint.upstream]
+        if endpoint is None or endpoint.member is not None:
+            endpoint, target = _reached(exchange, endpoint)
         else:
-            endpoint, target = reach(exchange, endpoint)
+            target = route.targets[endpoint.upstream]
         attempt = Attempt(len(exchange.attempts) + 1, endpoint, self._clock.now())
         if attempt.number > 1 or exchange.deadline:
             _allow(exchange, attempt)
@@ -54,6 +52,9 @@ class Attempts(Receiver):
         reply: Reply | None = None
         try:
             reply = await self._send(exchange, target, attempt)
+            readdress = getattr(target.face, "readdress", None)
+            if readdress is not None and (more := readdress(exchange, reply)) is not None:
+                await more
             watch = self._received(exchange, target, attempt, reply)
             if attempt.translated or attempt.error is not None or (watch is not None and watch.waits):
                 return await self._begun(exchange, target, attempt, reply, watch)
@@ -140,6 +141,12 @@ class Attempts(Receiver):
         if isinstance(reply.body, Body):
             reply.body.observe(Expiry(reply.body, exchange.deadline, target.timeouts.total))
         return reply
+
+
+def _reached(exchange: Exchange, endpoint: Endpoint | None) -> tuple[Endpoint, Target]:
+    if endpoint is None:
+        raise GatewayError(502, "no_endpoint", "No upstream was chosen for this request.")
+    return reach(exchange, endpoint)
 
 
 def _allow(exchange: Exchange, attempt: Attempt) -> None:

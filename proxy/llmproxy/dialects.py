@@ -121,6 +121,8 @@ class ClientFace(Protocol):
     `claims` say which requests are spoken so: the longest path wins, one with a header before one without. `markers`
     are header names that only this dialect's SDKs send, for requests whose path nobody claims. `loss_names` says how
     callers name what canonical fields hold, for reports of what was lost.
+
+    A face may have `ticket(request)` too: what a request shows in place of a key (see `llmproxy.tickets`), or None.
     """
 
     wire: str
@@ -176,7 +178,11 @@ class ClientFace(Protocol):
 
 
 class UpstreamFace(Protocol):
-    """How providers speak a dialect; `tool_names` says which names of tools they take, None any."""
+    """How providers speak a dialect; `tool_names` says which names of tools they take, None any.
+
+    A face may have `readdress(exchange, reply)` too: it puts the gateway's own addresses in place of the provider's
+    where a reply tells callers to go on, before anything reads it, and returns what is to be awaited first, or None.
+    """
 
     wire: str
     tool_names: ToolNames | None

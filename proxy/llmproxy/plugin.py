@@ -150,6 +150,7 @@ from llmproxy.stores.names import StoreName
 from llmproxy.taps import UsageReader, WholeTap, event_data, unfinished
 from llmproxy.tariff import Priced, Tariff, priced_as
 from llmproxy.templates import TextTemplate, ValueTemplate
+from llmproxy.tickets import keep_ticket, ticket_holder
 from llmproxy.tokencache import CredentialsAway, Granted, TokenCache
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 from llmproxy.upstreamsettings import UpstreamTls
@@ -346,6 +347,7 @@ __all__ = [
     "is_sensitive",
     "is_stream",
     "key_rules_of",
+    "keep_ticket",
     "media_type",
     "member_value",
     "message_edits",
@@ -377,5 +379,6 @@ __all__ = [
     "summed",
     "take_question",
     "unfinished",
+    "ticket_holder",
     "wire_fields",
 ]

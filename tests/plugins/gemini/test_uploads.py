@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy.plugin import Endpoint, Headers, Reply, UpstreamConfig
+from llmproxy.plugin import ClientRequest, Endpoint, Headers, Reply, UpstreamConfig
+from llmproxy.stores.memory import MemoryStore
+from llmproxy_gemini.client import GeminiClient
 from llmproxy_gemini.passing import encode
 from llmproxy_gemini.uploads import keep_here, rooted_path, tells_address
 from llmproxy_gemini.upstream import GeminiUpstream
 
-TOLD = "https://generativelanguage.googleapis.com/upload/v1beta/files?upload_id=AJ&upload_protocol=resumable"
+TOLD = "https://generativelanguage.googleapis.com/upload/v1beta/files?upload_id=AJjja9Z6EghMkTd5in1efI&upload_protocol=resumable"
 
 
 @pytest.mark.parametrize(
@@ -43,25 +45,48 @@ def test_an_upload_leaves_by_the_host(exchange_for):
     assert not encode(exchange_for("/v1beta/files", method="GET"), Endpoint("main"), b"").rooted
 
 
-def test_a_file_is_sent_through_the_gateway(exchange_for):
+async def test_a_file_is_sent_through_the_gateway(exchange_for):
     exchange = exchange_for("/team/upload/v1beta/files", {})
     exchange.request.host, exchange.request.scheme = "gate.example", "https"
     reply = Reply(200, Headers.of({"X-Goog-Upload-URL": TOLD, "X-Goog-Upload-Status": "active"}))
 
-    tap = GeminiUpstream().tap(exchange, reply)
+    exchange.route.open_memory = opening(store := MemoryStore())
+    await GeminiUpstream().readdress(exchange, reply)
 
-    expected = "https://gate.example/team/upload/v1beta/files?upload_id=AJ&upload_protocol=resumable"
+    expected = "https://gate.example/team/upload/v1beta/files?upload_id=AJjja9Z6EghMkTd5in1efI&upload_protocol=resumable"
     assert reply.headers.get("x-goog-upload-url") == expected
-    assert tap is None
+    assert store.extent().entries == 1
+    assert GeminiUpstream().readdress(exchange, Reply(200)) is None
 
 
 @pytest.mark.parametrize(("host", "told"), [("", TOLD), ("gate.example", "https://x/upload")])
-def test_an_address_that_leads_nowhere_here_stays(exchange_for, host, told):
+async def test_an_address_that_leads_nowhere_here_stays(exchange_for, host, told):
     exchange = exchange_for("/upload/v1beta/files", {})
     exchange.request.host = host
     reply = Reply(200, Headers.of({"X-Goog-Upload-URL": told}))
-    keep_here(exchange, reply)
+    await keep_here(exchange, reply)
 
     assert tells_address(reply)
     assert reply.headers.get("x-goog-upload-url") == told
     assert not tells_address(Reply(200))
+
+
+def opening(store):
+    async def open_memory():
+        return store
+
+    return open_memory
+
+
+@pytest.mark.parametrize(
+    ("method", "target", "ticket"),
+    [
+        ("POST", "/upload/v1beta/files?upload_id=AJ&x=1", "AJ"),
+        ("PUT", "/team/upload/v1beta/files?upload_id=A%20J", "A J"),
+        ("GET", "/upload/v1beta/files?upload_id=AJ", None),
+        ("POST", "/upload/v1beta/files", None),
+        ("POST", "/v1beta/models/m:generateContent?upload_id=AJ", None),
+    ],
+)
+def test_an_upload_that_goes_on_is_known_by_its_name(method, target, ticket):
+    assert GeminiClient().ticket(ClientRequest(method, target, Headers())) == ticket
