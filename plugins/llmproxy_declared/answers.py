@@ -9,10 +9,11 @@ from llmproxy_declared.places import BadAnswer
 from llmproxy_declared.toolcalls import made_up_id
 
 if TYPE_CHECKING:
+    from llmproxy.plugin import Headers
     from llmproxy_declared.aspects import Aspects
 
 
-def read_answer(document: Any, aspects: Aspects) -> Answer:
+def read_answer(document: Any, aspects: Aspects, headers: Headers | None = None) -> Answer:
     """Read an answer.
 
     Raises:
@@ -26,7 +27,7 @@ def read_answer(document: Any, aspects: Aspects) -> Answer:
         id=name,
         model=aspects.model.name_in(document),
         choices=tuple(_choice(choice, number, name, aspects) for number, choice in sorted_by_number(choices)),
-        usage=aspects.usage.of(document),
+        usage=aspects.usage.of(document, headers),
     )
 
 

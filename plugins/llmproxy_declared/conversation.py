@@ -16,15 +16,26 @@ if TYPE_CHECKING:
     from llmproxy_declared.shapes import Shapes
 
 _WHY: Final = "the declared request has no place for it"
+#: What says no more than saying nothing does.
+_DEFAULTS: Final = (("n", 1), ("parallel_tool_calls", True), ("service_tier", "auto"))
 
 
 class Conversation:
-    """Gives one endpoint's templates the values that they refer to; `words` are the endpoint's own for some."""
+    """Gives one endpoint's templates the values that they refer to.
+
+    `words` are the endpoint's own for some; `stops` is how many stop sequences it takes, where it takes no list.
+    """
 
     def __init__(
-        self, used: frozenset[str], shapes: Shapes, prompt: Prompt, words: Mapping[str, Mapping[str, Any]]
+        self,
+        used: frozenset[str],
+        shapes: Shapes,
+        prompt: Prompt,
+        words: Mapping[str, Mapping[str, Any]],
+        stops: int | None = None,
     ) -> None:
         self._used = used
+        self._stops = stops
         self._shapes = shapes
         self._prompt = prompt
         self._words = words
@@ -37,7 +48,7 @@ class Conversation:
         values: dict[str, Any] = {"stream": streamed}
         for name in PLAIN:
             self._put(values, name, getattr(request, name), losses)
-        self._put(values, "stop", list(request.stop), losses)
+        self._put_stop(values, request.stop, losses)
         self._put_talk(values, request, losses)
         self._put_tools(values, request, losses)
         self._put_format(values, request, losses)
@@ -61,8 +72,13 @@ class Conversation:
         if name in self._used:
             words = self._words.get(name)
             values[name] = words.get(value, value) if words and isinstance(value, str) else value
-        elif not (name == "n" and value == 1):
+        elif (name, value) not in _DEFAULTS:
             losses.lose(loss or name, _WHY)
+
+    def _put_stop(self, values: dict[str, Any], stop: tuple[str, ...], losses: Losses) -> None:
+        self._put(values, "stop", list(stop), losses)
+        if self._stops is not None and "stop" in values and len(stop) > self._stops:
+            losses.lose("stop", "the declared request takes fewer")
 
     def _put_talk(self, values: dict[str, Any], request: GenerateRequest, losses: Losses) -> None:
         used = self._used

@@ -17,7 +17,7 @@ from llmproxy.canonical import (
     Text,
     TruncatedStream,
 )
-from llmproxy.plugin import Framer, GatewayError, LineFramer, parse
+from llmproxy.plugin import Framer, GatewayError, Headers, LineFramer, parse
 from llmproxy_declared.places import BadAnswer
 from llmproxy_declared.telling import Numbers, Told
 
@@ -34,7 +34,7 @@ _DONE: Final = b"[DONE]"
 class Decoder:
     """Reads the stream of one answer; `lines` says that its events are lines."""
 
-    def __init__(self, streamed: Streamed, errors: ErrorReader, *, lines: bool) -> None:
+    def __init__(self, streamed: Streamed, errors: ErrorReader, headers: Headers, *, lines: bool) -> None:
         self._streamed = streamed
         self._errors = errors
         self._aspects = streamed.aspects
@@ -44,6 +44,7 @@ class Decoder:
         self._choices: dict[int, Told] = {}
         self._events: list[StreamEvent] = []
         self._counts: dict[str, int] = {}
+        self._aspects.usage.read_head(headers, self._counts)
         self._last_calls: dict[int, list[Call]] = {}
         self._name = ""
         self._started = False

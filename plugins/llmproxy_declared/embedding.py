@@ -16,7 +16,7 @@ from llmproxy_declared.usage import UsageConfig, UsageReader
 
 if TYPE_CHECKING:
     from llmproxy.canonical import EmbedRequest, Losses
-    from llmproxy.plugin import Usage
+    from llmproxy.plugin import Headers, Usage
 
 _WHY: Final = "the declared request has no place for it"
 
@@ -79,7 +79,7 @@ class Embedding:
         inputs = [self._each.fill({**common, "input": text}) for text in texts]
         return {**common, "inputs": inputs, "input": texts[0] if texts else ""}
 
-    def read(self, document: Any, expected: int | None) -> EmbedAnswer:
+    def read(self, document: Any, expected: int | None, headers: Headers | None = None) -> EmbedAnswer:
         """Read an answer with as many vectors as texts were sent.
 
         Raises:
@@ -97,12 +97,12 @@ class Embedding:
         return EmbedAnswer(
             model=self._model.name_in(document),
             vectors=tuple(self._vector(vector) for vector in vectors),
-            usage=self.usage_of(document),
+            usage=self.usage_of(document, headers),
         )
 
-    def usage_of(self, document: Any) -> Usage | None:
+    def usage_of(self, document: Any, headers: Headers | None = None) -> Usage | None:
         """Return what an answer says was used."""
-        return self._usage.of(document)
+        return self._usage.of(document, headers)
 
     def _vector(self, told: Any) -> tuple[float, ...]:
         if type(told) is list and told and all(type(number) in (int, float) for number in told):

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections.abc import Collection, Iterable, Sequence
+from importlib.metadata import entry_points
 
-from llmproxy.plugin import Plugin, Registry, Route, hookimpl
+from llmproxy.plugin import ConfigError, Plugin, Registry, Route, hookimpl
 from llmproxy_declared.config import DeclaredConfig
 from llmproxy_declared.upstream import DeclaredUpstream
 
@@ -16,7 +17,13 @@ class DeclaredPlugin(Plugin[DeclaredConfig]):
 
     @hookimpl
     def register(self, registry: Registry) -> None:
-        """Offer the upstream face."""
+        """Offer the upstream face.
+
+        Raises:
+            ConfigError: an installed dialect is called so, whose callers would find nobody.
+        """
+        if entry_points(group="llmproxy.dialects", name=self.name):
+            raise ConfigError(f"plugins.{self.name}", "is the name of an installed dialect; take another one")
         registry.dialect(self.name, upstream=DeclaredUpstream(self.name, self.config))
 
     def remarks(self, routes: Sequence[Route], labels: Collection[str]) -> Iterable[str]:

@@ -60,8 +60,15 @@ class RequestTemplate:
             name: text_template(text, _field(f"{key}headers", name), known) for name, text in headers.items()
         }
         self._body = None if body is None else value_template(body, f"{key}body", known)
+        #: How many stop sequences are sent, where each has a place of its own.
+        self.stops = self._stops()
         #: What the templates refer to.
         self.sources = sources_of([self._path, *self._query.values(), *self._headers.values(), self._body])
+
+    def _stops(self) -> int | None:
+        found = () if self._body is None else self._body.references()
+        places = [each.path[0] if each.path else "" for each in found if each.source == "stop"]
+        return len(set(places)) if places and all(place.isdigit() for place in places) else None
 
     def fill(self, request: ClientRequest, values: Mapping[str, Any]) -> UpstreamRequest:
         """Return the request that is sent for a caller's.

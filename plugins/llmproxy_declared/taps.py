@@ -7,7 +7,16 @@ from typing import TYPE_CHECKING, Any
 
 import orjson
 
-from llmproxy.canonical import Counted, Delta, Failed, Finished, StreamEvent, TruncatedStream
+from llmproxy.canonical import (
+    BlockStarted,
+    Counted,
+    Delta,
+    Failed,
+    Finished,
+    StreamEvent,
+    ToolCall,
+    TruncatedStream,
+)
 from llmproxy.plugin import Usage, UsageReader
 
 if TYPE_CHECKING:
@@ -52,7 +61,7 @@ class StreamTap:
 
     def _take(self, event: StreamEvent) -> None:
         kind = type(event)
-        if kind is Delta:
+        if kind is Delta or (isinstance(event, BlockStarted) and isinstance(event.block, ToolCall)):
             self.first_output = True
         elif isinstance(event, Counted):
             self.usage = event.usage

@@ -72,7 +72,8 @@ class DeclaredUpstream(Untranslated):
         shapes, prompt = Shapes(config.shapes), Prompt(config.prompt)
         self._templates = [config.request(), config.request(streamed=True)]
         self._conversations = [
-            Conversation(template.sources, shapes, prompt, config.words) for template in self._templates
+            Conversation(template.sources, shapes, prompt, config.words, template.stops)
+            for template in self._templates
         ]
 
     def native(self, exchange: Exchange) -> bool:
@@ -118,15 +119,15 @@ class DeclaredUpstream(Untranslated):
         if reply.status >= 300:
             return None
         decoder = self.stream_decoder(exchange, reply)
-        return WholeTap(WholeUsage(self._usage(exchange))) if decoder is None else StreamTap(decoder)
+        return WholeTap(WholeUsage(self._usage(exchange, reply))) if decoder is None else StreamTap(decoder)
 
-    def _usage(self, exchange: Exchange) -> Any:
+    def _usage(self, exchange: Exchange, reply: Reply) -> Any:
         embeds = exchange.state.get(_EXPECTED) is not None
 
         def read(document: Any) -> Usage | None:
             if embeds and self._embedding is not None:
-                return self._embedding.usage_of(document)
-            return None if self._aspects is None else self._aspects.usage.of(document)
+                return self._embedding.usage_of(document, reply.headers)
+            return None if self._aspects is None else self._aspects.usage.of(document, reply.headers)
 
         return read
 
@@ -141,10 +142,10 @@ class DeclaredUpstream(Untranslated):
             raise self._errors.read(document, headers=reply.headers)
         expected = exchange.state.get(_EXPECTED)
         if expected is not None and self._embedding is not None:
-            return self._embedding.read(document, expected)
+            return self._embedding.read(document, expected, reply.headers)
         if self._aspects is None:
             raise BadAnswer("The upstream answered what it was not asked.")
-        return read_answer(document, self._aspects)
+        return read_answer(document, self._aspects, reply.headers)
 
     def decode_error(self, exchange: Exchange, reply: Reply, body: bytes) -> GatewayError:
         """Read an error by its declared places."""
@@ -158,10 +159,10 @@ class DeclaredUpstream(Untranslated):
         kind = reply.headers.index.get(b"content-type", b"").partition(b";")[0].strip().lower()
         lines = streamed.framing == "ndjson"
         if reply.is_event_stream or kind in _LINES:
-            return Decoder(streamed, self._errors, lines=not reply.is_event_stream)
+            return Decoder(streamed, self._errors, reply.headers, lines=not reply.is_event_stream)
         if not exchange.streamed or (kind == _JSON and not lines):
             return None
-        return Decoder(streamed, self._errors, lines=lines)
+        return Decoder(streamed, self._errors, reply.headers, lines=lines)
 
 
 def _document(body: bytes) -> Any:

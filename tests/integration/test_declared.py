@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Callable, Collection, Mapping
+from collections.abc import AsyncIterator, Callable, Collection, Mapping, Sequence
 from contextlib import AbstractAsyncContextManager, asynccontextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -41,6 +41,7 @@ class Server(NamedTuple):
     #: Input and output tokens, as the whole answer and the stream tell them; None where they do not.
     usage: tuple[int, int] | None = (4, 3)
     finish: str = "stop"
+    head: Sequence[tuple[str, str]] = ()
 
 
 def sse(*documents: Any) -> list[bytes]:
@@ -63,12 +64,7 @@ LAST = {
     "generated_text": "Hello there",
     "details": {"finish_reason": "length", "generated_tokens": 3, "input_length": 4, "seed": None},
 }
-FULL = {
-    "finish_reason": "length",
-    "generated_tokens": 3,
-    "seed": None,
-    "prefill": [{"id": n} for n in range(4)],
-}
+FULL = {"finish_reason": "length", "generated_tokens": 3, "seed": None, "prefill": []}
 META = {
     "tokens": {"input_tokens": 4, "output_tokens": 3},
     "billed_units": {"input_tokens": 1, "output_tokens": 3},
@@ -90,6 +86,7 @@ SERVERS = {
         sse(token("Hello"), token(" there"), {**token(""), **LAST}),
         "/generate_stream",
         finish="length",
+        head=[("x-prompt-tokens", "4"), ("x-generated-tokens", "3")],
     ),
     "replicate": Server(
         "/models/meta/llama/predictions",
@@ -155,7 +152,7 @@ SERVERS = {
     "kserve": Server(
         "/v2/models/meta%2Fllama/generate",
         {"model_name": "llama", "model_version": "1", "text_output": "Hello there"},
-        sse({"model_name": "llama", "text_output": "Hello"}, {"model_name": "llama", "text_output": " there"}),
+        sse({"text_output": "Hello", "done": False}, {"text_output": " there", "done": True}),
         "/v2/models/meta%2Fllama/generate_stream",
         usage=None,
     ),
@@ -209,7 +206,7 @@ async def site(upstreams: Mapping[str, str], script: Callable[[FakeUpstream], An
 def answer(provider: FakeUpstream, dialect: str) -> None:
     """Have an endpoint answer whole below `/up`, and below `/live` a stream if it has any."""
     server = SERVERS[dialect]
-    provider.reply(json=server.whole, path="/up" + server.path)
+    provider.reply(json=server.whole, path="/up" + server.path, headers=server.head)
     if server.pieces is None:
         provider.reply(json=server.whole, path="/live" + server.path)
     else:

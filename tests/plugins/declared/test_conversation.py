@@ -66,7 +66,8 @@ def test_a_field_is_carried_or_lost(field, value):
 
 def test_what_was_not_said_is_neither():
     assert filled("prompt temperature") == ({"prompt": "Hi"}, [])
-    assert filled("prompt", n=1) == ({"prompt": "Hi"}, [])
+    assert filled("prompt", n=1, service_tier="auto") == ({"prompt": "Hi"}, [])
+    assert filled("messages tools", tools=(LOOK,), parallel_tool_calls=True)[1] == []
 
 
 def test_instructions_have_a_place_of_their_own_or_stand_with_the_rest():

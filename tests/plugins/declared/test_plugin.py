@@ -1,6 +1,9 @@
 from __future__ import annotations
 
+import pytest
+
 from llmproxy.config import decode_struct
+from llmproxy.plugin import ConfigError
 from llmproxy.registry import Registrations, Registry
 from llmproxy_declared import DeclaredPlugin
 from llmproxy_declared.config import DeclaredConfig
@@ -20,6 +23,13 @@ def test_an_instance_is_a_dialect_of_its_name():
     face = into.upstream_faces["house"]
     assert isinstance(face, DeclaredUpstream)
     assert face.wire == "declared:house"
+
+
+def test_a_dialect_that_is_installed_keeps_its_name():
+    config = decode_struct(DeclaredConfig, minimal(), "plugins.openai")
+
+    with pytest.raises(ConfigError, match=r"plugins.openai: is the name of an installed dialect"):
+        DeclaredPlugin("openai", config).register(Registry("openai", Registrations()))
 
 
 def test_check_notes_that_nothing_counts_tokens():

@@ -57,6 +57,25 @@ def test_what_is_not_declared_is_no_call():
     assert wire(example("vertex-predict")) is None
 
 
+def test_stop_sequences_that_have_no_place_are_lost():
+    face, losses = declared(**minimal(body={"q": "{prompt}", "stop": "{stop/0}"})), Losses()
+    asked = GenerateRequest(model="m", messages=ASKED.messages, stop=("a", "b"))
+    request = face.encode_request(exchange(), Endpoint("up"), asked, losses)
+
+    assert request is not None
+    assert orjson.loads(request.body)["stop"] == "a"
+    assert [loss.field for loss in losses] == ["stop"]
+
+
+def test_the_head_of_an_answer_may_tell_its_usage():
+    head = Reply(200, Headers.of({"Content-Type": "application/json", "x-prompt-tokens": "5"}))
+    body = b'{"generated_text": "Hi", "details": {"finish_reason": "length", "generated_tokens": 2, "prefill": []}}'
+    answer = example("tgi").decode_answer(exchange(), head, body)
+
+    assert isinstance(answer, Answer)
+    assert answer.usage == Usage(5, 0, 0, 2, 0)
+
+
 def test_nobody_speaks_it_and_nothing_passes_through():
     face = example("house")
 

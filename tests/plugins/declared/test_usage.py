@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import ConfigError, Usage
+from llmproxy.plugin import ConfigError, Headers, Usage
 from llmproxy_declared.usage import UsageConfig, UsageReader
 
 
@@ -31,6 +31,7 @@ ALL = {name: f"/{name}" for name in ("input", "cache_read", "cache_write", "outp
         ({}, {"input": 3, "cache_read": 9, "output": 1}, Usage(0, 3, 0, 1, 0)),
         ({}, {"input": [{}, {}, {}], "output": 1}, Usage(3, 0, 0, 1, 0)),
         ({}, {"input": "7", "output": True}, None),
+        ({}, {"input": []}, None),
         ({}, {"input": -1, "output": 1e300}, None),
         ({}, {}, None),
     ],
@@ -43,6 +44,17 @@ def test_counts_of_many_are_added_up():
     counts = reader(input="/p/*/n", output="/p/*/out")
 
     assert counts.of({"p": [{"n": 2, "out": 1}, {"n": 3}]}) == Usage(5, 0, 0, 1, 0)
+
+
+def test_a_head_tells_counts_and_a_body_more():
+    read = reader(input="header:X-Prompt-Tokens", output=("header:x-out", "/out"))
+    headers = Headers.of({"x-prompt-tokens": "7", "X-Out": "2"})
+
+    assert read.of({}, headers) == Usage(7, 0, 0, 2, 0)
+    assert read.of({"out": 3}, headers) == Usage(7, 0, 0, 3, 0)
+    assert read.of({}, Headers.of({"x-prompt-tokens": "-7", "x-out": "9" * 30})) is None
+    with pytest.raises(ConfigError, match="not a header name"):
+        reader(input="header:a b")
 
 
 def test_what_comes_later_counts():
