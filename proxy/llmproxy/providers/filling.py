@@ -66,6 +66,13 @@ def _at_address(section: dict[str, Any]) -> dict[str, Any]:
     return {**section, "provider": row.name, "quirks": {**row.quirks, **quirks}}
 
 
+def _hosted(address: str, hosts: Mapping[str, str]) -> str:
+    """Return an address with its host by the name that it has."""
+    scheme, _, rest = address.partition("://")
+    host, slash, path = rest.partition("/")
+    return f"{scheme}://{hosts.get(host, host)}{slash}{path}"
+
+
 def _is_known(name: str) -> bool:
     from llmproxy.providers.table import find_provider  # noqa: PLC0415  # a file without providers loads no table
 
@@ -110,4 +117,6 @@ def _of_provider(
         given["quirks"] = {**row.quirks, **quirks}
     added = interpolation.replace(given, path)
     assert isinstance(added, dict)
+    if row.hosts and "base_url" in added:
+        added["base_url"] = _hosted(str(added["base_url"]), row.hosts)
     return {**section, **added, "provider": row.name}

@@ -6,6 +6,7 @@ import re
 from collections.abc import Mapping
 from functools import cache
 from importlib.resources import files
+from importlib.util import find_spec
 from itertools import takewhile
 from types import MappingProxyType
 from typing import Any, Final, Literal
@@ -29,6 +30,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
         key: whether there must be one; servers on one's own machine mostly want none.
         auth: what authorizes its requests where no key is set (`upstreams.NAME.auth`).
         auth_keys: variables of the environment of which one tells that `auth` will find credentials.
+        auth_needs: the module that `auth` needs, which an installation may lack.
+        hosts: what hosts are called that the address, once its references are replaced, names otherwise.
         by_key: whether a key that is set is enough to serve it where no configuration is given. Not so for a
             variable that says nothing of models, or that belongs to another row.
         names: other names for it, those that other tools use among them.
@@ -47,6 +50,8 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
     key: Literal["needed", "optional"] = "needed"
     auth: str = ""
     auth_keys: tuple[str, ...] = ()
+    auth_needs: str = ""
+    hosts: dict[str, str] = {}
     by_key: bool = True
     names: tuple[str, ...] = ()
     prices: str | dict[str, str] = ""
@@ -84,7 +89,16 @@ class Provider(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=
             return False
         if self.key == "optional" or self.key_variable(environ) is not None:
             return True
-        return bool(self.auth) and any(environ.get(name, "").strip() for name in self.auth_keys)
+        known = bool(self.auth) and any(environ.get(name, "").strip() for name in self.auth_keys)
+        return known and (not self.auth_needs or _is_installed(self.auth_needs))
+
+
+@cache
+def _is_installed(module: str) -> bool:
+    try:
+        return find_spec(module) is not None
+    except ModuleNotFoundError:  # not even its package is there
+        return False
 
 
 @cache

@@ -197,6 +197,27 @@ def test_a_provider_whose_requests_are_signed_is_given_its_authorizer_where_no_k
 
 
 @pytest.mark.parametrize(
+    ("environ", "address"),
+    [
+        ({}, "https://aiplatform.googleapis.com/v1/projects/p/locations/global"),
+        (
+            {"GOOGLE_CLOUD_LOCATION": "europe-west4"},
+            "https://europe-west4-aiplatform.googleapis.com/v1/projects/p/locations/europe-west4",
+        ),
+        (
+            {"GOOGLE_CLOUD_LOCATION": "eu"},
+            "https://aiplatform.eu.rep.googleapis.com/v1/projects/p/locations/eu",
+        ),
+    ],
+)
+def test_a_host_that_goes_by_another_name_is_called_by_it(environ: dict[str, str], address: str) -> None:
+    upstream, mistakes = filled({"provider": "vertex"}, GOOGLE_CLOUD_PROJECT="p", **environ)
+
+    assert mistakes == []
+    assert (upstream["base_url"], upstream["auth"]) == (address, "google")
+
+
+@pytest.mark.parametrize(
     ("environ", "complete"), [({}, False), ({"ID": "a"}, True), ({"CLOUD_KEY": "k"}, True)]
 )
 def test_such_a_provider_is_served_without_a_file_where_its_authorizer_will_find_credentials(

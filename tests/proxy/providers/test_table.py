@@ -38,7 +38,7 @@ def test_a_row_makes_an_upstream(row: Provider) -> None:
         {"provider": row.name} if row.base_url else {"provider": row.name, "base_url": "https://mine.example"}
     )
     environ = {row.keys[0]: "sk", "AZURE_OPENAI_ENDPOINT": "https://mine", "DATABRICKS_HOST": "https://mine"}
-    environ |= {"SNOWFLAKE_ACCOUNT": "mine", "CLOUDFLARE_ACCOUNT_ID": "mine"}
+    environ |= {"SNOWFLAKE_ACCOUNT": "mine", "CLOUDFLARE_ACCOUNT_ID": "mine", "GOOGLE_CLOUD_PROJECT": "mine"}
     for dialect in (row.dialect, *row.also):
         tree = {"upstreams": {"it": section | {"dialect": dialect}}}
 
@@ -98,6 +98,11 @@ def test_the_key_is_in_the_first_variable_that_is_set() -> None:
         ({"AZURE_API_KEY": "z"}, []),
         ({"AZURE_API_KEY": "z", "AZURE_OPENAI_ENDPOINT": "https://mine"}, ["azure"]),
         ({"MOONSHOT_API_KEY": "m", "GITHUB_TOKEN": "t"}, ["moonshot"]),
+        ({"GOOGLE_APPLICATION_CREDENTIALS": "/key.json"}, []),
+        (
+            {"GOOGLE_APPLICATION_CREDENTIALS": "/key.json", "GOOGLE_CLOUD_PROJECT": "p"},
+            ["vertex", "vertex-anthropic"],
+        ),
         ({"AWS_BEARER_TOKEN_BEDROCK": "b"}, ["bedrock-mantle"]),
     ],
 )
@@ -105,6 +110,21 @@ def test_a_provider_is_named_by_an_environment_that_has_all_it_needs(
     environ: dict[str, str], expected: list[str]
 ) -> None:
     assert [row.name for row in named(environ)] == expected
+
+
+def test_a_provider_whose_authorizer_lacks_its_package_is_not_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    needing = Provider(
+        name="x",
+        title="",
+        docs="",
+        keys=(),
+        base_url="https://x",
+        auth="y",
+        auth_keys=("K",),
+        auth_needs="no.such",
+    )
+
+    assert not needing.is_complete({"K": "v"})
 
 
 def test_an_upstream_without_a_provider_is_what_it_was() -> None:
