@@ -14,7 +14,10 @@ from llmproxy.canonical import (
     EmbedAnswer,
     EmbedRequest,
     GenerateRequest,
+    ImageAnswer,
+    ImageRequest,
     Losses,
+    MediaRequest,
     ModelAnswer,
     ModelRequest,
 )
@@ -35,7 +38,9 @@ from llmproxy_gemini.decoding import generate_request
 from llmproxy_gemini.embeddings import read_batch, read_embed, read_vectors, write_embed, write_vectors
 from llmproxy_gemini.encoding import write_request
 from llmproxy_gemini.fields import members, unreadable
+from llmproxy_gemini.made import MADE, Made, answer_of, media_call
 from llmproxy_gemini.paths import BATCHES, Call, target, written
+from llmproxy_gemini.pictures import read_predict, read_predictions, write_predict, write_predictions
 from llmproxy_gemini.streams import ChunkDecoder
 
 _JSON: Final = b"application/json"
@@ -101,30 +106,31 @@ def encode_call(
     """Write a canonical request as an attempt's wire request; None where Gemini has no such call."""
     model = endpoint.model or request.model
     headers = carried_headers(exchange.request)
-    verb, streamed = "generateContent", False
     exchange.state.pop(MADE, None)
-    if isinstance(request, MediaRequest):
-        asked = media_call(exchange, request, model, losses)
-        if asked is None:
-            return None
-        if isinstance(asked, GenerateRequest):
-            request = asked
-    if isinstance(request, ImageRequest):
-        verb, body = "predict", write_predict(request, losses)
-    elif isinstance(request, GenerateRequest):
-        body = write_request(request, model, losses, vertex=vertex)
-        streamed = request.streamed
-        verb = "streamGenerateContent" if streamed else verb
-    elif isinstance(request, CountRequest):
-        verb, body = "countTokens", write_count(request, model, losses, vertex=vertex)
-    elif isinstance(request, EmbedRequest):
-        body = write_embed(request, model, losses)
-        verb = "batchEmbedContents" if "requests" in body else "embedContent"
-    else:
+    asked = media_call(exchange, request, model, losses) if isinstance(request, MediaRequest) else request
+    told = _written(asked, model, losses, vertex=vertex)
+    if told is None:
         return None
+    verb, body = told
+    streamed = verb == "streamGenerateContent"
     headers.raw += [(b"Content-Type", _JSON), (b"Accept", _EVENTS if streamed else _JSON)]
     path = target(verb, written(model), publisher)
     return UpstreamRequest("POST", path + ("?alt=sse" if streamed else ""), headers, _dumped(body))
+
+
+def _written(
+    request: ModelRequest | None, model: str, losses: Losses, *, vertex: bool
+) -> tuple[str, dict[str, Any]] | None:
+    """Return the verb of a call and its body."""
+    if isinstance(request, GenerateRequest):
+        verb = "streamGenerateContent" if request.streamed else "generateContent"
+        return verb, write_request(request, model, losses, vertex=vertex)
+    if isinstance(request, CountRequest):
+        return "countTokens", write_count(request, model, losses, vertex=vertex)
+    if isinstance(request, EmbedRequest):
+        body = write_embed(request, model, losses)
+        return "batchEmbedContents" if "requests" in body else "embedContent", body
+    return ("predict", write_predict(request, losses)) if isinstance(request, ImageRequest) else None
 
 
 def _dumped(body: dict[str, Any]) -> bytes:

@@ -114,12 +114,23 @@ EMBED: Final = KeyRules(
     whole=re.compile(rb'"values"\s*:\s*\['),
 )
 
+#: Only a seed makes the same pictures again, and only without a watermark.
+PREDICT: Final = KeyRules(
+    kind="predict",
+    exact=True,
+    ignored=frozenset({"model", "labels"}),
+    headers=_HEADERS,
+    whole=re.compile(rb'"predictions"\s*:\s*\['),
+    flawed=re.compile(rb'"raiFilteredReason"'),
+)
+
 _BY_VERB: Final[dict[str, KeyRules]] = {
     "generateContent": GENERATE,
     "streamGenerateContent": GENERATE,
     "countTokens": COUNT,
     "embedContent": EMBED,
     "batchEmbedContents": EMBED,
+    "predict": PREDICT,
 }
 
 

@@ -57,4 +57,8 @@ def answer_of(answer: Answer, made: Made | None) -> ModelAnswer:
 
     if made.kind == "picture":
         return talks.images_in(answer)
-    return talks.sound_in(answer, made.wanted) if made.kind == "sound" else talks.transcript_in(answer, made.wanted)
+    return (
+        talks.sound_in(answer, made.wanted)
+        if made.kind == "sound"
+        else talks.transcript_in(answer, made.wanted)
+    )

@@ -10,7 +10,14 @@ from llmproxy.plugin import BadRequest
 
 #: The verbs that name a model whose use is routed.
 VERBS: Final = frozenset(
-    {"generateContent", "streamGenerateContent", "countTokens", "embedContent", "batchEmbedContents"}
+    {
+        "generateContent",
+        "streamGenerateContent",
+        "countTokens",
+        "embedContent",
+        "batchEmbedContents",
+        "predict",
+    }
 )
 
 #: The verbs whose answer is a batch, of which more is told later.

@@ -14,7 +14,9 @@ from llmproxy.plugin import BadField, BadRequest, ProviderError, UpstreamError
 from llmproxy_gemini.fields import integer, items, lose_rest, members, unreadable, word
 
 _PARAMETERS: Final = "parameters"
-_KNOWN: Final = frozenset({"sampleCount", "aspectRatio", "sampleImageSize", "imageSize", "negativePrompt", "seed"})
+_KNOWN: Final = frozenset(
+    {"sampleCount", "aspectRatio", "sampleImageSize", "imageSize", "negativePrompt", "seed"}
+)
 _REFERENCE: Final = "instances[].referenceImages[]"
 _MASK: Final = "REFERENCE_TYPE_MASK"
 #: The shapes that Imagen draws.
@@ -39,7 +41,9 @@ def read_predict(model: str, told: dict[str, Any], losses: Losses) -> ImageReque
     lose_rest(told, frozenset({"instances", _PARAMETERS}), "", losses)
     instances = items(told.get("instances"), "instances")
     if len(instances) != 1 or not isinstance(instances[0], dict) or "prompt" not in instances[0]:
-        raise BadRequest("not_translatable", "Only pictures can be predicted by another provider, of one prompt.")
+        raise BadRequest(
+            "not_translatable", "Only pictures can be predicted by another provider, of one prompt."
+        )
     instance = members(instances[0], "instances[]")
     lose_rest(instance, frozenset({"prompt", "referenceImages", "image"}), "instances[]", losses)
     settings = members(told.get(_PARAMETERS) or {}, _PARAMETERS)

@@ -29,12 +29,16 @@ _PLAIN: Final[dict[str, tuple[str, Callable[[object, str], Any]]]] = {
     "logprobs": ("top_logprobs", integer),
 }
 _FORMAT: Final = frozenset({"responseMimeType", "responseSchema", "responseJsonSchema"})
-_KNOWN: Final = frozenset(_PLAIN) | _FORMAT | {
-    "thinkingConfig",
-    "responseModalities",
-    "imageConfig",
-    "speechConfig",
-}
+_KNOWN: Final = (
+    frozenset(_PLAIN)
+    | _FORMAT
+    | {
+        "thinkingConfig",
+        "responseModalities",
+        "imageConfig",
+        "speechConfig",
+    }
+)
 
 
 def read_sampling(value: object, losses: Losses) -> dict[str, Any]:
@@ -114,16 +118,22 @@ def write_sampling(request: GenerateRequest, model: str, losses: Losses) -> dict
         written |= _write_format(request.format, losses)
     if request.modalities:
         written["responseModalities"] = [each.upper() for each in request.modalities]
+    written |= _write_media(request, losses)
+    if request.thinking is not None:
+        config = write_thinking(request.thinking, model, losses)
+        if config:
+            written["thinkingConfig"] = config
+    return written
+
+
+def _write_media(request: GenerateRequest, losses: Losses) -> dict[str, Any]:
+    written: dict[str, Any] = {}
     shape = {"aspectRatio": request.aspect, "imageSize": request.resolution}
     if any(shape.values()):
         written["imageConfig"] = {key: value for key, value in shape.items() if value}
     if request.voice:
         named = {"voiceName": googles_voice(request.voice, losses)}
         written["speechConfig"] = {"voiceConfig": {"prebuiltVoiceConfig": named}}
-    if request.thinking is not None:
-        config = write_thinking(request.thinking, model, losses)
-        if config:
-            written["thinkingConfig"] = config
     return written
 
 

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Final
 from urllib.parse import urlsplit
 
 from llmproxy.plugin import (
+    CountingTap,
     Endpoint,
     Exchange,
     Reply,
@@ -35,6 +36,11 @@ _VERTEX: Final = tuple(f"aiplatform{region}.googleapis.com" for region in ("", "
 # What a key looks like that is an OAuth access token or a signed assertion and not an API key.
 _TOKENS: Final = ("ya29.", "eyJ")
 _BEGINS: Final = tuple(f":{verb}" for verb in sorted(BATCHES))
+
+
+def _predicts(exchange: Exchange) -> bool:
+    made = exchange.state.get(MADE)
+    return exchange.request.path.endswith(":predict") if made is None else made.kind == "predict"
 
 
 class GeminiUpstream(Untranslated):
@@ -82,7 +88,9 @@ class GeminiUpstream(Untranslated):
             return beginning_tap(exchange)
         as_array = exchange.streamed and self.native(exchange)
         as_array = as_array and not streams_events(exchange.request.query)
-        return StreamTap(array=True) if as_array else WholeTap(USAGE)
+        if as_array:
+            return StreamTap(array=True)
+        return CountingTap(USAGE, "bytesBase64Encoded", "gcsUri") if _predicts(exchange) else WholeTap(USAGE)
 
     def readdress(self, exchange: Exchange, reply: Reply) -> Awaitable[None] | None:
         """Have a file whose upload is begun sent through here as well, wherever the answer says."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from llmproxy.plugin import Exchange, Tap, Usage, WholeTap, event_data, unfinished
+from llmproxy.plugin import CountingTap, Exchange, Tap, Usage, WholeTap, event_data, unfinished
 from llmproxy_openai.usage import USAGE
 
 #: Bytes kept of a stream's end; the longest usage event known and `[DONE]` need less than half.
@@ -46,7 +46,15 @@ _FAILED_WITH = re.compile(rb'data: ?\{ ?"error" ?: ?[{"]|"finish_reason" ?: ?"er
 
 
 #: Calls that tell what they used elsewhere.
-_ELSEWHERE = ("/audio/speech", "/audio/transcriptions", "/audio/translations", "/ocr")
+_ELSEWHERE = (
+    "/audio/speech",
+    "/audio/transcriptions",
+    "/audio/translations",
+    "/images/generations",
+    "/images/edits",
+    "/images/variations",
+    "/ocr",
+)
 
 
 def answer_tap(exchange: Exchange, *, json: bool) -> Tap | None:
@@ -55,6 +63,8 @@ def answer_tap(exchange: Exchange, *, json: bool) -> Tap | None:
         return WholeTap(USAGE) if json else None
     from llmproxy_openai.media import taps  # noqa: PLC0415  # few gateways hear or speak
 
+    if json and "/images/" in exchange.request.path:
+        return CountingTap(USAGE, "b64_json", "url")
     if json:
         return WholeTap(taps.reader_of(exchange))
     spoken = taps.spoken_by(exchange) if exchange.request.path.endswith("/speech") else 0

@@ -208,7 +208,7 @@ class UpstreamFace(Protocol):
     def fetches(self, link: Link, kind: str) -> bool:
         """Whether a link must be replaced by its bytes before `encode_request`: this dialect takes no such URL.
 
-        `kind` is image, audio, video or document.
+        `kind` is image, audio, video, document, or reference: a picture that another one is to be made from.
         """
 
     def encode_request(

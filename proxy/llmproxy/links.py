@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 from base64 import b64encode
 from collections import Counter
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Final
 
 import msgspec
@@ -17,6 +17,7 @@ from llmproxy.canonical import (
     Document,
     GenerateRequest,
     Image,
+    ImageRequest,
     Inline,
     Link,
     Message,
@@ -59,6 +60,8 @@ async def with_bytes(
         UnreachableUrl: one cannot be had, or all are too many or too large.
     """
     config = route.fetching
+    if isinstance(request, ImageRequest):
+        return await _with_references(request, face, route, fetched)
     if isinstance(request, CountRequest):
         counted = await with_bytes(request.request, face, route, fetched)
         return CountRequest(request=counted) if isinstance(counted, GenerateRequest) else request
@@ -67,18 +70,41 @@ async def with_bytes(
     wanted = to_fetch(request, face)
     if not wanted:
         return request
+    uses = Counter(link.url for kind, link in _links(request.messages) if face.fetches(link, kind))
+    await _fetch_wanted(wanted, uses, route, fetched)
+    messages = tuple(_replaced(message, wanted, fetched) for message in request.messages)
+    return msgspec.structs.replace(request, messages=messages)
+
+
+async def _with_references(
+    request: ImageRequest, face: UpstreamFace, route: Route, fetched: Fetches
+) -> ImageRequest:
+    """Replace the pictures that another one is to be made from."""
+    pictures = [*request.images, *([] if request.mask is None else [request.mask])]
+    links = [image.source for image in pictures if type(image.source) is Link]
+    uses = Counter(link.url for link in links if face.fetches(link, "reference"))
+    if not uses or not route.fetching.enabled:
+        return request
+    wanted = dict.fromkeys(uses, "image")
+    await _fetch_wanted(wanted, uses, route, fetched)
+    images = tuple(_block(image, wanted, fetched) for image in pictures)
+    mask = None if request.mask is None else images[-1]
+    return msgspec.structs.replace(request, images=images[: len(request.images)], mask=mask)
+
+
+async def _fetch_wanted(
+    wanted: dict[str, str], uses: Mapping[str, int], route: Route, fetched: Fetches
+) -> None:
+    """Fetch what is not there yet; `uses` says how often each stands in the request, and so is sent."""
     if len(wanted) > MOST:
         raise UnreachableUrl(
             f"More than {MOST} URLs of the request would have to be fetched for its provider."
         )
     missing = {url: kind for url, kind in wanted.items() if url not in fetched}
-    await _fetch_all(missing, config, route.max_body, fetched)
+    await _fetch_all(missing, route.fetching, route.max_body, fetched)
     # What is fetched once is sent wherever its URL stands.
-    uses = Counter(link.url for kind, link in _links(request.messages) if face.fetches(link, kind))
     if sum(_size(fetched[url]) * times for url, times in uses.items()) > route.max_body:
         raise _too_large(route.max_body)
-    messages = tuple(_replaced(message, wanted, fetched) for message in request.messages)
-    return msgspec.structs.replace(request, messages=messages)
 
 
 def to_fetch(request: GenerateRequest, face: UpstreamFace) -> dict[str, str]:

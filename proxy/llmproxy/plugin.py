@@ -147,7 +147,7 @@ from llmproxy.stores import Store, StoreAway, StoreUrl, reserving
 from llmproxy.stores import key as store_key
 from llmproxy.stores.interface import Measured
 from llmproxy.stores.names import StoreName
-from llmproxy.taps import UsageReader, WholeTap, event_data, unfinished
+from llmproxy.taps import CountingTap, UsageReader, WholeTap, event_data, unfinished
 from llmproxy.tariff import Priced, Tariff, priced_as
 from llmproxy.templates import TextTemplate, ValueTemplate
 from llmproxy.tickets import keep_ticket, ticket_holder
@@ -202,6 +202,7 @@ __all__ = [
     "ConfigErrors",
     "Counter",
     "CounterChild",
+    "CountingTap",
     "CredentialsAway",
     "DiscoverySettings",
     "Duration",
@@ -346,8 +347,8 @@ __all__ = [
     "is_charged",
     "is_sensitive",
     "is_stream",
-    "key_rules_of",
     "keep_ticket",
+    "key_rules_of",
     "media_type",
     "member_value",
     "message_edits",
@@ -378,7 +379,7 @@ __all__ = [
     "store_key",
     "summed",
     "take_question",
-    "unfinished",
     "ticket_holder",
+    "unfinished",
     "wire_fields",
 ]

@@ -18,6 +18,8 @@ _TWO_TAILS: Final = 2 * LONG_TAIL
 #: The longest usage object that is read out of a text around it.
 _MAX_OBJECT: Final = 16 * 1024
 _BLANKS: Final = (b"\n\n", b"\n\r\n", b"\r\r")
+#: Bytes of the longest name of a member that is counted, with its quotes and blanks.
+_LONGEST_NAME: Final = 64
 #: What the decoder calls a text that ends too early.
 _TRUNCATED: Final = "Input data was truncated"
 
@@ -128,6 +130,39 @@ class WholeTap:
     def fail(self, error: BaseException) -> None:
         """Forget what came: half an answer tells no usage."""
         self._pieces = []
+
+
+class CountingTap(WholeTap):
+    """Reads a whole JSON answer that may tell no usage: then what is counted are the members of some names in it.
+
+    Their names may be cut anywhere; inside a string their quotes would be escaped.
+    """
+
+    __slots__ = ("_carry", "_count", "_name")
+
+    def __init__(self, reader: UsageReader, *names: str) -> None:
+        super().__init__(reader)
+        self._name = re.compile(b"|".join(b'"%b"[ \t\r\n]*:' % re.escape(name.encode()) for name in names))
+        self._carry = b""
+        self._count = 0
+
+    def feed(self, data: bytes) -> None:
+        """Keep one piece, and count what it holds."""
+        super().feed(data)
+        window = self._carry + data
+        end = 0
+        for found in self._name.finditer(window):
+            self._count += 1
+            end = found.end()
+        self._carry = window[max(end, len(window) - _LONGEST_NAME) :]
+
+    def end(self) -> None:
+        """Look for usage."""
+        super().end()
+        if self.usage is None and self._count:
+            from llmproxy.usage import Usage  # noqa: PLC0415  # plugins import this module
+
+            self.usage = Usage(units=self._count)
 
 
 def unfinished(tail: bytes) -> bytes:

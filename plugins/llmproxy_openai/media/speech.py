@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from llmproxy.canonical import SpeechAnswer, SpeechRequest
+from llmproxy.canonical.voices import openais_voice
 from llmproxy.plugin import BadField, Headers, Reply
 from llmproxy_openai.chat.fields import number, required_text, rest, text
 from llmproxy_openai.media.counts import write_media_usage
@@ -91,7 +92,8 @@ def _voice(value: Any) -> str:
 
 def encode_speech(request: SpeechRequest, model: str, losses: Losses) -> dict[str, Any]:
     """Write a request; the sound is asked for in one piece."""
-    body: dict[str, Any] = {"model": model, "input": request.text, "voice": request.voice or "alloy"}
+    voice = openais_voice(request.voice, losses) or "alloy"
+    body: dict[str, Any] = {"model": model, "input": request.text, "voice": voice}
     told = {
         "instructions": request.instructions,
         "response_format": request.format,

@@ -7,7 +7,7 @@ from typing import Any
 import pytest
 
 from llmproxy.plugin import KeyRules, Reading
-from llmproxy_gemini.keyrules import COUNT, EMBED, GENERATE, hosted, rules_of
+from llmproxy_gemini.keyrules import COUNT, EMBED, GENERATE, PREDICT, hosted, rules_of
 
 HI = [{"role": "user", "parts": [{"text": "hi"}]}]
 
@@ -23,7 +23,8 @@ def read(body: dict[str, Any], rules: KeyRules = GENERATE) -> Reading:
         ("streamGenerateContent", GENERATE),
         ("countTokens", COUNT),
         ("batchEmbedContents", EMBED),
-        ("predict", None),
+        ("predict", PREDICT),
+        ("predictLongRunning", None),
     ],
 )
 def test_the_verb_says_which_call_it_is(verb: str, rules: KeyRules | None) -> None:

@@ -53,7 +53,13 @@ def test_model_and_verb_stand_in_the_path(path: str, model: str, verb: str) -> N
 
 @pytest.mark.parametrize(
     "path",
-    ["/v1beta/models", "/v1beta/models/m", "/v1beta/models/m:predict", "/v1beta/files", "/:countTokens"],
+    [
+        "/v1beta/models",
+        "/v1beta/models/m",
+        "/v1beta/models/m:predictLongRunning",
+        "/v1beta/files",
+        "/:countTokens",
+    ],
 )
 def test_other_paths_call_no_model(path: str) -> None:
     assert call_of(path) is None

@@ -63,11 +63,18 @@ def test_the_answers_form_is_read(told: dict[str, Any], form: Format | None) -> 
 def test_what_others_cannot_be_asked_for_is_reported() -> None:
     losses = Losses()
 
-    read_sampling({"responseMimeType": "text/x.enum", "speech_config": {}, "mediaResolution": "LOW"}, losses)
+    read_sampling(
+        {
+            "responseMimeType": "text/x.enum",
+            "speech_config": {"languageCode": "de"},
+            "mediaResolution": "LOW",
+        },
+        losses,
+    )
 
     assert {loss.field for loss in losses} == {
         "generationConfig.responseMimeType",
-        "generationConfig.speechConfig",
+        "generationConfig.speechConfig.languageCode",
         "generationConfig.mediaResolution",
     }
 
