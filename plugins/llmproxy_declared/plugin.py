@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
 from importlib.metadata import entry_points
 
-from llmproxy.plugin import ConfigError, Plugin, Registry, Route, hookimpl
+from llmproxy.plugin import ConfigError, Plugin, Registry, hookimpl
 from llmproxy_declared.config import DeclaredConfig
 from llmproxy_declared.upstream import DeclaredUpstream
 
@@ -25,9 +24,3 @@ class DeclaredPlugin(Plugin[DeclaredConfig]):
         if entry_points(group="llmproxy.dialects", name=self.name):
             raise ConfigError(f"plugins.{self.name}", "is the name of an installed dialect; take another one")
         registry.dialect(self.name, upstream=DeclaredUpstream(self.name, self.config))
-
-    def remarks(self, routes: Sequence[Route], labels: Collection[str]) -> Iterable[str]:
-        """Say what its users may miss."""
-        config = self.config
-        if config.answer is not None and config.answer.usage is None:
-            yield f"plugins.{self.name}: no usage is declared, so its tokens are not counted as it counts them"

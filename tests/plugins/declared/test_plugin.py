@@ -30,10 +30,3 @@ def test_a_dialect_that_is_installed_keeps_its_name():
 
     with pytest.raises(ConfigError, match=r"plugins.openai: is the name of an installed dialect"):
         DeclaredPlugin("openai", config).register(Registry("openai", Registrations()))
-
-
-def test_check_notes_that_nothing_counts_tokens():
-    counted = plugin(answer={"text": "/a", "usage": {"input": "/i"}})
-
-    assert "no usage" in next(iter(plugin().remarks((), ())))
-    assert list(counted.remarks((), ())) == []
