@@ -71,8 +71,9 @@ def find(  # noqa: PLR0911  # one line a case, in the order in which they hold
     result = result_of(exchange, attempt)
     if sent is None:
         return Finding("free", FREE, "none", result)
-    if attempt.usage is not None and attempt.complete:
-        return Finding("exact", attempt.usage, "told", result)
+    if attempt.usage is not None and (attempt.complete or exchange.upgraded):
+        # A session tells of each answer when it ends.
+        return Finding("exact" if attempt.complete else "partial", attempt.usage, "told", result)
     refused = attempt.status is not None and attempt.status >= 400
     if attempt.usage is None and (refused or exchange.model is None):
         return Finding("free", FREE, "none", result)  # a refusal, or a call that nobody counts in tokens

@@ -67,8 +67,8 @@ def charge(
     if is_free(attempt):
         return [0] * len(taken)
     usage = attempt.usage
-    if usage is None or not attempt.complete:
-        return taken
+    if usage is None or not (attempt.complete or exchange.upgraded):
+        return taken  # a session tells of each answer when it ends, whatever becomes of it
     came = []
     for rule, amount in zip(rules, taken, strict=True):
         if rule.config.counts == "tokens":

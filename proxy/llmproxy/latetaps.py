@@ -134,10 +134,11 @@ class LinesTap(_Late):
 
 
 class MessagesTap(_Late):
-    """Reads the messages of a WebSocket, one each time, and sums up what they tell of use."""
+    """Reads the messages of a WebSocket, one each time, and sums up what they tell of use; at first it is nothing."""
 
     def __init__(self, mark: bytes, read: Callable[[dict[str, Any]], Usage | None]) -> None:
         super().__init__()
+        self.usage = self._sum = Usage()
         self._mark = mark
         self._read = read
 
@@ -151,7 +152,7 @@ class MessagesTap(_Late):
         except (ValueError, TypeError, LookupError, AttributeError):
             return
         if told is not None:
-            self.usage = told if self.usage is None else summed((self.usage, told))
+            self.usage = self._sum = summed((self._sum, told))
 
     def end(self) -> None:
         """All has been read."""

@@ -41,6 +41,7 @@ class JobsProvider:
         self.looks: Counter[str] = Counter()
         self.files: dict[str, bytes] = {}
         self.headers: list[dict[str, str]] = []
+        self.models: list[str] = []
         self.url = ""
 
     async def __aenter__(self) -> JobsProvider:
@@ -194,6 +195,7 @@ class JobsProvider:
         return web.json_response(told)
 
     async def talk(self, request: web.Request) -> web.StreamResponse:
+        self.models.append(request.query["model"])
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         session = {

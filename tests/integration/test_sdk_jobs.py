@@ -17,9 +17,11 @@ from google import genai
 from mistralai.client import Mistral
 from openai.types.responses import Response
 
+from llmproxy.plugin import AccountScope, reserving
 from llmproxy.testing import RunningGateway, running_gateway
 from llmproxy_ledger.books import FILE, Books
 from llmproxy_ledger.entries import COLUMNS
+from llmproxy_quota import QuotaPlugin
 
 from .jobs_provider import LARGE, JobsProvider
 
@@ -40,6 +42,7 @@ def config(url: str, directory: Path, dialect: str) -> dict[str, Any]:
         "stores": {"kept": {"url": "memory://"}},
         "memory": "kept",
         "upstreams": {"main": {"dialect": dialect, "base_url": base, "quirks": {"responses": True}}},
+        "models": {"fast": "main/gpt-realtime", "*": "main/*"},
         "prices": {"main/*": RATES},
         "plugins": {
             "access": {"keys": [{"name": "web", "tenant": "shop", "key": "${env:CALLER}"}]},
@@ -57,6 +60,13 @@ class Site:
     def __init__(self, provider: JobsProvider, gateway: RunningGateway, directory: Path) -> None:
         self.provider, self.gateway, self.directory = provider, gateway, directory
         self.url = gateway.url
+
+    async def money_left(self) -> int:
+        """Return how many microdollars the limit still has."""
+        quota = next(each for each in self.gateway.gateway.current.plugins if isinstance(each, QuotaPlugin))
+        rule = quota._book.rules("shop", (AccountScope("tenant", "shop"),)).late[0]
+        claim = reserving.Claim(b"look", quota._book.tag("shop"), (reserving.Want(rule.limit, 0, "shadow"),))
+        return (await quota._taker._kept.reserve(claim)).standings[0].left
 
     def rows(self, basis: str) -> list[dict[str, Any]]:
         """Return the ledger's rows that rest on that, once the gateway has ended."""
@@ -95,6 +105,7 @@ async def test_openais_batches_count_once_at_half_the_price(tmp_path):
         states = [(await client.batches.retrieve(batch.id)).status for _ in range(4)]
         results = await client.files.content(f"file-{batch.id}")
         cancelled = await client.batches.cancel(batch.id)
+        left = await here.money_left()
 
     assert here.provider.files["file-in"] == b"{}\n" * 1000
     assert states == ["in_progress", "completed", "completed", "completed"]
@@ -103,6 +114,7 @@ async def test_openais_batches_count_once_at_half_the_price(tmp_path):
     assert spent(here.rows("belated")) == [("gpt-own", 36, 0, 96, 128, (36 + 2240) // 2)]
     assert here.rows("belated")[0]["tenant"] == "shop"
     assert {row["cost"] for row in (*here.rows("told"), *here.rows("none"))} == {0}
+    assert left == 1_000_000 - (36 + 2240) // 2
 
 
 async def test_results_count_where_no_object_tells_of_them(tmp_path):
@@ -173,6 +185,23 @@ async def test_a_realtime_session_is_settled_when_it_ends(tmp_path):
     assert created.session.model == "gpt-realtime"
     assert kinds == ["response.output_text.delta", "response.done"]
     assert spent(here.rows("told")) == [("gpt-realtime", 136, 128, 242, 0, 2 * (132 + 1210))]
+
+
+async def test_a_session_that_is_cut_is_settled_by_what_it_told(tmp_path):
+    async with site(tmp_path, "openai") as here, aiohttp.ClientSession() as session:
+        talk = await session.ws_connect(
+            f"{here.url}/v1/realtime?model=fast", headers={"Authorization": f"Bearer {KEY}"}
+        )
+        await talk.receive()
+        await talk.send_json({"type": "response.create"})
+        said = [orjson.loads((await talk.receive()).data)["type"] for _ in range(2)]
+        talk._conn.transport.abort()
+
+    assert said[-1] == "response.done"
+    (row,) = here.rows("told")
+    assert spent([row]) == [("fast", 68, 64, 121, 0, 132 + 1210)]
+    assert (row["state"], row["result"], row["upstream_model"]) == ("partial", "client_gone", "gpt-realtime")
+    assert here.provider.models == ["gpt-realtime"]
 
 
 async def test_anthropics_batches_count_by_their_results(tmp_path):

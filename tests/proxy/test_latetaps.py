@@ -140,6 +140,14 @@ def test_messages_are_summed_up():
     assert tap.terminal
 
 
+def test_messages_that_tell_nothing_used_nothing():
+    tap = MessagesTap(b'"usage"', lambda told: None)
+    tap.feed(b'{"usage":{"in":3}}')
+    tap.fail(ConnectionAbortedError())
+
+    assert tap.usage == Usage()
+
+
 counts = st.builds(Usage, *(st.integers(0, 99) for _ in range(5)))
 
 

@@ -15,7 +15,9 @@ from llmproxy.plugin import (
     Headers,
     Secret,
     StartError,
+    keep_ticket,
 )
+from llmproxy.stores.memory import MemoryStore
 from llmproxy.testing import PluginContract
 from llmproxy_access import AccessPlugin
 from llmproxy_access.config import AccessConfig, AccessRoute, Key
@@ -99,6 +101,24 @@ async def test_anybody_else_is_refused_without_a_word_of_the_key(
     shown = f"{error!r} {error.__cause__!r} {error.args}".lower()
     assert "canary" not in shown
     assert "another" not in shown
+
+
+async def test_who_goes_on_with_an_upload_needs_no_key(plugin: AccessPlugin) -> None:
+    store, caller = MemoryStore(), Caller("shop", "web", (("team", "a"),))
+
+    async def open_memory() -> MemoryStore:
+        return store
+
+    begun, going_on, another = (exchange_with() for _ in range(3))
+    for exchange, shown in ((begun, ""), (going_on, "an-upload-that-nobody-guesses"), (another, "x" * 30)):
+        exchange.route.open_memory = open_memory  # type: ignore[assignment]
+        exchange.client_face = SimpleNamespace(ticket=lambda _, shown=shown: shown)  # type: ignore[assignment]
+    begun.caller = caller
+    await keep_ticket(begun, "an-upload-that-nobody-guesses")
+
+    await plugin.pre_route(going_on)
+    assert going_on.caller == caller
+    assert (await refused(plugin, another)).status == 401
 
 
 async def test_a_route_may_name_its_tenants(plugin: AccessPlugin) -> None:

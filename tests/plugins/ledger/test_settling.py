@@ -102,3 +102,13 @@ def test_who_left_is_told_from_what_was_given_up():
     assert found(status=200, error=GONE, exchange=exchange).result == "client_gone"
     assert given_up(Attempt(1, Endpoint("upstream"), 0.0, error=GONE))
     assert not given_up(Attempt(1, Endpoint("upstream"), 0.0, error=RESET))
+
+
+def test_a_session_that_broke_off_comes_to_what_its_answers_told():
+    session = asked()
+    session.upgraded = True
+    seen = watched(b"x" * 4000)
+
+    finding = found(exchange=session, seen=seen, policy="ceiling", status=101, usage=TOLD, error=GONE)
+
+    assert (finding.state, finding.basis, finding.usage) == ("partial", "told", TOLD)

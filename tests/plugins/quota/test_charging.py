@@ -9,7 +9,7 @@ from llmproxy.runtime import Clock
 from llmproxy.testing import make_exchange
 from llmproxy_quota.book import Book
 from llmproxy_quota.bounds import Bound
-from llmproxy_quota.charging import amount_of, charge_found, is_free
+from llmproxy_quota.charging import amount_of, charge, charge_found, is_free
 from llmproxy_quota.config import LimitConfig
 from llmproxy_quota.pricing import Pricing
 
@@ -54,3 +54,14 @@ def test_a_batch_counts_all_of_its_tokens_and_half_of_its_price() -> None:
     pricing = Pricing(Tariff({}, Clock(), {"main/*": PriceConfig(input=2, output=20)}))
 
     assert charge_found(pricing, make_exchange(), rules, found) == [110, 200]
+
+
+def test_a_session_comes_to_what_its_answers_told_however_it_ends() -> None:
+    limit = LimitConfig(name="t", counts="tokens", at_most=Decimal(5), window="day", mode="shadow")
+    rules = Book("quota", [limit]).rules("x", (AccountScope("tenant", "x"),)).late
+    broken, exchange = attempt(101, ConnectionAbortedError(), Usage(100, output=10)), make_exchange()
+    pricing = Pricing(Tariff({}, Clock()))
+
+    assert charge(pricing, exchange, broken, rules, [7]) == [7]
+    exchange.upgraded = True
+    assert charge(pricing, exchange, broken, rules, [7]) == [110]
