@@ -32,6 +32,7 @@ from llmproxy.plugin import (
     error_of,
     no_translation,
 )
+from llmproxy_gemini import predicting
 from llmproxy_gemini.answers import read_answer, write_answer
 from llmproxy_gemini.counting import read_count, read_count_answer, write_count, write_count_answer
 from llmproxy_gemini.decoding import generate_request
@@ -77,18 +78,21 @@ def _request(call: Call, told: dict[str, Any], losses: Losses) -> ModelRequest:
     if call.verb == "batchEmbedContents":
         return read_batch(call.model, told, losses)
     if call.verb == "predict":
-        return read_predict(call.model, told, losses)
+        read = predicting.read_instances if predicting.embeds(told) else read_predict
+        return read(call.model, told, losses)
     return generate_request(call.model, told, losses, streamed=call.verb == "streamGenerateContent")
 
 
-def encode_answer(answer: ModelAnswer, *, single: bool = False) -> Reply:
-    """Shape a whole answer; `single` is for one vector alone."""
+def encode_answer(answer: ModelAnswer, verb: str = "") -> Reply:
+    """Shape a whole answer to a call of that verb."""
     if isinstance(answer, Answer):
         return Reply.json(write_answer(answer))
     if isinstance(answer, CountAnswer):
         return Reply.json(write_count_answer(answer))
     if isinstance(answer, EmbedAnswer):
-        return Reply.json(write_vectors(answer, single=single))
+        if verb == "predict":
+            return Reply.json(predicting.write_vectors(answer))
+        return Reply.json(write_vectors(answer, single=verb == "embedContent"))
     if isinstance(answer, ImageAnswer):
         return Reply.json(write_predictions(answer))
     raise no_translation()
@@ -128,6 +132,8 @@ def _written(
     if isinstance(request, CountRequest):
         return "countTokens", write_count(request, model, losses, vertex=vertex)
     if isinstance(request, EmbedRequest):
+        if vertex and predicting.predicts_vectors(model):
+            return "predict", predicting.write_instances(request, losses)
         body = write_embed(request, model, losses)
         return "batchEmbedContents" if "requests" in body else "embedContent", body
     return ("predict", write_predict(request, losses)) if isinstance(request, ImageRequest) else None
@@ -160,6 +166,8 @@ def decode_answer(body: bytes, made: Made | None = None) -> ModelAnswer:
         return read_count_answer(told)
     if "embedding" in told or "embeddings" in told:
         return read_vectors(told)
+    if predicting.holds_vectors(told):
+        return predicting.read_vectors(told)
     if "predictions" in told or (made is not None and made.kind == "predict"):
         return read_predictions(told)
     try:

@@ -166,7 +166,7 @@ class GeminiClient(UntranslatedClient):
         from llmproxy_gemini.calls import encode_answer  # noqa: PLC0415  # few gateways translate
 
         call = call_of(exchange.request.path)
-        return encode_answer(answer, single=call is not None and call.verb == "embedContent")
+        return encode_answer(answer, "" if call is None else call.verb)
 
     def stream_encoder(self, exchange: Exchange) -> StreamEncoder:
         """Return a fresh encoder: of events, or of one JSON array where no events were asked for."""

@@ -124,6 +124,16 @@ PREDICT: Final = KeyRules(
     flawed=re.compile(rb'"raiFilteredReason"'),
 )
 
+#: The same call for vectors; models that make them say so by their name.
+VECTORS: Final = KeyRules(
+    kind="predict",
+    deterministic=True,
+    exact=True,
+    ignored=PREDICT.ignored,
+    headers=_HEADERS,
+    whole=re.compile(rb'"values"\s*:\s*\['),
+)
+
 _BY_VERB: Final[dict[str, KeyRules]] = {
     "generateContent": GENERATE,
     "streamGenerateContent": GENERATE,
@@ -137,4 +147,5 @@ _BY_VERB: Final[dict[str, KeyRules]] = {
 @lru_cache(maxsize=512)
 def rules_of(path: str) -> KeyRules | None:
     """Return the rules of the call that a path is, or None where nobody knows what it does."""
-    return _BY_VERB.get(path.rpartition(":")[2])
+    verb = path.rpartition(":")[2]
+    return VECTORS if verb == "predict" and "embedding" in path else _BY_VERB.get(verb)

@@ -8,10 +8,8 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-import msgspec
-
 from llmproxy.canonical import EmbedAnswer, EmbedRequest, Losses
-from llmproxy.plugin import BadField, BadRequest, Usage, UsageReader
+from llmproxy.plugin import BadField, BadRequest, Usage
 from llmproxy_gemini.fields import integer, items, lose_rest, members, unreadable, word
 
 _INSTANCE: Final = "instances[]"
@@ -133,41 +131,3 @@ def read_counts(told: dict[str, Any]) -> Usage | None:
         if type(count) is int and count >= 0:
             counts.append(count)
     return Usage(sum(counts)) if counts else None
-
-
-class _Statistics(msgspec.Struct, gc=False):
-    token_count: float | None = None
-
-
-class _Embeddings(msgspec.Struct, gc=False):
-    statistics: _Statistics | None = None
-
-
-class _Prediction(msgspec.Struct, gc=False):
-    embeddings: _Embeddings | None = None
-
-
-class _Predicted(msgspec.Struct, gc=False):
-    predictions: list[_Prediction] = []
-
-
-_predicted: Final = msgspec.json.Decoder(_Predicted)
-
-
-class PredictedUsage(UsageReader):
-    """Finds what vectors cost: no member of the answer tells it, each vector does. The vectors are not parsed."""
-
-    def whole(self, body: bytes) -> tuple[Usage | None, bool]:
-        """Return the usage, and whether the body ends in the middle."""
-        usage, cut = super().whole(body)
-        return usage or _counted(body), cut
-
-
-def _counted(body: bytes) -> Usage | None:
-    try:
-        told = _predicted.decode(body)
-    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
-        return None
-    found = [each.embeddings.statistics for each in told.predictions if each.embeddings]
-    counts = [each.token_count for each in found if each is not None and each.token_count is not None]
-    return Usage(int(sum(counts))) if counts else None

@@ -26,7 +26,7 @@ from llmproxy_gemini.made import MADE
 from llmproxy_gemini.paths import BATCHES, streams_events
 from llmproxy_gemini.taps import StreamTap
 from llmproxy_gemini.uploads import keep_here, tells_address
-from llmproxy_gemini.usage import USAGE
+from llmproxy_gemini.usage import PREDICTED, USAGE
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
@@ -90,7 +90,8 @@ class GeminiUpstream(Untranslated):
         as_array = as_array and not streams_events(exchange.request.query)
         if as_array:
             return StreamTap(array=True)
-        return CountingTap(USAGE, "bytesBase64Encoded", "gcsUri") if _predicts(exchange) else WholeTap(USAGE)
+        tap = CountingTap(PREDICTED, "bytesBase64Encoded", "gcsUri") if _predicts(exchange) else None
+        return tap or WholeTap(PREDICTED if self.vertex else USAGE)
 
     def readdress(self, exchange: Exchange, reply: Reply) -> Awaitable[None] | None:
         """Have a file whose upload is begun sent through here as well, wherever the answer says."""

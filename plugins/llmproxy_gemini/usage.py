@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from llmproxy.plugin import Parts, Usage, UsageReader
 
 #: Kinds that are priced as text, a document's pages among them.
@@ -112,3 +114,45 @@ def _written_parts(usage: Usage, parts: Parts) -> dict[str, Any]:
 
 #: Finds what `read_usage` reads.
 USAGE: Final = UsageReader("usageMetadata", read_usage)
+
+
+class _Statistics(msgspec.Struct, gc=False):
+    token_count: float | None = None
+
+
+class _Embeddings(msgspec.Struct, gc=False):
+    statistics: _Statistics | None = None
+
+
+class _Prediction(msgspec.Struct, gc=False):
+    embeddings: _Embeddings | None = None
+
+
+class _Predicted(msgspec.Struct, gc=False):
+    predictions: list[_Prediction] = []
+
+
+_predicted: Final = msgspec.json.Decoder(_Predicted)
+
+
+class PredictedUsage(UsageReader):
+    """Finds what the vectors of Vertex's `predict` cost: each tells its own. The vectors are not parsed."""
+
+    def whole(self, body: bytes) -> tuple[Usage | None, bool]:
+        """Return the usage, and whether the body ends in the middle."""
+        usage, cut = super().whole(body)
+        return usage or _counted(body), cut
+
+
+#: Finds what vectors cost, and all else that tells its usage as Gemini does.
+PREDICTED: Final = PredictedUsage("usageMetadata", read_usage)
+
+
+def _counted(body: bytes) -> Usage | None:
+    try:
+        told = _predicted.decode(body)
+    except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
+        return None
+    found = [each.embeddings.statistics for each in told.predictions if each.embeddings]
+    counts = [each.token_count for each in found if each is not None and each.token_count is not None]
+    return Usage(int(sum(counts))) if counts else None

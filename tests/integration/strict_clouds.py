@@ -21,6 +21,7 @@ from .strict_saying import Said
 _PROJECT = "/v1/projects/p/locations/l/publishers/"
 _CLAUDE = re.compile(_PROJECT + r"anthropic/models/([^/]+):(rawPredict|streamRawPredict)")
 _GEMINI = re.compile(_PROJECT + r"google/models/[^/]+:(generateContent|streamGenerateContent|countTokens)")
+_PREDICTED = re.compile(_PROJECT + r"google/models/[^/]+embedding[^/]+:predict")
 _INVOKED = re.compile(r"/model/([^/]+)/(invoke|invoke-with-response-stream)")
 _DATED = re.compile(r"\d{4}-\d\d-\d\d")
 #: The one token that the clouds know.
@@ -35,9 +36,17 @@ class CloudProvider(StrictProvider):
             return await self._cloud(request, "vertex", unquote(found[1]), found[2] == "streamRawPredict")
         if found := _INVOKED.fullmatch(request.path):
             return await self._cloud(request, "bedrock", unquote(found[1]), found[2] != "invoke")
+        if _PREDICTED.fullmatch(request.path):
+            return await self._predict(request)
         if _GEMINI.fullmatch(request.path):
             return await self._cloud(request, "gemini", "", request.query.get("alt") == "sse")
         return await super()._handle(request)
+
+    async def _predict(self, request: web.Request) -> web.Response:
+        self.bodies.append(await request.read())
+        texts = [instance["content"] for instance in orjson.loads(self.bodies[-1])["instances"]]
+        vectors = [{"values": [float(len(text)), 0.5], "statistics": {"token_count": 2}} for text in texts]
+        return web.json_response({"predictions": [{"embeddings": vector} for vector in vectors]})
 
     async def _cloud(
         self, request: web.Request, cloud: str, model: str, streamed: bool

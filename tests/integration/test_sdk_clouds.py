@@ -214,3 +214,14 @@ async def test_google_s_client_on_vertex_counts(google):
     got = await google.models.count_tokens(model="gemini-vertex/m", contents="Hi there")
 
     assert got.total_tokens > 0
+
+
+async def test_texts_become_vectors_by_google_s_client_and_by_openai_s(here, google):
+    model = "gemini-vertex/text-embedding-005"
+    got = await google.models.embed_content(model=model, contents=["one", "three"])
+    async with AsyncOpenAI(base_url=f"{here.url}/v1", api_key=KEY, max_retries=0) as client:
+        other = await client.embeddings.create(model=model, input=["one", "three"], encoding_format="float")
+
+    assert [each.values for each in got.embeddings] == [[3.0, 0.5], [5.0, 0.5]]
+    assert [each.embedding for each in other.data] == [[3.0, 0.5], [5.0, 0.5]]
+    assert other.usage.prompt_tokens == 4

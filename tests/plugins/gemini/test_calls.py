@@ -45,6 +45,7 @@ def decode(target: str, body: bytes, losses: Losses) -> ModelRequest:
         ("countTokens", b'{"contents":"Hi"}', CountRequest),
         ("embedContent", b'{"content":"Hi"}', EmbedRequest),
         ("batchEmbedContents", b'{"requests":[{"content":"Hi"}]}', EmbedRequest),
+        ("predict", b'{"instances":[{"content":"Hi"}]}', EmbedRequest),
     ],
 )
 def test_the_verb_says_what_a_body_is(verb: str, body: bytes, kind: type[ModelRequest]) -> None:
@@ -289,3 +290,20 @@ def test_recorded_counts_and_vectors_come_back(recordings: list[dict[str, Any]])
         again = orjson.loads(encode_answer(decode_answer(body)).body)  # type: ignore[arg-type]
 
         assert {key: told.get(key) for key in again} == again, record["id"]
+
+
+def test_vertex_predicts_vectors_and_tells_them_as_predictions() -> None:
+    exchange = made_exchange("/v1/chat/completions", b"{}")
+    request = EmbedRequest(model="m", inputs=("a", "b"))
+    by_verb = {}
+    for model in ("text-embedding-005", "gemini-embedding-2"):
+        wire = encode_call(
+            exchange, Endpoint("x", model), request, Losses(), vertex=True, publisher="publishers/google/"
+        )
+        assert wire is not None
+        by_verb[wire.target.rpartition(":")[2]] = wire.body
+    answer = EmbedAnswer(vectors=((1.0,), (2.0,)))
+
+    assert by_verb["predict"] == b'{"instances":[{"content":"a"},{"content":"b"}]}'
+    assert "batchEmbedContents" in by_verb
+    assert decode_answer(encode_answer(answer, "predict").body) == answer  # type: ignore[arg-type]

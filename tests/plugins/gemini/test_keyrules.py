@@ -106,3 +106,12 @@ def test_files_are_found_where_one_stands_in_a_lists_place_and_in_results(conten
 
 def test_a_tool_that_stands_in_the_lists_place_is_one() -> None:
     assert read({"contents": HI, "tools": {"googleSearch": {}}}).grounds == {"hosted-tools"}
+
+
+def test_vectors_that_are_predicted_are_the_same_each_time() -> None:
+    vectors = rules_of("/v1/publishers/google/models/text-embedding-005:predict")
+    pictures = rules_of("/v1/publishers/google/models/imagen-4:predict")
+
+    assert vectors is not None
+    assert pictures is not None
+    assert (vectors.deterministic, pictures.deterministic) == (True, False)

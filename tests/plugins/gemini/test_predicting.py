@@ -9,7 +9,6 @@ from tests.plugins.conftest import records
 from llmproxy.canonical import EmbedAnswer, EmbedRequest, Losses
 from llmproxy.plugin import BadRequest, Usage, WholeTap
 from llmproxy_gemini.predicting import (
-    PredictedUsage,
     embeds,
     holds_vectors,
     predicts_vectors,
@@ -18,7 +17,7 @@ from llmproxy_gemini.predicting import (
     write_instances,
     write_vectors,
 )
-from llmproxy_gemini.usage import read_usage
+from llmproxy_gemini.usage import PREDICTED
 
 ANSWER = {
     "predictions": [
@@ -49,7 +48,7 @@ def test_recorded_calls_are_read_both_ways(recorded):
         assert holds_vectors(body)
         answer = read_vectors(body)
         tokens = [each["embeddings"]["statistics"]["token_count"] for each in body["predictions"]]
-        tap = WholeTap(PredictedUsage("usageMetadata", read_usage))
+        tap = WholeTap(PREDICTED)
         tap.feed(orjson.dumps(body))
         tap.end()
         assert answer.usage == tap.usage == Usage(sum(tokens))
@@ -158,7 +157,7 @@ def test_models_are_asked_as_they_are_served(model, expected):
 
 @given(st.binary(max_size=60))
 def test_a_tap_takes_anything(data):
-    tap = WholeTap(PredictedUsage("usageMetadata", read_usage))
+    tap = WholeTap(PREDICTED)
     tap.feed(data)
     tap.end()
     assert tap.usage is None or tap.usage.total >= 0
