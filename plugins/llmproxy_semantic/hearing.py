@@ -21,10 +21,11 @@ _KNOWN: Final = b"known"
 
 
 class Report(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
-    """A wrong answer by likeness: its exchange (`X-Request-Id`), or, where nobody knows that, only its route."""
+    """A wrong answer by likeness: its exchange (`X-Request-Id`), or, where nobody knows that, its route and tenant."""
 
     route: str = ""
     exchange: str = ""
+    tenant: str = ""
 
 
 _read: Final = msgspec.json.Decoder(Report).decode
@@ -54,7 +55,9 @@ class Hearing:
         return {} if self._overseer is None else self._overseer.told()
 
     def _heard(self, report: Report) -> bool:
-        return self._overseer is not None and self._overseer.report(report.route, report.exchange)
+        return self._overseer is not None and self._overseer.report(
+            report.route, report.exchange, report.tenant
+        )
 
     async def told(self, request: AdminRequest) -> Reply:
         """Answer `GET /semantic`: each worker learns for itself."""

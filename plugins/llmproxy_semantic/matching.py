@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from functools import lru_cache
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import Answered, Asked, CacheSpace, Exchange, Kin
 from llmproxy_semantic.aliases import drop_alias, find_alias, put_alias
@@ -15,8 +15,13 @@ if TYPE_CHECKING:
     from llmproxy_semantic.likeness import Likeness
     from llmproxy_semantic.verified import Verified
 
-#: Questions that are asked often are asked in the same words.
-_form = lru_cache(maxsize=1024)(canonicalise)
+#: Questions that are asked often are asked in the same words, and in few.
+_known = lru_cache(maxsize=1024)(canonicalise)
+_FEW: Final = 1024
+
+
+def _form(question: str) -> str:
+    return _known(question) if len(question) <= _FEW else canonicalise(question)
 
 
 class Matching:

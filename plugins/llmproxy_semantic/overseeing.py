@@ -34,7 +34,7 @@ class Candidate(NamedTuple):
 
 
 class Learnt(NamedTuple):
-    """What one worker has learnt of one route: it outlives reloads."""
+    """What one worker has learnt of one tenant of a route: it outlives reloads."""
 
     verification: Verification
     quarantine: Quarantine
@@ -51,6 +51,7 @@ class Oversight:
 
     def __init__(self, runtime: Runtime, route: str, learnt: Learnt, judging: Judging) -> None:
         self._route = route
+        self.learnt = learnt
         self._verification, self.quarantine, self.vetoes = learnt
         self._judging = judging
         self._log = runtime.log
@@ -118,6 +119,11 @@ class Oversight:
     def _tell(self, change: str) -> None:
         if change:
             self._log.warning("semantic_policy_changed", route=self._route, change=change)
+
+    @property
+    def certified(self) -> bool:
+        """Whether the promise is borne out."""
+        return self._verification.state == "verified"
 
     def told(self) -> dict[str, Any]:
         """Return what `GET /semantic` tells of the route."""

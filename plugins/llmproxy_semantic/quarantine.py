@@ -6,7 +6,7 @@ from typing import Final, TypeVar
 
 #: Times that an entry is judged wrong until it is served to nobody by likeness.
 STRIKES: Final = 2
-MOST: Final = 10_000
+MOST: Final = 4096
 
 K = TypeVar("K")
 V = TypeVar("V")

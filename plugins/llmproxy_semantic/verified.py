@@ -21,8 +21,7 @@ class Verified:
 
     def __init__(self, likeness: Likeness, overseer: Overseer, route: str, settings: SemanticRoute) -> None:
         self._likeness = likeness
-        self._oversight = overseer.of(route)
-        self._known = overseer.known
+        self._overseer = overseer
         self._route = route
         self._settings = settings
 
@@ -31,10 +30,11 @@ class Verified:
 
         Only questions that could be compared are samples: of others likeness serves none.
         """
-        likeness, oversight, settings = self._likeness, self._oversight, self._settings
+        likeness, settings, tenant = self._likeness, self._settings, exchange.caller.tenant
         features = features_of(asked.question, form)
         if likeness.refuses(asked, features, settings.warmest):
             return None
+        oversight = self._overseer.of(self._route, tenant)
         drawn = oversight.drawn()
         rows = await likeness.near(form, asked.partition, space, settings.within)
         if rows is None:
@@ -51,12 +51,12 @@ class Verified:
             likeness.looked("none")
             return None
         likeness.looked("hit")
-        self._known.serve(exchange.id, Served(self._route, features.form, best.key))
+        self._overseer.known.serve(exchange.id, Served(self._route, tenant, features.form, best.key))
         return Kin(best.key, "semantic", best.similarity)
 
     async def stored(self, exchange: Exchange, asked: Asked, form: str, answered: Answered) -> None:
         """Have an answer be found, and compared with what was found for its question, if it was drawn."""
-        self._oversight.quarantine.release(answered.key)
+        self._overseer.of(self._route, exchange.caller.tenant).quarantine.release(answered.key)
         self._likeness.stored(asked, form, answered, warmest=self._settings.warmest)
         trial = exchange.state.get(TRIAL)
         if trial is not None and answered.fresh is not None:

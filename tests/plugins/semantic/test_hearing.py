@@ -24,7 +24,7 @@ class Seen:
     def told(self) -> dict[str, Any]:
         return {"faq": {"samples": 3}}
 
-    def report(self, route: str, exchange: str) -> bool:
+    def report(self, route: str, exchange: str, tenant: str = "") -> bool:
         return "faq" in (route, exchange)
 
 

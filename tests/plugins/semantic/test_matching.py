@@ -16,7 +16,7 @@ from llmproxy.stores import open_store
 from llmproxy.tasks import spawn
 from llmproxy.testing import make_exchange
 from llmproxy_semantic.config import SemanticRoute
-from llmproxy_semantic.matching import Matching
+from llmproxy_semantic.matching import Matching, _known
 
 
 class Running:
@@ -60,3 +60,12 @@ async def test_what_led_to_an_answer_that_is_gone_is_forgotten(space: CacheSpace
     await asyncio.gather(*running.tasks)
 
     assert await matching.find(make_exchange(), asked("what is dns"), space) is None
+
+
+async def test_only_short_questions_are_remembered(space: CacheSpace) -> None:
+    matching = Matching(cast("Runtime", Running()), SemanticRoute())
+    _known.cache_clear()
+    for question in ("What is DNS?", "What is DNS? " * 500):
+        await matching.find(make_exchange(), asked(question), space)
+
+    assert _known.cache_info().currsize == 1

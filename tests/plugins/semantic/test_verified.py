@@ -30,7 +30,7 @@ class Route:
         self.told: list[str] = []
         self.compared: list[Any] = []
 
-    def of(self, route: str) -> Route:
+    def of(self, route: str, tenant: str) -> Route:
         return self
 
     def refuses(self, *_: Any) -> bool:
