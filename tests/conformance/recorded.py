@@ -41,7 +41,10 @@ _PROJECT = "/v1/projects/p/locations/l"
 ENVELOPES = {
     ("vertex", "anthropic.messages"): ("anthropic-vertex", _PROJECT),
     ("vertex", "gemini"): ("gemini-vertex", _PROJECT),
+    ("azure", "openai.chat"): ("openai", "/openai"),
 }
+#: What upstreams need beside an address and a dialect, by the end of their address.
+QUIRKS = {"/openai": {"api_version": "2024-10-21"}}
 _JUDGE = SHARED / "tools" / "translate_check.py"
 
 
@@ -62,7 +65,11 @@ def config(replay: str) -> bytes:
     upstreams = {}
     for provider, family in providers():
         dialect, prefix = ENVELOPES.get((provider, family), DIALECTS[family])
-        upstreams[f"{provider}.{family}"] = {"base_url": replay + prefix, "dialect": dialect}
+        upstreams[f"{provider}.{family}"] = {
+            "base_url": replay + prefix,
+            "dialect": dialect,
+            "quirks": QUIRKS.get(prefix, {}),
+        }
     tree = {
         "listen": "127.0.0.1:0",
         "admin": {"listen": "127.0.0.1:0"},
