@@ -4,8 +4,16 @@ from __future__ import annotations
 
 import orjson
 
-from llmproxy.plugin import Endpoint, Exchange, UpstreamRequest, passed_headers, patch, scan_members
-from llmproxy_ollama.paths import after_api
+from llmproxy.plugin import (
+    BadRequest,
+    Endpoint,
+    Exchange,
+    UpstreamRequest,
+    passed_headers,
+    patch,
+    scan_members,
+)
+from llmproxy_ollama.paths import after_api, call_of
 
 _NAMES = frozenset({"model", "name"})
 
@@ -14,8 +22,15 @@ def encode(exchange: Exchange, endpoint: Endpoint, body: bytes, *, prefix: str) 
     """Return the request to send; an unchanged body is the very same object.
 
     Its target is relative to the upstream's base URL; `prefix` is `/api`, or nothing where the base URL ends in it.
+
+    Raises:
+        BadRequest: it is no call of a model: whoever may ask a model may not pull, replace or delete any.
     """
     request = exchange.request
+    if not call_of(request.path):
+        raise BadRequest(
+            "unknown_call", "Only calls of Ollama's that ask a model are served here.", status=404
+        )
     if endpoint.model is not None and exchange.model is not None and endpoint.model != exchange.model:
         members = scan_members(body, _NAMES)
         member = members.get("model") or members["name"]

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy.plugin import Endpoint
+from llmproxy.plugin import BadRequest, Endpoint
 from llmproxy_ollama.passing import encode
 
 
@@ -17,6 +17,24 @@ from llmproxy_ollama.passing import encode
 )
 def test_the_target_is_behind_the_base_url(exchange_for, path, prefix, target):
     assert encode(exchange_for(path), Endpoint("up"), b"{}", prefix=prefix).target == target
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/api/delete",
+        "/api/pull",
+        "/api/create",
+        "/api/copy",
+        "/api/push",
+        "/api/blobs/sha256:ab",
+        "/api/chat/%2e%2e/delete",
+        "/",
+    ],
+)
+def test_calls_that_manage_a_server_stay_here(exchange_for, path):
+    with pytest.raises(BadRequest, match="Only calls of Ollama's that ask a model"):
+        encode(exchange_for(path), Endpoint("up"), b"{}", prefix="/api")
 
 
 def test_only_the_models_name_is_changed(exchange_for):
