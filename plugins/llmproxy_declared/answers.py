@@ -13,8 +13,8 @@ if TYPE_CHECKING:
     from llmproxy_declared.aspects import Aspects
 
 
-def read_answer(document: Any, aspects: Aspects, headers: Headers | None = None) -> Answer:
-    """Read an answer.
+def read_answer(document: Any, aspects: Aspects, headers: Headers | None = None, seed: str = "") -> Answer:
+    """Read an answer; `seed` makes ids of calls that have none, if the answer has none either.
 
     Raises:
         BadAnswer: nothing of it stands where it should.
@@ -26,7 +26,9 @@ def read_answer(document: Any, aspects: Aspects, headers: Headers | None = None)
     return Answer(
         id=name,
         model=aspects.model.name_in(document),
-        choices=tuple(_choice(choice, number, name, aspects) for number, choice in sorted_by_number(choices)),
+        choices=tuple(
+            _choice(choice, number, name or seed, aspects) for number, choice in sorted_by_number(choices)
+        ),
         usage=aspects.usage.of(document, headers),
     )
 
@@ -36,7 +38,7 @@ def sorted_by_number(choices: list[tuple[int, Any]]) -> list[tuple[int, Any]]:
     return sorted(choices, key=lambda pair: pair[0])
 
 
-def _choice(document: Any, number: int, name: str, aspects: Aspects) -> Choice:
+def _choice(document: Any, number: int, seed: str, aspects: Aspects) -> Choice:
     content: list[Block] = []
     if thought := aspects.reasoning.text_in(document):
         content.append(Reasoning(thought))
@@ -44,7 +46,7 @@ def _choice(document: Any, number: int, name: str, aspects: Aspects) -> Choice:
         content.append(Text(said))
     calls = aspects.calls.read(document)
     for place, call in enumerate(calls):
-        identity = call.id or made_up_id(f"{name}:{number}", place, call.name)
+        identity = call.id or made_up_id(f"{seed}:{number}", place, call.name)
         content.append(ToolCall(identity, call.name, call.arguments.strip() or "{}"))
     finish = aspects.finish.read(document)
     if not content and finish is None and not has_text(document, aspects):

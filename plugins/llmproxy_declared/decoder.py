@@ -32,9 +32,14 @@ _DONE: Final = b"[DONE]"
 
 
 class Decoder:
-    """Reads the stream of one answer; `lines` says that its events are lines."""
+    """Reads the stream of one answer; `lines` says that its events are lines.
 
-    def __init__(self, streamed: Streamed, errors: ErrorReader, headers: Headers, *, lines: bool) -> None:
+    `seed` makes ids of calls that have none, if the answer has none either.
+    """
+
+    def __init__(
+        self, streamed: Streamed, errors: ErrorReader, headers: Headers, *, lines: bool, seed: str = ""
+    ) -> None:
         self._streamed = streamed
         self._errors = errors
         self._aspects = streamed.aspects
@@ -47,6 +52,7 @@ class Decoder:
         self._aspects.usage.read_head(headers, self._counts)
         self._last_calls: dict[int, list[Call]] = {}
         self._name = ""
+        self._seed = seed
         self._started = False
         self._spoke = False
         self._ended = False
@@ -151,7 +157,7 @@ class Decoder:
             for call in calls:
                 if not self._started:
                     self._start(choice)
-                told.call(call, self._name)
+                told.call(call, self._name or self._seed)
 
     def _start(self, document: Any) -> None:
         self._started = True
@@ -179,7 +185,7 @@ class Decoder:
         for number in sorted(self._choices):
             told = self._choices[number]
             for call in self._last_calls.get(number, ()):
-                told.call(call, self._name)
+                told.call(call, self._name or self._seed)
             told.end()
         self._tell_usage()
 

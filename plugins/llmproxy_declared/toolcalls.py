@@ -101,6 +101,6 @@ class ToolCallReader:
 
 
 def made_up_id(seed: str, number: int, name: str) -> str:
-    """Return an id for a call that came without one: the same for the same call."""
+    """Return an id for a call that came without one; another answer's calls, whose `seed` is another, have others."""
     text = f"{seed}\0{number}\0{name}"
     return "call_" + hashlib.blake2b(text.encode("utf-8", "surrogatepass"), digest_size=12).hexdigest()

@@ -145,7 +145,7 @@ class DeclaredUpstream(Untranslated):
             return self._embedding.read(document, expected, reply.headers)
         if self._aspects is None:
             raise BadAnswer("The upstream answered what it was not asked.")
-        return read_answer(document, self._aspects, reply.headers)
+        return read_answer(document, self._aspects, reply.headers, exchange.serial)
 
     def decode_error(self, exchange: Exchange, reply: Reply, body: bytes) -> GatewayError:
         """Read an error by its declared places."""
@@ -159,10 +159,10 @@ class DeclaredUpstream(Untranslated):
         kind = reply.headers.index.get(b"content-type", b"").partition(b";")[0].strip().lower()
         lines = streamed.framing == "ndjson"
         if reply.is_event_stream or kind in _LINES:
-            return Decoder(streamed, self._errors, reply.headers, lines=not reply.is_event_stream)
-        if not exchange.streamed or (kind == _JSON and not lines):
+            lines = not reply.is_event_stream
+        elif not exchange.streamed or (kind == _JSON and not lines):
             return None
-        return Decoder(streamed, self._errors, reply.headers, lines=lines)
+        return Decoder(streamed, self._errors, reply.headers, lines=lines, seed=exchange.serial)
 
 
 def _document(body: bytes) -> Any:

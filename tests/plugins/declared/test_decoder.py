@@ -19,7 +19,9 @@ SIMPLE = minimal(stream={"text": "/d", "end": "[DONE]"})
 
 def decoder(config: dict[str, Any], *, lines: bool = False) -> Decoder:
     kind = "application/x-ndjson" if lines else "text/event-stream"
-    found = declared(**config).stream_decoder(exchange(streamed=True), reply(kind))
+    asked = exchange(streamed=True)
+    asked._serial = "1"  # calls without ids get the same ones each time
+    found = declared(**config).stream_decoder(asked, reply(kind))
     assert found is not None
     return found
 

@@ -17,11 +17,12 @@ from llmproxy.canonical import (
     Losses,
     Message,
     Text,
+    ToolCall,
 )
 from llmproxy.plugin import BadRequest, Endpoint, GatewayError, Headers, ProviderError, Reply, Usage, WholeTap
 from llmproxy_declared.places import BadAnswer
 
-from .conftest import bytes_of, declared, example, exchange, minimal, reply, streamed, whole
+from .conftest import bytes_of, declared, example, exchange, minimal, reply, sse, streamed, whole
 
 ASKED = GenerateRequest(model="asked", messages=(Message("user", (Text("Hi"),)),), max_tokens=9)
 
@@ -174,6 +175,16 @@ def test_hostile_answers_are_a_clear_502(body):
 
     assert caught.value.status == 502
     assert caught.value.code == "upstream_bad_answer"
+
+
+def test_calls_without_ids_get_others_in_each_answer():
+    """A conversation may hold the same call twice, and its results are told apart by their ids."""
+    face = declared(**minimal(answer={"text": "/a", "tool_calls": "/calls"}, stream={"end": "[DONE]"}))
+    told = {"calls": [{"name": "look"}, {"name": "look"}]}
+    answers = [whole(face, told), whole(face, told), streamed(face, sse(told, "[DONE]")).answer]
+    blocks = [block for answer in answers for block in answer.choices[0].content]
+
+    assert len({block.id for block in blocks if isinstance(block, ToolCall)}) == 6
 
 
 def test_huge_counts_are_none():
