@@ -54,8 +54,13 @@ def read_inline(value: object, where: str, losses: Losses) -> Block:
     told = members(value, where)
     media_type = word(told, "mimeType", where) or _UNKNOWN
     lose_rest(told, _INLINE, where, losses)
-    source = Inline(media_type=media_type, data=word(told, "data", where))
+    source = Inline(media_type=media_type, data=standard(word(told, "data", where)))
     return _titled(_block(media_type, source), told, where, losses)
+
+
+def standard(data: str) -> str:
+    """Return base64 in the alphabet that all providers take; Google's SDKs write the one for URLs (RFC 4648 §5)."""
+    return data.replace("-", "+").replace("_", "/") if "_" in data or "-" in data else data
 
 
 def read_file(value: object, where: str, losses: Losses) -> Block:

@@ -12,6 +12,7 @@ from llmproxy.canonical import Image, ImageAnswer, ImageRequest, Inline, Link, L
 from llmproxy.canonical.talks import shape_of
 from llmproxy.plugin import BadField, BadRequest, ProviderError, UpstreamError
 from llmproxy_gemini.fields import integer, items, lose_rest, members, unreadable, word
+from llmproxy_gemini.media import standard
 
 _PARAMETERS: Final = "parameters"
 _KNOWN: Final = frozenset(
@@ -92,7 +93,7 @@ def _image(value: object, where: str) -> Image:
     data = word(told, "bytesBase64Encoded", where)
     if not data:
         raise BadField("missing_field", f"'{where}.bytesBase64Encoded' must be there.", where)
-    return Image(source=inline_of(data, word(told, "mimeType", where)))
+    return Image(source=inline_of(standard(data), word(told, "mimeType", where)))
 
 
 def write_predict(request: ImageRequest, losses: Losses) -> dict[str, Any]:

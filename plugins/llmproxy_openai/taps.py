@@ -65,10 +65,9 @@ def answer_tap(exchange: Exchange, *, json: bool) -> Tap | None:
 
     if json and "/images/" in exchange.request.path:
         return CountingTap(USAGE, "b64_json", "url")
-    if json:
-        return WholeTap(taps.reader_of(exchange))
-    spoken = taps.spoken_by(exchange) if exchange.request.path.endswith("/speech") else 0
-    return taps.SoundTap(spoken) if spoken else None
+    if exchange.request.path.endswith("/speech"):
+        return taps.SoundTap(taps.spoken_by(exchange))
+    return WholeTap(taps.reader_of(exchange)) if json else None
 
 
 class StreamTap:

@@ -60,7 +60,9 @@ def decode_request(exchange: Exchange, call: MediaCall, body: bytes, losses: Los
         return asked
     if kind == "speech":
         spoken = speech.decode_speech(sent.members, losses)
-        exchange.state[_SPEECH] = speech.Manner(spoken.format or "mp3", spoken.events)
+        exchange.state[_SPEECH] = speech.Manner(
+            spoken.format or "mp3", spoken.events, "voice" not in sent.members
+        )
         return spoken
     if kind == "transcriptions":
         heard = transcription.decode_transcription(sent, losses, translate=call == "translations")

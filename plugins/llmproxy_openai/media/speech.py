@@ -56,10 +56,11 @@ _KNOWN: Final = frozenset(
 
 
 class Manner(NamedTuple):
-    """How a caller wants its sound: in which format, and whether in events."""
+    """How a caller wants its sound: in which format, whether in events, and whether in JSON as Mistral has it."""
 
     format: str = "mp3"
     events: bool = False
+    packed: bool = False
 
 
 def decode_speech(told: dict[str, Any], losses: Losses) -> SpeechRequest:
@@ -138,13 +139,18 @@ def _read_json(told: Any) -> SpeechAnswer:
 
 def write_speech(answer: SpeechAnswer, manner: Manner) -> Reply:
     """Write an answer: the sound itself, or the events that were asked for."""
+    if not manner.events and manner.packed:
+        return Reply.json({"audio_data": b64encode(answer.audio).decode()})
     if not manner.events:
         kind = TYPES[answer.format]
         if answer.format == "pcm" and answer.rate != 24_000:
             kind = f"{kind};rate={answer.rate}"
         return Reply(200, Headers.of({"Content-Type": kind}), answer.audio)
     told: list[dict[str, Any]] = [
-        {"type": "speech.audio.delta", "audio": b64encode(answer.audio).decode()},
+        {
+            "type": "speech.audio.delta",
+            "audio_data" if manner.packed else "audio": b64encode(answer.audio).decode(),
+        },
         {"type": "speech.audio.done"},
     ]
     if answer.usage is not None:

@@ -162,6 +162,8 @@ def write_transcription(answer: TranscriptionAnswer, manner: Manner) -> Reply:
         body = _verbose(answer, manner)
     elif manner.format == "diarized_json":
         body = {"task": "transcribe", "duration": _duration(answer), **body, "segments": _diarized(answer)}
+    if manner.format == "json":
+        body |= {"model": answer.model, "language": answer.language or None}
     if answer.usage is not None:
         body["usage"] = write_heard_usage(answer.usage)
     return Reply.json(body)

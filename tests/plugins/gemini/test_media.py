@@ -93,3 +93,10 @@ def test_only_documents_have_a_name() -> None:
 
     assert document.title == "A"
     assert [loss.field for loss in losses] == ["x.etag", "x.displayName"]
+
+
+def test_data_is_told_in_the_alphabet_that_all_providers_take() -> None:
+    block = read_inline({"mimeType": "image/png", "data": "a-_b+/=="}, "at", Losses())
+
+    assert isinstance(block, Image)
+    assert block.source == Inline(media_type="image/png", data="a+/b+/==")
