@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.plugin import Body, StateKey, Usage
 from llmproxy_balance.affinity import Affinity
-from llmproxy_balance.origins import Origin, OriginReader, Origins, items_of, may_hold
+from llmproxy_balance.origins import SIGN, Origin, OriginReader, Origins, items_of
 from llmproxy_balance.sessions import key_of
 
 if TYPE_CHECKING:
@@ -113,8 +113,8 @@ class Belonging:
     def read(self, exchange: Exchange, reply: Reply) -> None:
         """Remember what an answer makes that only its maker will understand."""
         body, path = reply.body, exchange.request.path
-        if not isinstance(body, Body) and not may_hold(body, path):
-            return
+        if type(body) is bytes and path.endswith("/completions") and body.find(SIGN) < 0:
+            return  # chat completions hold no ids that are asked for later, and nothing sealed: only signatures
         endpoint = exchange.endpoint
         if endpoint is None or not exchange.attempts or exchange.attempts[-1].translated:
             return  # what a translation tells of is the gateway's own, and is kept by it

@@ -14,8 +14,10 @@ from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import Body, Pool
 from llmproxy_balance.detour import Detour
+from llmproxy_balance.roll import Record
 from llmproxy_balance.telling import TIMEOUT
 from llmproxy_balance.walking import TRAIL, Taken, Trail
+from llmproxy_balance.wellbeing import NEWEST
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Attempt, CallNext, Exchange, GatewayError, Place, Reply
@@ -40,8 +42,11 @@ class Stop:
     """A place on a highway, with what a good attempt there changes."""
 
     __slots__ = (
+        "_ailing",
         "_answered",
         "_counter",
+        "_failing",
+        "_health",
         "_walker",
         "budget",
         "follows",
@@ -58,7 +63,11 @@ class Stop:
         self.pool = highway.pool
         self.follows = highway.follows
         self.place = place
-        self.vitals = place.vitals
+        self.vitals = vitals = place.vitals
+        self._failing = walker.failing
+        self._ailing = walker.watcher.ailing
+        #: None where nobody watches.
+        self._health = vitals.health if isinstance(vitals, Record) else None
 
     def done(self, exchange: Exchange, attempt: Attempt) -> None:
         """Account for an attempt that has ended; to be called from `attempt_done`."""
@@ -67,12 +76,24 @@ class Stop:
         if not attempt.complete or (attempt.status or 500) >= 400:
             self._unfold(exchange, over=False).done(exchange, attempt)
             return
-        self.vitals.in_flight -= 1
+        vitals = self.vitals
+        vitals.in_flight -= 1
         self.budget.active -= 1
         self._counter.value += 1
-        if self._walker.failing:
-            self._walker.failing.discard(attempt.endpoint)
-        self._answered(self.place, attempt)
+        if self._failing:
+            self._failing.discard(attempt.endpoint)
+        if self._ailing or self._health is None:
+            self._answered(self.place, attempt)
+        else:  # the same, where all are well
+            ended = attempt.ended or 0.0
+            latency = (attempt.first_output_at or attempt.headers_at or ended) - attempt.started
+            known = vitals.latency
+            vitals.latency = latency if known is None else known + NEWEST * (latency - known)
+            recent = self._health.recent
+            if ended >= recent.until:
+                recent.forget(ended)
+            recent.row = 0
+            recent.good += 1
 
     def unfold(self, exchange: Exchange) -> Trail:
         """Return a trail of the exchange's own, which takes the place of this one."""
@@ -152,7 +173,8 @@ class Highways:
         extras_of: ExtrasOf,
     ) -> None:
         self._walker = walker
-        self._watcher = walker.watcher
+        self._ailing = walker.watcher.ailing
+        self._pools = walker.watcher.pools
         self._capable = capable
         self._escort = escort
         self._origins = escort.belonging.origins
@@ -167,14 +189,28 @@ class Highways:
         highway = self._known.get((id(exchange.endpoints), id(exchange.route)))
         if highway is None or highway.places is not highway.pool.places:
             highway = self._survey(exchange)
+            if highway is None:
+                return None
+        places, body, origins = highway.places, exchange._body, self._origins
+        if body is None and isinstance(exchange.upload, Body):
+            return None
+        size = 0 if body is None else len(body)
         if (
-            highway is None
-            or not highway.clear
-            or not self._watcher.all_well(highway.name, highway.places)
-            or not self._may_enter(highway, exchange)
+            not highway.clear
+            or self._ailing
+            or self._pools.get(highway.name, places) is not places
+            or (size > highway.rooms.get(exchange.model, -1) and not self._fits(highway, exchange))
+            or exchange.attempts
+            or exchange.pinned is not None
+            or TIMEOUT in exchange.request.headers.index
+            or (
+                highway.follows
+                and (origins.known or origins.store is not None)
+                and self._escort.concerns(exchange, highway.pool, None)
+            )
         ):
             return None
-        rest = iter(highway.order(exchange, highway.places))
+        rest = iter(highway.order(exchange, places))
         for place in rest:
             if (stop := highway.stops.get(place)) is not None:
                 break
@@ -187,26 +223,6 @@ class Highways:
         stop.vitals.in_flight += 1
         stop.budget.active += 1
         return stop, rest
-
-    def _may_enter(self, highway: Highway, exchange: Exchange) -> bool:
-        """Whether there is nothing about a request itself that needs the long way."""
-        body = exchange.body_at_hand
-        if body is None:
-            size = 0
-            if isinstance(exchange.upload, Body):
-                return False
-        else:
-            size = len(body)
-        if size > highway.rooms.get(exchange.model, -1) and not self._fits(highway, exchange):
-            return False
-        if exchange.attempts or exchange.pinned is not None or TIMEOUT in exchange.request.headers.index:
-            return False
-        origins = self._origins
-        return (
-            not highway.follows
-            or (not origins.known and origins.store is None)
-            or not self._escort.concerns(exchange, highway.pool, None)
-        )
 
     def _fits(self, highway: Highway, exchange: Exchange) -> bool:
         """Whether each place can answer a request; remember how long a body is of which that is certain."""
@@ -223,6 +239,7 @@ class Highways:
         pool = exchange.endpoints
         if not isinstance(pool, Pool):
             return None
+        self._walker.watcher.eligible(pool)  # its places are known from now on
         highway = Highway(exchange, pool)
         highway.follows = self._escort.follows(pool)
         plain = not pool.mirrors and all(map(_is_plain, pool.places))

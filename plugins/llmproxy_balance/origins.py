@@ -54,7 +54,7 @@ _MADE: Final = re.compile(
     % (_SIGNED, _TOLD, _TOLD, _TOLD)
 )
 #: Stands in every answer that holds a signature.
-_SIGN: Final = b"ignature"
+SIGN: Final = b"ignature"
 #: Bytes before the end of what tells that an answer holds an item which may belong to its key.
 _KEY: Final = 32
 #: Bytes of an answer in which the beginning of an item stands.
@@ -89,15 +89,6 @@ def items_of(body: bytes, path: str = "") -> list[Item]:
     return found[: -MOST_EACH - 1 : -1]
 
 
-def may_hold(answer: bytes, path: str = "") -> bool:
-    """Whether a look for items in (a part of) an answer to a request for `path` is worth while; quick.
-
-    Chat completions hold no ids that are asked for later, and nothing sealed: only signatures.
-    """
-    # `in` would first ask whether bytes are a number, which takes longer than the search.
-    return answer.find(_SIGN) >= 0 or not path.endswith("/completions")
-
-
 class OriginReader:
     """Finds the opaque items of an answer to a request for `path` as it passes, cut anywhere; a body sink.
 
@@ -115,7 +106,7 @@ class OriginReader:
     def feed(self, data: bytes) -> None:
         """Read one piece; of a stream there are many, and nearly none holds anything."""
         window = self._tail + data
-        if self._signed_only and window.find(_SIGN) < 0:
+        if self._signed_only and window.find(SIGN) < 0:
             self._tail = window[-_KEY:]
         else:
             self._tail = window[-_REACH:]

@@ -13,13 +13,13 @@ _STEPS: Final = 10
 class Recent:
     """Good and bad outcomes of the last `window` seconds, forgotten in ten steps."""
 
-    __slots__ = ("_at", "_bads", "_before", "_goods", "_slot", "_step", "_until", "bad", "good", "row")
+    __slots__ = ("_at", "_bads", "_before", "_goods", "_slot", "_step", "bad", "good", "row", "until")
 
     def __init__(self, window: float) -> None:
         self._step = window / _STEPS
         self._slot = self._at = 0
         #: When the step is over.
-        self._until = self._step
+        self.until = self._step
         self._goods = [0] * _STEPS
         self._bads = [0] * _STEPS
         self.good = self.bad = 0
@@ -30,7 +30,7 @@ class Recent:
 
     def count_good(self, now: float) -> None:
         """Count what went well."""
-        if now >= self._until:
+        if now >= self.until:
             self.forget(now)
         self.row = 0
         self.good += 1
@@ -63,7 +63,7 @@ class Recent:
             self._goods[place] = self._bads[place] = 0
         self._before = self.good
         self._slot, self._at = slot, slot % _STEPS
-        self._until = (slot + 1) * self._step
+        self.until = (slot + 1) * self._step
 
     def speaks_against(self, settings: HealthSettings) -> str:
         """Return why an endpoint of such outcomes should rest, "" if it should not."""

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Protocol
 
 from llmproxy.plugin import Attempt, Endpoint, Exchange, Failure, Place
@@ -11,8 +13,13 @@ from llmproxy_balance.lineup import AllWell, Health
 class Watcher(Health, Protocol):
     """Health that hears how attempts end."""
 
-    def all_well(self, name: str, places: tuple[Place, ...]) -> bool:
-        """Whether it is known, without a look at each, that all places of the pool of that name may be tried."""
+    @property
+    def ailing(self) -> Mapping[Endpoint, object]:
+        """Endpoints that are not well: always the same mapping, which is looked at with each request."""
+
+    @property
+    def pools(self) -> Mapping[str, tuple[Place, ...]]:
+        """The places of each pool by its name, as they are known; while nobody ails, all of them may be tried."""
 
     def claim(self, endpoint: Endpoint) -> bool:
         """Whether an attempt may be made there now; `settle` comes when it is over."""
@@ -33,9 +40,8 @@ class Watcher(Health, Protocol):
 class Unwatched(AllWell):
     """Places whose health nobody watches."""
 
-    def all_well(self, name: str, places: tuple[Place, ...]) -> bool:
-        """Nothing else is known."""
-        return True
+    ailing: Mapping[Endpoint, object] = MappingProxyType({})
+    pools: Mapping[str, tuple[Place, ...]] = MappingProxyType({})
 
     def claim(self, endpoint: Endpoint) -> bool:
         """Any attempt may be made."""

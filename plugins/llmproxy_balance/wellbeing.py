@@ -26,7 +26,7 @@ from llmproxy_balance.roll import OnChange, Record, Roll, endpoints_of
 from llmproxy_balance.verdicts import PARKING, hear_failure, hear_refusal
 
 #: What of a place's latency the newest one makes.
-_NEWEST: Final = 0.2
+NEWEST: Final = 0.2
 #: Seconds between two looks at which latencies are old, and what each leaves of those: a half in ten seconds.
 AGEING: Final = 1.0
 _STALER: Final = 0.5**0.1
@@ -52,8 +52,8 @@ class Wellbeing:
         self.roll = Roll(self._healthy)
         self.roll.on_change = on_change
         self._records = self.roll.records
-        self._ailing = self.roll.ailing
-        self._pools = self.roll.pools
+        self.ailing = self.roll.ailing
+        self.pools = self.roll.pools
 
     def _healthy(self) -> Health:
         return Health(self.settings, self._random, self._clock.now())
@@ -66,16 +66,12 @@ class Wellbeing:
 
     # What may be chosen.
 
-    def all_well(self, name: str, places: tuple[Place, ...]) -> bool:
-        """Whether all that are watched are well, and these places of a pool are among them."""
-        return not self._ailing and self._pools.get(name) is places
-
     def eligible(self, pool: Pool) -> Sequence[Place]:
         """Return the places that may be chosen now: all of them while all are well."""
         places = pool.places
-        if self._pools.get(pool.name) is not places:
+        if self.pools.get(pool.name) is not places:
             self.roll.adopt(pool)
-        return self._choose(places) if self._ailing else places
+        return self._choose(places) if self.ailing else places
 
     def _choose(self, places: tuple[Place, ...]) -> Sequence[Place]:
         now = self._clock.now()
@@ -104,14 +100,14 @@ class Wellbeing:
 
     def claim(self, endpoint: Endpoint) -> bool:
         """Whether an attempt may be made now; it takes a trial's place, if one is needed, until it is settled."""
-        if not self._ailing:
+        if not self.ailing:
             return True
-        health = self._ailing.get(endpoint)
+        health = self.ailing.get(endpoint)
         return health is None or health.claim(self._clock.now())
 
     def unclaim(self, endpoint: Endpoint) -> None:
         """Give a trial's place back: no attempt is made."""
-        health = self._ailing.get(endpoint)
+        health = self.ailing.get(endpoint)
         if health is not None:
             health.ended(self._clock.now())
 
@@ -121,7 +117,7 @@ class Wellbeing:
         waits = [
             0.0 if health is None else health.wait(now, hurried=True)
             for endpoint in endpoints_of(place for place in pool.places if not place.settings.after)
-            for health in [self._ailing.get(endpoint)]
+            for health in [self.ailing.get(endpoint)]
         ]
         soonest = min(waits, default=0.0)
         return soonest if soonest > 0 else None
@@ -141,7 +137,7 @@ class Wellbeing:
         """Whether a place's endpoint can, or one of a pool's."""
         if place.pool is not None:
             return any(self._can(inner, can) for inner in place.pool.places)
-        health = self._ailing.get(place.endpoint) if place.endpoint is not None else None
+        health = self.ailing.get(place.endpoint) if place.endpoint is not None else None
         return health is None or can(health)
 
     # What others say.
@@ -165,8 +161,8 @@ class Wellbeing:
             started, ended = attempt.started, attempt.ended or self._clock.now()
             latency = (attempt.first_output_at or attempt.headers_at or ended) - started
             known = record.latency
-            record.latency = latency if known is None else known + _NEWEST * (latency - known)
-            if self._ailing:
+            record.latency = latency if known is None else known + NEWEST * (latency - known)
+            if self.ailing:
                 record.health.succeeded(ended, started)
             else:
                 record.health.recent.count_good(ended)
@@ -207,7 +203,7 @@ class Wellbeing:
             record.health.ended(now, started)
         else:
             known = record.latency
-            record.latency = latency if known is None else known + _NEWEST * (latency - known)
+            record.latency = latency if known is None else known + NEWEST * (latency - known)
             record.health.succeeded(now, started)
 
     def _failed(self, record: Record, failure: Failure, now: float, started: float | None) -> None:
@@ -229,9 +225,9 @@ class Wellbeing:
 
     def began(self, exchange: Exchange) -> None:
         """Hear that an exchange's last attempt has brought its first output: no trial waits for a long stream's end."""
-        if self._ailing and exchange.attempts:
+        if self.ailing and exchange.attempts:
             attempt = exchange.attempts[-1]
-            health = self._ailing.get(attempt.endpoint)
+            health = self.ailing.get(attempt.endpoint)
             good = attempt.ended is None and (attempt.status or 500) < 400
             if health is not None and good and health.state is State.HALF_OPEN:
                 health.succeeded(self._clock.now(), attempt.started)

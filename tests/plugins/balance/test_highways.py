@@ -282,7 +282,7 @@ def test_who_may_refer_to_what_another_made_does_not_go_there():
 
 def test_while_somebody_is_not_well_nobody_goes_there():
     drive, pool = Drive({}), pool_of(1, 1)
-    drive.watcher.all_well = lambda name, places: False
+    drive.highways._ailing = {pool[0]: None}
 
     assert drive.highways.start(drive.asked(pool)) is None
 
