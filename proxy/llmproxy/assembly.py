@@ -86,6 +86,7 @@ class Assembly:
         given = {plugin.name for plugin in plugins} | {use.use for use in self.config.plugins.values()}
         upstreams = self.config.upstreams.values()
         named = {upstream.dialect for upstream in upstreams} - {HttpApi.wire}
+        named = named.union(*(plugin.dialects for plugin in plugins))
         spoken = available(DIALECT_GROUP).keys() if named else set()
         authorizers = {upstream.auth.name for upstream in upstreams if upstream.auth}
         wanted = (named | spoken | authorizers) & self._installed.keys()

@@ -162,7 +162,8 @@ class Dialer:
         self.elsewhere: str | None = None
         self.context = client_context(config.tls) if self.secure else None
         self.server_name = (config.tls.server_name if config.tls else None) or self.host
-        self.proxy_url = choose_proxy(config, environ)
+        self._socket = config.socket
+        self.proxy_url = None if config.socket else choose_proxy(config, environ)
         self._names = Names(config.dns_ttl)
         self._proxy = urlsplit(self.proxy_url) if self.proxy_url else None
         self._proxy_context = _default_context() if self._proxy and self._proxy.scheme == "https" else None
@@ -184,7 +185,7 @@ class Dialer:
         other = copy(self)
         other.host, other.port = _ascii(host), port
         other.elsewhere = f"{_bracketed(other.host)}:{port}"
-        other._proxy = other.proxy_url = None
+        other._proxy = other.proxy_url = other._socket = None
         return other
 
     async def open(self, make: Callable[[], P]) -> P:
@@ -193,6 +194,8 @@ class Dialer:
         Raises:
             UpstreamError: phase `connect` or `tls`; nothing was sent.
         """
+        if self._socket is not None:
+            return await self._over_socket(self._socket, make)
         if self._proxy is not None:
             return await self._through_proxy(self._proxy, make)
         sock = await self._connect(self.host, self.port, "upstream")
@@ -212,6 +215,19 @@ class Dialer:
                 reason = "It refuses connections."
             message = f"The {whom} cannot be reached. {reason}"
             raise UpstreamError("upstream_unreachable", message, phase="connect", sent=False) from fault
+
+    async def _over_socket(self, path: str, make: Callable[[], P]) -> P:
+        context = self.context
+        try:
+            _, protocol = await asyncio.get_running_loop().create_unix_connection(
+                make, path, ssl=context, server_hostname=self.server_name if context else None
+            )
+        except ssl.SSLError as fault:
+            raise _tls_fault(fault, "upstream") from fault
+        except OSError as fault:
+            message = "The upstream cannot be reached. Nobody listens on its socket."
+            raise UpstreamError("upstream_unreachable", message, phase="connect", sent=False) from fault
+        return protocol
 
     async def _establish(
         self,

@@ -66,6 +66,7 @@ class Plugin(Generic[C], _Interface):
         answers_header: the header field, in small letters, of those requests that its `transform_response` is for; b""
             where it is for all. Where nobody asks, a reply need not stop for it.
         walks_pools: whether it chooses between the places of a pool; one is added to routes with pools that list none.
+        dialects: those of upstreams that it contributes, which are loaded with it.
     """
 
     Config: ClassVar[type[msgspec.Struct]] = NoConfig
@@ -75,6 +76,7 @@ class Plugin(Generic[C], _Interface):
     after: ClassVar[tuple[str, ...]] = ()
     single: ClassVar[bool] = False
     walks_pools: ClassVar[bool] = False
+    dialects: ClassVar[tuple[str, ...]] = ()
     lists_members: ClassVar[bool] = False
     answers_preflights: ClassVar[bool] = False
     answers_header: ClassVar[bytes] = b""

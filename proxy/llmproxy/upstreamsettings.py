@@ -21,6 +21,8 @@ Count = Annotated[int, msgspec.Meta(ge=0)]
 Positive = Annotated[int, msgspec.Meta(ge=1)]
 
 _HEADER_NAME: Final = re.compile(r"[!#$%&'*+\-.^_`|~0-9A-Za-z]+")
+#: Bytes of a Unix socket's path, the last of 108 being its end (unix(7)); other systems take 104.
+_LONGEST_SOCKET: Final = 103
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 
 
@@ -44,6 +46,15 @@ def _check_url(path: str, url: str, *, userinfo: bool) -> None:
         raise ConfigError(path, "holds a user name or password; use api_key or headers")
     if parts.query or parts.fragment:
         raise ConfigError(path, "holds a query or a fragment")
+
+
+def _check_socket(path: str | None) -> None:
+    if path is None:
+        return
+    if not path.startswith("/") or "\0" in path:
+        raise ConfigError("socket", "not an absolute path")
+    if len(path.encode()) > _LONGEST_SOCKET:
+        raise ConfigError("socket", f"longer than {_LONGEST_SOCKET} bytes, which is what systems take")
 
 
 class Timeouts(Section, frozen=True):
@@ -120,6 +131,8 @@ class UpstreamConfig(Section, frozen=True):
     """
 
     base_url: str
+    #: The Unix socket that it listens on, in place of the host of `base_url`; no proxy is used then.
+    socket: str | None = None
     provider: str | None = None
     dialect: str = "openai"
     quirks: Quirks = Quirks()
@@ -136,6 +149,7 @@ class UpstreamConfig(Section, frozen=True):
 
     def __post_init__(self) -> None:
         _check_url("base_url", self.base_url, userinfo=False)
+        _check_socket(self.socket)
         if self.proxy is not None and self.proxy != "env":
             _check_url("proxy", self.proxy, userinfo=True)
         if len(set(self.api_key)) < len(self.api_key):

@@ -96,6 +96,15 @@ async def test_without_an_upstream_of_a_model_no_dialect_is_loaded():
     assert assembled({"upstreams": {"api": API}, "routes": []}).table.plugins == []
 
 
+async def test_a_plugin_that_contributes_upstreams_brings_their_dialects():
+    class Bringing(Plugin):
+        dialects = ("openai",)
+
+    found = assembled({"plugins": {"bringing": {"use": Bringing}}, "routes": []})
+
+    assert {plugin.name for plugin in found.table.plugins} >= {"openai", "anthropic", "gemini"}
+
+
 async def test_a_dialect_that_is_configured_is_loaded_once():
     tree = {"plugins": {"mine": {"use": "openai"}}, "upstreams": {"ai": AI}, "routes": []}
     names = [plugin.name for plugin in assembled(tree).table.plugins]

@@ -564,3 +564,26 @@ async def test_one_that_goes_elsewhere_goes_through_no_proxy():
     assert not other.absolute_form
     assert other.proxy_authorization() is None
     assert (dialer.host, dialer.port, dialer.absolute_form) == ("backend.test", 81, True)
+
+
+async def test_an_upstream_may_listen_on_a_unix_socket(tmp_path, monkeypatch):
+    path = str(tmp_path / "s")
+
+    async def greet(reader, writer):
+        await reader.readuntil(b"\r\n\r\n")
+        writer.write(b"HTTP/1.1 200 OK\r\n\r\nhello")
+        writer.close()
+
+    async with await asyncio.start_unix_server(greet, path):
+        environ = {"http_proxy": "http://127.0.0.1:9"}
+        dialer = make_dialer("http://localhost/v1", environ=environ, socket=path)
+        assert (await answer(dialer)).endswith(b"hello")
+        assert dialer.towards("127.0.0.1", 1)._socket is None
+
+
+async def test_a_unix_socket_that_nobody_listens_on_is_told_as_such(tmp_path):
+    dialer = make_dialer("http://localhost", socket=str(tmp_path / "s"))
+    with pytest.raises(UpstreamError, match="Nobody listens on its socket") as refused:
+        await dialer.open(Peer)
+
+    assert (refused.value.phase, refused.value.sent) == ("connect", False)

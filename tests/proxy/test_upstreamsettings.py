@@ -73,6 +73,13 @@ def test_an_upstreams_proxy_may_carry_a_password_and_may_be_none() -> None:
     assert decode_struct(UpstreamConfig, {"base_url": "https://h", "proxy": None}).proxy is None
 
 
+@pytest.mark.parametrize(
+    ("socket", "told"), [("run/x.sock", "absolute path"), ("/" + "x" * 103, "longer than")]
+)
+def test_a_socket_that_no_system_takes_is_refused(socket: str, told: str) -> None:
+    assert told in mistake(UpstreamConfig, {"base_url": "http://localhost", "socket": socket})
+
+
 def test_a_route_overrides_only_the_timeouts_it_names() -> None:
     own = decode_struct(TimeoutOverrides, {"total": "5m", "idle": "2s"})
 

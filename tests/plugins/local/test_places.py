@@ -1,0 +1,38 @@
+from __future__ import annotations
+
+from pathlib import Path
+
+from llmproxy_local.places import Places, folder_of, is_held, locked, remove
+
+
+def test_workers_share_a_folder_and_one_alone_has_its_own():
+    assert folder_of(Path("/run/gateway"), "local") == Path("/run/gateway/local")
+    assert folder_of(None, "local") == folder_of(None, "local") != folder_of(None, "other")
+
+
+def test_each_file_has_its_name():
+    places = Places(Path("/x"), "m")
+
+    assert places.socket == Path("/x/m.sock")
+    assert len({places.socket, places.ready, places.alive, places.gate, places.start, places.log}) == 6
+
+
+def test_a_lock_is_held_by_one(tmp_path):
+    path = tmp_path / "lock"
+    with locked(path) as ours:
+        assert ours
+        assert is_held(path)
+        with locked(path) as others:
+            assert not others
+
+    assert not is_held(path)
+
+
+def test_a_folder_is_removed_with_its_files(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    (folder / "m.sock").touch()
+    remove(folder)
+    remove(folder)
+
+    assert not folder.exists()
