@@ -140,6 +140,8 @@ class ChatDecoder:
         place = _index(value)
         if place not in self._parts:
             self._begin_part({"index": place}, {"content": {"type": "text"}})
+        elif self._parts[place][0] != self._open:
+            raise ValueError("a part of the content goes on that has ended")
         self._say(self._parts[place][0], _members(message, "content"), value)
 
     def _say(self, index: int, content: dict[str, Any], value: dict[str, Any]) -> None:

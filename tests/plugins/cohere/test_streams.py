@@ -167,3 +167,16 @@ def test_golden_every_recorded_stream_is_read_as_the_judge_reads_it(
         assert (said, calls) == (truth.text, [each["name"] for each in truth.calls]), record["id"]
         assert answer.usage is not None
         assert answer.usage.total == truth.usage["input"] + truth.usage["output"], record["id"]
+
+
+def test_a_part_does_not_go_on_once_another_has_begun() -> None:
+    """Events of a block that has ended would be of no canonical stream, and not every dialect's writer bears them."""
+
+    def begun(index: int) -> bytes:
+        content = {"type": "text", "text": "a"}
+        return event("content-start", index=index, delta={"message": {"content": content}})
+
+    more = event("content-delta", index=0, delta={"message": {"content": {"text": "b"}}})
+
+    with pytest.raises(ValueError, match="goes on that has ended"):
+        read(begun(0), begun(1), more)
