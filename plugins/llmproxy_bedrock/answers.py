@@ -54,6 +54,7 @@ _STOPS: Final[dict[FinishReason, str]] = {
     "malformed": "malformed_tool_use",
     "error": "malformed_model_output",
 }
+_NO_THOUGHT: Final = {"reasoningText": {"text": ""}}
 _TIERS: Final = frozenset({"default", "priority", "flex", "reserved"})
 
 
@@ -164,7 +165,8 @@ def write_said(block: Block) -> dict[str, Any] | None:
         arguments = arguments_of(block.arguments)
         return {"toolUse": {"toolUseId": block.id, "name": block.name, "input": arguments}}
     if isinstance(block, Reasoning):
-        return {"reasoningContent": write_thought(block)}
+        thought = write_thought(block)
+        return None if thought == _NO_THOUGHT else {"reasoningContent": thought}
     if isinstance(block, Refusal):
         return {"text": block.text} if block.text else None
     return write_rare(block)

@@ -175,7 +175,7 @@ class _Block:
     def _text(self, told: str, out: list[StreamEvent]) -> None:
         if told:
             self._become("text", Text(text=""), out)
-            out.append(Delta(self._index, told))
+            out.append(Delta(self._index, _as_text(told)))
 
     def _cited(self, told: dict[str, Any], out: list[StreamEvent]) -> None:
         citation = read_citation(told)
@@ -217,7 +217,7 @@ class _Block:
         if self._foreign is not None:
             self._start(_whole(self._foreign, self._pieces), out)
         elif self._kind == "sealed":
-            data = b"".join(base64.b64decode(piece) for piece in self._pieces)
+            data = b"".join(base64.b64decode(piece, validate=True) for piece in self._pieces)
             self._start(sealed_thought(base64.b64encode(data).decode()), out)
         elif self._signed:
             out.append(Signed(self._index, thought_of("", self._signed).signature))

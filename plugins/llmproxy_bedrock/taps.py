@@ -21,7 +21,8 @@ _PRELUDE: Final = 12
 #: A frame that outgrows this is output, whatever it says.
 _LONG: Final = 1024 * 1024
 
-_METRICS: Final = METRICS.encode()
+#: What stands in a native stream's last chunk: what was used, or that a guardrail stepped in.
+_ENDS: Final = (METRICS.encode(), b'"amazon-bedrock-guardrailAction"')
 _BEGINNINGS: Final = (b'"message_start"', b'"messageStart"', b'"type":"ping"')
 
 
@@ -33,7 +34,6 @@ class StreamTap:
         "_chunk",
         "_lost",
         "_rest",
-        "_started",
         "cut",
         "failed",
         "first_output",
@@ -50,7 +50,6 @@ class StreamTap:
         self.usage: Usage | None = None
         self._rest = bytearray()
         self._chunk: bytes | None = None
-        self._started: Usage | None = None
         self._begun = False
         self._lost = False
 
@@ -89,8 +88,8 @@ class StreamTap:
         if self._chunk is None:
             return
         told = _inside(self._chunk)
-        self.usage = usage_of_answer(_parsed(told)) or self._started
-        self.terminal = self.terminal or _METRICS in told
+        self.usage = usage_of_answer(_parsed(told))
+        self.terminal = self.terminal or any(mark in told for mark in _ENDS)
         self._chunk = None
 
     def _frame(self, frame: bytes, start: int) -> None:

@@ -90,13 +90,13 @@ def usage_of_answer(told: Any) -> Usage | None:
     """Read what a natively invoked model's own answer tells, or one chunk of it."""
     if not isinstance(told, dict):
         return None
+    results = told.get("results")
+    inner = results[0] if isinstance(results, list) and results else None
+    if isinstance(inner, dict):  # Titan's, which counts each of its results
+        told = {**told, "outputTokens": inner.get("tokenCount")}
     for place in (told.get(METRICS), told.get("usage"), told):
         if isinstance(place, dict) and (usage := read_usage(place)) is not None:
             return usage
-    results = told.get("results")
-    inner = results[0] if isinstance(results, list) and results else None
-    if isinstance(inner, dict) and type(tokens := inner.get("tokenCount")) is int:
-        return read_usage({"outputTokens": tokens, "inputTokens": told.get("inputTextTokenCount")})
     return None
 
 
