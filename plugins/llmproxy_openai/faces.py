@@ -36,6 +36,7 @@ from llmproxy.plugin import (
     UpstreamConfig,
     UpstreamFace,
     UpstreamRequest,
+    WholeTap,
 )
 from llmproxy_openai import conversation, encoding, errors, late
 from llmproxy_openai.azure import Azure, azure_of, deployment_of, fitting, spoken_model
@@ -45,6 +46,7 @@ from llmproxy_openai.keyrules import rules_of
 from llmproxy_openai.reading import READER
 from llmproxy_openai.retelling import form_of, retell
 from llmproxy_openai.taps import StreamTap, answer_tap
+from llmproxy_openai.usage import USAGE
 
 if TYPE_CHECKING:
     from llmproxy.canonical import (
@@ -233,6 +235,8 @@ class OpenAIUpstream(Untranslated):
         if request.method != "POST" or reply.status >= 300:
             return late.fetching_tap(exchange, reply)
         json = reply.headers.index.get(b"content-type", b"")[:16] == b"application/json"
+        if json and request.path.endswith("/completions"):
+            return WholeTap(USAGE)  # what nearly all answers are
         if request.path.endswith(late.BEGINS) and (json or reply.is_event_stream):
             return late.beginning_tap(exchange, streamed=not json)
         return StreamTap() if reply.is_event_stream else answer_tap(exchange, json=json)
