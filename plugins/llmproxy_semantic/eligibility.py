@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from typing import TYPE_CHECKING, Any, Final
 
-from llmproxy_semantic.guards import MOST_WORDS
+from llmproxy_semantic.features import MOST_WORDS
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Asked

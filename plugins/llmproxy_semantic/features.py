@@ -23,8 +23,10 @@ JOINT: Final = "&"
 _STANDS: Final = "zq"
 #: Stands before the word that a "not" is about.
 NOT: Final = "!"
-#: Characters beyond which a question has no features but its form: it is too long to be matched.
-LONGEST: Final = 1000
+#: Words above which only one form counts as the same: no likeness sees a fact that was changed on a page.
+MOST_WORDS: Final = 60
+#: Characters beyond which a question has no features but its form, as it has none where it has too many words.
+LONGEST: Final = 800
 #: Characters of a text, as it was written, in which names are looked for: more are space, or wishes around the question.
 _READ: Final = 2 * LONGEST
 
@@ -133,8 +135,9 @@ def features_of(text: str, form: str | None = None) -> Features:
     """Return what is compared of a question, as its caller wrote it; `form` is its canonical one, if that is known."""
     form = canonicalise(text) if form is None else form
     digest = blake2b(form.encode(), digest_size=12).digest()
-    if len(form) > LONGEST:
-        return Features(digest, length=len(form) // 4)
+    length = len(form.split())
+    if len(form) > LONGEST or length > MOST_WORDS:
+        return Features(digest, length=max(length, MOST_WORDS + 1))
     plain = text.translate(_QUOTES)[:_READ]
     quoted: list[str] = []
     parts: list[str] = []
@@ -154,7 +157,7 @@ def features_of(text: str, form: str | None = None) -> Features:
         parts=tuple(sorted(parts)),
         quoted=tuple(sorted(filter(None, quoted))),
         operators="".join(sorted([*reading.operators, *signs_in(bare)])),
-        length=len(form.split()),
+        length=length,
         negations=reading.negations,
         traits=_traits(text, form),
         text=blake2b(brought.encode(), digest_size=8).digest() if brought else b"",

@@ -13,11 +13,9 @@ from itertools import product
 from typing import Final
 
 from llmproxy_semantic.contrasts import CLASSES, OPPOSITES, PIVOTAL, PREFIXES, SUFFIXES, SYMMETRIC
-from llmproxy_semantic.features import JOINT, NOT, Features
+from llmproxy_semantic.features import JOINT, MOST_WORDS, NOT, Features
 from llmproxy_semantic.unseen import accented, capital_words
 
-#: Words above which only one form counts as the same: no likeness sees a fact that was changed on a page.
-MOST_WORDS: Final = 60
 _RATIO: Final = 2
 _FORGIVEN: Final = 6
 

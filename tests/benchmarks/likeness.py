@@ -5,13 +5,14 @@ process each and have a cache in memory before a model of their own (the plugin 
 alone, `canonical` one form of a question too, `strict` also questions that are alike. Each is asked questions that
 nobody asked before (miss), the same again (again), those in another form (form) and in other words (words), one after
 the other at random times as many a second as the rate says. CPU time is that of the whole process, its threads
-included; what it uses when nobody asks is taken off.
+included; what it uses when nobody asks is taken off. Waits are wall time: how many want the machine is told with them.
 """
 
 from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import tempfile
 import time
@@ -100,7 +101,8 @@ async def measure(url: str, pid: int, named: str, count: int, rate: float) -> No
         await asyncio.sleep(_SETTLING)
         idle = (ran(pid) - end) * (_SETTLING + count / rate) / _SETTLING
         cpu = round((end - start - idle) / count)
-        say(gateway=named, case=phase, cpu_us=cpu, wait_ms=spread(waits), found=dict(found))
+        load = round(os.getloadavg()[0], 1)
+        say(gateway=named, case=phase, cpu_us=cpu, wait_ms=spread(waits), found=dict(found), load=load)
 
 
 def main() -> None:

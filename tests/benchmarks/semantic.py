@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import os
 import random
 import statistics
 import time
@@ -171,7 +172,7 @@ async def measure_asked(model: MiniLM, forms: list[str], rate: float, seconds: f
     held = spread(await watching)
     await worker.close()
     say(case="asked", rate=rate, ms=spread(times), late=late, of=len(times))
-    say(case="loop held", ms=held, where_nobody_asks=spread(idle))
+    say(case="loop held", ms=held, where_nobody_asks=spread(idle), load=round(os.getloadavg()[0], 1))
 
 
 async def held_up(seconds: float) -> list[float]:
