@@ -1,4 +1,8 @@
-"""The dialect's two faces. What translates is imported with the first request that needs it."""
+"""The dialect's two faces.
+
+They are loaded wherever models are served, and most gateways are never spoken to in this dialect: what a request needs
+is imported with the first one.
+"""
 
 # ruff: noqa: PLC0415  # the imports inside the methods are the point
 
@@ -29,14 +33,7 @@ from llmproxy.plugin import (
     UpstreamRequest,
     WholeTap,
 )
-from llmproxy_ollama import errors, listing, passing
-from llmproxy_ollama.keyrules import rules_of
-from llmproxy_ollama.names import LOSS_NAMES
 from llmproxy_ollama.paths import PATHS, call_of
-from llmproxy_ollama.reading import READER
-from llmproxy_ollama.retelling import form_of, retell
-from llmproxy_ollama.taps import LineTap
-from llmproxy_ollama.usage import USAGE
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
@@ -48,18 +45,28 @@ class OllamaClient(UntranslatedClient):
     wire = "ollama"
     claims: Sequence[Claim] = tuple(map(Claim, PATHS))
     markers: Sequence[str] = ()
-    loss_names: Mapping[str, str] = LOSS_NAMES
+
+    @property
+    def loss_names(self) -> Mapping[str, str]:
+        """How callers name what canonical fields hold."""
+        from llmproxy_ollama.names import LOSS_NAMES
+
+        return LOSS_NAMES
 
     def reads_body(self, exchange: Exchange) -> bool:
         """Say whether the body must be read before the request can be routed."""
-        return READER.needed(exchange.request)
+        return exchange.request.method == "POST"
 
     def open(self, exchange: Exchange, body: bytes) -> None:
         """Read the model's name and whether a stream is wanted."""
+        from llmproxy_ollama.reading import READER
+
         READER.read(exchange, body)
 
     def key_rules(self, exchange: Exchange) -> KeyRules | None:
         """Return what decides the answer of this call."""
+        from llmproxy_ollama.keyrules import rules_of
+
         return rules_of(call_of(exchange.request.path)) if exchange.request.method == "POST" else None
 
     def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
@@ -70,14 +77,20 @@ class OllamaClient(UntranslatedClient):
 
     def error(self, error: GatewayError) -> Reply:
         """Shape an error."""
+        from llmproxy_ollama import errors
+
         return errors.error_reply(error)
 
     def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
         """Shape an error that ends a stream."""
+        from llmproxy_ollama import errors
+
         return errors.error_line(error)
 
     def models(self, exchange: Exchange, names: Sequence[str]) -> Reply | None:
         """List the models that may be used, or tell the version."""
+        from llmproxy_ollama import listing
+
         return listing.listing(call_of(exchange.request.path), names)
 
     def answer_here(self, exchange: Exchange, body: bytes) -> Reply | None:
@@ -94,10 +107,14 @@ class OllamaClient(UntranslatedClient):
 
     def form(self, exchange: Exchange, body: bytes, reply: Reply | None = None) -> Form:
         """Return the form of an answer to this call."""
+        from llmproxy_ollama.retelling import form_of
+
         return form_of(exchange, reply)
 
     def retell(self, body: bytes, source: Form, target: Form) -> bytes:
         """Write a kept answer in another form."""
+        from llmproxy_ollama.retelling import retell
+
         return retell(body, source, target)
 
     def encode_answer(self, exchange: Exchange, answer: ModelAnswer) -> Reply:
@@ -134,6 +151,8 @@ class OllamaUpstream(Untranslated):
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""
+        from llmproxy_ollama import passing
+
         return passing.encode(exchange, endpoint, body, prefix=self.prefix)
 
     def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
@@ -145,9 +164,14 @@ class OllamaUpstream(Untranslated):
         if exchange.request.method != "POST" or reply.status >= 300:
             return None
         if reply.is_line_stream:
+            from llmproxy_ollama.taps import LineTap
+
             return LineTap()
-        kind = reply.headers.index.get(b"content-type", b"")
-        return WholeTap(USAGE) if kind[:16] == b"application/json" else None
+        if reply.headers.index.get(b"content-type", b"")[:16] != b"application/json":
+            return None
+        from llmproxy_ollama.usage import USAGE
+
+        return WholeTap(USAGE)
 
     def fetches(self, link: Link, kind: str) -> bool:
         """Have pictures fetched: Ollama takes their bytes alone, and nothing else."""

@@ -6,7 +6,7 @@ from typing import Final
 
 import orjson
 
-from llmproxy.plugin import BadField, BodyReader, ClientRequest, Exchange, member_value, scan_members
+from llmproxy.plugin import BadField, BodyReader, Exchange, member_value, scan_members
 from llmproxy_ollama.paths import STREAMING, call_of
 
 _STREAM: Final = frozenset({"stream"})
@@ -15,10 +15,6 @@ _NAME: Final = frozenset({"name"})
 
 class RequestReader(BodyReader):
     """Reads JSON bodies, whatever their content type says: Ollama does not look at it, and `curl -d` says a form."""
-
-    def needed(self, request: ClientRequest) -> bool:
-        """Say whether the body must be read before the request can be routed."""
-        return request.method == "POST"
 
     def read(self, exchange: Exchange, body: bytes) -> None:
         """Set the exchange's `model`, `streamed` and `members`; chats are streamed unless it is said otherwise."""

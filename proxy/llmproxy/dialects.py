@@ -119,16 +119,19 @@ class ClientFace(Protocol):
     """How callers speak a dialect.
 
     `claims` say which requests are spoken so: the longest path wins, one with a header before one without. `markers`
-    are header names that only this dialect's SDKs send, for requests whose path nobody claims. `loss_names` says how
-    callers name what canonical fields hold, for reports of what was lost.
+    are header names that only this dialect's SDKs send, for requests whose path nobody claims.
 
-    A face may have `ticket(request)` too: what a request shows in place of a key (see `llmproxy.tickets`), or None.
+    A face may have `ticket(request)` too: what a request shows in place of a key (see `llmproxy.tickets`), or None. And
+    `answer_here(exchange, body)`: the answer of a call that asks nothing of a model, for upstreams of other dialects.
     """
 
     wire: str
     claims: Sequence[Claim]
     markers: Sequence[str]
-    loss_names: Mapping[str, str]
+
+    @property
+    def loss_names(self) -> Mapping[str, str]:
+        """How callers name what canonical fields hold, for reports of what was lost."""
 
     def reads_body(self, exchange: Exchange) -> bool:
         """Whether routing needs this request's body; False lets it stream through unread."""
