@@ -20,6 +20,7 @@ from llmproxy.plugin import (
     no_translation,
 )
 from llmproxy_gemini import errors
+from llmproxy_gemini.interactions import READER, interacts
 from llmproxy_gemini.keyrules import rules_of
 from llmproxy_gemini.models import listing
 from llmproxy_gemini.paths import BATCHES, VERBS, call_of, streams_events
@@ -81,13 +82,17 @@ LOSS_NAMES: Final[Mapping[str, str]] = {
 }
 
 
+#: What Google's SDK asks for under /v1, where other dialects' callers ask too.
+_KEYED: Final = ("models", "models/*", "files*", "batches*", "interactions*")
+
+
 def _claims() -> tuple[Claim, ...]:
     """Return the paths of Gemini and of Vertex; what else stands under /v1 is other dialects'."""
     calls = [Claim(f"/*:{verb}") for verb in sorted(VERBS | BATCHES)]
     # Shorter than what OpenAI's callers claim, who find its endpoints under /v1beta/openai/.
     rest = [Claim("/v1beta*"), Claim("/v1alpha*")]
     rest += [Claim("/ws/google.*")]
-    keyed = [Claim(f"/v1/{name}", "x-goog-api-key") for name in ("models", "models/*", "files*", "batches*")]
+    keyed = [Claim(f"/v1/{name}", "x-goog-api-key") for name in _KEYED]
     vertex = [
         Claim("/v1/publishers/google/*"),
         Claim("/v1/projects/*/publishers/google/*"),
@@ -107,10 +112,14 @@ class GeminiClient(UntranslatedClient):
 
     def reads_body(self, exchange: Exchange) -> bool:
         """Say whether the body must be here before the request can be routed: where a model is called."""
-        return exchange.request.method == "POST" and call_of(exchange.request.path) is not None
+        request = exchange.request
+        return request.method == "POST" and (call_of(request.path) is not None or interacts(request))
 
     def open(self, exchange: Exchange, body: bytes) -> None:
-        """Read the model's name and whether a stream is wanted, both from the path."""
+        """Read the model's name and whether a stream is wanted, both from the path; an interaction's body has both."""
+        if interacts(exchange.request):
+            READER.read(exchange, body)
+            return
         call = call_of(exchange.request.path) if exchange.request.method == "POST" else None
         exchange.model = None if call is None else call.model
         exchange.streamed = call is not None and call.verb == "streamGenerateContent"
@@ -136,6 +145,8 @@ class GeminiClient(UntranslatedClient):
     def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
         """Shape an error that ends a stream."""
         chunk = errors.error_chunk(error)
+        if interacts(exchange.request):
+            return b"event: error\ndata: " + errors.error_chunk(error, event_type="error") + b"\n\n"
         if streams_events(exchange.request.query):
             return b"data: " + chunk + b"\r\n\r\n"
         return b",\r\n" + chunk + b"\n]\n"

@@ -18,6 +18,7 @@ from llmproxy.plugin import (
     patch,
     scan,
 )
+from llmproxy_gemini.interactions import interacts
 from llmproxy_gemini.paths import (
     after_version,
     call_of,
@@ -53,8 +54,11 @@ def encode(
     else:
         parent = parent_of(call, publisher, base, renamed=model is not None)
         path = target(call.verb, call.inside if model is None else written(model), parent)
-    if model is not None and call is not None and b'"model"' in body:
-        body = renamed(body, resource_name(model))
+    if model is not None and b'"model"' in body:
+        if call is not None:
+            body = renamed(body, resource_name(model))
+        elif interacts(request):
+            body = renamed(body, model)
     query = without_secrets(request.query)
     headers = passed_headers(exchange)
     wire = UpstreamRequest(request.method, f"{path}?{query}" if query else path, headers, body)

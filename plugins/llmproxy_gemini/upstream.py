@@ -21,6 +21,7 @@ from llmproxy.plugin import (
     WholeTap,
 )
 from llmproxy_gemini import passing
+from llmproxy_gemini.interactions import interaction_tap, interacts
 from llmproxy_gemini.late import beginning_tap, fetching_tap
 from llmproxy_gemini.made import MADE
 from llmproxy_gemini.paths import BATCHES, streams_events
@@ -80,10 +81,15 @@ class GeminiUpstream(Untranslated):
         """Read what may tell usage: a good answer to a POST; what is fetched or said later."""
         if exchange.request.method != "POST" or reply.status >= 300:
             return fetching_tap(exchange, reply)
+        if interacts(exchange.request):
+            return interaction_tap(reply)
         if reply.is_event_stream:
             return StreamTap()
-        if reply.headers.index.get(b"content-type", b"")[:16] != b"application/json":
-            return None
+        json = reply.headers.index.get(b"content-type", b"")[:16] == b"application/json"
+        return self._object_tap(exchange) if json else None
+
+    def _object_tap(self, exchange: Exchange) -> Tap:
+        """Read an answer in JSON."""
         if exchange.request.path.endswith(_BEGINS):
             return beginning_tap(exchange)
         as_array = exchange.streamed and self.native(exchange)

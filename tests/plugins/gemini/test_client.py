@@ -21,7 +21,7 @@ client: ClientFace = GeminiClient()
         ("/v1/models/a/b:c:streamGenerateContent?alt=sse", "a/b:c", True),
         ("/v1beta/models/m:generateContent", "m", False),
         ("/v1beta/models/m:countTokens", "m", False),
-        ("/v1beta/interactions", None, False),
+        ("/v1beta/cachedContents", None, False),
     ],
 )
 def test_the_path_tells_model_and_stream(

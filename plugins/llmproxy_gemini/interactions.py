@@ -1,0 +1,146 @@
+"""Interactions, which name their model in the body and stream events of their own: passed on, their usage read.
+
+Source: the Interactions API of the Gemini API, v1beta.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from typing import Any, Final
+
+from llmproxy.plugin import (
+    BodyReader,
+    ClientRequest,
+    Exchange,
+    Parts,
+    Reply,
+    Tap,
+    Usage,
+    UsageReader,
+    WholeTap,
+)
+
+#: Bytes kept of a stream's end, where its usage stands.
+TAIL: Final = 16 * 1024
+
+_PATH: Final = "/interactions"
+_MODELS: Final = "models/"
+#: How a stream tells that something of the answer comes, that it ends, and that it ends badly.
+_OUTPUT: Final = re.compile(rb'"event_type" ?: ?"(?:step|content)\.delta"')
+_END: Final = re.compile(
+    rb'"event_type" ?: ?"(?:interaction\.(?:completed|failed|cancelled|incomplete|requires_action)|error)"'
+)
+_FAILED: Final = re.compile(rb'"event_type" ?: ?"(?:interaction\.failed|error)"')
+_LONGEST: Final = 64
+_TEXTS: Final = frozenset({"text", "document"})
+
+
+class InteractionReader(BodyReader):
+    """Reads the model's name and whether a stream is wanted."""
+
+    json_paths = (_PATH,)
+
+    def read(self, exchange: Exchange, body: bytes) -> None:
+        """Set the exchange's `model`, without the collection that may stand before it, and `streamed`."""
+        super().read(exchange, body)
+        if exchange.model is not None:
+            exchange.model = exchange.model.removeprefix(_MODELS)
+
+
+READER: Final = InteractionReader()
+
+
+def interacts(request: ClientRequest) -> bool:
+    """Say whether a request begins an interaction."""
+    return request.method == "POST" and request.path.endswith(_PATH)
+
+
+def read_interaction_usage(told: Mapping[str, Any]) -> Usage | None:
+    """Sort counts into disjoint buckets that sum to the total; None where there are none."""
+    counts = {key: value for key, value in told.items() if type(value) is int and value >= 0}
+    if not counts:
+        return None
+    prompt = counts.get("total_input_tokens", 0) + counts.get("total_tool_use_tokens", 0)
+    output, thought = counts.get("total_output_tokens", 0), counts.get("total_thought_tokens", 0)
+    output += max(0, counts.get("total_tokens", 0) - prompt - output - thought)
+    cached = min(counts.get("total_cached_tokens", 0), prompt)
+    parts = _parts(told, prompt - cached, cached, output)
+    return Usage(prompt - cached, cached, 0, output, thought, parts=parts)
+
+
+def _parts(told: Mapping[str, Any], fresh: int, kept: int, made: int) -> Parts | None:
+    asked, cached, answered = (
+        _modalities(told.get(f"{kind}_tokens_by_modality")) for kind in ("input", "cached", "output")
+    )
+    if not asked and not answered:
+        return None
+    cached_audio = min(cached.get("audio", 0), kept)
+    cached_image = min(cached.get("image", 0), kept - cached_audio)
+    audio = min(max(0, asked.get("audio", 0) - cached_audio), fresh)
+    image = min(max(0, asked.get("image", 0) - cached_image), fresh - audio)
+    output_audio = min(answered.get("audio", 0), made)
+    return Parts(
+        input_audio=audio,
+        input_image=image,
+        input_video=min(asked.get("video", 0), fresh - audio - image),
+        cached_audio=cached_audio,
+        cached_image=cached_image,
+        output_audio=output_audio,
+        output_image=min(answered.get("image", 0), made - output_audio),
+    )
+
+
+def _modalities(told: object) -> dict[str, int]:
+    found: dict[str, int] = {}
+    for each in told if isinstance(told, list) else ():
+        kind, count = (each.get("modality"), each.get("tokens")) if isinstance(each, dict) else ("", 0)
+        if isinstance(kind, str) and kind not in _TEXTS and type(count) is int and count > 0:
+            found[kind] = found.get(kind, 0) + count
+    return found
+
+
+USAGE: Final = UsageReader("usage", read_interaction_usage)
+
+
+class InteractionTap:
+    """Reads a stream of an interaction's events, cut anywhere."""
+
+    __slots__ = ("_carry", "_tail", "cut", "failed", "first_output", "terminal", "usage")
+
+    def __init__(self) -> None:
+        self.first_output = False
+        self.terminal = False
+        self.cut = False
+        #: Whether the provider ended it with an error.
+        self.failed = False
+        self.usage: Usage | None = None
+        self._carry = b""
+        self._tail = b""
+
+    def feed(self, data: bytes) -> None:
+        """Read one piece."""
+        window = self._carry + data
+        self.first_output = self.first_output or _OUTPUT.search(window) is not None
+        if _END.search(window) is not None:
+            self.terminal = True
+            self.failed = self.failed or _FAILED.search(window) is not None
+        self._carry = window[-_LONGEST:]
+        self._tail = (self._tail + data)[-TAIL:]
+
+    def end(self) -> None:
+        """Find the usage; a stream with output and no end was cut."""
+        self.usage = USAGE.last(self._tail)
+        self.cut = self.first_output and not self.terminal
+
+    def fail(self, error: BaseException) -> None:
+        """Find what was told of usage before the break."""
+        self.usage = USAGE.last(self._tail)
+
+
+def interaction_tap(reply: Reply) -> Tap | None:
+    """Return what reads an interaction."""
+    if reply.is_event_stream:
+        return InteractionTap()
+    json = reply.headers.index.get(b"content-type", b"")[:16] == b"application/json"
+    return WholeTap(USAGE) if json else None
