@@ -103,7 +103,7 @@ def test_the_key_is_in_the_first_variable_that_is_set() -> None:
             {"GOOGLE_APPLICATION_CREDENTIALS": "/key.json", "GOOGLE_CLOUD_PROJECT": "p"},
             ["vertex", "vertex-anthropic"],
         ),
-        ({"AWS_BEARER_TOKEN_BEDROCK": "b"}, ["bedrock-mantle"]),
+        ({"AWS_BEARER_TOKEN_BEDROCK": "b"}, ["bedrock"]),
     ],
 )
 def test_a_provider_is_named_by_an_environment_that_has_all_it_needs(
