@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Collection
 from typing import Any, Final
 
 import msgspec
@@ -52,9 +53,10 @@ class ErrorsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
 
 class ErrorReader:
-    """Reads errors of one endpoint."""
+    """Reads errors of one endpoint; none of them repeats a `secret` that requests hold."""
 
-    def __init__(self, config: ErrorsConfig) -> None:
+    def __init__(self, config: ErrorsConfig, secrets: Collection[str] = ()) -> None:
+        self._secrets = secrets
         self._when = Condition(config.when, "when")
         self._message = Place(config.message, "message")
         self._code = Place(config.code, "code")
@@ -90,8 +92,15 @@ class ErrorReader:
             return found
         return error_of({**error, "type": _WORDS[kind]}, 0, headers)
 
-    def _words(self, document: Any) -> Any:
-        if isinstance(document, str):
-            return document
-        value = self._message.find(document)
-        return value if isinstance(value, str | list | dict) else ""
+    def _words(self, document: Any) -> str:
+        value = document if isinstance(document, str) else self._message.find(document)
+        if isinstance(value, list | dict):
+            try:
+                value = orjson.dumps(value).decode()
+            except (orjson.JSONEncodeError, RecursionError):
+                return ""
+        if not isinstance(value, str):
+            return ""
+        for secret in self._secrets:
+            value = value.replace(secret, "***")
+        return value

@@ -4,6 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Collection, Iterator, Mapping
 from typing import Any, Final
+from urllib.parse import quote
+
+import orjson
 
 from llmproxy.plugin import ConfigError, Reference, TextTemplate, ValueTemplate
 from llmproxy_declared.suggesting import near
@@ -61,6 +64,8 @@ TEXT: Final = frozenset({"text"})
 IMAGE: Final = frozenset({"url", "data", "media_type"})
 EACH_INPUT: Final = frozenset({"input", "task", "title"})
 
+#: Characters of a text that may be a secret.
+_SHORTEST: Final = 4
 #: What is no text, and so can only stand alone.
 _NO_TEXTS: Final = frozenset(
     {"messages", "history", "images", "tools", "logit_bias", "metadata", "schema", "tool_calls", "parameters"}
@@ -89,6 +94,18 @@ def value_template(value: Any, key: str, known: Collection[str]) -> ValueTemplat
         return ValueTemplate(value, sparse=True)
     except ValueError as fault:
         raise ConfigError(key, str(fault)) from None
+
+
+def references_in(tree: Any) -> Iterator[tuple[str, str]]:
+    """Yield each text that was put in from the environment or a file, as requests may have it, with its reference.
+
+    The shortest are left out: they may stand in any text.
+    """
+    for _, text in _texts(tree, ""):
+        reference = getattr(text, "reference", None)
+        if reference is not None and len(value := str.__str__(text)) >= _SHORTEST:
+            for written in (value, quote(value, safe=""), orjson.dumps(value)[1:-1].decode()):
+                yield written, reference
 
 
 def sources_of(templates: Collection[TextTemplate | ValueTemplate | None]) -> frozenset[str]:

@@ -32,6 +32,7 @@ from llmproxy_declared.errors import ErrorReader
 from llmproxy_declared.places import BadAnswer
 from llmproxy_declared.prompting import Prompt
 from llmproxy_declared.shapes import Shapes
+from llmproxy_declared.sources import references_in
 from llmproxy_declared.streaming import Streamed
 from llmproxy_declared.taps import StreamTap, WholeUsage
 
@@ -56,8 +57,10 @@ class DeclaredUpstream(Untranslated):
 
     def __init__(self, name: str, config: DeclaredConfig) -> None:
         self.wire = f"declared:{name}"
+        #: What the configuration put into templates from the environment or a file, for whoever shows requests.
+        self.references: Mapping[str, str] = dict(references_in(_templates_of(config)))
         self._credentials: Mapping[str, str] = config.credentials
-        self._errors = ErrorReader(config.errors)
+        self._errors = ErrorReader(config.errors, self.references.keys())
         self._embedding = None if config.embed is None else Embedding(config.embed)
         self._aspects: Aspects | None = None
         self._streamed: Streamed | None = None
@@ -163,6 +166,12 @@ class DeclaredUpstream(Untranslated):
         elif not exchange.streamed or (kind == _JSON and not lines):
             return None
         return Decoder(streamed, self._errors, reply.headers, lines=lines, seed=exchange.serial)
+
+
+def _templates_of(config: DeclaredConfig) -> list[Any]:
+    sections = [each for each in (config, config.stream, config.embed) if each is not None]
+    found: list[Any] = [config.headers, config.embed.headers if config.embed is not None else {}]
+    return [*found, *([each.path, each.query, each.body] for each in sections)]
 
 
 def _document(body: bytes) -> Any:

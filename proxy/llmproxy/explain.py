@@ -265,7 +265,7 @@ def _translation(exchange: Exchange, target: Target, sent: bytes, notes: list[st
     return ExplainedTranslation(
         caller="" if caller is None else caller.wire,
         provider=target.face.wire,
-        body=_clip(sent, _CLIPPED_BODY),
+        body=_hidden(target, _clip(sent, _CLIPPED_BODY)),
         losses={loss.field: loss.why for loss in exchange.losses},
         lossy=lossy,
         then=_THEN[lossy] if exchange.losses else "nothing gets lost",
@@ -291,14 +291,22 @@ def _shown(
     return ExplainedAttempt(
         upstream=endpoint.upstream,
         model=endpoint.model,
-        url=f"{base.scheme}://{base.netloc}{target.upstream.base_path}{wire.target}",
+        url=_hidden(target, f"{base.scheme}://{base.netloc}{target.upstream.base_path}{wire.target}"),
         local=target.local is not None,
         timeouts={name: format_duration(seconds) for name, seconds in timeouts.items()},
-        request_line=line,
-        headers=list(_fields(fields, _references(target))),
+        request_line=_hidden(target, line),
+        headers=[(name, _hidden(target, value)) for name, value in _fields(fields, _references(target))],
         body_bytes=size,
         edits=edits,
     )
+
+
+def _hidden(target: Target, text: str) -> str:
+    """Return a text with references in place of the values that a face puts into requests, as it says (`references`)."""
+    values: Mapping[str, str] = getattr(target.face, "references", {})
+    for value, reference in values.items():
+        text = text.replace(value, reference)
+    return text
 
 
 def _references(target: Target) -> dict[str, str]:

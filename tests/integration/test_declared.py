@@ -557,6 +557,36 @@ def _said(answer: dict[str, Any]) -> str:
     return "".join(parts)
 
 
+def test_explain_shows_references_in_place_of_what_is_secret(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in "ABCD":
+        monkeypatch.setenv(f"SECRET_{name}", f"the secret/{name}")
+    file = tmp_path / "gateway.yaml"
+    file.write_text(
+        """\
+plugins:
+  access: {mode: open}
+  house:
+    use: declared
+    path: /v1/answer
+    query: {key: "${env:SECRET_A}"}
+    headers: {X-Key: "${env:SECRET_B}"}
+    body: {question: "{prompt}", token: "${env:SECRET_C}"}
+    answer: /a
+upstreams:
+  house: {base_url: "http://127.0.0.1:9", dialect: house, api_key: "${env:SECRET_D}"}
+routes: [{name: models, plugins: [access]}]
+"""
+    )
+    body = '{"model":"house/m","messages":[{"role":"user","content":"Hi"}]}'
+    run = CliRunner().invoke(main, ["explain", "-c", str(file), "/v1/chat/completions", "-d", body])
+
+    assert run.exit_code == 0, run.output
+    assert not [name for name in "ABCD" if f"secret/{name}" in run.output or f"secret%2F{name}" in run.output]
+    assert [name for name in "ABCD" if f"${{env:SECRET_{name}}}" not in run.output] == []
+
+
 def test_a_mistake_is_told_with_its_key_path(tmp_path: Path) -> None:
     file = tmp_path / "gateway.yaml"
     file.write_text(

@@ -4,7 +4,13 @@ import pytest
 
 from llmproxy.plugin import ConfigError
 from llmproxy.references import Resolved
-from llmproxy_declared.sources import GENERATE, sources_of, text_template, value_template
+from llmproxy_declared.sources import (
+    GENERATE,
+    references_in,
+    sources_of,
+    text_template,
+    value_template,
+)
 
 
 def test_what_a_template_refers_to_is_known():
@@ -48,6 +54,22 @@ def test_what_comes_from_the_environment_is_no_template():
     text = text_template(Resolved("a{b", "${env:X}"), "headers.x", GENERATE)
 
     assert text.fill({}) == "a{b"
+
+
+def test_what_came_from_the_environment_is_found_as_requests_have_it():
+    tree = [
+        {"a": Resolved('s "1', "${env:A}")},
+        "plain",
+        [Resolved("x", "${env:B}")],
+        Resolved("", "${env:C}"),
+    ]
+
+    assert dict(references_in(tree)) == {
+        's "1': "${env:A}",
+        "s%20%221": "${env:A}",
+        's \\"1': "${env:A}",
+        "x": "${env:B}",
+    }
 
 
 def test_a_value_may_not_be_endlessly_deep():
