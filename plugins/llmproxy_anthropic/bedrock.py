@@ -33,7 +33,8 @@ from llmproxy.plugin import (
     retry_fields,
 )
 from llmproxy_anthropic import conversation
-from llmproxy_anthropic.envelopes import BEDROCK_VERSION, bedrock_call, bedrock_target, written
+from llmproxy_anthropic.clouds import BEDROCK_CLAIMS
+from llmproxy_anthropic.envelopes import BEDROCK_VERSION, bedrock_call, bedrock_target, found, written
 from llmproxy_anthropic.frames import STREAM, FrameTap, exception_frame
 from llmproxy_anthropic.keyrules import rules_of
 from llmproxy_anthropic.names import LOSS_NAMES
@@ -42,9 +43,6 @@ from llmproxy_anthropic.usage import USAGE
 if TYPE_CHECKING:
     from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
 
-_ACTIONS: Final = ("invoke", "invoke-with-response-stream")
-#: What the names of models that speak it have in them, in Bedrock's own spelling and in others'.
-_NAMES: Final = ("anthropic", "claude")
 _ERROR_TYPE: Final = b"x-amzn-errortype"
 _SIGNED: Final = (b"x-amz-", b"amz-sdk-")
 _WORDS: Final = {
@@ -64,9 +62,7 @@ class InvokeClient(UntranslatedClient):
     """How callers speak it; paths of models by other names than Claude's are the dialect bedrock's."""
 
     wire = "bedrock"
-    claims: Sequence[Claim] = tuple(
-        Claim(f"/model/*{name}*/{action}") for name in _NAMES for action in _ACTIONS
-    )
+    claims: Sequence[Claim] = BEDROCK_CLAIMS
     markers: Sequence[str] = ()
     loss_names: Mapping[str, str] = LOSS_NAMES
 
@@ -108,8 +104,7 @@ class InvokeClient(UntranslatedClient):
         """Read the whole request."""
         from llmproxy_anthropic.decoding import decode_wrapped  # noqa: PLC0415  # few translate
 
-        call = bedrock_call(exchange.request.path)
-        assert call is not None
+        call = found(bedrock_call(exchange.request.path))
         return decode_wrapped(call, body, losses)
 
     def encode_answer(self, exchange: Exchange, answer: ModelAnswer) -> Reply:
@@ -148,8 +143,7 @@ class InvokeUpstream(Untranslated):
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request with the very same body; of a caller's signature nothing goes on."""
-        call = bedrock_call(exchange.request.path)
-        assert call is not None
+        call = found(bedrock_call(exchange.request.path))
         changed = endpoint.model is not None and endpoint.model != exchange.model
         segment = written(endpoint.model or "", ":") if changed else call.segment
         headers = passed_headers(exchange)

@@ -49,10 +49,10 @@ class Call(NamedTuple):
 @lru_cache(maxsize=512)
 def vertex_call(path: str) -> Call | None:
     """Return what a path of Vertex's calls, or None where it is another kind of path."""
-    found = _VERTEX.search(path)
-    if found is None:
+    match = _VERTEX.search(path)
+    if match is None:
         return None
-    segment, verb = found.groups()
+    segment, verb = match.groups()
     if segment == _COUNTER:
         return Call("", segment, counts=True)
     return Call(unquote(segment), segment, verb == "streamRawPredict")
@@ -61,11 +61,22 @@ def vertex_call(path: str) -> Call | None:
 @lru_cache(maxsize=512)
 def bedrock_call(path: str) -> Call | None:
     """Return what a path of Bedrock's calls, or None likewise."""
-    found = _BEDROCK.search(path)
-    if found is None:
+    match = _BEDROCK.search(path)
+    if match is None:
         return None
-    segment, action = found.groups()
+    segment, action = match.groups()
     return Call(unquote(segment), segment, action != "invoke")
+
+
+def found(call: Call | None) -> Call:
+    """Return what a path calls.
+
+    Raises:
+        BadRequest: it calls nothing.
+    """
+    if call is None:
+        raise BadRequest("not_found", "This path calls no model.", status=404)
+    return call
 
 
 def vertex_target(segment: str, *, streamed: bool = False, prefix: str = "") -> str:

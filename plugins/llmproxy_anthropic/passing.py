@@ -7,7 +7,6 @@ from typing import Final
 import orjson
 
 from llmproxy.plugin import ClientRequest, Endpoint, Exchange, UpstreamRequest, passed_headers, patch
-from llmproxy_anthropic.envelopes import Call, out_of_vertex, vertex_call
 from llmproxy_anthropic.reading import COUNT, READER
 
 #: Ends of the paths whose calls other clouds have too.
@@ -21,8 +20,10 @@ def passed(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamReque
     `anthropic-version` and `anthropic-beta` go on, for they belong to the body.
     """
     request = exchange.request
-    if request.path.endswith("Predict") and (call := vertex_call(request.path)) is not None:
-        return _unwrapped(exchange, endpoint, call, body)
+    if request.path.endswith("Predict") and "/publishers/anthropic/models/" in request.path:
+        from llmproxy_anthropic.vertex import unwrapped  # noqa: PLC0415  # few callers are Vertex's
+
+        return unwrapped(exchange, endpoint, body)
     body = renamed(exchange, endpoint, body)
     return UpstreamRequest(request.method, upstream_target(request), passed_headers(exchange), body)
 
@@ -33,15 +34,6 @@ def renamed(exchange: Exchange, endpoint: Endpoint, body: bytes) -> bytes:
         return body
     member = READER.members_of(exchange, body)["model"]
     return patch(body, [(member.value_start, member.value_end, orjson.dumps(endpoint.model))])
-
-
-def _unwrapped(exchange: Exchange, endpoint: Endpoint, call: Call, body: bytes) -> UpstreamRequest:
-    """Return a request that came in Vertex's envelope in Anthropic's own."""
-    headers = passed_headers(exchange)
-    body = renamed(exchange, endpoint, body) if call.counts else body
-    model = None if call.counts else endpoint.model or call.model
-    body = out_of_vertex(body, headers, model, streamed=call.streamed)
-    return UpstreamRequest("POST", "/messages/count_tokens" if call.counts else "/messages", headers, body)
 
 
 def upstream_target(request: ClientRequest) -> str:

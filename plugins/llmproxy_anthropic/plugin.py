@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 from llmproxy.plugin import Plugin, Registry, hookimpl
-from llmproxy_anthropic.bedrock import InvokeClient, InvokeUpstream
+from llmproxy_anthropic.clouds import bedrock_faces, vertex_faces
 from llmproxy_anthropic.config import AnthropicConfig
 from llmproxy_anthropic.faces import AnthropicClient, AnthropicUpstream
-from llmproxy_anthropic.vertex import VertexClient, VertexUpstream
 
 
 class AnthropicPlugin(Plugin[AnthropicConfig]):
@@ -18,5 +17,8 @@ class AnthropicPlugin(Plugin[AnthropicConfig]):
     def register(self, registry: Registry) -> None:
         """Offer the faces."""
         registry.dialect("anthropic", client=AnthropicClient(), upstream=AnthropicUpstream())
-        registry.dialect("anthropic-bedrock", client=InvokeClient(), upstream=InvokeUpstream())
-        registry.dialect("anthropic-vertex", client=VertexClient(), upstream=VertexUpstream())
+        for name, (client, upstream) in (
+            ("anthropic-bedrock", bedrock_faces()),
+            ("anthropic-vertex", vertex_faces()),
+        ):
+            registry.dialect(name, client=client, upstream=upstream)

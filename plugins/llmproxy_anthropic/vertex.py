@@ -20,9 +20,12 @@ from llmproxy.plugin import (
     passed_headers,
 )
 from llmproxy_anthropic import passing
+from llmproxy_anthropic.clouds import VERTEX_CLAIMS
 from llmproxy_anthropic.envelopes import (
     VERTEX_VERSION,
+    found,
     into_vertex,
+    out_of_vertex,
     vertex_call,
     vertex_counter,
     vertex_target,
@@ -40,9 +43,7 @@ _PUBLISHER: Final = "/publishers/anthropic"
 class VertexClient(AnthropicClient):
     """How callers speak it to Vertex."""
 
-    claims: Sequence[Claim] = tuple(
-        Claim(f"{_PUBLISHER}/models/*:{verb}") for verb in ("rawPredict", "streamRawPredict")
-    )
+    claims: Sequence[Claim] = VERTEX_CLAIMS
     markers: Sequence[str] = ()
 
     def reads_body(self, exchange: Exchange) -> bool:
@@ -69,8 +70,7 @@ class VertexClient(AnthropicClient):
         """Read the whole request."""
         from llmproxy_anthropic.decoding import decode_wrapped  # noqa: PLC0415  # few translate
 
-        call = vertex_call(exchange.request.path)
-        assert call is not None
+        call = found(vertex_call(exchange.request.path))
         return self.estimated(exchange, decode_wrapped(call, body, losses))
 
 
@@ -127,3 +127,13 @@ class VertexUpstream(AnthropicUpstream):
         target = vertex_target(written(model), streamed=request.streamed, prefix=self._prefix)
         put = {"anthropic_version": VERTEX_VERSION}
         return wrap_request(exchange.request, model, request, losses, target, drop=("model",), put=put)
+
+
+def unwrapped(exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
+    """Return a request that came in Vertex's envelope in Anthropic's own."""
+    call = found(vertex_call(exchange.request.path))
+    headers = passed_headers(exchange)
+    body = passing.renamed(exchange, endpoint, body) if call.counts else body
+    model = None if call.counts else endpoint.model or call.model
+    body = out_of_vertex(body, headers, model, streamed=call.streamed)
+    return UpstreamRequest("POST", "/messages/count_tokens" if call.counts else "/messages", headers, body)

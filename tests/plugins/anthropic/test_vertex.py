@@ -161,3 +161,13 @@ def test_a_model_that_leads_elsewhere_is_refused(exchange_for):
 
 def test_a_token_is_a_bearer_s():
     assert upstream.credentials("t") == [(b"Authorization", b"Bearer t")]
+
+
+def test_a_path_without_a_model_calls_nothing(exchange_for):
+    exchange = opened(exchange_for, f"{FROM}:rawPredict", WRAPPED)
+
+    assert exchange.model is None
+    with pytest.raises(BadRequest):
+        client.decode_request(exchange, exchange._body, Losses({}))
+    with pytest.raises(BadRequest):
+        AnthropicUpstream().encode(exchange, Endpoint("x"), exchange._body)
