@@ -67,6 +67,13 @@ def test_a_code_says_more_than_a_status_that_says_otherwise():
     assert errors.of_body(b'{"error":"no","code":"O"}', 429, None).kind == "overloaded"
 
 
+def test_no_error_repeats_a_secret():
+    errors = ErrorReader(ErrorsConfig(), ["hunter22"])
+
+    assert errors.of_body(b'{"error":"bad key hunter22"}', 401, None).message == "bad key ***"
+    assert errors.read({"error": {"why": ["hunter22"]}}).message == '{"why":["***"]}'
+
+
 def test_an_event_named_error_is_one():
     assert reader(when="/nothing").told("words", "error")
     assert reader().read("words").message == "words"

@@ -60,15 +60,15 @@ def test_what_came_from_the_environment_is_found_as_requests_have_it():
     tree = [
         {"a": Resolved('s "1', "${env:A}")},
         "plain",
-        [Resolved("x", "${env:B}")],
-        Resolved("", "${env:C}"),
+        [Resolved("xxxx", "${env:B}")],
+        Resolved("abc", "${env:C}"),
     ]
 
     assert dict(references_in(tree)) == {
         's "1': "${env:A}",
         "s%20%221": "${env:A}",
         's \\"1': "${env:A}",
-        "x": "${env:B}",
+        "xxxx": "${env:B}",
     }
 
 
