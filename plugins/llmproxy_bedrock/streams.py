@@ -6,6 +6,7 @@ import base64
 from collections.abc import Callable
 from typing import Any, Final
 
+import msgspec
 import orjson
 
 from llmproxy.canonical import (
@@ -29,7 +30,7 @@ from llmproxy.canonical import (
     TruncatedStream,
 )
 from llmproxy.plugin import EventStreamDecoder, EventStreamMessage
-from llmproxy_bedrock.answers import read_choice
+from llmproxy_bedrock.answers import explanation_in, read_choice
 from llmproxy_bedrock.blocks import is_hosted
 from llmproxy_bedrock.citations import read_citation
 from llmproxy_bedrock.errors import read_exception
@@ -45,6 +46,7 @@ class ConverseDecoder:
         self._frames = EventStreamDecoder()
         self._open: dict[int, _Block] = {}
         self._told = 0
+        self._ending: Finished | None = None
         self._started = self._stopped = self._failed = False
 
     def feed(self, data: bytes) -> list[StreamEvent]:
@@ -60,7 +62,7 @@ class ConverseDecoder:
         return out
 
     def close(self) -> list[StreamEvent]:
-        """Return nothing: what is whole was told.
+        """Return what was held back.
 
         Raises:
             TruncatedStream: the answer has no end, or a frame after it none.
@@ -68,7 +70,9 @@ class ConverseDecoder:
         rest = self._frames.close()
         if not self._failed and (rest or not self._stopped):
             raise TruncatedStream("the stream ended before its messageStop, or within a frame")
-        return []
+        out: list[StreamEvent] = []
+        self._end("", out)
+        return out
 
     def _read(self, message: EventStreamMessage, out: list[StreamEvent]) -> None:
         if message.message_type in ("exception", "error"):
@@ -85,22 +89,29 @@ class ConverseDecoder:
             raise ValueError(f"an event of type {message.event_type} cannot be read") from fault
 
     def _start(self, told: dict[str, Any], out: list[StreamEvent]) -> None:
-        self._started = True
-        out.append(Started())
+        self._go_on(out)
+
+    def _go_on(self, out: list[StreamEvent]) -> None:
+        """Begin, if that was not said, and refuse what follows the end."""
+        if self._stopped:
+            raise ValueError("the answer goes on behind its end")
+        if not self._started:
+            self._started = True
+            out.append(Started())
 
     def _block_start(self, told: dict[str, Any], out: list[StreamEvent]) -> None:
         place = _place(told)
-        if place in self._open or not self._started or self._stopped:
-            raise ValueError("a block begins where none can")
+        self._go_on(out)
+        if place in self._open:
+            raise ValueError("a block begins within another")
         self._open[place] = _Block(self)
         self._open[place].begin(told["start"], out)
 
     def _block_delta(self, told: dict[str, Any], out: list[StreamEvent]) -> None:
         place = _place(told)
+        self._go_on(out)
         block = self._open.get(place)
         if block is None:
-            if not self._started or self._stopped:
-                raise ValueError("a piece of a block where none can be")
             block = self._open[place] = _Block(self)
         block.take(told["delta"], out)
 
@@ -110,19 +121,28 @@ class ConverseDecoder:
             block.end(out)
 
     def _stop(self, told: dict[str, Any], out: list[StreamEvent]) -> None:
-        if not self._started or self._stopped:
-            raise ValueError("the answer ends where it cannot")
+        self._go_on(out)
         self._stopped = True
         for place in sorted(self._open):
             self._open[place].end(out)
         self._open.clear()
         choice = read_choice((), told["stopReason"], None)
-        out.append(Finished(choice.finish or "stop", None, choice.detail))
+        ending = Finished(choice.finish or "stop", None, choice.detail)
+        if choice.finish == "content_filter":
+            self._ending = ending  # what a guardrail's reason was is told behind it
+        else:
+            out.append(ending)
 
     def _metadata(self, told: dict[str, Any], out: list[StreamEvent]) -> None:
+        self._end(explanation_in(told.get("trace")), out)
         usage = read_usage(told.get("usage") or {})
         if usage is not None:
             out.append(Counted(usage))
+
+    def _end(self, explanation: str, out: list[StreamEvent]) -> None:
+        if self._ending is not None:
+            out.append(msgspec.structs.replace(self._ending, explanation=explanation))
+            self._ending = None
 
     def next_index(self) -> int:
         """Return the index of a block that begins."""

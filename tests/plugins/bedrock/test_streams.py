@@ -151,6 +151,21 @@ def test_pieces_of_two_blocks_may_come_mixed():
     assert [call.arguments for call in content] == ['{"a":1}', "{}"]
 
 
+def test_a_stream_may_leave_out_that_it_begins():
+    assert collected(delta(0, text="x") + BEGUN + ENDED).choices[0].content == (Text(text="x"),)
+
+
+@pytest.mark.parametrize(
+    ("trace", "explanation"), [({"guardrail": {"actionReason": "No topics."}}, "No topics."), (None, "")]
+)
+def test_a_guardrails_reason_comes_behind_the_end(trace, explanation):
+    stopped = event_frame("messageStop", {"stopReason": "guardrail_intervened"})
+    metadata = event_frame("metadata", {"trace": trace}) if trace else b""
+    (choice,) = collected(BEGUN + stopped + metadata).choices
+
+    assert (choice.finish, choice.explanation) == ("content_filter", explanation)
+
+
 def test_an_exception_ends_the_stream_wherever_it_comes():
     data = BEGUN + delta(0, text="x") + exception_frame("throttlingException", {"message": "slow"}) + ENDED
 
@@ -176,7 +191,6 @@ def test_no_cut_stream_is_taken_for_a_whole_one(size):
     "data",
     [
         b"data: {}\n\n" * 4,
-        delta(0, text="x"),
         BEGUN + ENDED + ENDED,
         BEGUN + ENDED + delta(0, text="x"),
         BEGUN + call_start(0) + call_start(0),
