@@ -10,7 +10,7 @@ import openai
 import pytest
 from openai.types.chat import ChatCompletion
 
-from llmproxy.testing import running_gateway
+from llmproxy.testing import FakeUpstream, running_gateway
 
 from .azure_resource import KEY, VERSION, AzureResource
 from .replaying import PRESENT, recordings, replaying
@@ -164,6 +164,38 @@ async def test_a_callers_responses_become_chat_where_a_version_has_none(url, res
 
     assert got.output_text.strip() == "Hello there, this is an answer."
     assert "/deployments/mine/chat/completions" in resource.targets[0]
+
+
+@pytest.mark.parametrize("form", ["dated", "undated"])
+async def test_other_calls_name_their_deployment_too(form):
+    vectors = {
+        "object": "list",
+        "model": "m",
+        "data": [{"object": "embedding", "index": 0, "embedding": [1.0]}],
+    }
+    upstream = FakeUpstream()
+    for answer in (vectors, {"text": "Hello"}, {"created": 1, "data": [{"b64_json": "aGk="}]}):
+        upstream.reply(json=answer)
+    async with (
+        upstream,
+        running_gateway(config(upstream.url), environ={"AZURE": KEY, "CALLER": CALLER}) as gateway,
+        azure(gateway.url) as client,
+    ):
+        await client.embeddings.create(model=f"{form}/mine", input="Hi", encoding_format="float")
+        heard = await client.audio.transcriptions.create(
+            model=f"{form}/mine", file=("speech.mp3", bytes(range(256)) * 40)
+        )
+        await client.images.generate(model=f"{form}/mine", prompt="a cat")
+
+    assert heard.text == "Hello"
+    calls = ["/embeddings", "/audio/transcriptions", "/images/generations"]
+    before, after = (
+        ("/openai/deployments/mine", f"?api-version={VERSION}") if form == "dated" else ("/openai/v1", "")
+    )
+    assert [each.target for each in upstream.requests] == [f"{before}{call}{after}" for call in calls]
+    assert b'name="model"\r\n\r\nmine\r\n' in upstream.requests[1].body
+    assert bytes(range(256)) * 40 in upstream.requests[1].body
+    assert {each.header("api-key") for each in upstream.requests} == {KEY}
 
 
 @pytest.mark.shared
