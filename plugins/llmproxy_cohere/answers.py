@@ -135,7 +135,7 @@ def encode_answer(answer: Answer, name: str, documents: Documents = ()) -> dict[
     message |= {"citations": citations} if citations else {}
     told = {
         "id": answer.id or name,
-        "finish_reason": write_finish(choice.finish, choice.stop_sequence, called=bool(calls)),
+        "finish_reason": write_finish(choice.finish, choice.stop_sequence, choice.detail, called=bool(calls)),
         "message": message,
         "usage": written_usage(answer.usage),
     }

@@ -37,12 +37,14 @@ def read_finish(word: str, *, called: bool) -> tuple[FinishReason, str]:
     return ("tool_calls" if called and reason == "stop" else reason), word
 
 
-def write_finish(reason: FinishReason | None, stop_sequence: str | None, *, called: bool) -> str:
-    """Return Cohere's word."""
+def write_finish(
+    reason: FinishReason | None, stop_sequence: str | None, detail: str = "", *, called: bool
+) -> str:
+    """Return Cohere's word; `detail` is the provider's own, which may be that."""
     if reason is None:
         return "ERROR"
     if reason == "stop" and called:
         return "TOOL_CALL"
-    if reason == "stop" and stop_sequence:
+    if reason == "stop" and (stop_sequence or detail == "STOP_SEQUENCE"):
         return "STOP_SEQUENCE"
     return _WRITTEN[reason]

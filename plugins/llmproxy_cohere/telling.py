@@ -60,11 +60,11 @@ class ChatEncoder:
         if self._failed:
             return []
         left = [piece for told in self._sequencer.close() for piece in self._tell(told)]
-        reason, sequence = None, None
-        if self._finished is not None:
-            reason, sequence = self._finished.reason, self._finished.stop_sequence
+        word = "ERROR"
+        if (end := self._finished) is not None:
+            word = write_finish(end.reason, end.stop_sequence, end.detail, called=self._calls > 0)
         delta = {
-            "finish_reason": write_finish(reason, sequence, called=self._calls > 0),
+            "finish_reason": word,
             "usage": written_usage(self._usage),
         }
         start = [] if self._started else [self._start("")]

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
-Call = Literal["chat", "embeddings", "responses", ""]
+Call = Literal["chat", "embeddings", "rerank", "responses", ""]
 #: Calls whose answers have one form only, by the end of their path.
 MediaCall = Literal["images", "edits", "speech", "transcriptions", "translations", "moderations", ""]
 _MEDIA: Final[Mapping[str, MediaCall]] = {
@@ -17,6 +18,12 @@ _MEDIA: Final[Mapping[str, MediaCall]] = {
     "/moderations": "moderations",
 }
 _MEDIA_ENDS: Final = tuple(_MEDIA)
+
+#: Where a ranking is asked for, and what its bound is called, which tells the rest of its form too.
+RERANK: Final = "/rerank"
+RankingManner = Literal["top_n", "top_k"]
+#: What only callers of Voyage's say.
+_VOYAGES: Final = re.compile(rb'"(?:top_k|truncation)"\s*:')
 
 _PARTS: Final = "messages[].content[]"
 _FUNCTION: Final = "tools[].function"
@@ -59,6 +66,8 @@ LOSS_NAMES: Final[Mapping[str, str]] = {
     "thinking.budget": "thinking.budget_tokens",
     "thinking.show": "reasoning.exclude",
     "include_usage": "stream_options.include_usage",
+    "document_tokens": "max_tokens_per_doc",
+    "truncate": "truncation",
 }
 
 
@@ -73,6 +82,8 @@ def call_of(path: str) -> Call:
         return "chat"
     if path.endswith("/embeddings"):
         return "embeddings"
+    if path.endswith(RERANK):
+        return "rerank"
     return "responses" if is_responses(path) else ""
 
 
@@ -81,3 +92,8 @@ def media_call_of(path: str) -> MediaCall:
     if not path.endswith(_MEDIA_ENDS):
         return ""
     return next(call for end, call in _MEDIA.items() if path.endswith(end))
+
+
+def manner_of(body: bytes) -> RankingManner:
+    """Return the manner of a request for a ranking: Voyage's own client always says both of its words."""
+    return "top_n" if _VOYAGES.search(body) is None else "top_k"

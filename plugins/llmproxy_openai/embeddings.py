@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import EmbedAnswer, EmbedRequest
-from llmproxy_openai.chat.fields import count, rest, text, wrong
+from llmproxy_openai.chat.fields import count, flag, rest, text, wrong
 from llmproxy_openai.usage import read_usage
 
 if TYPE_CHECKING:
@@ -16,20 +16,49 @@ if TYPE_CHECKING:
     from llmproxy.plugin import Quirks
 
 _KNOWN: Final = frozenset({"model", "input", "dimensions", "encoding_format", "user"})
+#: What other providers' callers say beside OpenAI's own; `truncation` and `output_dtype` are Voyage's, and no more than
+#: the default as its client writes them.
+_OTHERS: Final = frozenset({"input_type", "output_dimension", "truncation", "output_dtype"})
+#: What vectors are for, in the words of Voyage, Cohere, NVIDIA and Jina.
+_TASKS: Final = {
+    "query": "RETRIEVAL_QUERY",
+    "search_query": "RETRIEVAL_QUERY",
+    "document": "RETRIEVAL_DOCUMENT",
+    "search_document": "RETRIEVAL_DOCUMENT",
+    "passage": "RETRIEVAL_DOCUMENT",
+    "classification": "CLASSIFICATION",
+    "clustering": "CLUSTERING",
+}
+_VOYAGES: Final = {"RETRIEVAL_QUERY": "query", "RETRIEVAL_DOCUMENT": "document"}
+_JINAS: Final = {
+    "RETRIEVAL_QUERY": "retrieval.query",
+    "RETRIEVAL_DOCUMENT": "retrieval.passage",
+    "CLASSIFICATION": "classification",
+    "CLUSTERING": "separation",
+    "SEMANTIC_SIMILARITY": "text-matching",
+}
 
 
 def decode_embeddings(asked: dict[str, Any], losses: Losses) -> EmbedRequest:
     """Read a request; report what the canonical form cannot hold."""
-    rest(asked, _KNOWN, "", losses)
+    rest(asked, _KNOWN | _OTHERS, "", losses)
+    kind = text(asked, "input_type")
+    if kind and kind not in _TASKS:
+        losses.add("input_type", "other providers know no such kind of text")
+    if flag(asked, "truncation") is False:
+        losses.add("truncation", "other providers cut what is too long as they like, or refuse it")
+    if text(asked, "output_dtype") not in ("", "float"):
+        losses.add("output_dtype", "vectors come as numbers")
     encoding = text(asked, "encoding_format")
     if encoding not in ("", "float", "base64"):
         losses.add("encoding_format", "vectors come as numbers")
     return EmbedRequest(
         model=text(asked, "model"),
         inputs=_inputs(asked.get("input")),
-        dimensions=count(asked, "dimensions"),
+        dimensions=count(asked, "dimensions") or count(asked, "output_dimension"),
         encoding=encoding if encoding in ("float", "base64") else "",
         user=text(asked, "user"),
+        task=_TASKS.get(kind, ""),
     )
 
 
@@ -57,12 +86,24 @@ def encode_request(request: EmbedRequest, model: str, quirks: Quirks, losses: Lo
         value = getattr(request, key)
         if value and key in quirks.refused:
             losses.lose(key, "the provider refuses it")
+        elif value and key == "dimensions" and "output_dimension" in quirks.extras:
+            body["output_dimension"] = value
         elif value:
             body[key] = value
-    for key in ("task", "title"):
-        if getattr(request, key):
-            losses.lose(key)
+    if request.task:
+        _write_task(request.task, body, quirks, losses)
+    if request.title:
+        losses.lose("title")
     return body
+
+
+def _write_task(task: str, body: dict[str, Any], quirks: Quirks, losses: Losses) -> None:
+    """Write what the vectors are for, where the provider takes it."""
+    for field, words in (("input_type", _VOYAGES), ("task", _JINAS)):
+        if field in quirks.extras and task in words:
+            body[field] = words[task]
+            return
+    losses.lose("task")
 
 
 def read_embeddings(body: dict[str, Any]) -> EmbedAnswer:

@@ -40,7 +40,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_openai import conversation, encoding, errors, late
 from llmproxy_openai.azure import Azure, azure_of, deployment_of, fitting, spoken_model
-from llmproxy_openai.calls import LOSS_NAMES, is_responses
+from llmproxy_openai.calls import LOSS_NAMES, RERANK, is_responses, manner_of
 from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.keyrules import rules_of
 from llmproxy_openai.reading import READER
@@ -214,7 +214,10 @@ class OpenAIUpstream(Untranslated):
         face = exchange.client_face
         if face is None or face.wire != "openai":
             return face is None
-        return self.quirks.responses or exchange.upgraded or not is_responses(exchange.request.path)
+        path = exchange.request.path
+        if path.endswith(RERANK):
+            return manner_of(exchange.body_at_hand or b"") == self.quirks.rerank
+        return self.quirks.responses or exchange.upgraded or not is_responses(path)
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""

@@ -16,7 +16,7 @@ _INCLUDE_USAGE = frozenset({"include_usage"})
 class RequestReader(BodyReader):
     """Reads JSON bodies, and forms with a recording or a picture."""
 
-    json_paths = ("/completions", "/responses", "/embeddings")
+    json_paths = ("/completions", "/responses", "/embeddings", "/rerank")
     form_paths = ("/audio/", "/images/", "/videos")
     keys = frozenset({"model", "models", "stream", "stream_options"})
 

@@ -22,6 +22,8 @@ class Quirks(Section, frozen=True):
     responses: bool = False
     #: Whether embeddings are there.
     embeddings: bool = True
+    #: What a ranking's bound is called, and with it how it is answered: `top_n` with `results`, `top_k` with `data`.
+    rerank: Literal["top_n", "top_k"] = "top_n"
     #: What a forced tool call is called.
     required: Literal["required", "any"] = "required"
     #: How ids of tool calls must look: as they come, or nine letters and digits (Mistral).
@@ -40,7 +42,8 @@ class Quirks(Section, frozen=True):
     #: Request fields that are refused and so left out, told of as losses.
     refused: tuple[str, ...] = ()
     #: What is taken beyond OpenAI's own fields: `top_k`, `min_p`, `random_seed` (in place of `seed`), `cache_control`
-    #: and `prompt_cache_breakpoint` (on parts and tools), `extra_content` (Gemini's signatures), `video_url`.
+    #: and `prompt_cache_breakpoint` (on parts and tools), `extra_content` (Gemini's signatures), `video_url`; of
+    #: embeddings `output_dimension` (in place of `dimensions`), `input_type` (Voyage's) and `task` (Jina's).
     extras: tuple[str, ...] = ()
     #: The dated version of Azure's API that is asked (`2024-10-21`); below a base URL that ends in `/openai` models are
     #: deployments then, named in the path. Empty for the undated API below `/openai/v1`.

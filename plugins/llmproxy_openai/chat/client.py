@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from llmproxy.canonical import Answer, EmbedAnswer, Started
+from llmproxy.canonical import Answer, EmbedAnswer, RerankAnswer, RerankRequest, Started
 from llmproxy.plugin import BadField, Reply, StateKey, no_translation
-from llmproxy_openai.calls import call_of, media_call_of
+from llmproxy_openai.calls import RankingManner, call_of, manner_of, media_call_of
 from llmproxy_openai.chat.answers import encode_answer as write_answer
 from llmproxy_openai.chat.decoding import decode_chat
 from llmproxy_openai.chat.streams import ChunkEncoder
 from llmproxy_openai.embeddings import decode_embeddings, encode_embeddings
+from llmproxy_openai.reranking import decode_rerank, write_ranking
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses, ModelAnswer, ModelRequest
@@ -32,18 +33,23 @@ class Manner(NamedTuple):
 
 _MANNER: Final = StateKey[Manner]("openai.manner")
 _PLAINLY: Final = Manner()
+_RANKING: Final = StateKey[tuple[RerankRequest, RankingManner]]("openai.ranking")
 
 
 def decode_request(exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
-    """Read a request for chat or embeddings."""
+    """Read a request for chat, embeddings, a ranking, pictures or sound."""
     call, media = call_of(exchange.request.path), media_call_of(exchange.request.path)
     if media and exchange.request.method == "POST":
         from llmproxy_openai.media import client  # noqa: PLC0415  # few callers want pictures or sound
 
         return client.decode_request(exchange, media, body, losses)
-    if call not in ("chat", "embeddings") or exchange.request.method != "POST":
+    if call not in ("chat", "embeddings", "rerank") or exchange.request.method != "POST":
         raise no_translation()
     asked = _parsed(body)
+    if call == "rerank":
+        ranked = decode_rerank(asked, losses)
+        exchange.state[_RANKING] = (ranked, manner_of(body))
+        return ranked
     if call == "embeddings":
         wanted = decode_embeddings(asked, losses)
         exchange.state[_MANNER] = Manner(packed=wanted.encoding == "base64")
@@ -83,6 +89,9 @@ def encode_answer(exchange: Exchange, answer: ModelAnswer) -> Reply:
     manner = exchange.state.get(_MANNER) or _PLAINLY
     if isinstance(answer, EmbedAnswer):
         return Reply.json(encode_embeddings(answer, exchange.model or "", packed=manner.packed))
+    if isinstance(answer, RerankAnswer) and (ranking := exchange.state.get(_RANKING)) is not None:
+        name = f"rerank-{exchange.id}"
+        return Reply.json(write_ranking(answer, *ranking, name, exchange.model or ""))
     if not isinstance(answer, Answer):
         from llmproxy_openai.media import client  # noqa: PLC0415  # likewise
 

@@ -2,7 +2,7 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy_openai.calls import LOSS_NAMES, call_of, is_responses
+from llmproxy_openai.calls import LOSS_NAMES, call_of, is_responses, manner_of
 
 
 @pytest.mark.parametrize(
@@ -11,6 +11,7 @@ from llmproxy_openai.calls import LOSS_NAMES, call_of, is_responses
         ("/v1/chat/completions", "chat"),
         ("/openai/deployments/gpt/chat/completions", "chat"),
         ("/v1/embeddings", "embeddings"),
+        ("/v1/rerank", "rerank"),
         ("/v1/responses", "responses"),
         ("/v1/responses/input_tokens", "responses"),
         ("/v1/responses/resp_1", "responses"),
@@ -25,3 +26,17 @@ def test_a_path_is_one_call(path: str, call: str) -> None:
 
 def test_losses_are_named_by_paths() -> None:
     assert all(name and " " not in name for name in LOSS_NAMES.values())
+
+
+@pytest.mark.parametrize(
+    ("body", "manner"),
+    [
+        (b'{"query":"q","top_k":null,"truncation":true}', "top_k"),
+        (b'{"query":"q","truncation" : true}', "top_k"),
+        (b'{"query":"q","top_n":3}', "top_n"),
+        (b'{"query":"top_k","documents":["\\"top_k\\": 1"]}', "top_n"),
+        (b"", "top_n"),
+    ],
+)
+def test_a_ranking_is_asked_for_in_one_of_two_manners(body: bytes, manner: str) -> None:
+    assert manner_of(body) == manner

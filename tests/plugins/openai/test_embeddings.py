@@ -68,11 +68,49 @@ def test_vectors_stand_in_the_order_of_their_texts() -> None:
 
 def test_what_is_not_carried_is_told() -> None:
     losses = Losses()
-    decode_embeddings({"model": "m", "input": "a", "input_type": "query", "encoding_format": "int8"}, losses)
+    decode_embeddings({"model": "m", "input": "a", "input_type": "x", "encoding_format": "int8"}, losses)
     asked = EmbedRequest(model="m", inputs=("a",), task="RETRIEVAL_QUERY", title="t", dimensions=3)
     encode_request(asked, "m", Quirks(refused=("dimensions",)), losses)
 
     assert [loss.field for loss in losses] == ["input_type", "encoding_format", "dimensions", "task", "title"]
+
+
+def test_voyages_own_words_are_read() -> None:
+    losses = Losses()
+    said = {"input_type": "query", "output_dimension": 256, "truncation": True, "output_dtype": None}
+
+    asked = decode_embeddings({"model": "m", "input": ["a"], **said}, losses)
+
+    assert asked == EmbedRequest(model="m", inputs=("a",), dimensions=256, task="RETRIEVAL_QUERY")
+    assert list(losses) == []
+
+
+def test_what_voyage_does_otherwise_is_told_of() -> None:
+    losses = Losses()
+    decode_embeddings({"model": "m", "input": "a", "truncation": False, "output_dtype": "int8"}, losses)
+
+    assert [loss.field for loss in losses] == ["truncation", "output_dtype"]
+
+
+@pytest.mark.parametrize(
+    ("extras", "written"),
+    [
+        (("output_dimension", "input_type"), {"output_dimension": 3, "input_type": "document"}),
+        (("task",), {"dimensions": 3, "task": "retrieval.passage"}),
+    ],
+)
+def test_what_vectors_are_for_is_said_in_the_providers_words(
+    extras: tuple[str, ...], written: dict[str, Any]
+) -> None:
+    losses = Losses()
+    asked = EmbedRequest(model="m", inputs=("a",), task="RETRIEVAL_DOCUMENT", dimensions=3)
+
+    assert encode_request(asked, "n", Quirks(extras=extras), losses) == {
+        "model": "n",
+        "input": ["a"],
+        **written,
+    }
+    assert list(losses) == []
 
 
 @pytest.mark.shared

@@ -164,6 +164,23 @@ def test_callers_of_the_same_dialect_pass_unless_the_provider_lacks_the_call(
     assert face.native(exchange_for(path, {})) is native
 
 
+@pytest.mark.parametrize(
+    ("bound", "rerank", "native"),
+    [
+        ("top_n", "top_n", True),
+        ("top_k", "top_n", False),
+        ("top_n", "top_k", False),
+        ("top_k", "top_k", True),
+    ],
+)
+def test_a_ranking_is_native_in_its_own_manner(
+    exchange_for: MakeExchange, bound: str, rerank: Any, native: bool
+) -> None:
+    face = OpenAIUpstream(Quirks(rerank=rerank))
+
+    assert face.native(exchange_for("/v1/rerank", {"query": "q", bound: 1})) is native
+
+
 def test_callers_of_other_dialects_are_translated(exchange_for: MakeExchange) -> None:
     exchange = exchange_for(body=CHAT)
     exchange.client_face = None
