@@ -1,10 +1,13 @@
 """Signed requests through the gateway, judged by botocore; what is done where AWS refuses them."""
 
+import asyncio
+import datetime
 import os
 import subprocess
 import sys
 
 import pytest
+from aiohttp import web
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
@@ -181,3 +184,61 @@ def test_the_library_is_imported_with_the_first_request_only():
     )
 
     assert run.stdout.strip() == "False"
+
+
+class Cloud:
+    """A container's role whose credentials live for seconds, and an API that refuses those that are over."""
+
+    def __init__(self):
+        self.ends = {}
+        self.served = self.refused = 0
+
+    async def role(self, request):
+        name = f"AKID{len(self.ends) + 1}"
+        moment = datetime.datetime.now(datetime.UTC) + datetime.timedelta(seconds=2)
+        self.ends[name] = moment
+        told = {"AccessKeyId": name, "SecretAccessKey": "s", "Token": "t"}
+        return web.json_response({**told, "Expiration": moment.isoformat().replace("+00:00", "Z")})
+
+    async def api(self, request):
+        name = request.headers["Authorization"].partition("Credential=")[2].partition("/")[0]
+        if self.ends[name] <= datetime.datetime.now(datetime.UTC):
+            self.refused += 1
+            return web.json_response({}, status=403, headers=dict(EXPIRED))
+        self.served += 1
+        return web.json_response({})
+
+
+@pytest.fixture
+async def cloud(environment):
+    cloud, app = Cloud(), web.Application()
+    app.router.add_get("/role", cloud.role)
+    app.router.add_route("*", "/base/{rest:.*}", cloud.api)
+    runner = web.AppRunner(app)
+    await runner.setup()
+    await web.TCPSite(runner, "127.0.0.1", 0).start()
+    cloud.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
+    environment.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{cloud.url}/role")
+    yield cloud
+    await runner.cleanup()
+
+
+async def test_a_role_whose_credentials_end_under_load_is_renewed_without_one_failed_request(cloud):
+    loop = asyncio.get_running_loop()
+    statuses = []
+
+    async def caller(route, until):
+        while loop.time() < until:
+            statuses.append((await served(route, method="POST", path="/x", body=b"{}")).status)
+            await asyncio.sleep(0.005)
+
+    async with serving(cloud) as route:
+        await served(route, path="/x")
+        async with asyncio.TaskGroup() as group:
+            for _ in range(8):
+                group.create_task(caller(route, loop.time() + 2.8))
+
+    assert set(statuses) == {200}
+    assert len(statuses) > 200
+    assert cloud.refused == 0
+    assert 3 <= len(cloud.ends) <= 8
