@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 from math import ceil
 from typing import Final, Literal, NamedTuple
 
@@ -28,6 +29,9 @@ Basis = Literal["told", "seen", "ceiling", "none"]
 _OF_A_TOKEN: Final = 4
 #: Bytes of a stream that a token comes with, about, where nobody counted its events.
 _OF_AN_EVENT: Final = 200
+_COMPLETES: Final = re.compile(r"(?<!/chat)/completions\Z")
+#: Calls that name a model and ask it nothing: what will be asked of it, by whom, is set up.
+_SETS_UP: Final = re.compile(r"/assistants(?:/[^/]+)?/?\Z")
 #: Bytes of a request that is read for its estimate; a longer one is measured by its size.
 _READ: Final = 512 * 1024
 
@@ -75,7 +79,9 @@ def find(  # noqa: PLR0911  # one line a case, in the order in which they hold
         # A session tells of each answer when it ends.
         return Finding("exact" if attempt.complete else "partial", attempt.usage, "told", result)
     refused = attempt.status is not None and attempt.status >= 400
-    if attempt.usage is None and (refused or exchange.model is None):
+    if attempt.usage is None and (
+        refused or exchange.model is None or _SETS_UP.search(exchange.request.path)
+    ):
         return Finding("free", FREE, "none", result)  # a refusal, or a call that nobody counts in tokens
     asked = request_of(exchange)
     if isinstance(asked, CountRequest):
@@ -85,7 +91,7 @@ def find(  # noqa: PLR0911  # one line a case, in the order in which they hold
         state = "unknown"
     if not attempt.complete and (policy == "ceiling" or (policy == "drain" and sent.bound is not None)):
         return Finding(state, _ceiling(exchange, attempt, sent), "ceiling", result)
-    output = min(_output(attempt, asked, seen), _most(exchange, sent))
+    output = min(_output(exchange, attempt, asked, seen), _most(exchange, sent))
     if attempt.usage is None:
         prompt = _input(exchange, asked, sent.size, tariff)
         return Finding(
@@ -139,9 +145,11 @@ def _is_media(exchange: Exchange, asked: ModelRequest | None) -> bool:
     return bool(body) and not body.startswith(b"{")
 
 
-def _output(attempt: Attempt, asked: ModelRequest | None, seen: Seen | None) -> int:
+def _output(exchange: Exchange, attempt: Attempt, asked: ModelRequest | None, seen: Seen | None) -> int:
     """Return about how many tokens of output were made; an answer that is whole and no text has none that is known."""
-    if attempt.complete and not isinstance(asked, GenerateRequest):
+    # Completions of old have no canonical form.
+    completion = _COMPLETES.search(exchange.request.path) is not None
+    if attempt.complete and not isinstance(asked, GenerateRequest) and not completion:
         return 0
     if seen is not None:
         return seen.tokens

@@ -34,7 +34,7 @@ _READS: Final = (
 #: They count, or keep a file, or end what was begun.
 _NOTHING: Final = re.compile(
     r".*(?:/count_tokens|:countTokens|/responses/input_tokens|/(?:de)?tokenize|/(?:responses|batches)/[^/]+/cancel"
-    r"|/files|/uploads(?:/[^/]+/(?:parts|complete|cancel))?)"
+    r"|/assistants(?:/[^/]+)?|/files|/uploads(?:/[^/]+/(?:parts|complete|cancel))?)"
 )
 _MEDIA: Final = ("/audio/", "/images/", "/videos")
 

@@ -465,3 +465,42 @@ async def test_callers_who_share_a_call_pay_for_one_though_its_leader_leaves(
     assert len(upstream.requests) == 1
     found = sorted((called(row), row["state"], row["output"]) for row in rows(directory))
     assert found == [("follower/0", "free", 0), ("leader/1", "exact", 2)]
+
+
+async def test_pictures_and_sound_are_priced_by_what_they_are(directory: Path) -> None:
+    usage = {
+        "input_tokens": 50,
+        "output_tokens": 100,
+        "total_tokens": 150,
+        "input_tokens_details": {"text_tokens": 10, "image_tokens": 40},
+        "output_tokens_details": {"text_tokens": 0, "image_tokens": 100},
+    }
+    prices = {"upstream/gpt": {"input": 1, "output": 10, "input_image": 2, "output_image": 40}}
+    prices["upstream/spoken"] = {"input": 0, "output": 0, "unit": 0.00001}
+    provider = FakeUpstream().reply(json={"created": 1, "data": [{"b64_json": "AAAA"}], "usage": usage})
+    provider.reply(json={"data": [{"url": "https://e.com/a"}], "usage": {"cost_in_usd_ticks": 1}})
+    provider.reply(body=b"ID3", headers=[("Content-Type", "audio/mpeg")]).reply(json={"text": "Hello"})
+    async with provider as upstream, ledger(directory, upstream, prices=prices) as serving:
+        await serving.serve(
+            make_exchange(path="/v1/images/generations", body={"model": "gpt", "prompt": "a cat"})
+        )
+        await serving.serve(
+            make_exchange(path="/v1/images/generations", body={"model": "gpt", "prompt": "a cat"})
+        )
+        told = {"model": "upstream/spoken", "input": "Hello", "voice": "alloy"}
+        await serving.serve(make_exchange(path="/v1/audio/speech", body=told))
+        form = b'--x\r\nContent-Disposition: form-data; name="model"\r\n\r\nupstream/spoken\r\n--x--'
+        kind = {"Content-Type": "multipart/form-data; boundary=x"}
+        await serving.serve(make_exchange(path="/v1/audio/transcriptions", body=form, headers=kind))
+
+    found = rows(directory)
+
+    assert [(row["cost"], row["prices"][:6], row["units"], row["state"]) for row in found] == [
+        (10 + 40 * 2 + 100 * 40, "config", 0, "exact"),
+        (0, "unknow", 1, "exact"),
+        (50, "config", 5, "exact"),
+        (0, "unknow", 0, "estimated"),
+    ]
+    assert found[0]["parts"] == '{"input_image":40,"output_image":100}'
+    with closing(Books(directory / FILE, reading=True)) as books:
+        assert list(Audit(books).run(Period())) == []

@@ -7,6 +7,7 @@ from llmproxy.runtime import Clock
 from llmproxy.testing import make_exchange
 from llmproxy_ledger.estimating import Seen
 from llmproxy_ledger.settling import Sent, find, given_up
+from llmproxy_openai.faces import OpenAIClient
 
 from .stage import asked, event
 
@@ -112,3 +113,34 @@ def test_a_session_that_broke_off_comes_to_what_its_answers_told():
     finding = found(exchange=session, seen=seen, policy="ceiling", status=101, usage=TOLD, error=GONE)
 
     assert (finding.state, finding.basis, finding.usage) == ("partial", "told", TOLD)
+
+
+def test_completions_of_old_are_text():
+    old = make_exchange(path="/v1/completions", body={"model": "gpt", "prompt": "Hi"})
+    seen = watched(*[b'data: {"choices":[{"text":"a"}]}\n\n'] * 9)
+
+    assert found(exchange=old, status=200, complete=True, first_output_at=1.0, seen=seen).usage.output == 9
+
+
+@pytest.mark.parametrize("path", ["/v1/assistants", "/v1/assistants/asst_1", "/v1/assistants/"])
+def test_what_only_sets_a_model_up_is_free(path):
+    setting_up = make_exchange(path=path, body={"model": "gpt", "instructions": "Be brief."})
+
+    assert found(exchange=setting_up, status=200, complete=True).state == "free"
+
+
+@pytest.mark.parametrize(
+    ("path", "body"),
+    [
+        ("/v1/images/generations", {"model": "gpt", "prompt": "a cat"}),
+        ("/v1/audio/speech", {"model": "gpt", "input": "Hello", "voice": "alloy"}),
+        ("/v1/audio/transcriptions", b"--x\r\nsound\r\n--x--"),
+    ],
+)
+def test_pictures_and_sound_of_which_nothing_is_told_have_no_price_that_is_known(path, body):
+    headers = {} if isinstance(body, dict) else {"Content-Type": "multipart/form-data; boundary=x"}
+    media = make_exchange(path=path, body=body, headers=headers)
+    media.client_face = OpenAIClient()
+
+    assert found(exchange=media, status=200, complete=True).priced is False
+    assert found(exchange=media, status=200, complete=True, usage=TOLD).priced is True
