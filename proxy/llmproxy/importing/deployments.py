@@ -111,6 +111,9 @@ def _place(params: Walk, named: Named, refs: KeyRefs) -> dict[str, Any] | None:
 
 def _add_key(params: Walk, named: Named, section: dict[str, Any], refs: KeyRefs) -> None:
     path, value = params.first("api_key")
+    if value is None and named.prefix in _KEYS and (entra := _entra(params, refs)) is not None:
+        section["auth"] = {"entra": entra}
+        return
     if value is None:
         if named.prefix in _KEYS:
             section["api_key"] = f"${{env:{_KEYS[named.prefix]}}}"
@@ -120,6 +123,20 @@ def _add_key(params: Walk, named: Named, section: dict[str, Any], refs: KeyRefs)
     key = refs.secret(value, wish.upper().replace("-", "_"), path)
     if key is not None:
         section["api_key"] = key
+
+
+def _entra(params: Walk, refs: KeyRefs) -> dict[str, str] | None:
+    """Return the application that asks for Azure's tokens, None where the file names none."""
+    path, secret = params.first("client_secret")
+    if secret is None:
+        return None
+    told = {"tenant": params.take("tenant_id"), "client_id": params.take("client_id")}
+    found = {name: refs.text(value) for name, value in told.items() if value is not None}
+    scope = params.take("azure_scope")
+    if scope is not None:
+        found["scope"] = refs.text(scope)
+    key = refs.secret(secret, "AZURE_CLIENT_SECRET", path)
+    return found if key is None else {**found, "client_secret": key}
 
 
 def _add_headers(params: Walk, section: dict[str, Any], refs: KeyRefs) -> None:

@@ -50,6 +50,25 @@ def test_azure_takes_from_the_environment_what_litellm_would():
     assert "v1 API" in notes["p.api_version"]
 
 
+def test_azures_applications_ask_for_tokens():
+    deployment, notes = read(
+        model="azure/d",
+        api_base="https://x.openai.azure.com",
+        tenant_id="mine",
+        client_id="os.environ/APP",
+        client_secret="os.environ/SECRET",
+        azure_scope="https://ai.azure.com/.default",
+    )
+
+    told = {"tenant": "mine", "client_id": "${env:APP}", "client_secret": "${env:SECRET}"}
+    assert deployment.section == {
+        "provider": "azure",
+        "base_url": "https://x.openai.azure.com/openai/v1",
+        "auth": {"entra": {**told, "scope": "https://ai.azure.com/.default"}},
+    }
+    assert notes == {}
+
+
 @pytest.mark.parametrize(
     ("params", "path"),
     [
