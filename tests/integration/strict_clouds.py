@@ -31,6 +31,10 @@ TOKEN = "cloud-token"
 class CloudProvider(StrictProvider):
     """The strict provider, which serves clouds too; those refuse who has not their token."""
 
+    def is_known(self, token: str) -> bool:
+        """Whether a token is one of this cloud's."""
+        return token == TOKEN
+
     async def _handle(self, request: web.Request) -> web.StreamResponse:
         if found := _CLAUDE.fullmatch(request.path):
             return await self._cloud(request, "vertex", unquote(found[1]), found[2] == "streamRawPredict")
@@ -55,7 +59,8 @@ class CloudProvider(StrictProvider):
         self.bodies.append(raw)
         self.headers.append({name.lower(): value for name, value in request.headers.items()})
         try:
-            if cloud != "bedrock" and self.headers[-1].get("authorization") != f"Bearer {TOKEN}":
+            token = self.headers[-1].get("authorization", "").removeprefix("Bearer ")
+            if cloud != "bedrock" and not self.is_known(token):
                 raise Refused(401, "auth", "no token of this cloud")
             body = orjson.loads(raw)
             if model == "count-tokens" or request.path.endswith(":countTokens"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import AsyncIterator
 from typing import Any
 
@@ -11,6 +12,7 @@ from google import genai
 from google.auth.credentials import Credentials
 from google.genai import errors, types
 from openai import AsyncOpenAI
+from tests.plugins.google.accounts import google_serving
 
 from llmproxy.testing import running_gateway
 
@@ -178,13 +180,16 @@ class Own(Credentials):
         self.token = "ya29.of-the-caller"
 
 
+def on_google(here: Site) -> genai.client.AsyncClient:
+    options = types.HttpOptions(base_url=here.url)
+    return genai.Client(
+        vertexai=True, project="own", location="europe-west4", credentials=Own(), http_options=options
+    ).aio
+
+
 @pytest.fixture
 async def google(here: Site) -> AsyncIterator[genai.client.AsyncClient]:
-    options = types.HttpOptions(base_url=here.url)
-    client = genai.Client(
-        vertexai=True, project="own", location="europe-west4", credentials=Own(), http_options=options
-    )
-    async with client.aio as found:
+    async with on_google(here) as found:
         yield found
 
 
@@ -225,3 +230,44 @@ async def test_texts_become_vectors_by_google_s_client_and_by_openai_s(here, goo
     assert [each.values for each in got.embeddings] == [[3.0, 0.5], [5.0, 0.5]]
     assert [each.embedding for each in other.data] == [[3.0, 0.5], [5.0, 0.5]]
     assert other.usage.prompt_tokens == 4
+
+
+class Ending(CloudProvider):
+    """Clouds whose token is any of a token server's that lives."""
+
+    def __init__(self, google: Any) -> None:
+        super().__init__()
+        self._google = google
+        self.refused = 0
+
+    def is_known(self, token: str) -> bool:
+        known = self._google.tokens.get(token, 0.0) > time.monotonic()
+        self.refused += not known
+        return known
+
+
+async def test_tokens_end_and_are_renewed_while_sdks_ask_on(monkeypatch):
+    async with google_serving() as google, Ending(google) as provider:
+        google.lives = 1.0
+        monkeypatch.setenv("VERTEX_KEY", google.service_account())
+        tree = config(provider.url)
+        for name in ("anthropic-vertex", "gemini-vertex"):
+            tree["upstreams"][name] = {
+                "base_url": provider.url + VERTEX,
+                "dialect": name,
+                "auth": {"google": {"key": "${env:VERTEX_KEY}"}},
+            }
+        async with running_gateway(tree) as gateway:
+            here = Site(provider, gateway)
+            until, answers = time.monotonic() + 2.3, 0
+            async with on_vertex(here) as claude, on_google(here) as gemini:
+                while time.monotonic() < until:
+                    got = await streamed(claude, model="anthropic-vertex/m", messages=[user("Hi")])
+                    assert text_of(got).strip() == "Hello there, this is an answer."
+                    other = await gemini.models.generate_content(model="gemini-vertex/m", contents="Hi")
+                    assert other.text.strip() == "Hello there, this is an answer."
+                    answers += 2
+
+    assert answers > 50
+    assert provider.refused == 0
+    assert google.asked >= 4

@@ -2,6 +2,7 @@
 
 import orjson
 import pytest
+from tests.plugins.conftest import records
 
 from llmproxy.canonical import CountRequest, GenerateRequest, Link, Losses, Message, Text
 from llmproxy.plugin import (
@@ -151,3 +152,26 @@ def test_links_are_fetched_and_models_listed_elsewhere(exchange_for):
     assert upstream.fetches(Link(url="https://x/y.png"), "image")
     assert client.models(exchange_for("/model/x", method="GET"), ["m"]) is None
     assert upstream.credentials("k") == [(b"Authorization", b"Bearer k")]
+
+
+def test_recorded_invocations_mean_the_same_when_they_are_written_anew(exchange_for, judge):
+    asked = 0
+    for record in records("bedrock"):
+        request = record["request"]
+        if not record["dialect"].startswith("bedrock.invoke") or "claude" not in record["model"]:
+            continue
+        if not isinstance(request.get("body"), dict) or "anthropic_version" not in request["body"]:
+            continue
+        exchange = opened(exchange_for, request["path"], request["body"])
+        losses = Losses(client.loss_names)
+        read = client.decode_request(exchange, exchange._body, losses)
+        wire = upstream.encode_request(exchange, Endpoint("x"), read, losses)
+        want = judge.parse_request("anthropic.messages", request["body"], "/v1/messages", record["stream"])
+        have = judge.parse_request(
+            "anthropic.messages", orjson.loads(wire.body), "/v1/messages", record["stream"]
+        )
+        assert judge.compare_requests(want, have) == []
+        assert wire.target.endswith("stream") is record["stream"]
+        asked += 1
+
+    assert asked >= 8
