@@ -130,7 +130,7 @@ class _Import:
             return self._conditional(strategy, dict(zip(names, places, strict=True)), name)
         if strategy.take("on_status_codes") is not None or (mode == "fallback" and depth == 0):
             strategy.tell("on_status_codes", _FALLBACK)
-        if mode not in {"single", "fallback", "loadbalance"}:
+        if mode not in ("single", "fallback", "loadbalance"):
             strategy.tell("mode", f"{str(mode)[:40]!r} is not known; its targets are tried in their order")
         strategy.tell_rest(lambda key: "not known for this mode")
         found = [place for place in places if place is not None]

@@ -41,7 +41,7 @@ _SUBJECTS: Final = {
     "callers' header fields go along as the provider's dialect allows; their keys never do": "forward_headers",
     "answers come as the provider's dialect says, in whichever one the caller speaks": "strict_open_ai_compliance",
     "Azure's v1 API is called, which has no dated versions": "api_version azure_api_version",
-    "tokens of Entra ID are not fetched; use a key": """
+    "write auth: entra for tokens of Entra ID, or a key": """
         azure_auth_mode azure_ad_token ad_auth azure_managed_client_id azure_workload_client_id azure_entra_client_id
         azure_entra_client_secret azure_entra_tenant_id azure_entra_scope
         """,

@@ -33,7 +33,7 @@ _GUARDS: Final = "guardrails are not there yet"
 _TOOLS: Final = "tools (MCP) are not there yet"
 _AWS: Final = "requests are not signed for AWS yet"
 _GOOGLE: Final = "tokens of Google Cloud are not fetched yet"
-_AZURE: Final = "an application with a client_secret is carried; for others write auth: entra, or a key"
+_AZURE: Final = "of Entra ID an application with a client_secret is carried; for others write auth: entra, or a key"
 _NEEDLESS: Final = "not needed here"
 
 _SUBJECTS: Final = {
