@@ -121,7 +121,7 @@ class _Import:
             for each in targets[1:]:
                 each.tell("", "mode single sends everything to the first target")
             targets = targets[:1]
-        names = [each.take("name") for each in targets]
+        names = [own if isinstance(own := each.take("name"), str) else None for each in targets]
         places = [
             self._target(each, inherited, str(own or f"{name}-{index}"), depth + 1)
             for index, (each, own) in enumerate(zip(targets, names, strict=True), 1)
