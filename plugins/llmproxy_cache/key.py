@@ -107,7 +107,7 @@ class KeyMaker:
         self._form_of = form_of
         self._judge = judge
         self._heads: dict[Any, tuple[Sequence[Endpoint], blake2b]] = {}
-        #: The last body that was read for a key, and what it said: whoever is asked next may want it.
+        #: The last body that was read for a key, and what it said.
         self._last: tuple[bytes, Reading] | None = None
         self._young: dict[Any, Keyed] = {}
         self._old: dict[Any, Keyed] = {}
@@ -204,11 +204,7 @@ class KeyMaker:
         return reading
 
     def read_again(self, rules: KeyRules, body: bytes) -> Reading:
-        """Read a body that a key was just made of; the caller may change what it gets.
-
-        Raises:
-            Unreadable: as `read` does.
-        """
+        """Read a body that a key was just made of, as `read` does; the caller may change what it gets."""
         last, self._last = self._last, None
         return last[1] if last is not None and last[0] is body else self.read(rules, body)
 

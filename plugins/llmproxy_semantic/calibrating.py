@@ -29,6 +29,15 @@ if TYPE_CHECKING:
 _TIERS: Final = 3
 
 
+class Comparable(NamedTuple):
+    """The forms of a pair that comes to be compared."""
+
+    form: str
+    other: str
+    tier: int
+    wrong: bool
+
+
 class Met(NamedTuple):
     """A pair that comes to be compared by its vectors."""
 
@@ -57,18 +66,23 @@ class Calibration(NamedTuple):
     bound: float
 
 
-def met(pairs: Iterable[Pair], embedder: Embedder) -> Iterator[Met]:
-    """Give the pairs that neither their form decides nor a guard, with how much alike they are."""
+def comparable(pairs: Iterable[Pair]) -> Iterator[Comparable]:
+    """Give the pairs that neither their form decides nor a guard."""
     for pair in pairs:
         form, other = canonicalise(pair.prompt_b), canonicalise(pair.prompt_a)
-        asked, stored = features_of(pair.prompt_b), features_of(pair.prompt_a)
-        if form == other or _never(pair.prompt_b, asked) or objection(asked, stored):
-            continue
+        asked, stored = features_of(pair.prompt_b, form), features_of(pair.prompt_a, other)
+        if form != other and not _never(pair.prompt_b, asked) and not objection(asked, stored):
+            yield Comparable(form, other, tier_of(asked, stored), pair.label == 0)
+
+
+def met(pairs: Iterable[Pair], embedder: Embedder) -> Iterator[Met]:
+    """Give the pairs that come to be compared, with how much alike they are."""
+    for each in comparable(pairs):
         try:
-            similarity = float(embedder.embed(form) @ embedder.embed(other))
+            similarity = float(embedder.embed(each.form) @ embedder.embed(each.other))
         except (TooLong, Unread):
             continue
-        yield Met(tier_of(asked, stored), similarity, pair.label == 0)
+        yield Met(each.tier, similarity, each.wrong)
 
 
 def _never(question: str, features: Features) -> bool:

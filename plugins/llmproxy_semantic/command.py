@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import time
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import click
 import orjson
@@ -13,6 +14,9 @@ from llmproxy.plugin import ask_gateway
 from llmproxy_semantic.evaluating import evaluate
 from llmproxy_semantic.pairs import BadPairs, Pair, Tally, read_pairs, tallied
 from llmproxy_semantic.reporting import lines
+
+if TYPE_CHECKING:
+    from llmproxy_semantic.embedder import Embedder
 
 
 @click.group("semantic")
@@ -61,11 +65,20 @@ def evaluate_pairs(pairs: Path, policy: str, limit: int | None, *, as_json: bool
     help="What of the pairs whose answers differ may be served.",
 )
 @click.option("--limit", type=click.IntRange(1), help="Only so many pairs, the first.")
-def calibrate(pairs: Path, wrong: float, limit: int | None) -> None:
+@click.option(
+    "--upstream",
+    metavar="NAME",
+    help="Measure a model of this upstream's, called as in the gateway's configuration.",
+)
+@click.option("--base-url", metavar="URL", help="Where that is, as its `base_url` says.")
+@click.option("--model", metavar="NAME", help="What it calls the model.")
+@click.option("--api-key-env", metavar="NAME", help="The environment variable that holds its key.")
+def calibrate(pairs: Path, wrong: float, limit: int | None, **other: str | None) -> None:
     """Find how much alike two questions must be, out of labelled pairs; print it as configuration.
 
-    PAIRS is as for `evaluate`. The embedder is the one that comes with the extra `semantic`. Thresholds hold for pairs
-    like those: take pairs that nobody has tuned anything on.
+    PAIRS is as for `evaluate`. The embedder is the one that comes with the extra `semantic`, or a model that serves
+    `/embeddings` as OpenAI does: it is sent the questions of the pairs that come to be compared. Thresholds hold for
+    pairs like those: take pairs that nobody has tuned anything on.
     """
     from llmproxy_semantic.calibrating import calibrated, met, written  # noqa: PLC0415  # features: 50 ms
     from llmproxy_semantic.embedder import Unavailable  # noqa: PLC0415
@@ -73,11 +86,30 @@ def calibrate(pairs: Path, wrong: float, limit: int | None) -> None:
 
     read = _pairs(pairs)[:limit]
     try:
-        embedder = MiniLM()
+        embedder = _elsewhere(read, other) if any(other.values()) else MiniLM()
     except Unavailable as fault:
         raise click.ClickException(str(fault)) from None
     found = calibrated(embedder.id, read, met(read, embedder), limit=wrong)
     click.echo("\n".join(written(found)))
+
+
+def _elsewhere(pairs: list[Pair], other: dict[str, str | None]) -> Embedder:
+    """Return what an upstream's model makes of the pairs that come to be compared."""
+    from llmproxy_semantic.calibrating import comparable  # noqa: PLC0415
+    from llmproxy_semantic.embedding import EmbeddingFault  # noqa: PLC0415
+    from llmproxy_semantic.vectoring import vectors_of  # noqa: PLC0415
+
+    upstream, url, model = other["upstream"], other["base_url"], other["model"]
+    if upstream is None or url is None or model is None:
+        raise click.UsageError("--upstream, --base-url and --model go together.")
+    settings = {"base_url": url}
+    if other["api_key_env"] is not None:
+        settings["api_key"] = f"${{env:{other['api_key_env']}}}"
+    texts = [text for each in comparable(pairs) for text in (each.form, each.other)]
+    try:
+        return asyncio.run(vectors_of(texts, upstream, model, settings))
+    except EmbeddingFault as fault:
+        raise click.ClickException(f"{upstream}: {fault}") from None
 
 
 @semantic.command("report")

@@ -238,7 +238,8 @@ class Embedding:
         self._meters = Meters(runtime.name, runtime.metrics)
         self._recent: dict[str, Vector] = {}
         self._failing = False
-        self._told_at = float("-inf")
+        #: When what was told last.
+        self._told: dict[str, float] = {}
         self._off = False
 
     @property
@@ -313,14 +314,21 @@ class Embedding:
             return "off"
         for kind, outcome in ((Full, "full"), (TooLong, "long"), (Unread, "unread")):
             if isinstance(fault, kind):
+                if outcome == "full":
+                    self._tell("semantic_embedder_full", why="more texts wait than it can embed")
                 return outcome
-        now = self._now()
-        if not self._failing and now - self._told_at >= _TELL_AGAIN:
-            self._told_at = now
+        if not self._failing:
             why = str(fault) if isinstance(fault, EmbeddingFault) else type(fault).__name__
-            self._runtime.log.warning("semantic_embedding_failed", why=why)
+            self._tell("semantic_embedding_failed", why=why)
         self._failing = True
         return "failed"
+
+    def _tell(self, event: str, *, why: str) -> None:
+        """Log, once in a while."""
+        now = self._now()
+        if now - self._told.get(event, float("-inf")) >= _TELL_AGAIN:
+            self._told[event] = now
+            self._runtime.log.warning(event, why=why)
 
     def _turn_off(self, why: Unavailable) -> None:
         if not self._off:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from llmproxy.cli import main
 from llmproxy.formats import parse
 from llmproxy.plugin import AdminRequest, NoConfig, Plugin, Registry, Reply, hookimpl
-from llmproxy.testing import running_gateway
+from llmproxy.testing import FakeUpstream, running_gateway
 from llmproxy_semantic.reporting import plain
 from llmproxy_semantic.thresholds import NEVER
 from llmproxy_semantic.verifying import Verification
@@ -87,6 +87,33 @@ def test_thresholds_are_written_as_configuration(pairs: Path) -> None:
     assert result.exit_code == 0
     # One negative promises nothing.
     assert tree["plugins"]["semantic"]["thresholds"]["tiers"] == [NEVER] * 3
+
+
+async def test_thresholds_of_an_upstreams_model_are_found_too(tmp_path: Path) -> None:
+    pytest.importorskip("numpy")
+    file = tmp_path / "pairs.jsonl"
+    row = {
+        "prompt_a": "Which food does a cat like?",
+        "prompt_b": "Which food do cats like to eat?",
+        "label": 1,
+    }
+    file.write_bytes(orjson.dumps(row))
+    async with FakeUpstream() as upstream:
+        for _ in range(2):
+            upstream.reply(json={"data": [{"embedding": [3, 4]}]})
+        where = ["--upstream", "main", "--base-url", upstream.url, "--model", "small"]
+        command = ["semantic", "calibrate", str(file), *where]
+        result = await asyncio.to_thread(CliRunner().invoke, main, command)
+
+    assert result.exit_code == 0, result.output
+    assert 'embedder: "main/small/canonical-' in result.output
+
+
+def test_an_upstream_is_named_whole(pairs: Path) -> None:
+    result = CliRunner().invoke(main, ["semantic", "calibrate", str(pairs), "--upstream", "main"])
+
+    assert result.exit_code == 2
+    assert "go together" in result.output
 
 
 class Telling(Plugin[NoConfig]):

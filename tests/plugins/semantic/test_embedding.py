@@ -227,12 +227,13 @@ async def test_too_many_questions_go_on_without_a_vector() -> None:
             asyncio.ensure_future(opened.embedding.vector(str(number), SOON)) for number in range(MOST_ASKED)
         ]
         await asyncio.sleep(0)
-        refused = await opened.embedding.vector("one more", SOON)
+        refused = [await opened.embedding.vector(more, SOON) for more in ("one more", "and one")]
         slow.may_go_on.set()
         await asyncio.gather(first, *waiting)
 
-    assert refused is None
-    assert opened.running.counted() == {("lookup", "full"): 1, ("lookup", "done"): 1 + MOST_ASKED}
+    assert refused == [None, None]
+    assert opened.running.counted() == {("lookup", "full"): 2, ("lookup", "done"): 1 + MOST_ASKED}
+    assert [event for event, _ in opened.running.told] == ["semantic_embedder_full"]
 
 
 async def test_too_much_that_is_stored_is_never_embedded() -> None:
