@@ -258,9 +258,8 @@ class KeyMaker:
         return known[1].copy()
 
     def _names(self, rules: KeyRules | None) -> tuple[bytes, ...]:
-        if rules is None:
-            return self._headers
-        return rules.header_names + self._headers if self._headers else rules.header_names
+        named = () if rules is None else rules.header_names
+        return named + self._headers if self._headers else named
 
 
 def final_key(tenant: str, route: str, digest: bytes, scope: str = "", sharer: str = "") -> bytes:
