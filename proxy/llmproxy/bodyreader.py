@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, Final
+from itertools import product
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 import msgspec
 import orjson
@@ -21,14 +22,27 @@ _FORM: Final = b"multipart/form-data"
 _ACTED_ON: Final = frozenset({"model", "stream"})
 
 
-class _Fields(msgspec.Struct, gc=False):
-    """What is acted on, where it has the type that it should have."""
+#: `model` with capitals in it. Servers in Go and C# take such a member for the model's name, and the last one counts:
+#: whoever may ask for one model could ask for any other beside it.
+_MISSPELT: Final = tuple(
+    word for letters in product(*zip("model", "MODEL", strict=True)) if (word := "".join(letters)) != "model"
+)
+_NOTHING: Final[list[tuple[str, Any, Any]]] = [
+    (f"not_{number}", Literal["\0"] | None, None) for number in range(len(_MISSPELT))
+]
+_NAMES: Final = {field[0]: word for field, word in zip(_NOTHING, _MISSPELT, strict=True)}
 
-    model: str | None = None
-    stream: bool | None = None
-
-
-_fields: Final = msgspec.json.Decoder(_Fields)
+#: What is acted on, where it has the type that it should have.
+_fields: Final = msgspec.json.Decoder(
+    msgspec.defstruct(
+        "Fields",
+        [("model", str | None, None), ("stream", bool | None, None), *_NOTHING],
+        rename=_NAMES,
+        gc=False,
+    )
+)
+#: Reads bodies whose members are spelled right, whatever else is in them.
+_spelled: Final = msgspec.json.Decoder(msgspec.defstruct("Spelled", _NOTHING, rename=_NAMES, gc=False))
 
 
 class BodyReader:
@@ -111,7 +125,7 @@ class BodyReader:
         try:
             if not body.isascii():
                 body.decode()  # msgspec does not look at the text that it passes over
-            told = _fields.decode(body)
+            told: Any = _fields.decode(body)
         except (msgspec.DecodeError, UnicodeDecodeError, RecursionError):
             return False
         if not told.model:
@@ -122,6 +136,7 @@ class BodyReader:
 
     def _read_exactly(self, exchange: Exchange, body: bytes) -> None:
         members = exchange.members = scan_members(body, self.keys)
+        _refuse_misspelt(body)
         if (member := members.get("model")) is not None:
             exchange.model = self.model(orjson.loads(member_value(body, member)))
         if (member := members.get("stream")) is not None:
@@ -152,6 +167,17 @@ def scan_members(body: bytes, keys: frozenset[str], path: str = "") -> dict[str,
         raise BadField("duplicate_key", _sentence(fault), path + fault.key) from None
     except ValueError as fault:
         raise BadField("invalid_json", _sentence(fault), path[:-1] or None) from None
+
+
+def _refuse_misspelt(body: bytes) -> None:
+    """Refuse a JSON object with a member that some servers take for its `model`."""
+    try:
+        _spelled.decode(body)
+    except msgspec.DecodeError:
+        message = (
+            "The body must write 'model' in small letters: servers disagree on what another spelling means."
+        )
+        raise BadField("misspelt_key", message, "model") from None
 
 
 def _is_json(request: ClientRequest, kind: bytes) -> bool:

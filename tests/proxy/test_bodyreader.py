@@ -90,6 +90,28 @@ def test_broken_input_is_refused(body: bytes, code: str, param: str | None) -> N
     assert (caught.value.status, caught.value.code, caught.value.param) == (400, code, param)
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"model":"m","Model":"other"}',
+        b'{"MODEL":"other","model":"m"}',
+        b'{"mODel":"other"}',
+        b'{"model":"m","said":"\\u0041","mode\\u004c":"other"}',
+        b'{"model":"m","said":[{"model":"x"}],"Model":{"a":1}}',
+    ],
+)
+def test_a_model_that_others_would_read_instead_is_refused(body: bytes) -> None:
+    """Go's decoder takes keys in any case, and the last one counts: `Model` would get round lists of models."""
+    with pytest.raises(BadField) as caught:
+        read(body)
+
+    assert (caught.value.code, caught.value.param) == ("misspelt_key", "model")
+
+
+def test_what_is_not_the_requests_own_model_may_be_spelled_in_any_way() -> None:
+    assert read(b'{"model":"m","said":[{"Model":"x"}],"Models":1,"model_":2}').model == "m"
+
+
 def test_a_dialect_says_in_its_own_words_what_is_wrong() -> None:
     with pytest.raises(BadField, match=r"^stream\?$"):
         read(b'{"model":"m","stream":1}')
