@@ -10,6 +10,7 @@ import hmac
 import logging
 from collections.abc import Iterable
 from typing import Any, Final
+from urllib.parse import unquote
 
 from botocore.auth import SigV4Auth
 from botocore.credentials import ReadOnlyCredentials
@@ -39,12 +40,19 @@ class _Signable:
         self.method = method
         self.url = url
         self.body = body
-        self.params = None
+        query = url.partition("?")[2]
+        #: Decoded, for what is signed is spelled in one way whatever is sent.
+        self.params = [_pair(each) for each in query.split("&")] if query else None
         self.headers: dict[str, str] = {}
         self.context: dict[str, Any] = {}
         self.fields = _Fields()
         for name, value in fields:
             self.fields.setdefault(name.decode("latin-1").lower(), []).append(value.decode("latin-1"))
+
+
+def _pair(text: str) -> tuple[str, str]:
+    name, _, value = text.partition("=")
+    return unquote(name), unquote(value)
 
 
 class Signer(SigV4Auth):  # type: ignore[misc]  # a package without types

@@ -68,13 +68,14 @@ def test_all_published_vectors_are_there():
 @given(
     st.sampled_from(["GET", "POST"]),
     st.text("abcdefgh/%3A:._~-+ ", max_size=30).map(lambda text: "/" + quote(text, safe="/%:+")),
-    st.text("abc=&%20", max_size=12),
+    st.lists(st.tuples(st.text("a b%é=&", max_size=4), st.text("c:/+ é", max_size=4)), max_size=3),
     st.binary(max_size=100),
     st.sampled_from([None, "token+/="]),
 )
 def test_it_is_the_signature_that_botocore_makes(method, path, query, body, token):
     keys = ReadOnlyCredentials("AKID", "secret", token)
-    url = f"https://bedrock-runtime.eu-west-1.amazonaws.com:8443{path}" + (f"?{query}" if query else "")
+    text = "&".join(f"{quote(name, safe='-_.~')}={quote(value, safe='-_.~')}" for name, value in query)
+    url = f"https://bedrock-runtime.eu-west-1.amazonaws.com:8443{path}" + (f"?{text}" if text else "")
     fields = [(b"Content-Type", b"application/json"), (b"X-Amz-Custom", b"  a   b ")]
     plain = AWSRequest(method, url, {name.decode(): value.decode() for name, value in fields}, data=body)
     SigV4Auth(keys, "bedrock", "eu-west-1").add_auth(plain)
@@ -107,3 +108,16 @@ def test_nothing_that_is_signed_is_logged(caplog):
 
     assert "a-session-token" not in caplog.text
     assert repr(signer) == "<Signer>"
+
+
+def test_a_query_is_signed_in_one_spelling_whatever_is_sent(at):
+    at("2026-01-01T00:00:00")
+    signer = Signer(ReadOnlyCredentials("AKID", "secret", None), "bedrock", "eu-west-1")
+    signed = {
+        dict(signer.sign("GET", f"https://x.amazonaws.com/?{query}", [(b"host", b"x")], b""))[
+            b"Authorization"
+        ]
+        for query in ("b=arn:aws:x/y&a", "a=&b=arn%3Aaws%3ax%2Fy", "a&b=%61rn:aws:x%2fy")
+    }
+
+    assert len(signed) == 1
