@@ -8,6 +8,8 @@ from typing import Any
 
 import orjson
 
+from .strict_bedrock import STREAM, frame
+
 FINE = "all is fine"
 HALF = "half of it"
 
@@ -59,6 +61,7 @@ class Dialect:
     error_status: int
     #: The bodies of errors, by their status.
     errors: dict[int, bytes]
+    stream_type: bytes = b"text/event-stream"
 
     @property
     def stream(self) -> bytes:
@@ -271,4 +274,42 @@ GEMINI = Dialect(
     },
 )
 
-DIALECTS = (CHAT, RESPONSES, MESSAGES, GEMINI)
+
+def _ask_converse(model: str, streamed: bool) -> tuple[str, dict[str, Any]]:
+    action = "converse-stream" if streamed else "converse"
+    return f"/model/{model}/{action}", {"messages": [{"role": "user", "content": [{"text": "how is it?"}]}]}
+
+
+def _piece(text: str) -> bytes:
+    return frame("contentBlockDelta", {"delta": {"text": text}, "contentBlockIndex": 0})
+
+
+_CONVERSE_USAGE = {"inputTokens": 1, "outputTokens": 2, "totalTokens": 3}
+_CONVERSE_ERROR = orjson.dumps({"message": "as the matrix wants it"})
+CONVERSE = Dialect(
+    "converse",
+    "bedrock",
+    "",
+    _ask_converse,
+    orjson.dumps(
+        {
+            "output": {"message": {"role": "assistant", "content": [{"text": FINE}]}},
+            "stopReason": "end_turn",
+            "usage": _CONVERSE_USAGE,
+            "metrics": {"latencyMs": 1},
+        }
+    ),
+    [frame("messageStart", {"role": "assistant"}), _piece(HALF)],
+    [
+        _piece(FINE),
+        frame("contentBlockStop", {"contentBlockIndex": 0}),
+        frame("messageStop", {"stopReason": "end_turn"}),
+        frame("metadata", {"usage": _CONVERSE_USAGE, "metrics": {"latencyMs": 1}}),
+    ],
+    frame("serviceUnavailableException", {"message": "overloaded"}, kind="exception"),
+    503,
+    dict.fromkeys((400, 429, 500), _CONVERSE_ERROR),
+    STREAM.encode(),
+)
+
+DIALECTS = (CHAT, RESPONSES, MESSAGES, GEMINI, CONVERSE)

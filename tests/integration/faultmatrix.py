@@ -260,7 +260,7 @@ def _bodies(cell: Cell, seen: Seen) -> dict[str, bool]:
     return {
         "fine": fine and ended,
         "error": ended and not fine and not half and _is_error(cell, seen),
-        "half": not fine and not ended and b"error" in seen.body,
+        "half": not fine and not ended and (b"error" in seen.body or b":exception-type" in seen.body),
         "cut": not ended,
     }
 
@@ -270,6 +270,8 @@ def _is_error(cell: Cell, seen: Seen) -> bool:
         told = orjson.loads(seen.body)
     except orjson.JSONDecodeError:
         return False
+    if cell.dialect.name == "converse":
+        return isinstance(told.get("message"), str) and told.keys() == {"message"}
     error = told.get("error")
     if not isinstance(error, dict) or not error.get("message"):
         return False

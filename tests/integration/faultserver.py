@@ -15,9 +15,9 @@ from llmproxy.testing import wire
 from .faultdialects import DIALECTS, Dialect
 
 _MODEL = re.compile(rb'"model"\s*:\s*"([^"]+)"')
-_IN_PATH = re.compile(r"/models/([^:/?]+):")
+_IN_PATH = re.compile(r"/models?/([^:/?]+)[:/]")
 _OK = b"HTTP/1.1 200 OK\r\nContent-Type: %b\r\n"
-_JSON, _SSE = b"application/json", b"text/event-stream"
+_JSON = b"application/json"
 _BOMB = gzip.compress(b'{"a":"' + b"\0" * 200_000_000 + b'"}', 9, mtime=0)
 
 
@@ -87,7 +87,8 @@ class FaultyProvider:
         in_path, in_body = _IN_PATH.search(target), _MODEL.search(body)
         model = in_path[1] if in_path else in_body[1].decode() if in_body else ""
         dialect = next(each for each in DIALECTS if _speaks(each, target))
-        streamed = b'"stream":true' in body.replace(b" ", b"") or "streamGenerate" in target
+        streamed = b'"stream":true' in body.replace(b" ", b"")
+        streamed = streamed or "streamGenerate" in target or "converse-stream" in target
         self.asked[model] += 1
         fault = model.split(".")[0].replace("_", " ") if self.asked[model] == 1 else "none"
         answer, then = said(fault, dialect, streamed)
@@ -113,6 +114,8 @@ async def _mutter(reader: asyncio.StreamReader, writer: asyncio.StreamWriter) ->
 
 def _speaks(dialect: Dialect, target: str) -> bool:
     path, _ = dialect.ask("m", False)
+    if dialect.name == "converse":
+        return target.startswith("/model/")
     return (
         ("generateContent" in target.replace("streamG", "g"))
         if dialect.name == "gemini"
@@ -123,7 +126,7 @@ def _speaks(dialect: Dialect, target: str) -> bool:
 def said(fault: str, dialect: Dialect, streamed: bool) -> tuple[list[bytes | float], str]:
     """Return what is sent, with pauses, and what follows."""
     good = dialect.stream if streamed else dialect.whole
-    kind = _SSE if streamed else _JSON
+    kind = dialect.stream_type if streamed else _JSON
     whole = (_OK % kind) + b"Content-Length: %d\r\n\r\n" % len(good) + good
     begun = (_OK % kind) + b"Transfer-Encoding: chunked\r\n\r\n"
     half = b"".join(dialect.said) if streamed else good[: len(good) // 2]
