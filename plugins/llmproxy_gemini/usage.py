@@ -36,7 +36,7 @@ def read_usage(told: Mapping[str, Any]) -> Usage | None:
 
 def _parts(told: Mapping[str, Any], fresh: int, kept: int, made: int) -> Parts | None:
     """Return how many tokens are no text, where any are; the prompt's are told with those that came from a cache."""
-    asked = _modalities(told, "promptTokensDetails", "toolUsePromptTokensDetails")
+    asked = _modalities(told, "promptTokensDetails", "promptTokenDetails", "toolUsePromptTokensDetails")
     answered = _modalities(told, "candidatesTokensDetails", "responseTokensDetails")
     if not asked and not answered:
         return None
