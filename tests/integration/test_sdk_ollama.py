@@ -230,6 +230,33 @@ async def test_texts_are_embedded_by_a_server_and_by_another_provider(client):
     assert old.embedding == [0.25, 0.0]
 
 
+async def test_a_cached_answer_is_told_in_each_form_and_each_dialect(provider, server):
+    tree = config(provider.url)
+    tree["upstreams"]["ollama"] = {"base_url": server.url, "dialect": "ollama"}
+    tree["stores"] = {"kept": {"url": "memory://"}}
+    tree["plugins"]["cache"] = {"store": "kept"}
+    tree["routes"] = [
+        {"name": "models", "plugins": [{"cache": {"profile": "deterministic", "across_dialects": True}}]}
+    ]
+    async with running_gateway(tree) as gateway:
+        for upstream in ("ollama", "anthropic"):
+            asked: Any = {"model": f"{upstream}/m", "messages": [asks("Paris?")], "tools": TOOLS}
+            asked["options"] = {"temperature": 0}
+            client = ollama.AsyncClient(host=gateway.url)
+            answers = [await say(client, **asked) for say in (streamed, streamed, whole, whole)]
+            await client._client.aclose()
+            async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=KEY) as other:
+                del asked["options"]
+                got = await other.chat.completions.create(**asked, temperature=0)
+
+            calls = [answer.message.tool_calls[0].function.arguments for answer in answers]
+            assert calls == [{"city": "Paris"}] * 4
+            assert {answer.eval_count for answer in answers} == {20}
+            assert got.choices[0].message.tool_calls[0].function.arguments == '{"city":"Paris"}'
+    assert len(server.asked) == 1
+    assert len(provider.asked) == 1
+
+
 async def test_an_error_inside_a_stream_is_raised(client):
     lines = b'{"model":"m","message":{"role":"assistant","content":"Hi"},"done":false}\n{"error":"out of memory"}\n'
     kind = [("Content-Type", "application/x-ndjson")]
