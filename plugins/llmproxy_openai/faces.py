@@ -64,6 +64,7 @@ RESPONSES_CALLS: Final = {"generate": "responses", "embed": "embeddings"}
 _ANY: Final = Quirks()
 #: How a signed token begins (RFC 7519), which is no API key.
 _SIGNED: Final = "eyJ"
+_BEGINS: Final = late.BEGINS
 
 
 class OpenAIClient:
@@ -240,7 +241,7 @@ class OpenAIUpstream(Untranslated):
         json = reply.headers.index.get(b"content-type", b"")[:16] == b"application/json"
         if json and request.path.endswith("/completions"):
             return WholeTap(USAGE)  # what nearly all answers are
-        if request.path.endswith(late.BEGINS) and (json or reply.is_event_stream):
+        if request.path.endswith(_BEGINS) and (json or reply.is_event_stream):
             return late.beginning_tap(exchange, streamed=not json)
         return StreamTap() if reply.is_event_stream else answer_tap(exchange, json=json)
 
