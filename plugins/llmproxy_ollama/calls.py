@@ -6,7 +6,15 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.canonical import Answer, EmbedAnswer, EmbedRequest, GenerateRequest, Losses, ModelRequest
+from llmproxy.canonical import (
+    Answer,
+    Collector,
+    EmbedAnswer,
+    EmbedRequest,
+    GenerateRequest,
+    Losses,
+    ModelRequest,
+)
 from llmproxy.plugin import (
     BadField,
     BadRequest,
@@ -23,6 +31,7 @@ from llmproxy_ollama.answers import read_answer, stamp_of, write_answer
 from llmproxy_ollama.decoding import decode_chat, decode_generate
 from llmproxy_ollama.embeddings import decode_embed, decode_one, read_vectors, write_embed, write_vectors
 from llmproxy_ollama.encoding import write_request
+from llmproxy_ollama.lines import LineDecoder
 from llmproxy_ollama.listing import described, listing
 from llmproxy_ollama.paths import call_of
 from llmproxy_ollama.telling import LineEncoder
@@ -117,6 +126,16 @@ def encode_call(
         raise BadRequest("too_complex", "The request is nested too deeply to be written anew.") from None
 
 
+def _collected(body: bytes) -> Answer:
+    """Read lines whose content type says that they are one answer, as proxies on the way make of them."""
+    decoder, collector = LineDecoder(), Collector()
+    for event in [*decoder.feed(body), *decoder.close()]:
+        collector.feed(event)
+    if collector.failed is not None:
+        raise collector.failed.error
+    return collector.answer
+
+
 def decode_answer(body: bytes) -> Answer | EmbedAnswer:
     """Read a whole good answer, whatever was asked.
 
@@ -124,7 +143,12 @@ def decode_answer(body: bytes) -> Answer | EmbedAnswer:
         GatewayError: it says that it failed.
         ValueError: it is none.
     """
-    told = orjson.loads(body)
+    try:
+        told = orjson.loads(body)
+    except orjson.JSONDecodeError:
+        if b"\n" not in body.strip():
+            raise
+        return _collected(body)
     if not isinstance(told, dict):
         raise ValueError("the answer is no object")  # noqa: TRY004  # an answer that is not of this dialect
     if told.get("error"):

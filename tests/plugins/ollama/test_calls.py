@@ -19,6 +19,8 @@ from llmproxy.plugin import BadRequest, Endpoint, GatewayError
 from llmproxy_ollama import calls
 from llmproxy_ollama.names import LOSS_NAMES
 
+from .conftest import STREAM, line, piece
+
 
 def decode(exchange, body, losses=None):
     return calls.decode_call(exchange, orjson.dumps(body), Losses() if losses is None else losses)
@@ -133,6 +135,16 @@ def test_whole_answers_are_read(body, kind):
 def test_an_error_in_a_good_status_is_one():
     with pytest.raises(GatewayError, match="broken"):
         calls.decode_answer(b'{"error":"broken"}')
+
+
+def test_lines_that_came_as_one_answer_are_put_together():
+    (choice,) = calls.decode_answer(STREAM).choices
+
+    assert [type(block).__name__ for block in choice.content] == ["Reasoning", "Text", "ToolCall"]
+    with pytest.raises(GatewayError, match="broken"):
+        calls.decode_answer(piece("Hi") + line(error="broken"))
+    with pytest.raises(ValueError, match="without a line"):
+        calls.decode_answer(piece("Hi") + piece("Hi"))
 
 
 @pytest.mark.parametrize("body", [b"[]", b"{", b"{}"])
