@@ -24,7 +24,7 @@ _ATTACHED: Final = re.compile(
 )
 #: What the provider keeps, or fetches by itself while it answers.
 _KEPT: Final = re.compile(
-    rb'"(?:previous_response_id|conversation|cachedContent|cached_content|prompt_id|container|mcp_servers'
+    rb'"(?:previous_response_id|conversation|conversation_id|connectors|cachedContent|cached_content|prompt_id|container|mcp_servers'
     rb"|web_search_options|google_?[sS]earch(?:_?[rR]etrieval)?|url_?[cC]ontext|code_?[eE]xecution|google_?[mM]aps"
     rb'|file_?[sS]earch)"\s*:|"pmpt_|"type"\s*:\s*"(?:item_reference|web_search|web_fetch|file_search'
     rb"|code_interpreter|code_execution|computer|mcp|image_generation|tool_search)"

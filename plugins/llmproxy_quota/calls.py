@@ -7,7 +7,19 @@ from typing import Final, Literal
 
 #: It makes an answer whose length it says; it only reads; it makes what no text bounds; it uses nothing; who knows.
 Kind = Literal[
-    "chat", "completions", "responses", "messages", "complete", "gemini", "reads", "media", "nothing", "any"
+    "chat",
+    "completions",
+    "responses",
+    "messages",
+    "complete",
+    "gemini",
+    "cohere",
+    "ollama",
+    "converse",
+    "reads",
+    "media",
+    "nothing",
+    "any",
 ]
 
 _BODILESS: Final = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
@@ -19,6 +31,12 @@ _GENERATE: Final[tuple[tuple[str, Kind], ...]] = (
     ("/complete", "complete"),
     (":generateContent", "gemini"),
     (":streamGenerateContent", "gemini"),
+    ("/v2/chat", "cohere"),
+    ("/v1/chat", "cohere"),
+    ("/api/chat", "ollama"),
+    ("/api/generate", "ollama"),
+    ("/converse", "converse"),
+    ("/converse-stream", "converse"),
 )
 _READS: Final = (
     "/embeddings",
@@ -33,7 +51,8 @@ _READS: Final = (
 )
 #: They count, or keep a file, or end what was begun.
 _NOTHING: Final = re.compile(
-    r".*(?:/count_tokens|:countTokens|/responses/input_tokens|/(?:de)?tokenize|/(?:responses|batches)/[^/]+/cancel"
+    r".*(?:/count_tokens|:countTokens|/count-tokens|/responses/input_tokens|/(?:de)?tokenize|/api/show"
+    r"|/(?:responses|batches)/[^/]+/cancel"
     r"|/assistants(?:/[^/]+)?|/files|/uploads(?:/[^/]+/(?:parts|complete|cancel))?)"
 )
 _MEDIA: Final = ("/audio/", "/images/", "/videos")

@@ -23,6 +23,15 @@ _OWN: Final[Mapping[Kind, tuple[str, ...]]] = {
     "messages": ("max_tokens",),
     "complete": ("max_tokens_to_sample",),
     "gemini": ("maxOutputTokens", "max_output_tokens"),
+    "cohere": ("max_tokens",),
+    "ollama": ("num_predict",),
+    "converse": ("maxTokens",),
+}
+#: Where those stand that are no members of the request itself.
+_SETTINGS: Final[Mapping[Kind, tuple[str, ...]]] = {
+    "gemini": ("generationConfig", "generation_config"),
+    "ollama": ("options",),
+    "converse": ("inferenceConfig",),
 }
 #: What servers take for a limit besides: each of them may be the one that counts.
 _LIMITS: Final = frozenset(
@@ -32,14 +41,19 @@ _LIMITS: Final = frozenset(
         "max_output_tokens",
         "maxOutputTokens",
         "max_tokens_to_sample",
+        "maxTokens",
         "max_new_tokens",
         "n_predict",
         "num_predict",
     }
 )
 _TIMES: Final = frozenset({"n", "best_of", "num_return_sequences", "candidateCount", "candidate_count"})
-_SETTINGS: Final = ("generationConfig", "generation_config")
-_ACTED_ON: Final = _LIMITS | _TIMES | {*_SETTINGS, "prompt", "prediction", "thinking", "models"}
+_ACTED_ON: Final = (
+    _LIMITS
+    | _TIMES
+    | {name for names in _SETTINGS.values() for name in names}
+    | {"prompt", "prediction", "thinking", "models"}
+)
 _FOLDED: Final = frozenset(name.casefold() for name in _ACTED_ON)
 _WHOLE: Final = re.compile(rb"-?\d{1,15}")
 _BUDGET: Final = re.compile(rb'"budget_tokens"\s*:\s*(\d{1,15})')
@@ -69,8 +83,8 @@ def output_of(kind: Kind, body: bytes, config: QuotaConfig) -> Output:
     told = _acted_on(body)
     if "models" in told and member_value(body, told["models"]) != b"null":
         raise NoBoundError("'models' names others than the one whose price is known; name one as 'model'.")
-    if kind == "gemini":
-        return _of_settings(body, told, config)
+    if kind in _SETTINGS:
+        return _of_settings(kind, body, told, config)
     most, times, new = _of_object(body, told, _own(kind, config), config, lenient=kind == "completions")
     if kind == "completions" and (prompt := told.get("prompt")) is not None:
         times *= _prompts(member_value(body, prompt))
@@ -110,14 +124,14 @@ def _acted_on(body: bytes) -> dict[str, Member]:
     return found
 
 
-def _of_settings(body: bytes, told: Mapping[str, Member], config: QuotaConfig) -> Output:
-    names = [name for name in _SETTINGS if name in told]
+def _of_settings(kind: Kind, body: bytes, told: Mapping[str, Member], config: QuotaConfig) -> Output:
+    names = [name for name in _SETTINGS[kind] if name in told]
     if len(names) > 1:
-        raise NoBoundError("The request holds both generationConfig and generation_config.")
-    own = _OWN["gemini"]
+        raise NoBoundError(f"The request holds both {' and '.join(names)}.")
+    own = _OWN[kind]
     if not names:
         value = b'{"%b":%d}' % (own[0].encode(), config.output)
-        return Output(config.output, 1, insert_member(body, _SETTINGS[0], value))
+        return Output(config.output, 1, insert_member(body, _SETTINGS[kind][0], value))
     member = told[names[0]]
     settings = member_value(body, member)
     if settings == b"null":
