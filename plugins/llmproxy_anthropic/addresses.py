@@ -8,6 +8,8 @@ from __future__ import annotations
 import re
 from typing import Final
 
+import orjson
+
 from llmproxy.plugin import Body, Exchange, Lane, Reply
 
 _BATCHES: Final = re.compile(r"(.*/)messages/batches(?:/[^/]+(?:/cancel)?)?")
@@ -46,7 +48,7 @@ def readdress(exchange: Exchange, reply: Reply) -> None:
     found = _BATCHES.fullmatch(request.path)
     if found is None or not request.host or b"content-encoding" in reply.headers.index:
         return
-    ours = f"{request.scheme}://{request.host}{found[1]}".encode("latin-1", "replace")
+    ours = orjson.dumps(f"{request.scheme}://{request.host}{found[1]}")[1:-1]
     reply.headers.remove("content-length")
     if isinstance(reply.body, Body):
         reply.body = Lane(reply.body, [_Readdressed(ours)])

@@ -9,6 +9,8 @@ from urllib.parse import parse_qsl, urlsplit
 from llmproxy.plugin import ClientRequest, Exchange, Reply, keep_ticket
 
 _BESIDE: Final = re.compile(r"/(upload|download)(?=/v\d)")
+#: Where uploads go on, and nothing else: no model is asked there.
+_UPLOADS: Final = re.compile(r"(?:/[^/:]+)*/upload/v\d+(?:(?:alpha|beta)\d*)?/files")
 _VERSION: Final = re.compile(r"/v\d+(?:(?:alpha|beta)\d*)?/?\Z")
 _ADDRESS: Final = b"x-goog-upload-url"
 _LIVE: Final = "/ws/google."
@@ -46,7 +48,7 @@ async def keep_here(exchange: Exchange, reply: Reply) -> None:
 
 def ticket_of(request: ClientRequest) -> str | None:
     """Return the name of the upload that a request goes on with."""
-    goes_on = request.method in ("POST", "PUT") and _BESIDE.search(request.path) is not None
+    goes_on = request.method in ("POST", "PUT") and _UPLOADS.fullmatch(request.path) is not None
     return (_named(request.query) or None) if goes_on else None
 
 

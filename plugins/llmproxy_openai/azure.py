@@ -12,6 +12,8 @@ from urllib.parse import parse_qsl, quote, unquote, urlsplit
 
 import msgspec
 
+from llmproxy.plugin import BadRequest
+
 if TYPE_CHECKING:
     from llmproxy.plugin import Quirks, UpstreamConfig
 
@@ -29,6 +31,7 @@ CALLS: Final = (
 _DEPLOYMENTS: Final = "/openai/deployments/"
 _MODELS: Final = "/models"
 _VERSION: Final = "api-version"
+_UPWARDS: Final = frozenset({".", ".."})
 _HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 #: The dated version that is asked where the configuration names none: the last that is no preview.
 _LATEST: Final = "2024-10-21"
@@ -84,9 +87,15 @@ class Azure(NamedTuple):
     deployments: bool = False
 
     def target(self, target: str, model: str | None) -> str:
-        """Return where a call goes whose target elsewhere is `target`."""
+        """Return where a call goes whose target elsewhere is `target`.
+
+        Raises:
+            BadRequest: the model's name, which callers write as they like, would lead out of the path.
+        """
         path, _, query = target.partition("?")
         if self.deployments and model and path in CALLS:
+            if model in _UPWARDS:
+                raise BadRequest("model_not_found", f"The model {model!r} is not served here.", status=404)
             path = f"/deployments/{quote(model, safe='')}{path}"
         if self.version:
             query = "&".join(filter(None, [without_version(query), f"{_VERSION}={self.version}"]))

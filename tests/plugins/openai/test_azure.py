@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import Quirks, UpstreamConfig
+from llmproxy.plugin import BadRequest, Quirks, UpstreamConfig
 from llmproxy_openai.azure import (
     CALLS,
     Azure,
@@ -35,7 +35,13 @@ def test_a_deployment_is_named_in_the_path(path, name):
     assert deployment_of(path) == name
 
 
-@given(st.text(min_size=1), st.sampled_from(CALLS))
+@pytest.mark.parametrize("name", [".", ".."])
+def test_a_name_that_leads_upwards_is_no_deployment(name):
+    with pytest.raises(BadRequest):
+        Azure(deployments=True).target("/embeddings", name)
+
+
+@given(st.text(min_size=1).filter(lambda name: name not in (".", "..")), st.sampled_from(CALLS))
 def test_any_name_comes_back(name, call):
     path = Azure(deployments=True).target(call, name)
 
