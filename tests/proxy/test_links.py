@@ -11,6 +11,7 @@ from llmproxy.canonical import (
     FileRef,
     GenerateRequest,
     Image,
+    ImageRequest,
     Inline,
     Link,
     Message,
@@ -158,3 +159,35 @@ async def test_the_operators_rules_reach_the_fetch(web):
     [(_, options)] = web
     assert (options["limit"], options["timeout"]) == (7, 3)
     assert options["policy"].ports == {80, 443}
+
+
+async def test_pictures_that_another_is_made_from_are_fetched(web):
+    asked = ImageRequest(
+        model="m", prompt="p", images=(Image(A), Image(Inline("image/png", "AA"))), mask=Image(A)
+    )
+
+    got = await with_bytes(asked, Bytes(), ROUTE, {})
+
+    data = Inline("image/png", base64.b64encode(PNG).decode())
+    assert got.images == (Image(data), Image(Inline("image/png", "AA")))
+    assert got.mask == Image(data)
+    assert [url for url, _ in web] == [A.url]
+
+
+async def test_they_stay_where_links_are_taken_or_nothing_may_be_fetched(web):
+    asked = ImageRequest(model="m", prompt="p", images=(Image(A),))
+    closed = Route("r", Match(), fetching=FetchingConfig(enabled=False))
+
+    assert await with_bytes(asked, Bytes(but="reference"), ROUTE, {}) is asked
+    assert await with_bytes(asked, Bytes(), closed, {}) is asked
+    assert web == []
+
+
+async def test_too_many_or_too_large_ones_are_refused(web):
+    many = tuple(Image(Link(f"https://a.example/{number}")) for number in range(links.MOST + 1))
+    small = Route("r", Match(), max_body=len(PNG))
+
+    with pytest.raises(UnreachableUrl, match="More than"):
+        await with_bytes(ImageRequest(model="m", prompt="p", images=many), Bytes(), ROUTE, {})
+    with pytest.raises(UnreachableUrl, match="larger than"):
+        await with_bytes(ImageRequest(model="m", prompt="p", images=many[:2]), Bytes(), small, {})

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from itertools import pairwise
 from typing import Any
 
 import pytest
@@ -7,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.exchange import Usage
-from llmproxy.taps import LONG_TAIL, UsageReader, WholeTap, event_data, unfinished
+from llmproxy.taps import LONG_TAIL, CountingTap, UsageReader, WholeTap, event_data, unfinished
 
 
 def read(told: dict[str, Any]) -> Usage | None:
@@ -160,3 +161,27 @@ def test_half_a_json_text_is_cut():
         tap.end()
 
         assert tap.cut == cut
+
+
+PICTURES = b'{"data": [{"b64_json": "AA"}, {"url" : "\\"url\\": x"}, {"b64_json":"BB"}]}'
+
+
+@given(st.lists(st.integers(0, len(PICTURES)), max_size=4))
+def test_members_are_counted_however_their_names_are_cut(cuts: list[int]) -> None:
+    tap = CountingTap(READER, "b64_json", "url")
+    places = [0, *sorted(cuts), len(PICTURES)]
+    for start, end in pairwise(places):
+        tap.feed(PICTURES[start:end])
+    tap.end()
+
+    assert tap.usage == Usage(units=3)
+    assert tap.terminal
+
+
+def test_nothing_is_counted_where_usage_is_told_or_nothing_is_there() -> None:
+    for body, usage in ((b"{" + told(4) + b',"url":1}', Usage(4)), (b"{}", None)):
+        tap = CountingTap(READER, "url")
+        tap.feed(body)
+        tap.end()
+
+        assert tap.usage == usage
