@@ -312,4 +312,31 @@ CONVERSE = Dialect(
     STREAM.encode(),
 )
 
-DIALECTS = (CHAT, RESPONSES, MESSAGES, GEMINI, CONVERSE)
+
+def _ask_ollama(model: str, streamed: bool) -> tuple[str, dict[str, Any]]:
+    _, asked = _ask_chat(model, streamed)
+    return "/api/chat", {**asked, "stream": streamed}
+
+
+def _line(text: str, **end: Any) -> bytes:
+    message = {"role": "assistant", "content": text}
+    told = {"model": "m", "created_at": "2026-01-02T03:04:05Z", "message": message, "done": bool(end), **end}
+    return orjson.dumps(told, option=orjson.OPT_APPEND_NEWLINE)
+
+
+_COUNTED = {"done_reason": "stop", "prompt_eval_count": 1, "eval_count": 2}
+OLLAMA = Dialect(
+    "ollama",
+    "ollama",
+    "",
+    _ask_ollama,
+    _line(FINE, **_COUNTED).strip(),
+    [_line(HALF)],
+    [_line(FINE), _line("", **_COUNTED)],
+    b'{"error":"overloaded"}\n',
+    500,
+    dict.fromkeys((400, 429, 500), b'{"error":"as the matrix wants it"}'),
+    b"application/x-ndjson",
+)
+
+DIALECTS = (CHAT, RESPONSES, MESSAGES, GEMINI, CONVERSE, OLLAMA)

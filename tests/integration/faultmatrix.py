@@ -273,6 +273,8 @@ def _is_error(cell: Cell, seen: Seen) -> bool:
     if cell.dialect.name == "converse":
         return isinstance(told.get("message"), str) and told.keys() == {"message"}
     error = told.get("error")
+    if cell.dialect.name == "ollama":
+        return isinstance(error, str) and told.keys() == {"error"}
     if not isinstance(error, dict) or not error.get("message"):
         return False
     if cell.dialect.name == "messages":
