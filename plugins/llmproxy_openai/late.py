@@ -131,7 +131,7 @@ class _BackgroundTap(StreamTap):
 def read_batch(told: dict[str, Any]) -> Belated | Usage | None:
     """Read a batch: what it used where it has ended; one that is begun has used nothing."""
     if told.get("object") != "batch":
-        return None
+        return Usage() if "batch_id" in told else None  # xAI's, which tells no more
     usage = told.get("usage")
     if told["status"] not in _ENDED or not isinstance(usage, dict):
         return Usage()

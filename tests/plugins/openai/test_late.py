@@ -72,6 +72,7 @@ def test_a_batch_tells_what_it_used_by_the_name_of_its_results(exchange_for):
         ({"usage": None}, Usage()),
         ({"usage": {"input_tokens": 0, "output_tokens": 0, "total_tokens": 0}}, Usage()),
         ({"object": "list"}, None),
+        ({"object": None, "batch_id": "batch_1"}, Usage()),
         (
             {"output_file_id": None, "status": "expired", "model": None},
             Belated("batch_1", (Spent("", USAGE),), BATCH),
