@@ -139,9 +139,15 @@ class AnthropicUpstream(Untranslated):
     calls: Mapping[str, str] = {"generate": "messages", "count": "count"}
     tool_names: ToolNames | None = ToolNames(longest=128)
 
+    def __init__(self, *, bearer: bool = False) -> None:
+        self._bearer = bearer
+
     def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
-        """Return the face for one upstream: Vertex is told by its host."""
-        if not (urlsplit(config.base_url).hostname or "").endswith(_VERTEX_HOSTS):
+        """Return the face for one upstream: Vertex is told by its host, and Bedrock, whose keys are bearers'."""
+        host = urlsplit(config.base_url).hostname or ""
+        if host.startswith("bedrock-mantle."):
+            return AnthropicUpstream(bearer=True)
+        if not host.endswith(_VERTEX_HOSTS):
             return self
         from llmproxy_anthropic.vertex import VertexUpstream  # noqa: PLC0415  # few are
 
@@ -154,7 +160,7 @@ class AnthropicUpstream(Untranslated):
     def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
         """Return the header field that carries the provider's key; an OAuth token is a bearer's."""
         key = api_key.encode()
-        if key.startswith(b"sk-ant-oat"):
+        if self._bearer or key.startswith(b"sk-ant-oat"):
             return [(b"Authorization", b"Bearer " + key)]
         return [(b"x-api-key", key)]
 

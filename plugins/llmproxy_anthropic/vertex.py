@@ -78,6 +78,7 @@ class VertexUpstream(AnthropicUpstream):
     """How Vertex speaks it."""
 
     def __init__(self, prefix: str = _PUBLISHER) -> None:
+        super().__init__(bearer=True)
         self._prefix = prefix
 
     def for_upstream(self, config: UpstreamConfig) -> UpstreamFace:
@@ -90,10 +91,6 @@ class VertexUpstream(AnthropicUpstream):
             return False
         path = exchange.request.path
         return vertex_call(path) is not None or path.rstrip("/").endswith(passing.MESSAGES)
-
-    def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
-        """Return the header field that carries a token; those that end are an authorizer's."""
-        return [(b"Authorization", b"Bearer " + api_key.encode())]
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request; from one Vertex to another the body is the very same object."""

@@ -271,3 +271,23 @@ async def test_tokens_end_and_are_renewed_while_sdks_ask_on(monkeypatch):
     assert answers > 50
     assert provider.refused == 0
     assert google.asked >= 4
+
+
+def others(here: Site) -> list[Any]:
+    """Return the clients that send a message as Anthropic's own does, with another cloud's credentials."""
+    aws: dict[str, Any] = {"aws_access_key": "AKID", "aws_secret_key": "secret", "aws_region": "us-east-1"}
+    return [
+        anthropic.AsyncAnthropicBedrockMantle(base_url=f"{here.url}/anthropic", max_retries=0, **aws),
+        anthropic.AsyncAnthropicAWS(base_url=here.url, workspace_id="w", max_retries=0, **aws),
+        anthropic.AsyncAnthropicGoogleCloud(base_url=here.url, credentials=Own(), max_retries=0),
+    ]
+
+
+async def test_clients_of_anthropic_on_other_clouds_are_callers_too(here):
+    for client in others(here):
+        async with client:
+            for upstream in UPSTREAMS:
+                got = await streamed(client, model=f"{upstream}/m", messages=[user("Hi")])
+
+                assert text_of(got).strip() == "Hello there, this is an answer.", (client, upstream)
+    assert not any("AKID" in str(sent) or "ya29" in str(sent) for sent in here.provider.headers)

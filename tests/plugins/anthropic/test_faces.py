@@ -25,6 +25,7 @@ from llmproxy.plugin import (
     Headers,
     MessageEdit,
     Reply,
+    UpstreamConfig,
     UpstreamFace,
     WholeTap,
 )
@@ -162,3 +163,17 @@ def test_translation_is_loaded_by_the_first_request_that_needs_it():
 def test_what_is_behind_plain_http_is_fetched_for_it():
     assert upstream.fetches(Link("http://a.example/1.png"), "image")
     assert not upstream.fetches(Link("https://a.example/1.png"), "image")
+
+
+@pytest.mark.parametrize(
+    ("url", "name"),
+    [
+        ("https://api.anthropic.com/v1", b"x-api-key"),
+        ("https://bedrock-mantle.eu-west-1.api.aws/anthropic/v1", b"Authorization"),
+        ("https://us-east5-aiplatform.googleapis.com/v1/projects/p/locations/us-east5", b"Authorization"),
+    ],
+)
+def test_a_key_is_a_bearer_s_where_the_cloud_wants_it_so(url, name):
+    face = upstream.for_upstream(UpstreamConfig(base_url=url))
+
+    assert face.credentials("key")[0][0] == name
