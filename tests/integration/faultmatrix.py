@@ -270,11 +270,10 @@ def _is_error(cell: Cell, seen: Seen) -> bool:
         told = orjson.loads(seen.body)
     except orjson.JSONDecodeError:
         return False
-    if cell.dialect.name == "converse":
-        return isinstance(told.get("message"), str) and told.keys() == {"message"}
+    lone = {"converse": "message", "ollama": "error"}.get(cell.dialect.name)
+    if lone is not None:
+        return isinstance(told.get(lone), str) and told.keys() == {lone}
     error = told.get("error")
-    if cell.dialect.name == "ollama":
-        return isinstance(error, str) and told.keys() == {"error"}
     if not isinstance(error, dict) or not error.get("message"):
         return False
     if cell.dialect.name == "messages":
