@@ -17,33 +17,46 @@ _OF_A_TOKEN: Final = 4
 #: Bytes of a stream's last piece in which its text is looked for.
 _LOOKED_AT: Final = 16 * 1024
 _TEXT: Final = re.compile(
-    rb'"(?:content|text|delta|partial_json|arguments|thinking|reasoning|reasoning_content|refusal)"'
+    rb'"(?:content|text|response|delta|partial_json|arguments|thinking|reasoning|reasoning_content|refusal)"'
     rb'\s*:\s*"((?:[^"\\]|\\.)*)"'
 )
 _CHAT: Final = ("max_completion_tokens", "max_tokens", "max_tokens_to_sample")
 _RESPONSES: Final = ("max_output_tokens",)
 _GEMINI: Final = ("maxOutputTokens", "max_output_tokens")
-_SETTINGS: Final = ("generationConfig", "generation_config")
+#: Where the limit stands that is no member of the request itself, by the end of a path.
+_SETTINGS: Final[tuple[tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]], ...]] = (
+    (("/api/chat", "/api/generate"), ("options",), ("num_predict",)),
+    (("/converse", "/converse-stream"), ("inferenceConfig",), ("maxTokens",)),
+)
+_GEMINIS: Final = ("generationConfig", "generation_config")
 _TIMES: Final = ("n", "best_of", "candidateCount", "candidate_count")
 _LIMIT: Final = re.compile(
     rb'"(?:max_completion_tokens|max_output_tokens|max_tokens|maxOutputTokens)"\s*:\s*(\d{1,9})(?=\s*[,}])'
 )
 
 
-class Seen:
-    """An observer of a stream that counts its events, to tell about how many tokens left with them."""
+#: What each event has once, by how a stream begins that is none of server-sent events.
+_MARKS: Final = {b"{": b"}\n", b"\0": b":event-type"}
 
-    __slots__ = ("_last", "events", "size")
+
+class Seen:
+    """An observer of a stream that counts its events, to tell about how many tokens left with them.
+
+    Events are server-sent, or lines of JSON, or frames of AWS: each has its mark.
+    """
+
+    __slots__ = ("_last", "_mark", "events", "size")
 
     def __init__(self) -> None:
         self.events = 0
         self.size = 0
-        self._last = b""
+        self._last = self._mark = b""
 
     def feed(self, data: bytes) -> None:
         """Count one piece."""
         self.size += len(data)
-        self.events += data.count(b"data:")
+        self._mark = self._mark or _MARKS.get(data[:1], b"data:")
+        self.events += data.count(self._mark)
         self._last = data
 
     def end(self) -> None:
@@ -62,7 +75,7 @@ class Seen:
         if not pieces:
             return self.events
         tokens = sum(max(1, ceil(len(piece) / _OF_A_TOKEN)) for piece in pieces)
-        return ceil(self.events * tokens / max(last.count(b"data:"), 1))
+        return ceil(self.events * tokens / max(last.count(self._mark), 1))
 
 
 def quick_limit(body: bytes, otherwise: int) -> int:
@@ -80,9 +93,14 @@ def output_limit(body: bytes, otherwise: int, path: str) -> int:
     if not isinstance(told, Mapping):
         return otherwise
     names: tuple[str, ...] = _RESPONSES if path.endswith("/responses") else _CHAT
+    settings: tuple[str, ...] = ()
     if ":" in path.rpartition("/")[2]:
-        names = _GEMINI
-        told = next((own for name in _SETTINGS if isinstance(own := told.get(name), Mapping)), {})
+        settings, names = _GEMINIS, _GEMINI
+    for ends, own_settings, own_names in _SETTINGS:
+        if path.endswith(ends):
+            settings, names = own_settings, own_names
+    if settings:
+        told = next((own for name in settings if isinstance(own := told.get(name), Mapping)), {})
     most = max(_count(told.get(name)) for name in names) or otherwise
     return most * max(1, *(_count(told.get(name)) for name in _TIMES)) * _prompts(told.get("prompt"))
 

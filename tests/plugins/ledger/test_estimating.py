@@ -28,6 +28,14 @@ def test_longer_texts_are_more_tokens():
     assert seen(event("x" * 40), event("x" * 40)) == 20
 
 
+def test_lines_and_frames_are_events_too():
+    line, frame = b'{"message":{"content":"a"},"done":false}\n', b"\0\0\0\x80:event-type contentBlockDelta"
+
+    assert seen(line, line) == 2
+    assert seen(line.replace(b'"a"', b'"' + b"x" * 40 + b'"')) == 10
+    assert seen(frame, frame + frame) == 3
+
+
 def test_what_is_no_stream_is_measured_by_its_size():
     assert seen(b"x" * 40) == 10
 
@@ -52,6 +60,9 @@ CHAT = "/v1/chat/completions"
         ("/m:generateContent", {"generationConfig": {"maxOutputTokens": 11}}, 11),
         ("/m:generateContent", {"generation_config": {"max_output_tokens": 11, "candidate_count": 2}}, 22),
         ("/m:generateContent", {"max_tokens": 1}, 100),
+        ("/api/chat", {"options": {"num_predict": 11}, "max_tokens": 1}, 11),
+        ("/model/m/converse-stream", {"inferenceConfig": {"maxTokens": 11}}, 11),
+        ("/v2/chat", {"max_tokens": 11}, 11),
         (CHAT, {"max_tokens": 5, "n": 3}, 15),
         ("/v1/completions", {"max_tokens": 5, "prompt": ["a", "b"]}, 10),
         ("/v1/completions", {"max_tokens": 5, "prompt": [1, 2]}, 5),
