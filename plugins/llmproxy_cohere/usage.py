@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmproxy.plugin import Usage, UsageReader
+from llmproxy.plugin import Parts, Usage, UsageReader
 
 #: What is billed by the piece.
 _UNITS: Final = ("search_units", "images", "classifications", "pages")
@@ -25,11 +25,13 @@ def billed_usage(told: Mapping[str, Any]) -> Usage | None:
     found = {key: number for key in billed if (number := _count(billed, key)) is not None}
     if not found:
         return counted_usage(told)
-    parts = found.get("text_tokens", 0) + found.get("image_tokens", 0)
+    pictures = found.get("image_tokens", 0)
+    into = max(found.get("input_tokens", 0), found.get("text_tokens", 0) + pictures)
     output = found.get("output_tokens", 0)
     reasoning = min(_reasoning(told), output)
     units = sum(found.get(key, 0) for key in _UNITS)
-    return Usage(max(found.get("input_tokens", 0), parts), 0, 0, output - reasoning, reasoning, units)
+    parts = Parts(input_image=pictures) if pictures else None
+    return Usage(into, 0, 0, output - reasoning, reasoning, units, parts)
 
 
 def counted_usage(told: Mapping[str, Any]) -> Usage | None:

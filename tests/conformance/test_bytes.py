@@ -28,6 +28,7 @@ _PATHS = {
     "anthropic.messages": "/v1/messages",
     "gemini": "/v1beta/models/{}:generateContent",
     "ollama.chat": "/api/chat",
+    "cohere.chat_v2": "/v2/chat",
 }
 
 

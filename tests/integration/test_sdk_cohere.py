@@ -16,6 +16,7 @@ from google import genai
 from google.genai import types
 
 from llmproxy.testing import FakeUpstream, RunningGateway, running_gateway
+from llmproxy_ledger.books import FILE, Books
 
 from .sdks import KEY, LOOK, PNG, PREFIXES, config
 from .strict_cohere import StrictCohere
@@ -428,3 +429,33 @@ async def test_googles_sdk_asks_cohere(gateway):
 
     assert "".join(chunk.text or "" for chunk in got).strip() == "Hello there, this is an answer."
     assert got[-1].usage_metadata.total_token_count == 60
+
+
+async def test_the_ledger_takes_what_cohere_bills(server, tmp_path):
+    tree = {
+        "upstreams": {"cohere": {"base_url": server.url, "dialect": "cohere"}},
+        "prices": {
+            "cohere/command": {"input": 1, "output": 10},
+            "cohere/rerank": {"input": 0, "output": 0, "request": 0.002},
+        },
+        "plugins": {"access": {"mode": "open"}, "ledger": {"directory": str(tmp_path)}},
+        "pipeline": ["access", "ledger"],
+        "routes": [{"name": "models"}],
+    }
+    async with running_gateway(tree) as gateway:
+        async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=KEY) as client:
+            asked: Any = {"model": "cohere/command", "messages": [asks("Hi")]}
+            got = await client.chat.completions.create(**asked)
+            await client.post(
+                "/rerank", body={"model": "cohere/rerank", "query": "a", "documents": ["a"]}, cast_to=object
+            )
+        async with cohere.AsyncClientV2(KEY, base_url=gateway.url) as own:
+            await streamed(own, model="cohere/command", messages=[asks("Hi")])
+
+    assert got.usage.prompt_tokens == 40
+    books = Books(tmp_path / FILE, reading=True)
+    rows = list(
+        books.ask('SELECT upstream_model, input, output + reasoning, units, cost FROM attempts ORDER BY "at"')
+    )
+    books.close()
+    assert rows == [("command", 7, 20, 0, 207), ("rerank", 0, 0, 1, 2000), ("command", 7, 20, 0, 207)]

@@ -5,7 +5,7 @@ from typing import Any
 import orjson
 import pytest
 
-from llmproxy.plugin import Usage
+from llmproxy.plugin import Parts, Usage
 from llmproxy_cohere.usage import USAGE, billed_usage, counted_usage, written_usage
 
 from .conftest import streamed, whole
@@ -28,7 +28,10 @@ def test_what_is_billed_and_what_was_counted_are_two_things() -> None:
         ({"billed_units": {"search_units": 2.0}}, Usage(units=2)),
         ({"billed_units": {"images": 3}}, Usage(units=3)),
         ({"billed_units": {"input_tokens": 7, "image_tokens": 0}}, Usage(7)),
-        ({"billed_units": {"input_tokens": 7, "image_tokens": 20, "text_tokens": 7}}, Usage(27)),
+        (
+            {"billed_units": {"input_tokens": 7, "image_tokens": 20, "text_tokens": 7}},
+            Usage(27, parts=Parts(input_image=20)),
+        ),
         ({"tokens": {"input_tokens": 5, "output_tokens": 2}}, Usage(5, 0, 0, 2)),
         ({"billed_units": {}, "tokens": {"input_tokens": 5}}, Usage(5)),
         ({"billed_units": {"input_tokens": -1}}, Usage()),
