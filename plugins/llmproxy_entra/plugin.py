@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
-from llmproxy.plugin import Plugin, Registry, hookimpl
-from llmproxy_entra.authorizer import make_authorizer
+from typing import TYPE_CHECKING
+
+from llmproxy.plugin import Plugin, Registry, UpstreamConfig, hookimpl
 from llmproxy_entra.config import EntraConfig, EntraOptions
+
+if TYPE_CHECKING:
+    from llmproxy_entra.authorizer import EntraAuthorizer
 
 
 class EntraPlugin(Plugin[EntraConfig]):
@@ -15,4 +19,10 @@ class EntraPlugin(Plugin[EntraConfig]):
     @hookimpl
     def register(self, registry: Registry) -> None:
         """Offer the authorizer."""
-        registry.authorizer("entra", make_authorizer, EntraOptions)
+        registry.authorizer("entra", _make, EntraOptions)
+
+
+def _make(config: UpstreamConfig, options: EntraOptions) -> EntraAuthorizer:
+    from llmproxy_entra.authorizer import make_authorizer  # noqa: PLC0415  # few gateways ask for tokens
+
+    return make_authorizer(config, options)
