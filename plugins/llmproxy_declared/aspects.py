@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
+from collections.abc import Mapping
+from typing import Any, ClassVar
 
 import msgspec
 
 from llmproxy.plugin import ConfigError
 from llmproxy_declared.finishing import FinishConfig, FinishReader
-from llmproxy_declared.places import NOTHING, BadAnswer, Given, Place, kind_of
+from llmproxy_declared.places import NOTHING, PATHS, BadAnswer, Given, Place, kind_of
 from llmproxy_declared.toolcalls import ToolCallReader, ToolCallsConfig
 from llmproxy_declared.usage import UsageConfig, UsageReader
 
@@ -31,6 +32,8 @@ class AnswerConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
     model: Given | None = None
     choices: Given | None = None
     index: Given | None = None
+
+    shorthand: ClassVar[Mapping[str, object]] = PATHS
 
     def __post_init__(self) -> None:
         _ = Aspects(self)

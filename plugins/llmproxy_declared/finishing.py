@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any, Final, get_args
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final, get_args
 
 import msgspec
 
 from llmproxy.canonical import FinishReason
 from llmproxy.plugin import ConfigError
-from llmproxy_declared.places import NOTHING, Given, Place
+from llmproxy_declared.places import NOTHING, PATHS, Given, Place
 from llmproxy_declared.suggesting import near
 
 #: Words that servers use, in small letters.
@@ -43,6 +44,8 @@ class FinishConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_o
 
     at: Given
     words: dict[str, str] = {}
+
+    shorthand: ClassVar[Mapping[str, object]] = PATHS
 
     def __post_init__(self) -> None:
         _ = Place(self.at, "at")

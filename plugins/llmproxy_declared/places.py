@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any, Final
 
 from llmproxy.plugin import ConfigError, UpstreamError, descend, read_path
@@ -12,6 +14,11 @@ NOTHING: Final = object()
 
 #: A path as the configuration has it: one, or several of which the first that leads to something counts.
 Given = str | tuple[str, ...]
+
+#: The schema of such.
+PATHS: Final[Mapping[str, object]] = MappingProxyType(
+    {"type": ["string", "array"], "items": {"type": "string"}}
+)
 
 # A path in the manner of JSONPath, JMESPath or JavaScript: what many write first.
 _DOTTED: Final = re.compile(r"\$?\.?[A-Za-z_][\w-]*(?:\.[\w-]+|\[(?:\d+|\*)\]|\['[^']*'\])*")

@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import Any, Final
+from collections.abc import Mapping
+from typing import Any, ClassVar, Final
 
 import msgspec
 import orjson
 
-from llmproxy_declared.places import NOTHING, BadAnswer, Given, Place, kind_of
+from llmproxy_declared.places import NOTHING, PATHS, BadAnswer, Given, Place, kind_of
 
 #: Calls of one answer, at most.
 MOST: Final = 1024
@@ -25,6 +26,8 @@ class ToolCallsConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, k
     name: Given = ("/function/name", "/name")
     arguments: Given = ("/function/arguments", "/arguments", "/parameters", "/input", "/args")
     index: Given = ()
+
+    shorthand: ClassVar[Mapping[str, object]] = PATHS
 
     def __post_init__(self) -> None:
         _ = ToolCallReader(self)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import Any, Final
+from collections.abc import Collection, Iterable, Mapping
+from typing import Any, Final, get_args
 
 import msgspec
 
@@ -23,7 +23,10 @@ _INSTANCE_KEYS: Final = ("use", "on_error")
 
 
 def json_schema(plugin_structs: Mapping[str, type[msgspec.Struct]]) -> Schema:
-    """Return the schema of the whole file; `plugin_structs` maps a plugin's name (`use`) to its Config."""
+    """Return the schema of the whole file; `plugin_structs` maps a plugin's name (`use`) to its Config.
+
+    A section inside of one may say what else its `from_shorthand` takes, as a schema: `shorthand`.
+    """
     types = [Config, *plugin_structs.values()]
     outs, components = msgspec.json.schema_components(types, schema_hook=_schema_hook, ref_template=_REF)
     definitions = {name: _with_references(schema) for name, schema in components.items()}
@@ -36,8 +39,27 @@ def json_schema(plugin_structs: Mapping[str, type[msgspec.Struct]]) -> Schema:
     }
     definitions |= {f"plugins/{name}": schema for name, schema in plugins.items()}
     _add_shorthands(top, definitions)
+    for struct in _within(tuple(plugin_structs.values())):
+        short, name = getattr(struct, "shorthand", None), struct.__name__
+        if short is not None and name in definitions:
+            definitions[name] = {"anyOf": [dict(short), definitions[name]]}
     top["properties"]["plugins"] = _plugins_schema(instance, plugins)
     return {"$schema": "https://json-schema.org/draft/2020-12/schema", **top, "$defs": definitions}
+
+
+def _within(types: Iterable[Any]) -> set[type[msgspec.Struct]]:
+    """Return the sections that stand in others' fields."""
+    found: set[type[msgspec.Struct]] = set()
+    waiting = [*types]
+    while waiting:
+        type_ = waiting.pop()
+        if isinstance(type_, type) and issubclass(type_, msgspec.Struct):
+            if type_ not in found:
+                found.add(type_)
+                waiting += [field.type for field in msgspec.structs.fields(type_)]
+        else:
+            waiting += get_args(type_)
+    return found
 
 
 def _schema_hook(type_: type) -> Schema:

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, ClassVar
 
 import jsonschema
 import msgspec
@@ -120,6 +120,17 @@ def test_plugins_whose_structs_share_a_name_are_kept_apart() -> None:
 
     assert fits({"plugins": {"cache": {"ttl": 1}, "more": {"size": 1}}}, cache=CacheConfig, more=other)
     assert not fits({"plugins": {"more": {"ttl": 1}}}, cache=CacheConfig, more=other)
+
+
+def test_a_section_of_a_plugin_says_what_it_is_in_short() -> None:
+    class Place(msgspec.Struct, frozen=True, forbid_unknown_fields=True):
+        at: str = ""
+        shorthand: ClassVar[dict[str, str]] = {"type": "string"}
+
+    config = msgspec.defstruct("Config2", [("place", Place | None, None), ("places", list[Place], [])])
+
+    assert fits({"plugins": {"p": {"place": "/a", "places": [{"at": "/b"}, "/c"]}}}, p=config)
+    assert not fits({"plugins": {"p": {"place": 7}}}, p=config)
 
 
 def test_a_type_that_no_text_can_hold_is_refused_by_name() -> None:
