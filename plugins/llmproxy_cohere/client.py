@@ -1,6 +1,6 @@
-"""How callers speak it. What translates is imported with the first request that needs it."""
+"""How callers speak it. All but what a request is known by is imported with the first that needs it."""
 
-# ruff: noqa: PLC0415  # the imports inside the methods are the point
+# ruff: noqa: PLC0415  # the imports inside the methods are the point: every gateway with a model has this face
 
 from __future__ import annotations
 
@@ -21,9 +21,7 @@ from llmproxy.plugin import (
     UntranslatedClient,
     no_translation,
 )
-from llmproxy_cohere import conversation, errors, listing
 from llmproxy_cohere.calls import call_of
-from llmproxy_cohere.keyrules import rules_of
 from llmproxy_cohere.names import LOSS_NAMES
 from llmproxy_cohere.reading import READER
 
@@ -66,24 +64,34 @@ class CohereClient(UntranslatedClient):
 
     def key_rules(self, exchange: Exchange) -> KeyRules | None:
         """Return what decides the answer of this call."""
+        from llmproxy_cohere.keyrules import rules_of
+
         return rules_of(exchange.request.path) if exchange.request.method == "POST" else None
 
     def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
         """Turn message edits into byte ranges."""
+        from llmproxy_cohere import conversation
+
         return conversation.edits(body, messages)
 
     def error(self, error: GatewayError) -> Reply:
         """Shape an error."""
+        from llmproxy_cohere import errors
+
         return errors.error_reply(error)
 
     def stream_error(self, exchange: Exchange, error: GatewayError) -> bytes:
         """Shape an error that ends a stream."""
+        from llmproxy_cohere import errors
+
         if call_of(exchange.request.path) == "chat_v1":
             return errors.error_line(error)
         return errors.error_event(error)
 
     def models(self, exchange: Exchange, names: Sequence[str]) -> Reply | None:
         """List the models that may be used, or describe one of them."""
+        from llmproxy_cohere import listing
+
         return listing.models_reply(exchange.request, names)
 
     def form(self, exchange: Exchange, body: bytes, reply: Reply | None = None) -> Form:

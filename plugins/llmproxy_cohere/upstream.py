@@ -26,9 +26,6 @@ from llmproxy.plugin import (
     carried_headers,
 )
 from llmproxy_cohere.calls import call_of
-from llmproxy_cohere.passing import passed
-from llmproxy_cohere.taps import LineTap, StreamTap
-from llmproxy_cohere.usage import USAGE
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
@@ -54,6 +51,8 @@ class CohereUpstream(Untranslated):
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""
+        from llmproxy_cohere.passing import passed
+
         return passed(exchange, endpoint, body, self.version)
 
     def credentials(self, api_key: str) -> list[tuple[bytes, bytes]]:
@@ -64,6 +63,9 @@ class CohereUpstream(Untranslated):
         """Read what may tell usage: a good answer to a POST, as JSON, as events, or as lines of the first API."""
         if exchange.request.method != "POST" or reply.status >= 300:
             return None
+        from llmproxy_cohere.taps import LineTap, StreamTap
+        from llmproxy_cohere.usage import USAGE
+
         kind = reply.headers.index.get(b"content-type", b"")
         if reply.is_event_stream:
             return StreamTap()
