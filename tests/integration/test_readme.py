@@ -29,7 +29,7 @@ def gateway() -> Iterator[GatewayProcess]:
         yield running
 
 
-@pytest.mark.parametrize("mark", ["sdk", "openai", "anthropic", "gemini"])
+@pytest.mark.parametrize("mark", ["sdk", "openai", "anthropic", "gemini", "ollama"])
 def test_an_example_prints_an_answer(
     mark: str, gateway: GatewayProcess, capsys: pytest.CaptureFixture[str]
 ) -> None:
