@@ -6,6 +6,8 @@ import re
 from collections.abc import Mapping
 from typing import Final, Literal
 
+from llmproxy.plugin import ClientRequest, media_type
+
 Call = Literal["chat", "embeddings", "rerank", "responses", ""]
 #: Calls whose answers have one form only, by the end of their path.
 MediaCall = Literal["images", "edits", "speech", "transcriptions", "translations", "moderations", ""]
@@ -17,6 +19,9 @@ _MEDIA: Final[Mapping[str, MediaCall]] = {
     "/audio/translations": "translations",
     "/moderations": "moderations",
 }
+#: The call for edited pictures, and how its body names one as OpenAI does, in JSON.
+EDITS: Final = "/images/edits"
+_NAMES_AS_OPENAI: Final = re.compile(rb'"image_url"\s*:')
 _MEDIA_ENDS: Final = tuple(_MEDIA)
 
 #: Where a ranking is asked for, and what its bound is called, which tells the rest of its form too.
@@ -97,3 +102,8 @@ def media_call_of(path: str) -> MediaCall:
 def manner_of(body: bytes) -> RankingManner:
     """Return the manner of a request for a ranking: Voyage's own client always says both of its words."""
     return "top_n" if _VOYAGES.search(body) is None else "top_k"
+
+
+def edits_as_xai(request: ClientRequest, body: bytes) -> bool:
+    """Say whether pictures to be edited are named as xAI does: no form, and by `url`."""
+    return media_type(request) != b"multipart/form-data" and _NAMES_AS_OPENAI.search(body) is None

@@ -40,7 +40,7 @@ from llmproxy.plugin import (
 )
 from llmproxy_openai import conversation, encoding, errors, late
 from llmproxy_openai.azure import Azure, azure_of, deployment_of, fitting, spoken_model
-from llmproxy_openai.calls import LOSS_NAMES, RERANK, is_responses, manner_of
+from llmproxy_openai.calls import EDITS, LOSS_NAMES, RERANK, edits_as_xai, is_responses, manner_of
 from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.keyrules import rules_of
 from llmproxy_openai.reading import READER
@@ -218,6 +218,8 @@ class OpenAIUpstream(Untranslated):
         path = exchange.request.path
         if path.endswith(RERANK):
             return manner_of(exchange.body_at_hand or b"") == self.quirks.rerank
+        if self.quirks.images == "url" and path.endswith(EDITS):
+            return edits_as_xai(exchange.request, exchange.body_at_hand or b"")
         return self.quirks.responses or exchange.upgraded or not is_responses(path)
 
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:

@@ -20,6 +20,8 @@ class Quirks(Section, frozen=True):
     system_role: Literal["system", "developer"] = "system"
     #: Whether the Responses API is there, beside chat completions.
     responses: bool = False
+    #: How a picture that is to be edited is named: `images: [{image_url}]` or a form, or `images: [{url}]` alone (xAI).
+    images: Literal["image_url", "url"] = "image_url"
     #: Whether embeddings are there.
     embeddings: bool = True
     #: What a ranking's bound is called, and with it how it is answered: `top_n` with `results`, `top_k` with `data`.
@@ -42,7 +44,8 @@ class Quirks(Section, frozen=True):
     #: Request fields that are refused and so left out, told of as losses.
     refused: tuple[str, ...] = ()
     #: What is taken beyond OpenAI's own fields: `top_k`, `min_p`, `random_seed` (in place of `seed`), `cache_control`
-    #: and `prompt_cache_breakpoint` (on parts and tools), `extra_content` (Gemini's signatures), `video_url`; of
+    #: and `prompt_cache_breakpoint` (on parts and tools), `extra_content` (Gemini's signatures), `video_url`,
+    #: `modalities` (of chats that draw); of
     #: embeddings `output_dimension` (in place of `dimensions`), `input_type` (Voyage's) and `task` (Jina's).
     extras: tuple[str, ...] = ()
     #: The dated version of Azure's API that is asked (`2024-10-21`); below a base URL that ends in `/openai` models are

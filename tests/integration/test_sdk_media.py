@@ -52,7 +52,7 @@ def config(url: str) -> dict[str, Any]:
         "server": {"drain_pause": "1ms"},
         "upstreams": {
             "openai": {"base_url": f"{url}/v1"},
-            "xai": {"base_url": f"{url}/xai/v1"},
+            "xai": {"base_url": f"{url}/xai/v1", "quirks": {"images": "url", "refused": ["size"]}},
             "mistral": {"base_url": f"{url}/mistral/v1"},
             "gemini": {"base_url": f"{url}/v1beta", "dialect": "gemini"},
             "anthropic": {"base_url": f"{url}/anthropic", "dialect": "anthropic"},
@@ -125,7 +125,10 @@ async def test_several_pictures_are_made_where_a_provider_makes_several(studio: 
     assert studio.asked["parameters"] == {"sampleCount": 3, "aspectRatio": "4:3"}
 
 
-@pytest.mark.parametrize("model", ["openai/gpt-image-2", "gemini/gemini-2.5-flash-image"])
+MODELS = ["openai/gpt-image-2", "xai/grok-imagine-image", "gemini/gemini-2.5-flash-image"]
+
+
+@pytest.mark.parametrize("model", MODELS)
 async def test_pictures_are_edited(studio: Studio, client: Any, model: str) -> None:
     files = [("a.png", PNG, "image/png"), ("b.png", PNG, "image/png")]
     got = await client.images.edit(model=model, prompt="Make it green", image=files)

@@ -101,7 +101,18 @@ def _write_rest(request: GenerateRequest, body: dict[str, Any], quirks: Quirks, 
     if request.metadata:
         losses.lose("metadata", "providers take it for answers that they store")
     if request.modalities and request.modalities != ("text",):
+        _write_modalities(request, body, quirks, losses)
+
+
+def _write_modalities(request: GenerateRequest, body: dict[str, Any], quirks: Quirks, losses: Losses) -> None:
+    """Ask for a picture in the answer, where that can be done."""
+    if "modalities" not in quirks.extras or "audio" in request.modalities:
         losses.lose("modalities", "the answer comes as text")
+        return
+    body["modalities"] = list(request.modalities)
+    shape = {"aspect_ratio": request.aspect, "image_size": request.resolution}
+    if any(shape.values()):
+        body["image_config"] = {key: value for key, value in shape.items() if value}
 
 
 def _write_format(form: Format, body: dict[str, Any], quirks: Quirks, losses: Losses) -> None:

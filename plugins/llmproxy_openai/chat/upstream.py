@@ -35,7 +35,7 @@ def encode_request(
         from llmproxy_openai.media import upstream  # noqa: PLC0415  # few callers want pictures or sound
 
         exchange.state[_APART] = True
-        return upstream.encode_request(exchange, endpoint, request, losses)
+        return upstream.encode_request(exchange, endpoint, request, losses, quirks)
     if isinstance(request, GenerateRequest):
         target, body = quirks.chat_path, encode_chat(request, model, quirks, losses)
     elif isinstance(request, EmbedRequest) and quirks.embeddings:

@@ -12,7 +12,8 @@ import msgspec
 import orjson
 
 from llmproxy.canonical import FileRef, Image, ImageAnswer, ImageRequest, Inline, Link, Picture, inline_of
-from llmproxy.plugin import BadField
+from llmproxy.canonical.talks import shape_of
+from llmproxy.plugin import BadField, Quirks
 from llmproxy_openai.chat.fields import objects, required_text, rest, text
 from llmproxy_openai.media.counts import write_media_usage
 from llmproxy_openai.media.forms import Sent, flag_of, number_of
@@ -36,6 +37,8 @@ _KNOWN: Final = frozenset(
     {"model", "prompt", "n", "output_compression", "seed", "negative_prompt", "response_format", "stream"}
     | {"partial_images", "user", "safety_identifier", "image", "images", "mask", *_WORDS}
 )
+#: A server of which nothing is known.
+_USUAL: Final = Quirks()
 _DATA_URL: Final = re.compile(r"data:([^;,]*);base64,")
 #: Models that send data whether asked or not, and refuse to be asked how.
 _SEND_DATA: Final = re.compile(r"(?:chat)?gpt-image|gpt-\d")
@@ -104,13 +107,18 @@ def source_of(url: str) -> Inline | Link:
     return inline_of(url[found.end() :], found[1]) if found else Link(url=url)
 
 
-def encode_images(request: ImageRequest, model: str, losses: Losses) -> tuple[str, dict[str, Any]]:
+def encode_images(
+    request: ImageRequest, model: str, losses: Losses, quirks: Quirks = _USUAL
+) -> tuple[str, dict[str, Any]]:
     """Write a request: its path, its body."""
+    if "size" in quirks.refused and request.size:
+        aspect, resolution = shape_of(request, losses)
+        request = msgspec.structs.replace(request, size="", aspect=aspect, resolution=resolution)
     body: dict[str, Any] = {"model": model, "prompt": request.prompt}
     body |= {key: value for key, field in _WORDS.items() if (value := getattr(request, field))}
     numbers = {"n": request.n, "output_compression": request.compression, "seed": request.seed}
     body |= {key: number for key, number in numbers.items() if number is not None}
-    if request.aspect and not request.size:
+    if request.aspect and not request.size and "size" not in quirks.refused:
         body["size"] = _size(body.pop("aspect_ratio"), body.pop("resolution", ""))
         losses.lose("aspect", f"it is told as a size of {body['size']}")
     if request.negative:
@@ -119,22 +127,31 @@ def encode_images(request: ImageRequest, model: str, losses: Losses) -> tuple[st
         body["user"] = request.user
     if not _SEND_DATA.match(model.rpartition("/")[2]):
         body["response_format"] = "url" if request.links else "b64_json"
-    return _edited(request, body, losses) if request.images else ("/images/generations", body)
+    _refuse(body, quirks, losses)
+    return _edited(request, body, losses, quirks.images) if request.images else ("/images/generations", body)
 
 
-def _edited(request: ImageRequest, body: dict[str, Any], losses: Losses) -> tuple[str, dict[str, Any]]:
-    body["images"] = [told for each in request.images if (told := _write_image(each, losses))]
-    if request.mask is not None and (told := _write_image(request.mask, losses)):
+def _refuse(body: dict[str, Any], quirks: Quirks, losses: Losses) -> None:
+    for key in body.keys() & set(quirks.refused):
+        losses.lose(_WORDS.get(key, key), "the provider refuses it")
+        del body[key]
+
+
+def _edited(
+    request: ImageRequest, body: dict[str, Any], losses: Losses, key: str
+) -> tuple[str, dict[str, Any]]:
+    body["images"] = [told for each in request.images if (told := _write_image(each, losses, key))]
+    if request.mask is not None and (told := _write_image(request.mask, losses, key)):
         body["mask"] = told
     return "/images/edits", body
 
 
-def _write_image(image: Image, losses: Losses) -> dict[str, Any] | None:
+def _write_image(image: Image, losses: Losses, key: str) -> dict[str, Any] | None:
     source = image.source
     if isinstance(source, Inline):
-        return {"image_url": f"data:{source.media_type};base64,{source.data}"}
+        return {key: f"data:{source.media_type};base64,{source.data}"}
     if isinstance(source, Link):
-        return {"image_url": source.url}
+        return {key: source.url}
     if source.dialect != "openai":
         losses.lose("images", "a picture that another provider keeps cannot be sent")
         return None

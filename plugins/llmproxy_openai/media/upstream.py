@@ -21,7 +21,7 @@ from llmproxy_openai.media.transcription import encode_transcription, read_trans
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses, MediaRequest, ModelAnswer
-    from llmproxy.plugin import Endpoint, Exchange, Reply
+    from llmproxy.plugin import Endpoint, Exchange, Quirks, Reply
 
 _JSON: Final = b"application/json"
 #: Which call was made, and whether for a conversation.
@@ -29,7 +29,11 @@ _MADE: Final = StateKey[tuple[str, bool]]("openai.media")
 
 
 def encode_request(
-    exchange: Exchange, endpoint: Endpoint, request: MediaRequest | GenerateRequest, losses: Losses
+    exchange: Exchange,
+    endpoint: Endpoint,
+    request: MediaRequest | GenerateRequest,
+    losses: Losses,
+    quirks: Quirks,
 ) -> UpstreamRequest:
     """Write a request, or a conversation whose answer is a picture or sound."""
     talked = isinstance(request, GenerateRequest)
@@ -38,7 +42,7 @@ def encode_request(
     model, kind = endpoint.model or request.model, _JSON
     if isinstance(request, ImageRequest):
         call = "images"
-        target, told = encode_images(request, model, losses)
+        target, told = encode_images(request, model, losses, quirks)
         body = orjson.dumps(told)
     elif isinstance(request, SpeechRequest):
         call, target = "speech", "/audio/speech"

@@ -2,7 +2,8 @@ from __future__ import annotations
 
 import pytest
 
-from llmproxy_openai.calls import LOSS_NAMES, call_of, is_responses, manner_of
+from llmproxy.testing import make_exchange
+from llmproxy_openai.calls import LOSS_NAMES, call_of, edits_as_xai, is_responses, manner_of
 
 
 @pytest.mark.parametrize(
@@ -40,3 +41,17 @@ def test_losses_are_named_by_paths() -> None:
 )
 def test_a_ranking_is_asked_for_in_one_of_two_manners(body: bytes, manner: str) -> None:
     assert manner_of(body) == manner
+
+
+@pytest.mark.parametrize(
+    ("kind", "body", "theirs"),
+    [
+        ("application/json", b'{"images":[{"type":"image_url","url":"https://e.com"}]}', True),
+        ("application/json", b'{"images":[{"image_url" : "https://e.com"}]}', False),
+        ("multipart/form-data; boundary=x", b"", False),
+    ],
+)
+def test_pictures_to_be_edited_are_named_as_openai_or_xai_does(kind: str, body: bytes, theirs: bool) -> None:
+    request = make_exchange(path="/v1/images/edits", headers={"Content-Type": kind}).request
+
+    assert edits_as_xai(request, body) is theirs

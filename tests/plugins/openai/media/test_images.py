@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tests.plugins.openai.media.test_forms import FILES
 
 from llmproxy.canonical import FileRef, Image, ImageAnswer, ImageRequest, Inline, Link, Losses, Picture
-from llmproxy.plugin import BadField, Parts, Usage
+from llmproxy.plugin import BadField, Parts, Quirks, Usage
 from llmproxy_openai.media.forms import Sent
 from llmproxy_openai.media.images import (
     Manner,
@@ -135,6 +135,22 @@ def test_models_that_send_data_are_not_asked_how() -> None:
 
     assert "response_format" not in asked[0]
     assert asked[1]["response_format"] == "b64_json"
+
+
+def test_xai_takes_shapes_in_place_of_sizes_and_pictures_by_url() -> None:
+    losses = Losses()
+    quirks = Quirks(images="url", refused=("size", "quality"))
+    request = ImageRequest(model="m", prompt="p", images=(Image(PNG),), size="1536x1024", quality="high")
+    _, body = encode_images(request, "grok", losses, quirks)
+
+    assert body == {
+        "model": "grok",
+        "prompt": "p",
+        "aspect_ratio": "3:2",
+        "response_format": "b64_json",
+        "images": [{"url": f"data:image/png;base64,{PNG.data}"}],
+    }
+    assert {loss.field for loss in losses} == {"size", "quality"}
 
 
 def test_a_link_that_is_wanted_holds_the_picture() -> None:

@@ -99,13 +99,15 @@ def test_the_next_attempt_may_be_another_call(exchange_for: MakeExchange) -> Non
 
 def test_who_draws_in_a_chat_is_asked_there(exchange_for: MakeExchange) -> None:
     quirks = Quirks(extras=("modalities",))
-    drawing = GenerateRequest(model="m", messages=(TURN,), modalities=("text", "image"))
+    drawing = GenerateRequest(model="m", messages=(TURN,), modalities=("text", "image"), aspect="16:9")
     wire = OpenAIUpstream(quirks).encode_request(
         exchange_for("/v1/messages", {}), Endpoint("o"), drawing, Losses()
     )
 
     assert wire is not None
     assert wire.target == "/chat/completions"
+    assert orjson.loads(wire.body)["modalities"] == ["text", "image"]
+    assert orjson.loads(wire.body)["image_config"] == {"aspect_ratio": "16:9"}
 
 
 def test_sound_is_asked_for_as_the_caller_reads_it(exchange_for: MakeExchange) -> None:
