@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 
+import aiohttp
 import pytest
 from aiohttp import web
 from botocore.auth import SigV4Auth
@@ -13,7 +14,7 @@ from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
 
 from llmproxy.plugin import Clock, ConfigError, Headers, Reply, UpstreamConfig, UpstreamRequest
-from llmproxy.testing import FakeUpstream, make_exchange, running_route
+from llmproxy.testing import FakeUpstream, make_exchange, running_gateway, running_route
 from llmproxy_aws.authorizer import AwsAuthorizer, make_authorizer
 from llmproxy_aws.config import AwsOptions
 from llmproxy_aws.sources import Source
@@ -129,6 +130,28 @@ async def test_a_large_body_is_signed_too(api, keys):
     async with serving(api) as route:
         await served(route, method="POST", path="/x", body=body)
 
+    assert is_signed(api.requests[0])
+
+
+async def test_a_body_that_would_stream_through_is_read_to_be_signed(api, keys):
+    api.reply(json={})
+    auth = {"aws": {"region": "eu-west-1"}}
+    tree = {
+        "listen": "127.0.0.1:0",
+        "upstreams": {"cloud": {"base_url": api.url, "dialect": "http", "auth": auth}},
+        "routes": [{"name": "test", "upstream": "cloud"}],
+    }
+
+    async def pieces():
+        for _ in range(20):
+            yield b"x" * 10_000
+            await asyncio.sleep(0.002)
+
+    async with running_gateway(tree) as gateway, aiohttp.ClientSession() as session:
+        async with session.put(f"{gateway.url}/x", data=pieces()) as reply:
+            assert reply.status == 200
+
+    assert len(api.requests[0].body) == 200_000
     assert is_signed(api.requests[0])
 
 
