@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
 #: Guards that only raise a doubt; any other is final.
 SOFT: Final = frozenset(
-    {"length", "closed_words", "pronouns", "order", "inflection", "pivot", "tongue", "accents"}
+    {"length", "closed_words", "pronouns", "order", "inflection", "pivot", "tongue", "accents", "unbound"}
 )
 #: The tier of what is doubted.
 DOUBTED: Final = 3

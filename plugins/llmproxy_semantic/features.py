@@ -19,6 +19,8 @@ from llmproxy_semantic.verbatim import counts_as_written
 
 #: Stands between words that "and", "or" or "versus" join.
 JOINT: Final = "&"
+#: Stands before the word that an "only" or an "even" is about.
+FOCUS: Final = "^"
 #: A word that stands for what was said word for word begins so.
 _STANDS: Final = "zq"
 #: Stands before the word that a "not" is about.
@@ -34,9 +36,9 @@ _READ: Final = 2 * LONGEST
 class Features(msgspec.Struct, frozen=True, array_like=True):
     """What is compared of a question; holds no more of its text than its words.
 
-    `words` are the stems of its content words, its numbers and pronouns in order, with `JOINT` and `NOT` between
-    them; `closed` are the signs of its words of closed classes, sorted; `third` its pronouns of the third person,
-    in order, and who of the two that talk is named first. `bound` are prepositions with the word behind each,
+    `words` are the stems of its content words, its numbers and pronouns in order, with `JOINT`, `NOT` and `FOCUS`
+    between them; `closed` are the signs of its words of closed classes, sorted; `third` its pronouns of the third
+    person, in order, and who of the two that talk is named first. `bound` are prepositions with the word behind each,
     `inflected` words with how they end (stemming.py). `parts` are what it says word for word (code, addresses,
     paths, flags), `quoted` what it quotes, `operators` its signs. `traits` are what may keep it from being matched
     at all: `code`, `outside`, `wording`, `clock`, `tongue`. `text` is a digest of what it brings along.
@@ -89,10 +91,11 @@ _ROMAN: Final = {
 _ORDINALS: Final = dict(
     zip(
         ("first", "second", "third", "fourth", "fifth", "sixth", "seventh", "eighth", "ninth", "tenth"),
-        map(str, range(1, 11)),
+        [f"{number}th" for number in range(1, 11)],
         strict=True,
     )
 )
+_ORDINAL_ENDS: Final = ("st", "nd", "rd", "th")
 _CURRENCIES: Final = {"$": "dollar", "\u20ac": "euro", "\u00a3": "pound"}
 _OUTSIDE: Final = re.compile(
     r"\b(?:above|below|attached|attachment|aforementioned|here|(?:my|your) (?:last|previous|earlier)"
@@ -111,7 +114,7 @@ _CLOCK: Final = re.compile(
 
 
 #: Raise this with every change of what is compared: words that were read otherwise are not to be compared.
-_VERSION: Final = b"\x03"
+_VERSION: Final = b"\x04"
 _encode: Final = msgspec.msgpack.encode
 _decode: Final = msgspec.msgpack.Decoder(Features).decode
 
@@ -256,6 +259,8 @@ class _Reading:
             self.negations += 1
             self.words.append(NOT)
             return
+        if signs[0] in _FOCUS:
+            self.words.append(FOCUS)
         if signs[0] in _FIRST_TWO:
             self._partners.append(signs[0])
             self._bind(signs[0])
@@ -270,19 +275,20 @@ class _Reading:
 _END: Final = "."
 _AND: Final = ("and",)
 _FIRST_TWO: Final = frozenset({"me", "you"})
+_FOCUS: Final = frozenset({"only", "even"})
 _JOINING: Final = frozenset({"and", "or", "versus"})
 
 
 def number_of(token: str) -> str:
-    """Return one way to write a number: 1,000 as 1000, 20k as 20000, 1st and first as 1, 2.50 as 2.5."""
+    """Return one way to write a number: 1,000 as 1000, 20k as 20000, 1st and first as 1th, 2.50 as 2.5."""
     token = _ROMAN.get(token) or _ORDINALS.get(token) or token
-    percent = "%" if token.endswith("%") else ""
     bare = token.replace(",", "").rstrip("%").rstrip("stndrh")
+    kind = "%" if token.endswith("%") else "th" if token.endswith(_ORDINAL_ENDS) else ""
     if bare.endswith("k"):
         bare = bare[:-1] + "000" if "." not in bare else bare
     if "." in bare:
         bare = bare.rstrip("0").rstrip(".")
-    return (bare.lstrip("0") or "0") + percent
+    return (bare.lstrip("0") or "0") + kind
 
 
 def _names(text: str) -> Iterator[str]:

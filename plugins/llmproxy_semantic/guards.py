@@ -13,7 +13,7 @@ from itertools import product
 from typing import Final
 
 from llmproxy_semantic.contrasts import CLASSES, OPPOSITES, PIVOTAL, PREFIXES, SUFFIXES, SYMMETRIC
-from llmproxy_semantic.features import JOINT, MOST_WORDS, NOT, Features
+from llmproxy_semantic.features import FOCUS, JOINT, MOST_WORDS, NOT, Features
 from llmproxy_semantic.unseen import accented, capital_words
 
 _RATIO: Final = 2
@@ -21,7 +21,9 @@ _FORGIVEN: Final = 6
 
 Guard = Callable[[Features, Features], bool]
 
-_MARKS: Final = frozenset({JOINT, NOT})
+#: Prepositions without which a word has another part.
+_PARTS: Final = frozenset({"to", "for", "at", "from", "with", "by", "against", "about", "into"})
+_MARKS: Final = frozenset({FOCUS, JOINT, NOT})
 
 
 def unmatched(asked: Features, stored: Features) -> tuple[list[str], list[str]]:
@@ -108,6 +110,21 @@ def names(asked: Features, stored: Features) -> bool:
 def roles(asked: Features, stored: Features) -> bool:
     """Object where a word of both questions has another part: `to` it in one, `from` it in the other."""
     return _clash(asked.bound, stored.bound)
+
+
+def unbound(asked: Features, stored: Features) -> bool:
+    """Object where a word has a part in one question and none in the other: reporting `to` somebody is not the same."""
+    return _unbound(asked, stored) or _unbound(stored, asked)
+
+
+def _unbound(one: Features, other: Features) -> bool:
+    """Tell whether a word has a part in one question and, where nothing else has that part, none in the other."""
+    bound = _by_word(other.bound)
+    parts = _PARTS.difference(*bound.values())
+    return any(
+        not parts.isdisjoint(said) and word in other.words and word not in bound
+        for word, said in _by_word(one.bound).items()
+    )
 
 
 def inflection(asked: Features, stored: Features) -> bool:
@@ -218,6 +235,8 @@ def _same_but_joined(here: list[str], there: list[str]) -> bool:
         return True  # a word that stands more often here than there: not a matter of order
     first, end = _window(bare, other)
     one, two = bare[first:end], other[first:end]
+    if NOT in one or FOCUS in one:
+        return False  # what it is about changed
     return (
         _turns_at_joint(here, one, two, first)
         or _turns_at_joint(there, two, one, first)
@@ -283,6 +302,7 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("order", order),
     ("contrast", contrast),
     ("roles", roles),
+    ("unbound", unbound),
     ("inflection", inflection),
     ("pivot", pivot),
 )

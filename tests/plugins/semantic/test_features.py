@@ -31,8 +31,9 @@ def test_what_makes_no_difference_is_not_compared(one: str, other: str) -> None:
     [
         ("1,000", "1000"),
         ("20k", "20000"),
-        ("1st", "1"),
-        ("first", "1"),
+        ("1st", "1th"),
+        ("first", "1th"),
+        ("2nd", "2th"),
         ("ii", "2"),
         ("2.50", "2.5"),
         ("20%", "20%"),

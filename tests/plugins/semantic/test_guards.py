@@ -19,6 +19,7 @@ TRAPS = {
     "numbers": [
         ("Plan a 4-day trip to Rome", "Plan a 40-day trip to Rome"),
         ("What is 20% of 50?", "What is 20 of 50?"),
+        ("What are the two largest cities?", "What is the second largest city?"),
         ("Who won World War II?", "Who won World War I?"),
     ],
     "negation": [
@@ -69,6 +70,8 @@ TRAPS = {
     "order": [
         ("Does Ann hurt Bob?", "Does Bob hurt Ann?"),
         ('Rename a_b to "c"', 'Rename "c" to a_b'),
+        ("Only Ann likes Bob, why?", "Ann only likes Bob, why?"),
+        ("Is he not tall and rich?", "Is he tall and not rich?"),
         ("Convert Celsius to Kelvin", "Convert Kelvin to Celsius"),
         ("clean it with salt and water", "clean it with salt water"),
         ("How do I make him like me?", "How do I make me like him?"),
@@ -95,6 +98,10 @@ TRAPS = {
         ("Talk to me", "Talk about me"),
         ("What is it for?", "What is it about?"),
         ("a letter to my boss", "a letter about my boss"),
+    ],
+    "unbound": [
+        ("How do I report my neighbor?", "How do I report to my neighbor?"),
+        ("How do I shoot the dog?", "How do I shoot at the dog?"),
     ],
     "inflection": [
         ("He walks to school", "He walked to school"),
@@ -138,6 +145,7 @@ ALIKE = {
         ("Who do voters think is the best chef?", "Who is the best chef according to voters?"),
     ],
     "contrast": [("What is a good book?", "What is a good novel?")],
+    "unbound": [("Is Ann married to Bob?", "Is Bob married to Ann?")],
     "quotations": [('What is "love"?', "What is 'love'?")],
 }
 
