@@ -12,6 +12,7 @@ from llmproxy_declared.aspects import AnswerConfig
 from llmproxy_declared.embedding import EmbedConfig
 from llmproxy_declared.errors import ErrorsConfig
 from llmproxy_declared.prompting import PromptConfig
+from llmproxy_declared.ranking import RerankConfig
 from llmproxy_declared.requests import RequestTemplate
 from llmproxy_declared.shapes import ShapesConfig
 from llmproxy_declared.sources import GENERATE
@@ -30,7 +31,8 @@ Method = Literal["POST", "PUT", "PATCH", "GET"]
 class DeclaredConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One dialect, named as this plugin instance is: `path` and `body` ask for an answer, `answer` reads it.
 
-    `credentials` are the header fields of the upstream's key. `embed` is the call for embeddings, if there is one.
+    `credentials` are the header fields of the upstream's key. `embed` and `rerank` are the calls for embeddings and for
+    rankings, if there are such.
     """
 
     path: str = ""
@@ -42,13 +44,14 @@ class DeclaredConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     stream: StreamConfig | None = None
     errors: ErrorsConfig = ErrorsConfig()
     embed: EmbedConfig | None = None
+    rerank: RerankConfig | None = None
     prompt: PromptConfig | None = None
     shapes: ShapesConfig = ShapesConfig()
     words: dict[str, dict[str, Any]] = {}
     credentials: dict[str, str] = msgspec.field(default_factory=lambda: {"Authorization": f"Bearer {KEY}"})
 
     def __post_init__(self) -> None:
-        if self.answer is None and self.embed is None:
+        if self.answer is None and self.embed is None and self.rerank is None:
             raise ConfigError(
                 "answer", "missing; write the path of the answer's text, as in `answer: /output`"
             )

@@ -55,6 +55,8 @@ GENERATE: Final = _MODEL | frozenset(PLAIN) | frozenset(
 )  # fmt: skip
 #: Of texts that become vectors.
 EMBED: Final = _MODEL | frozenset({"inputs", "input", "dimensions", "task", "title", "user"})
+#: Of documents that are ranked.
+RERANK: Final = _MODEL | frozenset({"query", "documents", "top_n", "document_tokens", "truncate", "user"})
 #: Of one message, one tool and so on.
 MESSAGE: Final = frozenset({"role", "text", "content", "tool_calls", "name"})
 TOOL: Final = frozenset({"name", "description", "parameters", "strict"})

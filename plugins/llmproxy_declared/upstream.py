@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from typing import TYPE_CHECKING, Any, Final
+from collections.abc import Callable, Mapping
+from functools import partial
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 import orjson
 
-from llmproxy.canonical import EmbedRequest, GenerateRequest
+from llmproxy.canonical import (
+    EmbedAnswer,
+    EmbedRequest,
+    GenerateRequest,
+    ModelAnswer,
+    RerankAnswer,
+    RerankRequest,
+)
 from llmproxy.plugin import (
     Endpoint,
     Exchange,
     GatewayError,
+    Headers,
     Reply,
     StateKey,
     Tap,
@@ -31,13 +40,14 @@ from llmproxy_declared.embedding import Embedding
 from llmproxy_declared.errors import ErrorReader
 from llmproxy_declared.places import BadAnswer
 from llmproxy_declared.prompting import Prompt
+from llmproxy_declared.ranking import Ranking
 from llmproxy_declared.shapes import Shapes
 from llmproxy_declared.sources import references_in
 from llmproxy_declared.streaming import Streamed
 from llmproxy_declared.taps import StreamTap, WholeUsage
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
+    from llmproxy.canonical import Link, Losses, ModelRequest
     from llmproxy_declared.config import DeclaredConfig
 
 _LINES: Final = frozenset(
@@ -46,8 +56,12 @@ _LINES: Final = frozenset(
 )
 _JSON: Final = b"application/json"
 
-#: How many vectors are expected; set where embeddings were asked for.
-_EXPECTED: Final = StateKey[int]("declared.vectors")
+
+class _Call(NamedTuple):
+    """How the answer to a call is read that asks for no conversation's."""
+
+    read: Callable[[Any, Headers], ModelAnswer]
+    usage: Callable[[Any, Headers], Usage | None]
 
 
 class DeclaredUpstream(Untranslated):
@@ -57,11 +71,14 @@ class DeclaredUpstream(Untranslated):
 
     def __init__(self, name: str, config: DeclaredConfig) -> None:
         self.wire = f"declared:{name}"
+        # A key of its own: attempts at two such upstreams may be under way at once.
+        self._call = StateKey[_Call]("declared.call")
         #: What the configuration put into templates from the environment or a file, for whoever shows requests.
         self.references: Mapping[str, str] = dict(references_in(_templates_of(config)))
         self._credentials: Mapping[str, str] = config.credentials
         self._errors = ErrorReader(config.errors, self.references.keys())
         self._embedding = None if config.embed is None else Embedding(config.embed)
+        self._ranking = None if config.rerank is None else Ranking(config.rerank)
         self._aspects: Aspects | None = None
         self._streamed: Streamed | None = None
         if config.answer is not None:
@@ -111,11 +128,17 @@ class DeclaredUpstream(Untranslated):
             streamed = request.streamed and self._streamed is not None
             values = self._conversations[streamed].values(request, losses, streamed=streamed)
             return self._templates[streamed].fill(exchange.request, {**values, **names})
+        call: Embedding | Ranking
         if isinstance(request, EmbedRequest) and self._embedding is not None:
-            values = self._embedding.values(request, losses)
-            exchange.state[_EXPECTED] = len(request.inputs)
-            return self._embedding.template.fill(exchange.request, {**values, **names})
-        return None
+            call, values = self._embedding, self._embedding.values(request, losses)
+            read: Any = partial(_read_vectors, call, len(request.inputs))
+        elif isinstance(request, RerankRequest) and self._ranking is not None:
+            call, values = self._ranking, self._ranking.values(request, losses)
+            read = partial(_read_ranking, call, request)
+        else:
+            return None
+        exchange.state[self._call] = _Call(read, call.usage_of)
+        return call.template.fill(exchange.request, {**values, **names})
 
     def tap(self, exchange: Exchange, reply: Reply) -> Tap | None:
         """Read every good answer."""
@@ -125,11 +148,11 @@ class DeclaredUpstream(Untranslated):
         return WholeTap(WholeUsage(self._usage(exchange, reply))) if decoder is None else StreamTap(decoder)
 
     def _usage(self, exchange: Exchange, reply: Reply) -> Any:
-        embeds = exchange.state.get(_EXPECTED) is not None
+        call = exchange.state.get(self._call)
 
         def read(document: Any) -> Usage | None:
-            if embeds and self._embedding is not None:
-                return self._embedding.usage_of(document, reply.headers)
+            if call is not None:
+                return call.usage(document, reply.headers)
             return None if self._aspects is None else self._aspects.usage.of(document, reply.headers)
 
         return read
@@ -143,9 +166,8 @@ class DeclaredUpstream(Untranslated):
         document = _document(body)
         if self._errors.told(document):
             raise self._errors.read(document, headers=reply.headers)
-        expected = exchange.state.get(_EXPECTED)
-        if expected is not None and self._embedding is not None:
-            return self._embedding.read(document, expected, reply.headers)
+        if (call := exchange.state.get(self._call)) is not None:
+            return call.read(document, reply.headers)
         if self._aspects is None:
             raise BadAnswer("The upstream answered what it was not asked.")
         return read_answer(document, self._aspects, reply.headers, exchange.serial)
@@ -157,7 +179,7 @@ class DeclaredUpstream(Untranslated):
     def stream_decoder(self, exchange: Exchange, reply: Reply) -> Decoder | None:
         """Return what reads a stream, framed as the answer's type says or else as it is declared."""
         streamed = self._streamed
-        if streamed is None or exchange.state.get(_EXPECTED) is not None:
+        if streamed is None or exchange.state.get(self._call) is not None:
             return None
         kind = reply.headers.index.get(b"content-type", b"").partition(b";")[0].strip().lower()
         lines = streamed.framing == "ndjson"
@@ -168,9 +190,17 @@ class DeclaredUpstream(Untranslated):
         return Decoder(streamed, self._errors, reply.headers, lines=lines, seed=exchange.serial)
 
 
+def _read_vectors(embedding: Embedding, expected: int, document: Any, headers: Headers) -> EmbedAnswer:
+    return embedding.read(document, expected, headers)
+
+
+def _read_ranking(ranking: Ranking, request: RerankRequest, document: Any, headers: Headers) -> RerankAnswer:
+    return ranking.read(document, request, headers)
+
+
 def _templates_of(config: DeclaredConfig) -> list[Any]:
-    sections = [each for each in (config, config.stream, config.embed) if each is not None]
-    found: list[Any] = [config.headers, config.embed.headers if config.embed is not None else {}]
+    sections = [each for each in (config, config.stream, config.embed, config.rerank) if each is not None]
+    found: list[Any] = [each.headers for each in (config, config.embed, config.rerank) if each is not None]
     return [*found, *([each.path, each.query, each.body] for each in sections)]
 
 

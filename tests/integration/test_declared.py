@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import anthropic
+import cohere
 import openai
 import orjson
 import pytest
@@ -392,6 +393,18 @@ async def test_embeddings_are_asked_for_with_each_sdk() -> None:
         assert here.sent() == {
             "instances": [{"content": each, "task_type": "RETRIEVAL_QUERY"} for each in "ab"]
         }
+
+
+async def test_documents_are_ranked_for_coheres_sdk() -> None:
+    def script(provider: FakeUpstream) -> None:
+        provider.reply(json=[{"index": 1, "score": 0.9}, {"index": 0, "score": 0.2}])
+
+    async with site({"up": "tei"}, script) as here:
+        client = cohere.AsyncClientV2(api_key=KEY, base_url=here.url)
+        got = await client.rerank(model="up/any", query="q", documents=["a", "b"], top_n=1)
+
+        assert [(each.index, each.relevance_score) for each in got.results] == [(1, 0.9)]
+        assert here.sent() == {"query": "q", "texts": ["a", "b"], "truncate": True}
 
 
 # What goes wrong.

@@ -127,6 +127,15 @@ def test_vectors_are_as_many_as_texts():
         face.decode_answer(one, reply(), orjson.dumps({"predictions": predictions[:1]}))
 
 
+def test_two_such_upstreams_may_be_asked_at_once():
+    """A hedged call: what the other one was asked meanwhile is nothing to this one's answer."""
+    one, two, shared = example("tei"), example("vertex-predict"), exchange()
+    for face in (one, two):
+        face.encode_request(shared, Endpoint("up", "e"), EmbedRequest(model="m", inputs=("a",)), Losses())
+
+    assert one.decode_answer(shared, reply(), b"[[1, 2]]") == EmbedAnswer(vectors=((1.0, 2.0),))
+
+
 def test_a_good_status_may_hold_an_error():
     with pytest.raises(ProviderError) as caught:
         whole(
