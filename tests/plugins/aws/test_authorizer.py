@@ -147,9 +147,12 @@ async def test_a_body_that_would_stream_through_is_read_to_be_signed(api, keys):
             yield b"x" * 10_000
             await asyncio.sleep(0.002)
 
-    async with running_gateway(tree) as gateway, aiohttp.ClientSession() as session:
-        async with session.put(f"{gateway.url}/x", data=pieces()) as reply:
-            assert reply.status == 200
+    async with (
+        running_gateway(tree) as gateway,
+        aiohttp.ClientSession() as session,
+        session.put(f"{gateway.url}/x", data=pieces()) as reply,
+    ):
+        assert reply.status == 200
 
     assert len(api.requests[0].body) == 200_000
     assert is_signed(api.requests[0])
