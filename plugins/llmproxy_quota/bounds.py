@@ -8,13 +8,14 @@ configured number. The answer is bounded by what the request says of it (`output
 from __future__ import annotations
 
 import re
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 
 import orjson
 
 from llmproxy_quota.calls import Kind, kind_of
 from llmproxy_quota.config import QuotaConfig
 from llmproxy_quota.outputs import NoBoundError, Output, output_of
+from llmproxy_quota.units import Units, units_of
 
 #: Tokens that providers add of their own, for tools above all.
 _ADDED: Final = 1024
@@ -43,7 +44,7 @@ _REFUSED: Final = "What this call comes to cannot be bounded beforehand, and wha
 class Bound(NamedTuple):
     """Tokens at most, and about; `body` is what must be sent for it to hold, None for the body as it is.
 
-    `doubt` says why it may be more all the same, "" where it cannot.
+    `doubt` says why it may be more all the same, "" where it cannot. `units` are what some providers count instead.
     """
 
     input: int
@@ -52,6 +53,7 @@ class Bound(NamedTuple):
     likely_output: int
     body: bytes | None = None
     doubt: str = ""
+    units: Units = Units()
 
 
 def bound_of(
@@ -67,11 +69,14 @@ def bound_of(
     most = len(body) + _ADDED + attached + kept
     likely = len(body) // 4 + (attached + kept) // 8
     if kind == "reads":
-        again = _repeated(body)
-        return Bound(most + again, 0, likely + again // 4, 0)
+        told = _told(body)
+        again = _repeated(told)
+        units = units_of(path, body, told, 1)
+        return Bound(most + again, 0, likely + again // 4, 0, units=units)
     output, doubt = _output(kind, body, config)
     expected = min(config.expected_output * output.times, output.most)
-    return Bound(most, output.most, likely, expected, output.body, doubt)
+    units = units_of(path, body, None, output.times) if kind == "media" else Units()
+    return Bound(most, output.most, likely, expected, output.body, doubt, units)
 
 
 def _output(kind: Kind, body: bytes, config: QuotaConfig) -> tuple[Output, str]:
@@ -87,17 +92,26 @@ def _output(kind: Kind, body: bytes, config: QuotaConfig) -> tuple[Output, str]:
         return Output(config.output, 1), str(fault)
 
 
-def _repeated(body: bytes) -> int:
-    """Return the bytes of a query that is read once more with each text that it is compared with."""
+def _told(body: bytes) -> Any:
     try:
-        told = orjson.loads(body)
+        return orjson.loads(body)
     except orjson.JSONDecodeError:
-        return 0
+        return None
+
+
+def _repeated(told: Any) -> int:
+    """Return the bytes of a query that is read once more with each text that it is compared with."""
     if not isinstance(told, dict):
         return 0
     texts = max((len(found) for name in _COMPARED if isinstance(found := told.get(name), list)), default=0)
     query = max((len(orjson.dumps(found)) for name in _QUERIES if (found := told.get(name))), default=0)
     return texts * (query + _OF_A_PAIR) if query else 0
+
+
+def _sampled(told: dict[str, Any]) -> list[Any]:
+    """Return how many pictures a call wants as Google's has it."""
+    settings = told.get("parameters")
+    return [settings.get("sampleCount"), settings.get("sample_count")] if isinstance(settings, dict) else []
 
 
 def _unhidden(body: bytes) -> bytes:
@@ -114,9 +128,6 @@ def _pictures(body: bytes) -> int:
     """Return how many answers a call for pictures wants, of a form or of JSON."""
     found = _FORM_COUNT.findall(body)
     if not found:
-        try:
-            told = orjson.loads(body)
-        except orjson.JSONDecodeError:
-            return 1
-        found = [told.get("n")] if isinstance(told, dict) else []
+        told = _told(body)
+        found = [told.get("n"), *_sampled(told)] if isinstance(told, dict) else []
     return max([1, *(int(each) for each in found if isinstance(each, int | bytes))])

@@ -46,6 +46,7 @@ _READS: Final = (
     "/score",
     "/classify",
     "/pooling",
+    "/ocr",
     ":embedContent",
     ":batchEmbedContents",
 )
@@ -55,7 +56,7 @@ _NOTHING: Final = re.compile(
     r"|/(?:responses|batches)/[^/]+/cancel"
     r"|/assistants(?:/[^/]+)?|/files|/uploads(?:/[^/]+/(?:parts|complete|cancel))?)"
 )
-_MEDIA: Final = ("/audio/", "/images/", "/videos")
+_MEDIA: Final = ("/audio/", "/images/", "/videos", ":predict")
 
 
 def kind_of(method: str, path: str, *, upgraded: bool = False) -> Kind:

@@ -26,7 +26,8 @@ def amount_of(
     tokens = (bound.input, bound.output) if hard else (bound.likely_input, bound.likely_output)
     if rule.config.counts == "tokens":
         return min(sum(tokens), _MOST)
-    cost = pricing.dearest(exchange, places, tokens)
+    units = bound.units.most if hard else bound.units.likely
+    cost = pricing.dearest(exchange, places, tokens, units)
     return None if cost is None else min(cost, _MOST)
 
 

@@ -19,16 +19,21 @@ class Pricing:
     def __init__(self, tariff: Tariff) -> None:
         self._tariff = tariff
 
-    def most(self, exchange: Exchange, endpoint: Endpoint, tokens: tuple[int, int]) -> int | None:
-        """Return what so many tokens of input and of output can cost at most, None where nothing is known."""
+    def most(
+        self, exchange: Exchange, endpoint: Endpoint, tokens: tuple[int, int], units: int = 1
+    ) -> int | None:
+        """Return what so many tokens of input and of output can cost at most, None where nothing is known.
+
+        `units` is how many things are counted where a provider counts others.
+        """
         tiers = self._tariff.of(exchange, endpoint).rates
-        return bound(tiers, tokens) if tiers else None
+        return bound(tiers, tokens, units) if tiers else None
 
     def dearest(
-        self, exchange: Exchange, endpoints: Sequence[Endpoint], tokens: tuple[int, int]
+        self, exchange: Exchange, endpoints: Sequence[Endpoint], tokens: tuple[int, int], units: int = 1
     ) -> int | None:
         """Return what it costs at the dearest of several places, None where one of them is not known."""
-        costs = [self.most(exchange, endpoint, tokens) for endpoint in endpoints]
+        costs = [self.most(exchange, endpoint, tokens, units) for endpoint in endpoints]
         return None if not costs or None in costs else max(cost for cost in costs if cost is not None)
 
     def price(self, exchange: Exchange, endpoint: Endpoint, usage: Usage) -> int | None:
@@ -42,8 +47,8 @@ class Pricing:
         return price_usage(found.usage, tiers) if tiers else None
 
 
-def bound(tiers: Tiers, tokens: tuple[int, int]) -> int:
-    """Return what so many tokens cost where each of them is of the dearest kind."""
+def bound(tiers: Tiers, tokens: tuple[int, int], units: int = 1) -> int:
+    """Return what so many tokens and units cost where each of them is of the dearest kind."""
     read = max(max(each.input, each.cache_read, each.cache_write, each.cache_write_1h) for each in tiers)
     written = max(max(each.output, each.reasoning) for each in tiers)
     own = [each.parts for each in tiers if each.parts is not None]
@@ -51,5 +56,6 @@ def bound(tiers: Tiers, tokens: tuple[int, int]) -> int:
         read = max(read, each.input_audio or 0, each.input_image or 0, each.input_video or 0)
         read = max(read, each.cached_audio or 0, each.cached_image or 0)
         written = max(written, each.output_audio or 0, each.output_image or 0)
-    total = tokens[0] * read + tokens[1] * written + max(each.request for each in tiers)
+    counted = max(max(each.request * units, each.request + each.unit * units) for each in tiers)
+    total = tokens[0] * read + tokens[1] * written + counted
     return -(-total // _ATTO)

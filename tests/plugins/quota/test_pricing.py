@@ -37,6 +37,13 @@ def test_no_call_costs_more_than_its_bound(usage, price):
     assert price_usage(usage, rates) <= bound(rates, (read, usage.output + usage.reasoning))
 
 
+@given(st.builds(Usage, COUNT, units=st.integers(0, 10**4)), st.floats(0, 1), st.none() | st.floats(0, 1))
+def test_units_are_bounded_with_the_call(usage, request, unit):
+    rates = priced_as(PriceConfig(input=1, output=1, request=request, unit=unit), "test").rates
+
+    assert price_usage(usage, rates) <= bound(rates, (usage.input, 0), max(1, usage.units))
+
+
 def test_no_call_to_a_provider_costs_more_than_its_bound():
     for endpoint in (Endpoint("main", "gpt-4o-mini"), Endpoint("claude", "claude-sonnet-4-5")):
         for size in (1, 100, 300_000):
