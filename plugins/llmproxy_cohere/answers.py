@@ -47,14 +47,9 @@ def decode_answer(told: dict[str, Any]) -> Answer:
 
 def failure(told: dict[str, Any]) -> ProviderError:
     """Return the error of an answer that ended in one, under a good status."""
-    reason = told.get("error")
+    reason = told.get("error") or _FAILED
     late = str(told.get("finish_reason")).upper() == "TIMEOUT"
-    return ProviderError(
-        504 if late else 502,
-        "timeout" if late else "server",
-        reason[:2000] if type(reason) is str and reason else _FAILED,
-        kind="timeout" if late else "server",
-    )
+    return error_of({"error": {"message": reason, "type": "timeout_error"}} if late else {"error": reason})
 
 
 def _content(message: dict[str, Any]) -> list[Block]:

@@ -140,7 +140,8 @@ def _error_told(told: Any, headers: Headers | None, *, named: bool = False) -> P
         return error_of({"error": error or {"message": "The response failed."}}, 0, headers)
     if named or told.get("type") == "error" or told.get("error"):
         return error_of(told, 0, headers)
-    return None
+    delta = told.get("delta")  # Cohere's last event has it there
+    return error_of(delta, 0, headers) if isinstance(delta, dict) and delta.get("error") else None
 
 
 def bad_start(reply: Reply, tap: Tap, data: bytes) -> GatewayError | None:

@@ -339,4 +339,47 @@ OLLAMA = Dialect(
     b"application/x-ndjson",
 )
 
-DIALECTS = (CHAT, RESPONSES, MESSAGES, GEMINI, CONVERSE, OLLAMA)
+
+def _ask_cohere(model: str, streamed: bool) -> tuple[str, dict[str, Any]]:
+    _, asked = _ask_chat(model, streamed)
+    return "/v2/chat", asked
+
+
+def _said(kind: str, **content: str) -> dict[str, Any]:
+    return {"type": kind, "index": 0, "delta": {"message": {"content": content}}}
+
+
+_BILLED = {"billed_units": {"input_tokens": 1, "output_tokens": 2}}
+_COHERE_ERROR = orjson.dumps({"id": "e1", "message": "as the matrix wants it"})
+COHERE = Dialect(
+    "cohere",
+    "cohere",
+    "",
+    _ask_cohere,
+    orjson.dumps(
+        {
+            "id": "a1",
+            "finish_reason": "COMPLETE",
+            "message": {"role": "assistant", "content": [{"type": "text", "text": FINE}]},
+            "usage": _BILLED,
+        }
+    ),
+    named(
+        {"type": "message-start", "id": "a1", "delta": {"message": {"role": "assistant"}}},
+        _said("content-start", type="text", text=""),
+        _said("content-delta", text=HALF),
+    ),
+    [
+        *named(
+            _said("content-delta", text=FINE),
+            {"type": "content-end", "index": 0},
+            {"type": "message-end", "delta": {"finish_reason": "COMPLETE", "usage": _BILLED}},
+        ),
+        b"data: [DONE]\n\n",
+    ],
+    named({"type": "message-end", "delta": {"finish_reason": "ERROR", "error": "overloaded"}})[0],
+    500,
+    dict.fromkeys((400, 429, 500), _COHERE_ERROR),
+)
+
+DIALECTS = (CHAT, RESPONSES, MESSAGES, GEMINI, CONVERSE, OLLAMA, COHERE)

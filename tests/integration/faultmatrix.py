@@ -270,9 +270,10 @@ def _is_error(cell: Cell, seen: Seen) -> bool:
         told = orjson.loads(seen.body)
     except orjson.JSONDecodeError:
         return False
-    lone = {"converse": "message", "ollama": "error"}.get(cell.dialect.name)
+    lone = {"converse": "message", "ollama": "error", "cohere": "message"}.get(cell.dialect.name)
     if lone is not None:
-        return isinstance(told.get(lone), str) and told.keys() == {lone}
+        beside = {"code", "id"} if cell.dialect.name == "cohere" else set()
+        return isinstance(told.get(lone), str) and told.keys() - beside == {lone}
     error = told.get("error")
     if not isinstance(error, dict) or not error.get("message"):
         return False

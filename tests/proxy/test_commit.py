@@ -47,6 +47,7 @@ class Tap:
             "invalid_request",
         ),
         (b'data: {"type":"response.failed","response":{"error":{"code":"server_error"}}}\n\n', "server"),
+        (b'data: {"type":"message-end","delta":{"finish_reason":"ERROR","error":"Oh"}}\n\n', "server"),
         (b"event: error\ndata: Out of order\n\n", "server"),
     ],
 )
