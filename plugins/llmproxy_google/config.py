@@ -21,6 +21,7 @@ class GoogleOptions(Section, frozen=True):
 
     key: Secret | None = None
     impersonate: str | None = None
+    audience: str | None = None
     scopes: tuple[str, ...] = ("https://www.googleapis.com/auth/cloud-platform",)
     quota_project: str | None = None
 

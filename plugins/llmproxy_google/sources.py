@@ -6,6 +6,7 @@ import re
 from datetime import UTC, datetime
 from typing import TYPE_CHECKING, Any, Final
 
+import msgspec
 import orjson
 
 from llmproxy.plugin import CredentialsAway, Granted, RawHeader
@@ -61,29 +62,52 @@ class Source:
 
     def _find(self) -> Any:
         options = self._options
-        scopes = list(options.scopes)
-        found = self._of_key(scopes) if options.key is not None else _of_environment(scopes, self._transport)
         if options.impersonate is not None:
-            from google.auth.impersonated_credentials import Credentials  # noqa: PLC0415  # few do
-
-            found = Credentials(found, options.impersonate, scopes)
+            found = self._impersonated(options.impersonate)
+        elif options.key is not None:
+            found = self._of_key()
+        else:
+            found = self._of_environment()
         project = options.quota_project
         return found if project is None else found.with_quota_project(project)
 
-    def _of_key(self, scopes: list[str]) -> Any:
+    def _impersonated(self, account: str) -> Any:
+        from google.auth.impersonated_credentials import Credentials, IDTokenCredentials  # noqa: PLC0415  # few do
+
+        options, audience = self._options, self._options.audience
+        own = Source(msgspec.structs.replace(options, audience=None))
+        own._transport = self._transport
+        found = own._of_environment() if options.key is None else own._of_key()
+        found = Credentials(found, account, list(options.scopes))
+        return found if audience is None else IDTokenCredentials(found, audience, include_email=True)
+
+    def _of_key(self) -> Any:
         from google.oauth2 import credentials, service_account  # noqa: PLC0415  # as above
 
-        key = self._options.key
+        key, scopes, audience = self._options.key, list(self._options.scopes), self._options.audience
         assert key is not None
         try:
             told = orjson.loads(key.reveal())
+            if told["type"] == "service_account" and audience is not None:
+                kind = service_account.IDTokenCredentials
+                return kind.from_service_account_info(told, target_audience=audience)
             if told["type"] == "service_account":
                 return service_account.Credentials.from_service_account_info(told, scopes=scopes)
-            if told["type"] == "authorized_user":
+            if told["type"] == "authorized_user" and audience is None:
                 return credentials.Credentials.from_authorized_user_info(told, scopes)
         except (ValueError, KeyError, TypeError):
             raise CredentialsAway("the key is not JSON as Google writes it") from None
-        raise CredentialsAway("the key is neither a service account's nor a user's")
+        raise CredentialsAway("the key is neither a service account's nor, without an audience, a user's")
+
+    def _of_environment(self) -> Any:
+        options = self._options
+        if options.audience is None:
+            import google.auth  # noqa: PLC0415  # as above
+
+            return google.auth.default(scopes=list(options.scopes), request=self._transport)[0]
+        from google.oauth2 import id_token  # noqa: PLC0415  # few APIs want one
+
+        return id_token.fetch_id_token_credentials(options.audience, self._transport)
 
 
 def _why(fault: Exception) -> str:
@@ -92,9 +116,3 @@ def _why(fault: Exception) -> str:
     word = told.get("error")
     known = isinstance(word, str) and _WORD.fullmatch(word) is not None
     return str(word) if known else type(fault).__name__
-
-
-def _of_environment(scopes: list[str], transport: Any) -> Any:
-    import google.auth  # noqa: PLC0415  # as above
-
-    return google.auth.default(scopes=scopes, request=transport)[0]

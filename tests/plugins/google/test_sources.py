@@ -13,6 +13,8 @@ from llmproxy.testing import FakeUpstream
 from llmproxy_google.config import GoogleOptions
 from llmproxy_google.sources import Source
 
+from .accounts import decoded
+
 
 def of_key(text, **options):
     return Source(GoogleOptions(key=Secret(text), **options))
@@ -51,6 +53,37 @@ async def test_a_refusal_is_told_by_its_word_alone(google):
 
     with pytest.raises(CredentialsAway, match=r"^Google gives no token: invalid_grant$"):
         await asyncio.to_thread(of_key(google.service_account()).ask)
+
+
+async def test_an_identity_token_is_for_its_audience(google):
+    granted = await asyncio.to_thread(of_key(google.service_account(), audience="https://own.test").ask)
+    asked = decoded(google.seen[0]["assertion"])
+
+    assert granted.value[0][1].startswith(b"Bearer eyJ")
+    assert decoded(granted.value[0][1].decode())["jti"] == "token-1"
+    assert asked["target_audience"] == "https://own.test"
+    assert 3500 < granted.seconds <= 3600
+
+
+async def test_a_user_has_no_identity_for_an_audience():
+    text = '{"type": "authorized_user", "client_id": "a", "client_secret": "b", "refresh_token": "c"}'
+
+    with pytest.raises(CredentialsAway, match="neither a service account's"):
+        of_key(text, audience="https://own.test").ask()
+
+
+async def test_an_account_is_impersonated(google, monkeypatch):
+    account = "other@project.iam.gserviceaccount.com"
+    async with FakeUpstream() as iam:
+        iam.reply(json={"accessToken": "of-the-other", "expireTime": "2099-01-01T00:00:00Z"})
+        monkeypatch.setattr(
+            "google.auth.impersonated_credentials.iam._IAM_ENDPOINT", f"{iam.url}/v1/{{}}:generateAccessToken"
+        )
+        granted = await asyncio.to_thread(of_key(google.service_account(), impersonate=account).ask)
+
+        assert granted.value[0][1] == b"Bearer of-the-other"
+        assert iam.requests[0].path == f"/v1/{account}:generateAccessToken"
+        assert iam.requests[0].header("authorization") == "Bearer token-1"
 
 
 @pytest.mark.parametrize("text", ["no json", "[]", "{}", '{"type": "service_account"}', '{"type": "other"}'])
