@@ -24,7 +24,7 @@ from llmproxy.eventreading import EventReader
 from llmproxy.inflate import Inflate
 from llmproxy.lanes import run_whole
 from llmproxy.refusals import error_of
-from llmproxy.sse import Event, EventTooLarge
+from llmproxy.sse import Event
 
 if TYPE_CHECKING:
     from llmproxy.commitsettings import CommitConfig
@@ -85,10 +85,9 @@ class Waiting:
             try:
                 for event in self._reader.feed(data):
                     self._look(event)
-            except EventTooLarge:
+            except ValueError:
+                # An event that is too long, or frames whose beginning has passed: who translates has read it.
                 self._reader = None
-            except ValueError:  # no stream of its kind
-                self.fault = unreadable()
         if self.fault or self._size >= self._most or self._events >= self._terms.events:
             self.stop()
 
