@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from types import MappingProxyType
 from typing import Any, Final
 
-from llmproxy.plugin import ConfigError, UpstreamError, descend, read_path
+from llmproxy.plugin import EACH, ConfigError, UpstreamError, read_path
 
 #: What a place gives where it has nothing.
 NOTHING: Final = object()
@@ -19,6 +19,12 @@ Given = str | tuple[str, ...]
 PATHS: Final[Mapping[str, object]] = MappingProxyType(
     {"type": ["string", "array"], "items": {"type": "string"}}
 )
+
+#: A step of a path: a member's name, and the place in a list that it may be.
+_Step = tuple[str, int]
+_EVERY: Final = -1
+_NO_INDEX: Final = -2
+_DIGITS: Final = 9
 
 # A path in the manner of JSONPath, JMESPath or JavaScript: what many write first.
 _DOTTED: Final = re.compile(r"\$?\.?[A-Za-z_][\w-]*(?:\.[\w-]+|\[(?:\d+|\*)\]|\['[^']*'\])*")
@@ -35,7 +41,7 @@ class BadAnswer(UpstreamError, ValueError):
 class Place:
     """Where one thing stands; falsy where the configuration names no path."""
 
-    __slots__ = ("_paths", "text")
+    __slots__ = ("_paths", "is_of_many", "text")
 
     def __init__(self, given: Given, key: str = "") -> None:
         """Read the paths that stand at a key of the configuration.
@@ -44,7 +50,9 @@ class Place:
             ConfigError: one of them is none.
         """
         texts = (given,) if isinstance(given, str) else given
-        self._paths = [_read(text, key) for text in texts]
+        self._paths = [_steps(_read(text, key)) for text in texts]
+        #: Whether what is found is a list that was made of every item of another.
+        self.is_of_many = any(step[1] == _EVERY for path in self._paths for step in path)
         self.text = " or ".join(text or '""' for text in texts)
 
     def __bool__(self) -> bool:
@@ -53,18 +61,10 @@ class Place:
     def find(self, document: Any) -> Any:
         """Return what stands there; `NOTHING` where that is nothing, or null."""
         for path in self._paths:
-            try:
-                value = descend(document, path)
-            except LookupError:
-                continue
-            if value is not None:
+            value = _descend(document, path)
+            if value is not None and value is not NOTHING:
                 return value
         return NOTHING
-
-    @property
-    def is_of_many(self) -> bool:
-        """Whether what is found is a list that was made of every item of another."""
-        return any("*" in path for path in self._paths)
 
     def text_in(self, document: Any) -> str:
         """Return the text that stands there, "" where there is none; pieces in a list are joined.
@@ -97,6 +97,31 @@ def kind_of(value: Any) -> str:
     """Say in JSON's words what a value is."""
     kinds = {dict: "an object", list: "a list", bool: "true or false", str: "text", type(None): "null"}
     return kinds.get(type(value), "a number")
+
+
+def _steps(path: tuple[str, ...]) -> tuple[_Step, ...]:
+    return tuple((part, _EVERY if part == EACH else _index(part)) for part in path)
+
+
+def _index(part: str) -> int:
+    plain = part.isascii() and part.isdigit() and len(part) <= _DIGITS and (part == "0" or part[0] != "0")
+    return int(part) if plain else _NO_INDEX
+
+
+def _descend(value: Any, path: tuple[_Step, ...], at: int = 0) -> Any:
+    """Return what a document holds at a path; of every item of a list, as many as have it."""
+    for name, index in path[at:] if at else path:
+        at += 1
+        kind = type(value)
+        if kind is dict:
+            value = value.get(name, NOTHING)
+        elif kind is not list:
+            return NOTHING
+        elif index == _EVERY:
+            return [found for each in value if (found := _descend(each, path, at)) is not NOTHING]
+        else:
+            value = value[index] if 0 <= index < len(value) else NOTHING
+    return value
 
 
 def _read(text: str, key: str) -> tuple[str, ...]:

@@ -155,7 +155,7 @@ from llmproxy.tokencache import CredentialsAway, Granted, TokenCache
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 from llmproxy.upstreamsettings import UpstreamTls
 from llmproxy.usage import Parts
-from llmproxy.valuepaths import EACH, Missing, Omitted, Reference, descend, read_path
+from llmproxy.valuepaths import EACH, Missing, Omitted, Reference, read_path
 
 __all__ = [
     "ANONYMOUS",
@@ -330,7 +330,6 @@ __all__ = [
     "carried_headers",
     "configured_plugins",
     "covers",
-    "descend",
     "discovering",
     "elements",
     "error_of",

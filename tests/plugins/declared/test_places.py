@@ -5,6 +5,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.plugin import ConfigError
+from llmproxy.valuepaths import descend
 from llmproxy_declared.places import NOTHING, NOWHERE, BadAnswer, Place, kind_of
 
 DOCUMENT = {"a": {"b": [{"c": "x"}, {"c": "y"}, {"d": 1}]}, "n": None, "0": 7, "t/u": "slash", "e": ""}
@@ -83,3 +84,23 @@ def test_any_document_is_searched_without_a_fault(document):
     found = place.find(document)
 
     assert found is NOTHING or kind_of(found)
+
+
+STEPS = st.sampled_from(["a", "b", "0", "1", "-1", "01", "*", "1" * 12, ""])
+NESTED = st.recursive(
+    st.none() | st.integers(),
+    lambda each: st.lists(each, max_size=3) | st.dictionaries(STEPS, each, max_size=3),
+    max_leaves=10,
+)
+
+
+@given(NESTED, st.lists(STEPS, max_size=4))
+def test_a_place_is_found_as_any_path_of_the_gateways_is(document, steps):
+    try:
+        expected = descend(document, steps)
+    except LookupError:
+        expected = NOTHING
+
+    found = Place("".join(f"/{step}" for step in steps)).find(document)
+
+    assert found is (NOTHING if expected is None else expected) or found == expected
