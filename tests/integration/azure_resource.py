@@ -38,7 +38,7 @@ class AzureResource(StrictProvider):
         if b"build a bomb" in await plain.read():
             return _filtered()
         reply = await super()._handle(plain)
-        if isinstance(reply, web.Response) and reply.status == 200:
+        if isinstance(reply, web.Response) and reply.status == 200 and call.endswith("/chat/completions"):
             told: dict[str, Any] = orjson.loads(reply.body)  # type: ignore[arg-type]  # it is bytes
             for choice in told["choices"]:
                 choice["content_filter_results"] = _SAFE
@@ -46,6 +46,8 @@ class AzureResource(StrictProvider):
         return reply
 
     async def _stream(self, request: web.Request, dialect: str, said: Any, *, slow: bool) -> Any:
+        if dialect != "openai":
+            return await super()._stream(request, dialect, said, slow=slow)
         reply = web.StreamResponse(headers={"Content-Type": "text/event-stream"})
         await reply.prepare(request)
         first = {"choices": [], "created": 0, "id": "", "model": "", "object": ""}

@@ -166,6 +166,24 @@ async def test_a_callers_responses_become_chat_where_a_version_has_none(url, res
     assert "/deployments/mine/chat/completions" in resource.targets[0]
 
 
+@pytest.mark.parametrize("form", FORMS)
+@pytest.mark.parametrize("streamed", [False, True])
+async def test_azures_client_has_responses_wherever_it_is_sent(url, resource, form, streamed):
+    async with azure(url) as client:
+        if streamed:
+            events = [
+                each
+                async for each in await client.responses.create(model=f"{form}/mine", input="Hi", stream=True)
+            ]
+            got = events[-1].response
+        else:
+            got = await client.responses.create(model=f"{form}/mine", input="Hi")
+
+    assert got.output_text.strip() == "Hello there, this is an answer."
+    called = "/openai/deployments/mine/chat/completions?" if form == "dated" else "/openai/v1/responses"
+    assert resource.targets[0].startswith(called)
+
+
 @pytest.mark.parametrize("form", ["dated", "undated"])
 async def test_other_calls_name_their_deployment_too(form):
     vectors = {

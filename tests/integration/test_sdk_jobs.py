@@ -187,6 +187,26 @@ async def test_a_realtime_session_is_settled_when_it_ends(tmp_path):
     assert spent(here.rows("told")) == [("gpt-realtime", 136, 128, 242, 0, 2 * (132 + 1210))]
 
 
+async def test_a_session_may_go_to_a_pool(tmp_path):
+    async with JobsProvider() as one, JobsProvider() as two:
+        tree = config(one.url, tmp_path, "openai")
+        tree["upstreams"]["other"] = {"dialect": "openai", "base_url": f"{two.url}/v1"}
+        tree["pools"] = {
+            "both": {"strategy": "round_robin", "targets": ["main/gpt-realtime", "other/gpt-realtime"]}
+        }
+        tree["models"], tree["routes"] = {"fast": {"pool": "both"}}, [{"name": "models"}]
+        async with (
+            running_gateway(tree, environ={"CALLER": KEY}) as gateway,
+            aiohttp.ClientSession(headers={"Authorization": f"Bearer {KEY}"}) as session,
+        ):
+            for _ in range(4):
+                async with session.ws_connect(f"{gateway.url}/v1/realtime?model=fast") as talk:
+                    told = orjson.loads((await talk.receive()).data)
+
+    assert told["session"]["model"] == "gpt-realtime"
+    assert (one.models, two.models) == (["gpt-realtime"] * 2, ["gpt-realtime"] * 2)
+
+
 async def test_a_session_that_is_cut_is_settled_by_what_it_told(tmp_path):
     async with site(tmp_path, "openai") as here, aiohttp.ClientSession() as session:
         talk = await session.ws_connect(
