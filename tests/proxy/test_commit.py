@@ -10,6 +10,7 @@ from llmproxy.canonical import TruncatedStream
 from llmproxy.commit import Terms, Waiting, bad_start, broken_off, error_in, terms_of
 from llmproxy.commitsettings import CommitConfig
 from llmproxy.errors import GatewayError, ProviderError, UpstreamError
+from llmproxy.eventstream import EventHeader, EventStreamMessage
 from llmproxy.messages import Headers, Reply
 from llmproxy.sse import parse
 
@@ -179,6 +180,47 @@ async def test_an_error_line_ends_the_wait() -> None:
 )
 def test_a_stream_of_lines_may_begin_badly(data: bytes, code: str) -> None:
     fault = bad_start(LINES, Tap(), data)
+
+    assert fault is not None
+    assert fault.code == code
+
+
+def frame(name: str, payload: bytes, kind: str = "event") -> bytes:
+    headers = (EventHeader(f":{kind}-type", name), EventHeader(":message-type", kind))
+    return EventStreamMessage(payload, headers).encode()
+
+
+FRAMES = Reply(200, Headers.of({"Content-Type": "application/vnd.amazon.eventstream"}))
+BUSY = frame("throttlingException", b'{"message":"Too busy."}', "exception")
+
+
+async def test_an_exception_in_place_of_output_ends_the_wait() -> None:
+    waiting = Waiting(TERMS, FRAMES)
+    waiting.feed(frame("messageStart", b"{}") + BUSY[:20])
+    assert waiting.fault is None
+    waiting.feed(BUSY[20:])
+
+    assert isinstance(waiting.fault, ProviderError)
+    assert (waiting.fault.status, waiting.fault.kind, waiting.fault.message) == (
+        429,
+        "rate_limit",
+        "Too busy.",
+    )
+
+
+async def test_frames_whose_beginning_has_passed_are_no_fault() -> None:
+    waiting = Waiting(TERMS, FRAMES)
+    waiting.feed(BUSY[9:] + BUSY)
+
+    assert waiting.fault is None
+
+
+@pytest.mark.parametrize(
+    ("data", "code"),
+    [(BUSY, "throttlingException"), (BUSY[:-3], "upstream_cut"), (b"<html>" * 9, "upstream_bad_answer")],
+)
+def test_a_stream_of_frames_may_begin_badly(data: bytes, code: str) -> None:
+    fault = bad_start(FRAMES, Tap(), data)
 
     assert fault is not None
     assert fault.code == code
