@@ -56,7 +56,7 @@ _FIRST_PLACE: Final = 0xF0000
 _LONGEST: Final = 4096
 
 _GREETING: Final = (
-    r"(?:(?:hi|hello|hey)(?!,? (?:world|dolly|jude|kitty)\b)|greetings|good (?:morning|afternoon|evening|day))"
+    r"(?:(?:hi|hello|hey)(?!,? (?:world|dolly|jude|kitty|good-?bye)\b)|greetings|good (?:morning|afternoon|evening|day))"
     r"(?: (?:there|all|everyone|everybody|guys|folks|team|assistant))?"
 )
 _ASKING: Final = (
@@ -69,10 +69,12 @@ _ASKING: Final = (
     r"|(?:please|pls|plz|kindly) (?:tell me|help me with this|help)"
     r"|please|pls|plz|kindly|excuse me|sorry)"
 )
+#: What parts either from a question; a hyphen within a word does not.
+_PART: Final = r"\s*(?:[,.!:;?]+-*|-+(?=\s))\s*"
 #: What may stand before a question. A wish is no wrapper where what follows would not stand alone ("tell me about").
 _BEFORE: Final = re.compile(
-    rf"(?:{_GREETING}(?:\s*[,.!:;-]+\s*|\s+(?=i |can |could |what|how|why|who|where|when|which|please))"
-    rf"|{_ASKING}(?:\s*[,.!:;?-]+\s*|\s+(?=what|how|why|who|where|when|which|is |are |do |does |did |can |if ))"
+    rf"(?:{_GREETING}(?:{_PART}|\s+(?=i |can |could |what|how|why|who|where|when|which|please))"
+    rf"|{_ASKING}(?:{_PART}|\s+(?=what|how|why|who|where|when|which|is |are |do |does |did |can |if ))"
     rf"|(?:please|pls|plz|kindly)\s+(?!please)"
     rf"|(?:can|could|would|will) you (?:please|kindly|pls|plz)\s+"
     rf"(?!(?:every|some)(?:one|body)|people|(?:an?|the|my|your|him|her|them|me|us|both|all)\b))",
@@ -185,7 +187,7 @@ def _said(text: str, told: int) -> str:
         text = _GROUPED.sub(lambda found: found.group().replace(",", ""), text)
     if told & FILLER:
         text = _FILLER.sub(r"\1 ", text)
-    if told & SAID:
+    if told & SAID and not _said_in_two_ways(text):
         text = _WORD.sub(_worded, text)
     if told & SCALED:
         text = _SCALED.sub(lambda found: str(int(found[1]) * SCALES[found[2]]), text)
@@ -249,6 +251,18 @@ def _worded(found: re.Match[str]) -> str:
     if number is None or found.string.startswith("no ", max(0, found.start() - 3), found.start()):
         return SPELLINGS.get(word, word)
     return str(number)
+
+
+def _said_in_two_ways(text: str) -> bool:
+    """Tell whether a text has two words of one form: it may be the difference that it asks for."""
+    said = {found.group(): _worded(found) for found in _WORD.finditer(text)}
+    forms = [form for word, form in said.items() if form != word]
+    return len(set(forms)) < len(forms) or any(form in said or _has(text, form) for form in forms)
+
+
+def _has(text: str, form: str) -> bool:
+    """Tell whether a form of several words, or a number, stands in a text as it is."""
+    return not form.isalpha() and f" {form} " in f" {text.rstrip('?!.')} "
 
 
 def _ended(text: str) -> str:

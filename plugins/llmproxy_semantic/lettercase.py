@@ -7,7 +7,15 @@ from collections import Counter
 from collections.abc import Callable
 from typing import Final
 
-from llmproxy_semantic.wording import ELEMENTS, NAMES_IN_CAPITALS, NAMES_LIKE_WORDS, words
+from llmproxy_semantic.wording import (
+    CODE_WORDS,
+    ELEMENTS,
+    NAMES_IN_CAPITALS,
+    NAMES_LIKE_WORDS,
+    NUMBERS,
+    TOOLS,
+    words,
+)
 
 _LETTERS: Final = re.compile(r"[A-Za-z]+")
 _CAPITALISED: Final = re.compile(r"(?<![A-Za-z])[a-z]*+[A-Z][A-Za-z]*")
@@ -36,12 +44,25 @@ def keep_where_case_counts(text: str, keep: Callable[[re.Match[str]], str]) -> s
             lambda found: keep(found) if found.group() in NAMES_IN_CAPITALS else found.group(), text
         )
     small = _said_in_two_ways(text)
-    if not small and not any(map(_counts, _CAPITALISED.finditer(text))):
+    counts = _counts_in_code if _of_code(text) else _counts
+    if not small and not any(map(counts, _CAPITALISED.finditer(text))):
         return text
     return _LETTERS.sub(
-        lambda found: keep(found) if _counts(found) or found.group().lower() in small else found.group(),
+        lambda found: keep(found) if counts(found) or found.group().lower() in small else found.group(),
         text,
     )
+
+
+def _of_code(text: str) -> bool:
+    return not CODE_WORDS.isdisjoint(_LETTERS.findall(text.lower()))
+
+
+def _counts_in_code(found: re.Match[str]) -> bool:
+    """Tell whether a word is another one in small letters, where it may be a name or a value in code: True, Name."""
+    word = found.group()
+    if word.istitle() and len(word) > 1 and word.lower() not in TOOLS and not _begins(found):
+        return True
+    return _counts(found)
 
 
 def _said_in_two_ways(text: str) -> set[str]:
@@ -68,7 +89,7 @@ def _counts(found: re.Match[str]) -> bool:
         return word != "I" and not _begins(found, _ENDS)
     if _begins(found):
         return False
-    return word in NAMES_LIKE_WORDS or word in ELEMENTS
+    return word in NAMES_LIKE_WORDS or word in ELEMENTS or word.lower() in NUMBERS
 
 
 def _is_camel(word: str) -> bool:

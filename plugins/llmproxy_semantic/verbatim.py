@@ -16,6 +16,8 @@ _OF_WORDS: Final = re.compile(
     r"|gramma\w*|punctuat\w*|capitali[sz]\w*|(?:upper|lower|title|camel|snake)[- ]?cased?|pronounc\w*|pronunciation"
     r"|synonym\w*|antonym\w*|rhym\w*|translat\w*|proof-?read\w*|paraphras\w*|re(?:write|phrase|word)\w*|typos?"
     r"|contractions?|fillers?|sentiment|polite\w*|tone|shouting|haikus?|says?|saying|said|sings|sang"
+    r"|roman numerals?|in (?:full|words|figures)|(?:british|american) (?:english|way)|(?:short|long|full) forms?"
+    r"|abbreviat\w*|lyrics|chords"
     r"|repl(?:y|ies)|respond|repeat|echo|(?:complete|finish|continue) (?:this|the)"
     r"|(?:this|my|your|following|below|given) (?:\w+ )?(?:text|e-?mail|message|sentence|paragraph|tweet|comment"
     r"|review|note|essay|string|question|statement))\b",
@@ -27,7 +29,8 @@ _OF_WORDS_BY: Final = re.compile(
     r"|syllables?|vowels?|consonants?|spaces|lines|sentences?|commas|times|spell(?:s|ed|ing|ings|t)?|gramma|punctuat"
     r"|capitali[sz]|(?:upper|lower|title|camel|snake)?[- ]?cased?|pronounc|pronunciation|synonym|antonym|rhym|translat"
     r"|proof-?read|paraphras|re(?:write|phrase|word)|typos?|contractions?|fillers?|sentiment|polite|tone|shouting"
-    r"|haikus?|says?|saying|said|sings|sang|repl(?:y|ies)|respond|repeat|echo|complete|finish|continue|text|e-?mail"
+    r"|haikus?|says?|saying|said|sings|sang|repl(?:y|ies)|respond|repeat|echo|complete|numeral|full"
+    r"|figures|british|american|forms?|abbreviat|lyrics|chords|finish|continue|text|e-?mail"
     r"|message|paragraph|tweet|comment|review|note|essay|string|question|statement)"
 )
 #: How code looks that stands in a text.
@@ -75,7 +78,17 @@ def may_be_code(word: str) -> bool:
 
 def is_written(word: str) -> bool:
     """Tell whether what stands between spaces counts as it is written: an address, a path, a flag, a name in code."""
-    return not _SIGNS.isdisjoint(word) or "://" in word or word[0] in "/-" or _is_name_in_code(word)
+    return (
+        not _SIGNS.isdisjoint(word)
+        or "://" in word
+        or word[0] == "/"
+        or _is_flag(word)
+        or _is_name_in_code(word)
+    )
+
+
+def _is_flag(word: str) -> bool:
+    return word[0] == "-" and len(word) > 1
 
 
 def _is_name_in_code(word: str) -> bool:

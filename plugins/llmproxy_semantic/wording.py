@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final
 
 #: A change of any table changes the canonical form: raise this with it, so that older entries are not found by it.
-VERSION: Final = 3
+VERSION: Final = 4
 
 
 def words(text: str) -> tuple[str, ...]:
@@ -134,4 +134,21 @@ NAMES_LIKE_WORDS: Final = frozenset(
 )
 
 #: Signs of elements that stand for something else in capitals.
-ELEMENTS: Final = frozenset(words("Co No Cs Hf Os Sn Pb Np Po Bi Sc Nb Ni Mo Pa In Ho Ba Ca Cu La Pd"))
+ELEMENTS: Final = frozenset(words("Co No Cs Hf Os Sn Pb Mg Np Po Bi Sc Nb Ni Mo Pa In Ho Ba Ca Cu La Pd"))
+
+#: Names in questions about code that are meant however they are written.
+TOOLS: Final = frozenset(
+    words("""
+        python java javascript typescript js sql php ruby rust kotlin scala golang bash regex html css json xml yaml
+        pandas numpy linux windows mac android google amazon aws azure docker kubernetes react angular vue node django
+        flask spring excel github git gitlab oracle redis heroku jenkins ubuntu debian apache nginx postgres mongo kafka
+        spark hadoop visual studio code api english french spanish indian india american america
+    """)
+)
+#: Words of questions about code, in which other capitals are part of a name or a value.
+CODE_WORDS: Final = frozenset(
+    words("""
+        python java javascript typescript js sql php ruby rust kotlin scala golang bash regex html css json xml yaml
+        pandas numpy variable variables boolean integer enum null println printf
+    """)
+)
