@@ -225,25 +225,27 @@ async def test_recorded_streams_and_answers_pass_byte_for_byte():
         if record["provider"] == "azure" and record["request"] and record["response"]["status"] == 200
     ]
     with replaying() as provider:
-        async with running_gateway(config(provider), environ={"AZURE": KEY, "CALLER": CALLER}) as gateway:
+        async with (
+            running_gateway(config(provider), environ={"AZURE": KEY, "CALLER": CALLER}) as gateway,
+            azure(gateway.url) as through,
+            azure(provider, KEY) as direct,
+        ):
             different = [
                 record["id"]
                 for record in records
-                if await _asked(gateway.url, CALLER, "dated/", record)
-                != await _asked(provider, KEY, "", record)
+                if await _asked(through, "dated/", record) != await _asked(direct, "", record)
             ]
 
     assert len(records) > 45
     assert different == []
 
 
-async def _asked(url: str, key: str, before: str, record: dict[str, Any]) -> Any:
+async def _asked(client: openai.AsyncAzureOpenAI, before: str, record: dict[str, Any]) -> Any:
     body = {**record["request"]["body"], "model": f"{before}{record['id']}"}
     if record["stream"]:
         body["stream_options"] = {"include_usage": True}
-    async with azure(url, key) as client:
-        got = await client.chat.completions.with_raw_response.create(**body)
-        parsed = got.parse()
-        if not record["stream"]:
-            return parsed.model_dump(warnings=False)
-        return [chunk.model_dump(warnings=False) async for chunk in parsed]
+    got = await client.chat.completions.with_raw_response.create(**body)
+    parsed = got.parse()
+    if not record["stream"]:
+        return parsed.model_dump(warnings=False)
+    return [chunk.model_dump(warnings=False) async for chunk in parsed]
