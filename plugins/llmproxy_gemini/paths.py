@@ -63,8 +63,13 @@ def call_of(path: str) -> Call | None:
     inside = f"{collection}/{segment}"
     if collection != "models":
         return Call(parent, f"{collection}/{name}", inside, verb)
+    return Call(parent, by_publisher(parent, name), inside, verb)
+
+
+def by_publisher(parent: str, name: str) -> str:
+    """Return a model's name with its publisher before it, if that is another than Google."""
     publisher = parent.partition("publishers/")[2].rstrip("/")
-    return Call(parent, f"{publisher}/{name}" if publisher not in _GOOGLE else name, inside, verb)
+    return name if publisher in _GOOGLE else f"{publisher}/{name}"
 
 
 def after_version(path: str) -> str:

@@ -215,6 +215,27 @@ async def test_google_s_client_on_vertex_is_told_of_errors(google):
     assert told.value.code == 429
 
 
+async def test_google_s_client_on_vertex_calls_tools(google):
+    look = types.FunctionDeclaration(name="look", parameters_json_schema=LOOK)
+    manual = types.AutomaticFunctionCallingConfig(disable=True)
+    settings = types.GenerateContentConfig(
+        tools=[types.Tool(function_declarations=[look])], automatic_function_calling=manual
+    )
+    for upstream in UPSTREAMS:
+        asked: list[Any] = [types.Content(role="user", parts=[types.Part(text="The weather in Paris?")])]
+        first = await google.models.generate_content(model=f"{upstream}/m", contents=asked, config=settings)
+        (call,) = first.function_calls
+        answer = types.FunctionResponse(id=call.id, name=call.name, response={"output": "sun"})
+        asked += [
+            first.candidates[0].content,
+            types.Content(role="user", parts=[types.Part(function_response=answer)]),
+        ]
+        second = await google.models.generate_content(model=f"{upstream}/m", contents=asked, config=settings)
+
+        assert call.args == {"city": "Paris"}
+        assert "sun" in second.text, upstream
+
+
 async def test_google_s_client_on_vertex_counts(google):
     got = await google.models.count_tokens(model="gemini-vertex/m", contents="Hi there")
 

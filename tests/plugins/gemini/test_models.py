@@ -35,6 +35,14 @@ def test_one_model_is_told_by_name(path: str) -> None:
     assert orjson.loads(reply.body)["name"] == "models/groq/llama:8b"
 
 
+def test_one_model_of_another_publisher_is_told_by_both() -> None:
+    reply = listing("/v1beta1/publishers/groq/models/llama:8b", NAMES)
+
+    assert reply is not None
+    told = orjson.loads(reply.body)
+    assert (told["name"], told["displayName"]) == ("publishers/groq/models/llama:8b", "groq/llama:8b")
+
+
 def test_a_model_that_is_not_served_is_not_found() -> None:
     reply = listing("/v1beta/models/other", NAMES)
 
