@@ -10,6 +10,7 @@ from functools import partial
 from typing import Final
 
 from llmproxy.plugin import (
+    TOLD,
     Attempt,
     Body,
     CallNext,
@@ -127,8 +128,9 @@ class LedgerPlugin(Plugin[LedgerConfig]):
             self._accounting.free(exchange)
         elif (drain := exchange.state.get(_DRAIN)) is not None and not drain.over:
             drain.begin(*self._bounds(exchange))
-        for place, found in enumerate(await belated(exchange), 1):
-            self._accounting.late(exchange, found, len(exchange.attempts) + place)
+        if TOLD in exchange.state:
+            for place, found in enumerate(await belated(exchange), 1):
+                self._accounting.late(exchange, found, len(exchange.attempts) + place)
 
     def _watch(self, exchange: Exchange, body: Body) -> None:
         seen = Seen()

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
     RESERVATIONS,
+    TOLD,
     Attempt,
     CallNext,
     Exchange,
@@ -171,8 +172,9 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             exchange.state[self._gone] = True
         if exchange.route.charging is not None and not exchange.attempts:
             await self._uncalled.settle(exchange)
-        for found in await belated(exchange):
-            await self._uncalled.count(exchange, found)
+        if TOLD in exchange.state:
+            for found in await belated(exchange):
+                await self._uncalled.count(exchange, found)
 
     async def _take_over(self) -> None:
         while True:
