@@ -36,7 +36,7 @@ from llmproxy_anthropic import conversation
 from llmproxy_anthropic.clouds import BEDROCK_CLAIMS
 from llmproxy_anthropic.envelopes import BEDROCK_VERSION, bedrock_call, bedrock_target, found, written
 from llmproxy_anthropic.frames import STREAM, FrameTap, exception_frame
-from llmproxy_anthropic.keyrules import rules_of
+from llmproxy_anthropic.invoking import INVOKED
 from llmproxy_anthropic.names import LOSS_NAMES
 from llmproxy_anthropic.usage import USAGE
 
@@ -78,7 +78,7 @@ class InvokeClient(UntranslatedClient):
 
     def key_rules(self, exchange: Exchange) -> KeyRules | None:
         """Return what decides the answer of this call."""
-        return rules_of(exchange.request.path) if exchange.request.method == "POST" else None
+        return INVOKED if exchange.request.method == "POST" else None
 
     def edits(self, body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
         """Turn message edits into byte ranges."""

@@ -66,7 +66,7 @@ MESSAGES: Final = KeyRules(
     nested=(("content",), ("source", "content")),
     headers=_HEADERS,
     versions=frozenset({"anthropic-version"}),
-    verbs=(":streamRawPredict", ":rawPredict", "/invoke-with-response-stream", "/invoke"),
+    verbs=(":streamRawPredict", ":rawPredict"),
     whole=re.compile(rb'"stop_reason"\s*:\s*"'),
     flawed=re.compile(rb'"stop_reason"\s*:\s*"(?!(?:end_turn|tool_use|stop_sequence)")|"type"\s*:\s*"error"'),
 )
@@ -107,8 +107,6 @@ _CALLS: Final[tuple[tuple[str, KeyRules], ...]] = (
     ("/count-tokens:rawPredict", COUNT),
     (":rawPredict", MESSAGES),
     (":streamRawPredict", MESSAGES),
-    ("/invoke", MESSAGES),
-    ("/invoke-with-response-stream", MESSAGES),
 )
 
 
