@@ -7,6 +7,7 @@ import os
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
+from hashlib import blake2b
 from pathlib import Path
 from secrets import token_hex
 from typing import Final, NamedTuple
@@ -15,11 +16,17 @@ from typing import Final, NamedTuple
 _NONCE: Final = token_hex(4)
 
 
+def mark_of(*settings: object) -> str:
+    """Return what tells these settings from others."""
+    return blake2b(repr(settings).encode(), digest_size=4).hexdigest()
+
+
 class Places(NamedTuple):
-    """The files of one model's server."""
+    """The files of one model's server; `mark` tells it from one of other settings, which a reload may bring."""
 
     folder: Path
     name: str
+    mark: str = ""
 
     @property
     def socket(self) -> Path:
@@ -52,7 +59,14 @@ class Places(NamedTuple):
         return self._file("log")
 
     def _file(self, kind: str) -> Path:
-        return self.folder / f"{self.name}.{kind}"
+        return self.folder / f"{self.name}{self.mark and '-'}{self.mark}.{kind}"
+
+    def remove(self) -> None:
+        """Remove them, and the folder with the last of them."""
+        with suppress(OSError):
+            for file in self.folder.glob(f"{self._file('*').name}"):
+                file.unlink()
+            self.folder.rmdir()
 
 
 def folder_of(shared: Path | None, plugin: str) -> Path:
@@ -65,6 +79,7 @@ def folder_of(shared: Path | None, plugin: str) -> Path:
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
     """Hold a lock, if nobody else does; say whether."""
+    path.parent.mkdir(mode=0o700, exist_ok=True)  # one who left may have taken it along
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:
@@ -81,11 +96,3 @@ def is_held(path: Path) -> bool:
     """Say whether somebody holds a lock."""
     with locked(path) as ours:
         return not ours
-
-
-def remove(folder: Path) -> None:
-    """Remove a folder of such files, if it is empty but for them."""
-    with suppress(OSError):
-        for file in folder.iterdir():
-            file.unlink()
-        folder.rmdir()

@@ -11,7 +11,7 @@ from typing import Any
 from llmproxy.plugin import ConfigError, Plugin, Registry, Runtime, UpstreamConfig, hookimpl
 from llmproxy_local.authorizing import LocalAuthorizer, LocalOptions
 from llmproxy_local.config import LocalConfig, ModelSettings
-from llmproxy_local.places import Places, folder_of, remove
+from llmproxy_local.places import Places, folder_of, mark_of
 from llmproxy_local.server import LocalServer
 from llmproxy_local.weights import check_server, weights_of
 
@@ -32,28 +32,28 @@ class LocalPlugin(Plugin[LocalConfig]):
         registry.authorizer(self.name, self._authorizer, LocalOptions)
 
     def _authorizer(self, config: UpstreamConfig, options: LocalOptions) -> LocalAuthorizer:
-        server = self._servers.get(options.model)
-        if server is None:
-            raise ConfigError("model", f"plugin {self.name!r} has no model {options.model!r}")
-        return LocalAuthorizer(server)
+        if options.model not in self.config.models:
+            known = ", ".join(self.config.models)
+            raise ConfigError(
+                "model", f"plugin {self.name!r} has no model {options.model!r} (known: {known})"
+            )
+        return LocalAuthorizer(options.model, self._servers)
 
     @hookimpl
     async def contribute_config(self, runtime: Runtime) -> dict[str, Any]:
         """Add the models' upstreams, their public names, and that they cost nothing."""
         check_server()
-        folder = folder_of(runtime.bus.directory, self.name)
         names = {name: f"{self.name}-{name}" for name in self.config.models}
         return {
-            "upstreams": {names[name]: self._upstream(name, Places(folder, name)) for name in names},
+            "upstreams": {names[name]: self._upstream(name) for name in names},
             "models": {f"{self.name}/{name}": {"upstream": names[name], "model": name} for name in names},
             "prices": {f"{names[name]}/{name}": {"input": 0, "output": 0} for name in names},
         }
 
-    def _upstream(self, name: str, places: Places) -> dict[str, Any]:
+    def _upstream(self, name: str) -> dict[str, Any]:
         start = f"{self.config.start_timeout}s"
         return {
             "base_url": "http://localhost/v1",
-            "socket": str(places.socket),
             "dialect": "openai",
             "auth": {self.name: {"model": name}},
             "timeouts": {
@@ -74,20 +74,19 @@ class LocalPlugin(Plugin[LocalConfig]):
         async with AsyncExitStack() as stack:
             for name, settings in self.config.models.items():
                 weights = weights_of(name, settings.path)
-                key = (self.name, name, settings, weights)
-                make = partial(self._serving, runtime, Places(folder, name), settings, weights)
-                self._servers[name] = await stack.enter_async_context(runtime.shared(key, make))
+                places = Places(folder, name, mark_of(settings, weights))
+                make = partial(self._serving, runtime, places, settings, weights)
+                self._servers[name] = await stack.enter_async_context(runtime.shared(places, make))
             yield
 
     @asynccontextmanager
     async def _serving(
         self, runtime: Runtime, places: Places, settings: ModelSettings, weights: Path
     ) -> AsyncIterator[LocalServer]:
-        places.folder.mkdir(mode=0o700, exist_ok=True)
         server = LocalServer(places, settings, weights, self.config.start_timeout, runtime.log, runtime.spawn)
         try:
             yield server
         finally:
             await server.stop()
             if runtime.bus.directory is None:
-                remove(places.folder)
+                places.remove()

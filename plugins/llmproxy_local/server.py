@@ -57,6 +57,11 @@ class LocalServer:
         #: Requests that wait for a start.
         self.waiting = 0
 
+    @property
+    def socket(self) -> str:
+        """Where it listens."""
+        return str(self._places.socket)
+
     async def key(self) -> str:
         """Return the key of the server, which serves by then; who asks keeps it from being idle.
 

@@ -14,7 +14,10 @@ if TYPE_CHECKING:
 
 
 class Authorizer(Protocol):
-    """Gives the requests to one upstream their credentials."""
+    """Gives the requests to one upstream their credentials.
+
+    One that starts its upstream may say by `socket`, once it is made, on which Unix socket that listens.
+    """
 
     async def authorize(self, url: str, request: UpstreamRequest) -> None:
         """Put credentials on a request that nothing else will change.

@@ -40,8 +40,11 @@ def build_upstreams(assembly: Assembly, process: Process, environ: Mapping[str, 
         if upstream.auth is None:
             made[name] = Upstream(name, config, known.fixed, environ, known.keyed, known.keys)
         else:
+            authorizer = _authorizer(name, upstream, upstream.auth, assembly.registered)
+            if (socket := getattr(authorizer, "socket", None)) is not None:
+                config = msgspec.structs.replace(config, socket=socket)
             made[name] = authorized = AuthorizedUpstream(name, config, known.fixed, environ)
-            authorized.authorizer = _authorizer(name, upstream, upstream.auth, assembly.registered)
+            authorized.authorizer = authorizer
     return made
 
 

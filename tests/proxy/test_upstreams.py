@@ -1,5 +1,7 @@
 """What upstreams are made of is checked before anything connects."""
 
+import asyncio
+
 import pytest
 
 from llmproxy.plugin import ConfigError, Plugin, Section, UpstreamConfig, hookimpl
@@ -78,3 +80,19 @@ async def test_a_key_beside_an_authorizer_is_refused(api):
     with pytest.raises(Exception, match=r"upstreams.a.auth: of no use beside api_key"):
         async with serving(api, "stamp", api_key="${env:KEY}"):
             pass
+
+
+async def test_an_authorizer_may_say_on_which_socket_its_upstream_listens(api, monkeypatch, tmp_path):
+    async def greet(reader, writer):
+        asked = await reader.readuntil(b"\r\n\r\n")
+        assert b"X-Stamp: stamped" in asked
+        writer.write(b"HTTP/1.1 200 OK\r\nContent-Length: 5\r\nConnection: close\r\n\r\nthere")
+        writer.close()
+
+    path = str(tmp_path / "s")
+    monkeypatch.setattr(Stamp, "socket", path, raising=False)
+    async with await asyncio.start_unix_server(greet, path), serving(api, "stamp") as route:
+        served = await route.serve(make_exchange(method="GET"))
+
+    assert served.body == b"there"
+    assert api.requests == []

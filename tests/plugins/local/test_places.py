@@ -2,7 +2,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from llmproxy_local.places import Places, folder_of, is_held, locked, remove
+from llmproxy_local.places import Places, folder_of, is_held, locked, mark_of
 
 
 def test_workers_share_a_folder_and_one_alone_has_its_own():
@@ -28,11 +28,22 @@ def test_a_lock_is_held_by_one(tmp_path):
     assert not is_held(path)
 
 
-def test_a_folder_is_removed_with_its_files(tmp_path):
-    folder = tmp_path / "run"
-    folder.mkdir()
-    (folder / "m.sock").touch()
-    remove(folder)
-    remove(folder)
+def test_other_settings_have_other_files(tmp_path):
+    one, other = (Places(tmp_path, "m", mark_of(size)) for size in (1, 2))
 
+    assert one.socket != other.socket
+    assert Places(tmp_path, "m", mark_of(1)) == one
+
+
+def test_each_removes_its_own_and_the_last_one_the_folder(tmp_path):
+    folder = tmp_path / "run"
+    one, other = Places(folder, "m", "a"), Places(folder, "m", "b")
+    for places in (one, other):
+        with locked(places.gate):
+            pass
+    one.remove()
+    assert [file.name for file in folder.iterdir()] == ["m-b.gate"]
+
+    other.remove()
+    other.remove()
     assert not folder.exists()

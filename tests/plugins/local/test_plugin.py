@@ -37,9 +37,9 @@ async def ask(url: str, **more: Any) -> str | None:
 async def test_a_model_is_started_by_its_first_request_and_ended_with_the_gateway(stand_in):
     folder = folder_of(None, "local")
     async with running_gateway(config(stand_in)) as gateway:
-        assert not (folder / "m.ready").exists()
+        assert not folder.exists()
         answers = await asyncio.gather(*(ask(gateway.url) for _ in range(5)))
-        assert is_held(folder / "m.alive")
+        assert is_held(next(folder.glob("m-*.alive")))
         async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key="k") as client:
             listed = [model.id async for model in client.models.list()]
 
@@ -79,3 +79,30 @@ async def test_an_upstream_of_a_model_that_is_not_there_is_refused(stand_in):
     with pytest.raises(StartError, match="has no model 'n'"):
         async with running_gateway(tree):
             pass
+
+
+async def test_an_upstream_of_ones_own_may_be_a_model_and_stand_in_a_pool(stand_in):
+    tree = config(stand_in)
+    tree["upstreams"] = {
+        "away": {"base_url": "http://127.0.0.1:9/v1"},
+        "mine": {"base_url": "http://localhost/v1", "auth": {"local": {"model": "m"}}},
+    }
+    tree["routes"] = [{"name": "models", "targets": ["away/x", "mine/m"]}]
+    async with running_gateway(tree) as gateway:
+        assert await ask(gateway.url) == "Hi"
+
+
+async def test_a_reload_leaves_a_server_that_is_asked_for_still(stand_in):
+    def keys() -> list[str]:
+        return [file.read_text() for file in folder_of(None, "local").glob("m-*.ready")]
+
+    async with running_gateway(config(stand_in)) as gateway:
+        await ask(gateway.url)
+        first = keys()
+        assert (await gateway.reload({**config(stand_in), "log": {"level": "warning"}})).ok
+        await ask(gateway.url)
+        assert keys() == first
+
+        assert (await gateway.reload(config(stand_in, context=512))).ok
+        await ask(gateway.url)
+        assert set(keys()) - set(first)
