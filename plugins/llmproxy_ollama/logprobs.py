@@ -24,12 +24,16 @@ def _plain(told: dict[str, Any]) -> dict[str, Any]:
 
 def written_logprobs(told: dict[str, Any] | None) -> list[dict[str, Any]]:
     """Return Ollama's list of them, empty where there are none."""
-    tokens = told.get("content") if told else None
-    return [_written(each) for each in tokens or ()]
+    return _each_written(told.get("content") if told else None)
 
 
 def _written(told: dict[str, Any]) -> dict[str, Any]:
     out = {key: told[key] for key in ("token", "logprob", "bytes") if told.get(key) is not None}
-    if likely := told.get("top_logprobs"):
-        out["top_logprobs"] = [_written(each) for each in likely]
+    if likely := _each_written(told.get("top_logprobs")):
+        out["top_logprobs"] = likely
     return out
+
+
+def _each_written(tokens: Any) -> list[dict[str, Any]]:
+    """Write tokens as a provider told them, which nobody has looked at."""
+    return [_written(each) for each in tokens if isinstance(each, dict)] if isinstance(tokens, list) else []

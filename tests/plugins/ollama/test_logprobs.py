@@ -31,3 +31,8 @@ def test_what_is_none_is_none(told):
 def test_without_any_there_is_nothing_to_write():
     assert written_logprobs(None) == []
     assert written_logprobs({"content": None}) == []
+
+
+@pytest.mark.parametrize("content", [None, "x", [None], [{"token": "a", "top_logprobs": "x"}, 7]])
+def test_what_no_provider_should_tell_breaks_nothing(content):
+    assert written_logprobs({"content": content}) in ([], [{"token": "a"}])
