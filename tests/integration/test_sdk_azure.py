@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import AsyncIterator
 from typing import Any
 
+import aiohttp
 import anthropic
 import openai
 import pytest
@@ -214,6 +215,27 @@ async def test_other_calls_name_their_deployment_too(form):
     assert b'name="model"\r\n\r\nmine\r\n' in upstream.requests[1].body
     assert bytes(range(256)) * 40 in upstream.requests[1].body
     assert {each.header("api-key") for each in upstream.requests} == {KEY}
+
+
+async def test_kept_answers_are_of_one_deployment_whatever_bodies_name(resource):
+    tree = config(resource.url)
+    tree["stores"] = {"kept": {"url": "memory://"}}
+    tree["plugins"]["cache"] = {"store": "kept"}
+    tree["models"]["twin"] = {"upstream": "dated", "model": "mine"}
+    tree["routes"] = [{"name": "models", "plugins": [{"cache": {"ttl": "5m", "invalidation": "tags"}}]}]
+    statuses = []
+    async with (
+        running_gateway(tree, environ={"AZURE": KEY, "CALLER": CALLER}) as gateway,
+        aiohttp.ClientSession(gateway.url, headers={"api-key": CALLER}) as session,
+    ):
+        for deployment, named in (("mine", "mine"), ("mine", "twin"), ("twin", "mine"), ("twin", None)):
+            body = {"messages": HI, "temperature": 0} | ({"model": named} if named else {})
+            path = f"/openai/deployments/{deployment}/chat/completions?api-version=2024-10-21"
+            async with session.post(path, json=body) as reply:
+                statuses.append(reply.headers["cache-status"].split(";")[1].strip())
+
+    assert statuses == ["fwd=miss", "hit", "fwd=miss", "hit"]
+    assert len(resource.targets) == 2
 
 
 @pytest.mark.shared
