@@ -267,6 +267,7 @@ class Ending(CloudProvider):
         return known
 
 
+@pytest.mark.slow
 async def test_tokens_end_and_are_renewed_while_sdks_ask_on(monkeypatch):
     async with google_serving() as google, Ending(google) as provider:
         google.lives = 1.0
@@ -307,8 +308,29 @@ def others(here: Site) -> list[Any]:
 async def test_clients_of_anthropic_on_other_clouds_are_callers_too(here):
     for client in others(here):
         async with client:
-            for upstream in UPSTREAMS:
+            for upstream in ("anthropic", "anthropic-vertex", "openai"):
                 got = await streamed(client, model=f"{upstream}/m", messages=[user("Hi")])
 
                 assert text_of(got).strip() == "Hello there, this is an answer.", (client, upstream)
     assert not any("AKID" in str(sent) or "ya29" in str(sent) for sent in here.provider.headers)
+
+
+@pytest.mark.parametrize("make", [on_vertex, on_bedrock])
+@WAYS
+async def test_answers_are_kept_for_who_asks_again(monkeypatch, make, say):
+    monkeypatch.setenv("CLOUD_TOKEN", TOKEN)
+    async with CloudProvider() as provider:
+        tree = config(provider.url, plugins=[{"cache": {"ttl": "5m", "invalidation": "ttl"}}])
+        for name, prefix in CLOUDS.items():
+            url = provider.url + prefix
+            tree["upstreams"][name] = {"base_url": url, "dialect": name, "api_key": "${env:CLOUD_TOKEN}"}
+        tree |= {"stores": {"kept": "memory://"}, "plugins": tree["plugins"] | {"cache": {"store": "kept"}}}
+        async with running_gateway(tree) as gateway, make(Site(provider, gateway)) as client:
+            for upstream in ("anthropic", "anthropic-vertex", "anthropic-bedrock", "bedrock"):
+                provider.bodies.clear()
+                settings = {"messages": [user("Hi")], "extra_body": {"temperature": 0}}
+                texts = [
+                    text_of(await say(client, model=f"{upstream}/claude-m", **settings)) for _ in range(3)
+                ]
+
+                assert len(set(texts)) == len(provider.bodies) == 1, upstream
