@@ -40,6 +40,11 @@ _KNOWN: Final = (
     }
 )
 
+_SHAPE: Final = frozenset({"aspectRatio", "imageSize"})
+_VOICES: Final = frozenset({"prebuiltVoiceConfig", "voice"})
+_ONLY: Final = "only Gemini has it"
+_NOT_ASKED: Final = "responseModalities asks for none"
+
 
 def read_sampling(value: object, losses: Losses) -> dict[str, Any]:
     """Return the canonical fields that a generation config sets."""
@@ -54,25 +59,28 @@ def read_sampling(value: object, losses: Losses) -> dict[str, Any]:
     if "responseModalities" in told:
         wanted = texts(told["responseModalities"], f"{_WHERE}.responseModalities")
         fields["modalities"] = tuple(each.lower() for each in wanted)
-    fields |= _drawn(told, losses) | _spoken(told, losses)
+    wishes = fields.get("modalities", ())
+    fields |= _drawn(told, losses, asked="image" in wishes) | _spoken(told, losses, asked="audio" in wishes)
     if "thinkingConfig" in told:
         fields["thinking"] = read_thinking(told["thinkingConfig"], losses)
     fields["format"] = _format(told, losses)
     return fields
 
 
-def _drawn(told: dict[str, Any], losses: Losses) -> dict[str, str]:
-    """Return how a picture shall be."""
+def _drawn(told: dict[str, Any], losses: Losses, *, asked: bool) -> dict[str, str]:
+    """Return how a picture shall be, if one is asked for."""
     if "imageConfig" not in told:
         return {}
     where = f"{_WHERE}.imageConfig"
     config = members(told["imageConfig"], where)
-    lose_rest(config, frozenset({"aspectRatio", "imageSize"}), where, losses)
+    lose_rest(config, _SHAPE if asked else frozenset(), where, losses, _ONLY if asked else _NOT_ASKED)
+    if not asked:
+        return {}
     return {"aspect": word(config, "aspectRatio", where), "resolution": word(config, "imageSize", where)}
 
 
-def _spoken(told: dict[str, Any], losses: Losses) -> dict[str, str]:
-    """Return whose voice shall speak."""
+def _spoken(told: dict[str, Any], losses: Losses, *, asked: bool) -> dict[str, str]:
+    """Return whose voice shall speak, if something is to be spoken."""
     if "speechConfig" not in told:
         return {}
     where = f"{_WHERE}.speechConfig"
@@ -80,9 +88,15 @@ def _spoken(told: dict[str, Any], losses: Losses) -> dict[str, str]:
     lose_rest(config, frozenset({"voiceConfig"}), where, losses)
     where = f"{where}.voiceConfig"
     voice = members(config.get("voiceConfig") or {}, where)
-    lose_rest(voice, frozenset({"prebuiltVoiceConfig", "voice"}), where, losses)
-    built_in = members(voice.get("prebuiltVoiceConfig") or {}, f"{where}.prebuiltVoiceConfig")
-    name = word(built_in, "voiceName", f"{where}.prebuiltVoiceConfig")
+    lose_rest(voice, _VOICES if asked else frozenset({"prebuiltVoiceConfig"}), where, losses)
+    where_built_in = f"{where}.prebuiltVoiceConfig"
+    built_in = members(voice.get("prebuiltVoiceConfig") or {}, where_built_in)
+    lose_rest(
+        built_in, frozenset({"voiceName"}) if asked else frozenset(), where_built_in, losses, _NOT_ASKED
+    )
+    if not asked:
+        return {}
+    name = word(built_in, "voiceName", where_built_in)
     return {"voice": name or word(voice, "voice", where)}
 
 

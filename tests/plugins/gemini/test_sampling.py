@@ -105,3 +105,20 @@ def test_alternatives_need_log_probabilities() -> None:
 def test_a_broken_config_is_refused(told: object) -> None:
     with pytest.raises(BadField, match="generationConfig"):
         read_sampling(told, Losses())
+
+
+def test_a_picture_s_shape_and_a_voice_count_where_they_are_asked_for() -> None:
+    voice = {"voiceConfig": {"prebuiltVoiceConfig": {"voiceName": "Puck"}}}
+    shape = {"aspectRatio": "16:9", "imageSize": "2K"}
+    told = {"imageConfig": shape, "speechConfig": voice}
+    losses, lost = Losses(), Losses()
+    read = read_sampling({**told, "responseModalities": ["IMAGE", "AUDIO"]}, losses)
+
+    assert (read["aspect"], read["resolution"], read["voice"]) == ("16:9", "2K", "Puck")
+    assert len(losses) == 0
+    assert not {"aspect", "resolution", "voice"} & read_sampling(told, lost).keys()
+    assert {loss.field for loss in lost} == {
+        "generationConfig.imageConfig.aspectRatio",
+        "generationConfig.imageConfig.imageSize",
+        "generationConfig.speechConfig.voiceConfig.prebuiltVoiceConfig.voiceName",
+    }
