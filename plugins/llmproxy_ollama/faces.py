@@ -20,6 +20,7 @@ from llmproxy.plugin import (
     Form,
     GatewayError,
     KeyRules,
+    Memory,
     MessageEdit,
     Reply,
     StreamDecoder,
@@ -36,7 +37,7 @@ from llmproxy.plugin import (
 from llmproxy_ollama.paths import PATHS, call_of
 
 if TYPE_CHECKING:
-    from llmproxy.canonical import Link, Losses, ModelAnswer, ModelRequest
+    from llmproxy.canonical import Answer, GenerateRequest, Link, Losses, ModelAnswer, ModelRequest
 
 
 class OllamaClient(UntranslatedClient):
@@ -104,6 +105,20 @@ class OllamaClient(UntranslatedClient):
         from llmproxy_ollama import calls
 
         return calls.decode_call(exchange, body, losses)
+
+    async def recall(self, exchange: Exchange, request: GenerateRequest, memory: Memory) -> GenerateRequest:
+        """Put back the ids that calls had, so that what was signed with them is found."""
+        from llmproxy_ollama import recalling
+
+        return await recalling.recall(request, memory)
+
+    async def remember(
+        self, exchange: Exchange, request: GenerateRequest, answer: Answer, memory: Memory
+    ) -> None:
+        """Keep the ids of calls with which something was signed."""
+        from llmproxy_ollama import recalling
+
+        await recalling.remember(request, answer, memory)
 
     def form(self, exchange: Exchange, body: bytes, reply: Reply | None = None) -> Form:
         """Return the form of an answer to this call."""

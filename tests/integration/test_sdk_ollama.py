@@ -131,6 +131,28 @@ async def test_a_loop_of_tools_runs_over_several_turns(client):
         assert got.message.content == "Seen: sun 3."
 
 
+async def test_a_loop_of_tools_under_thought_brings_back_what_was_signed(client):
+    """The SDK drops the ids of calls, under which signed thoughts are kept; providers refuse a turn without them."""
+    for say, upstream in WAYS:
+        asked: Any = {
+            "model": f"{upstream}/m",
+            "tools": TOOLS,
+            "think": "high",
+            "options": {"num_predict": 4000},
+        }
+        talk: list[Any] = [asks("The weather in Paris and then Rome and then Oslo?")]
+        rounds = 0
+        while calls := (got := await say(client, messages=talk, **asked)).message.tool_calls:
+            rounds += 1
+            talk += [
+                got.message,
+                {"role": "tool", "tool_name": calls[0].function.name, "content": f"sun {rounds}"},
+            ]
+
+        assert rounds == 3
+        assert got.message.content == "Seen: sun 3."
+
+
 async def test_thought_stands_beside_the_text(client):
     for say, upstream in WAYS:
         options = {"num_predict": 4000}
