@@ -16,6 +16,12 @@ if TYPE_CHECKING:
 
 #: Seconds after a request's end in which its answer may still be kept.
 GRACE: Final = 10.0
+#: Questions whose trials wait at once, and trials of one question.
+_MOST_PENDING: Final = 1024
+_MOST_ALIKE: Final = 64
+
+#: A partition, and a question in it.
+Asking = tuple[bytes, str]
 
 
 class Trial:
@@ -48,6 +54,28 @@ class Trial:
         if not self._taken.is_set():
             self._taken.set()
             self._oversight.compare(self._asked, self._candidate, None)
+
+
+class Pending:
+    """Trials without an answer yet, by what they ask: who joins another's call upstream gets the answer of that."""
+
+    def __init__(self) -> None:
+        self._trials: dict[Asking, list[Trial]] = {}
+
+    def add(self, asking: Asking, trial: Trial) -> None:
+        """Have a trial be found by what it asks."""
+        trials = self._trials.setdefault(asking, [])
+        if len(trials) < _MOST_ALIKE:
+            trials.append(trial)
+        if len(self._trials) > _MOST_PENDING:
+            del self._trials[next(iter(self._trials))]
+
+    def take(self, asking: Asking) -> list[Trial]:
+        """Return the trials that ask this, and forget them."""
+        return self._trials.pop(asking, [])
+
+    def __len__(self) -> int:
+        return len(self._trials)
 
 
 TRIAL: Final[StateKey[Trial]] = StateKey("semantic.trial")

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from llmproxy.plugin import Kin
 from llmproxy_semantic.features import features_of
 from llmproxy_semantic.overseer import Served
-from llmproxy_semantic.trials import TRIAL, Trial
+from llmproxy_semantic.trials import TRIAL, Pending, Trial
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Answered, Asked, CacheSpace, Exchange
@@ -24,6 +24,7 @@ class Verified:
         self._overseer = overseer
         self._route = route
         self._settings = settings
+        self._pending = Pending()
 
     async def find(self, exchange: Exchange, asked: Asked, form: str, space: CacheSpace) -> Kin | None:
         """Return an answer that would do; None, whatever there is, if the request is drawn to be compared.
@@ -45,7 +46,8 @@ class Verified:
             if best is None:
                 oversight.compare(features, None, None)
             else:
-                exchange.state[TRIAL] = Trial(oversight, features, best)
+                exchange.state[TRIAL] = trial = Trial(oversight, features, best)
+                self._pending.add((asked.partition, asked.question), trial)
             return None
         if best is None or not oversight.serves(best):
             likeness.looked("none")
@@ -58,6 +60,8 @@ class Verified:
         """Have an answer be found, and compared with what was found for its question, if it was drawn."""
         self._overseer.of(self._route, exchange.caller.tenant).quarantine.release(answered.key)
         self._likeness.stored(asked, form, answered, warmest=self._settings.warmest)
-        trial = exchange.state.get(TRIAL)
-        if trial is not None and answered.fresh is not None:
+        if answered.fresh is None:
+            return
+        trials = self._pending.take((asked.partition, asked.question))
+        for trial in trials or filter(None, [exchange.state.get(TRIAL)]):
             await trial.compare(asked.question, answered.fresh)

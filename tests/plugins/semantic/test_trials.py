@@ -11,7 +11,7 @@ from llmproxy.plugin import Fresh, StoredReply
 from llmproxy_semantic.features import features_of
 from llmproxy_semantic.judging import Comparison
 from llmproxy_semantic.overseeing import Candidate
-from llmproxy_semantic.trials import Trial, text_of
+from llmproxy_semantic.trials import Pending, Trial, text_of
 
 if TYPE_CHECKING:
     from llmproxy_semantic.overseeing import Oversight
@@ -85,3 +85,15 @@ async def test_a_request_whose_answer_is_not_kept_is_left_out(trial: Trial, hear
 
 def test_a_stream_says_what_a_whole_answer_says() -> None:
     assert text_of(reply("a fish", streamed=True)) == text_of(reply("a fish")) == "a fish"
+
+
+def test_trials_wait_by_what_they_ask_within_bounds(trial: Trial) -> None:
+    pending = Pending()
+    for number in range(2000):
+        pending.add((b"p", str(number)), trial)
+    for _ in range(100):
+        pending.add((b"p", "1999"), trial)
+
+    assert len(pending) == 1024
+    assert len(pending.take((b"p", "1999"))) == 64
+    assert pending.take((b"p", "1999")) == pending.take((b"q", "1998")) == []

@@ -6,17 +6,33 @@ from typing import TYPE_CHECKING, Any, cast
 
 import pytest
 
-from llmproxy.plugin import Asked, Exchange, Kin
+from llmproxy.caches import Mark
+from llmproxy.plugin import Answered, Asked, Entry, Exchange, Fresh, Kin, StoredReply
 from llmproxy.testing import make_exchange
 from llmproxy_semantic.config import SemanticRoute
 from llmproxy_semantic.overseeing import Candidate
 from llmproxy_semantic.overseer import Known, Overseer
+from llmproxy_semantic.quarantine import Quarantine
 from llmproxy_semantic.trials import TRIAL
 from llmproxy_semantic.verified import Verified
 
 if TYPE_CHECKING:
     from llmproxy.plugin import CacheSpace
     from llmproxy_semantic.likeness import Likeness
+
+
+ASKED = Asked(b"p", "How do I reset my router?", {}, 0.0, settled=True)
+
+
+def answered() -> Answered:
+    reply = StoredReply(200, [], b"{}")
+
+    async def other(key: bytes) -> StoredReply:
+        return reply
+
+    space = cast("CacheSpace", None)
+    entry = Entry(200, b"", b"{}", mark=Mark(0, 0), slots=(), stored=1)
+    return Answered(space, b"exact", entry, 60.0, Fresh(reply, other))
 
 
 class Route:
@@ -53,6 +69,13 @@ class Route:
     def compare(self, asked: Any, candidate: Any, answers: Any) -> None:
         self.compared.append(candidate)
 
+    @property
+    def quarantine(self) -> Quarantine:
+        return Quarantine()
+
+    def stored(self, *_: Any, warmest: float) -> None:
+        self.told.append("stored")
+
     def looked(self, outcome: str) -> None:
         self.told.append(outcome)
 
@@ -64,8 +87,7 @@ def route() -> Route:
 
 async def find(route: Route, exchange: Exchange) -> Kin | None:
     verified = Verified(cast("Likeness", route), cast("Overseer", route), "faq", SemanticRoute())
-    asked = Asked(b"p", "How do I reset my router?", {}, 0.0, settled=True)
-    return await verified.find(exchange, asked, "form", cast("CacheSpace", None))
+    return await verified.find(exchange, ASKED, "form", cast("CacheSpace", None))
 
 
 async def test_the_coin_is_thrown_before_anything_is_looked_up(route: Route) -> None:
@@ -80,6 +102,16 @@ async def test_what_is_drawn_is_not_served_but_compared_later(route: Route) -> N
     assert await find(route, exchange) is None
     assert TRIAL in exchange.state
     assert route.compared == []
+
+
+async def test_who_joined_anothers_call_is_compared_by_its_answer(route: Route) -> None:
+    leader, joined, route.draws = make_exchange(), make_exchange(), True
+    verified = Verified(cast("Likeness", route), cast("Overseer", route), "faq", SemanticRoute())
+    for exchange in (leader, joined):
+        await verified.find(exchange, ASKED, "form", cast("CacheSpace", None))
+    await verified.stored(leader, ASKED, "form", answered())
+
+    assert route.compared == [route.candidate] * 2
 
 
 async def test_what_is_drawn_and_finds_nothing_is_a_sample_at_once(route: Route) -> None:
