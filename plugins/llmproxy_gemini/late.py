@@ -48,7 +48,7 @@ _lines: Final = msgspec.json.Decoder(_Line)
 def fetching_tap(exchange: Exchange, reply: Reply) -> Tap | None:
     """Return what reads the answer to a call that fetches something, or the messages of a session."""
     if exchange.upgraded:
-        return MessagesTap(b'"usageMetadata"', read_message) if reply.status == 101 else None
+        return MessagesTap(exchange, b'"usageMetadata"', read_message) if reply.status == 101 else None
     if exchange.request.method != "GET" or reply.status != 200:
         return None
     path = after_version(exchange.request.path)
@@ -90,7 +90,8 @@ def read_line(line: bytes) -> Spent | None:
     return None if answer is None or used is None else Spent(answer.model.removeprefix(_MODELS), used)
 
 
-def read_message(told: dict[str, Any]) -> Usage | None:
+def read_message(told: dict[str, Any]) -> Spent | None:
     """Read a message of a session: what one turn used, all that was said before with it."""
     usage = told.get("usageMetadata")
-    return read_usage(usage) if isinstance(usage, dict) else None
+    used = read_usage(usage) if isinstance(usage, dict) else None
+    return None if used is None else Spent("", used)

@@ -81,7 +81,7 @@ _lines: Final = msgspec.json.Decoder(_Line)
 def fetching_tap(exchange: Exchange, reply: Reply) -> Tap | None:
     """Return what reads the answer to a call that fetches something, or the messages of a session."""
     if exchange.upgraded:
-        return MessagesTap(b'"usage"', read_message) if reply.status == 101 else None
+        return MessagesTap(exchange, b'"usage"', read_message) if reply.status == 101 else None
     path = exchange.request.path
     if exchange.request.method != "GET" or reply.status != 200:
         return None
@@ -169,9 +169,11 @@ def read_line(line: bytes) -> Spent | None:
     return None if body is None or used is None else Spent(body.model or "", used)
 
 
-def read_message(told: dict[str, Any]) -> Usage | None:
+def read_message(told: dict[str, Any]) -> Spent | None:
     """Read a message of a session, which may tell what one answer in it used, or what was heard."""
     if told.get("type") not in _TELLING:
         return None
-    usage = told["response"].get("usage") if "response" in told else told.get("usage")
-    return read_usage(usage) if isinstance(usage, dict) else None
+    told = told.get("response", told)
+    usage = told.get("usage")
+    used = read_usage(usage) if isinstance(usage, dict) else None
+    return None if used is None else Spent(told.get("model") or "", used)

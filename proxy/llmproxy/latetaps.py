@@ -134,13 +134,20 @@ class LinesTap(_Late):
 
 
 class MessagesTap(_Late):
-    """Reads the messages of a WebSocket, one each time, and sums up what they tell of use; at first it is nothing."""
+    """Reads the messages of a WebSocket, one each time, and sums up what they tell of use; at first it is nothing.
 
-    def __init__(self, mark: bytes, read: Callable[[dict[str, Any]], Usage | None]) -> None:
+    What a session used whose address names no model is told by the models that its messages name.
+    """
+
+    def __init__(
+        self, exchange: Exchange, mark: bytes, read: Callable[[dict[str, Any]], Spent | None]
+    ) -> None:
         super().__init__()
         self.usage = self._sum = Usage()
+        self._exchange = exchange
         self._mark = mark
         self._read = read
+        self._spent: dict[str, Usage] = {}
 
     def feed(self, data: bytes) -> None:
         """Read one message, if it may tell of use."""
@@ -151,12 +158,24 @@ class MessagesTap(_Late):
             told = self._read(orjson.loads(data))
         except (ValueError, TypeError, LookupError, AttributeError):
             return
-        if told is not None:
-            self.usage = self._sum = summed((self._sum, told))
+        if told is None:
+            return
+        if self._exchange.model is None and told.model and len(self._spent) < _MODELS:
+            before = self._spent.get(told.model, Usage())
+            self._spent[told.model] = summed((before, told.usage))
+        else:
+            self.usage = self._sum = summed((self._sum, told.usage))
 
     def end(self) -> None:
         """All has been read."""
         self.terminal = True
+        if self._spent:
+            spent = tuple(Spent(model, usage) for model, usage in self._spent.items())
+            self._exchange.state[TOLD] = Belated(self._exchange.serial, spent)
+
+    def fail(self, error: BaseException) -> None:
+        """What was told before the break counts."""
+        self.end()
 
 
 def summed(usages: Iterable[Usage]) -> Usage:

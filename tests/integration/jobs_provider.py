@@ -55,6 +55,7 @@ class JobsProvider:
             "POST /v1/batch/jobs": self.job,
             "GET /v1/batch/jobs/{id}": self.job,
             "GET /v1/realtime": self.talk,
+            "GET /v1/responses": self.talk_of_responses,
             "POST /v1/responses": self.response,
             "GET /v1/responses/{id}": self.response,
             "POST /v1/messages/batches": self.messages,
@@ -213,6 +214,16 @@ class JobsProvider:
                 )
                 done = {"id": "resp_1", "object": "realtime.response", "status": "completed", "usage": SPOKEN}
                 await socket.send_json({"type": "response.done", "event_id": "e2", "response": done})
+        return socket
+
+    async def talk_of_responses(self, request: web.Request) -> web.StreamResponse:
+        socket = web.WebSocketResponse()
+        await socket.prepare(request)
+        async for message in socket:
+            asked = orjson.loads(message.data)
+            answer = {"id": "resp_1", "object": "response", "status": "completed", "usage": RESPONSES}
+            answer |= {"model": asked["model"], "output": [], "tools": [], "created_at": 1}
+            await socket.send_json({"type": "response.completed", "sequence_number": 1, "response": answer})
         return socket
 
     # Anthropic.

@@ -187,6 +187,21 @@ async def test_a_realtime_session_is_settled_when_it_ends(tmp_path):
     assert spent(here.rows("told")) == [("gpt-realtime", 136, 128, 242, 0, 2 * (132 + 1210))]
 
 
+async def test_a_session_of_responses_is_charged_by_the_models_that_answered(tmp_path):
+    async with (
+        site(tmp_path, "openai") as here,
+        openai.AsyncOpenAI(base_url=f"{here.url}/v1", api_key=KEY, max_retries=0) as client,
+    ):
+        client.websocket_base_url = here.url.replace("http", "ws") + "/v1"
+        async with client.responses.connect() as talk:
+            for _ in range(2):
+                await talk.response.create(model="gpt-own", input="Hi")
+                told = await talk.recv()
+
+    assert told.type == "response.completed"
+    assert spent(here.rows("belated")) == [("gpt-own", 72, 0, 192, 256, 2 * (36 + 2240))]
+
+
 async def test_a_session_may_go_to_a_pool(tmp_path):
     async with JobsProvider() as one, JobsProvider() as two:
         tree = config(one.url, tmp_path, "openai")

@@ -124,24 +124,51 @@ def test_an_object_that_is_too_large_tells_nothing(monkeypatch):
     assert TOLD not in exchange.state
 
 
-def test_messages_are_summed_up():
-    tap = MessagesTap(b'"usage"', lambda told: Usage(told["usage"]["in"]) if told["usage"] else None)
-    for data in (
-        b'{"usage":{"in":3}}',
-        b"binary \xff",
-        b'{"usage":null}',
-        b'{"usage":',
-        b'{"usage":{"in":4}}',
-    ):
+def session(model=None):
+    exchange = make_exchange()
+    exchange.model = model
+    return exchange
+
+
+def read_message(told):
+    return Spent(told.get("model", ""), Usage(told["usage"]["in"])) if told["usage"] else None
+
+
+SAID = (
+    b'{"usage":{"in":3}}',
+    b"binary \xff",
+    b'{"usage":null}',
+    b'{"usage":',
+    b'{"usage":{"in":4},"model":"m"}',
+)
+
+
+@pytest.mark.parametrize("ending", ["end", "fail"])
+def test_messages_are_summed_up(ending):
+    exchange = session("asked")
+    tap = MessagesTap(exchange, b'"usage"', read_message)
+    for data in SAID:
         tap.feed(data)
-    tap.end()
+    tap.end() if ending == "end" else tap.fail(ConnectionAbortedError())
 
     assert tap.usage == Usage(7)
     assert tap.terminal
+    assert TOLD not in exchange.state
+
+
+def test_a_session_without_a_model_tells_those_of_its_messages():
+    exchange = session()
+    tap = MessagesTap(exchange, b'"usage"', read_message)
+    for data in (*SAID, SAID[-1]):
+        tap.feed(data)
+    tap.end()
+
+    assert tap.usage == Usage(3)
+    assert exchange.state[TOLD] == Belated(exchange.serial, (Spent("m", Usage(8)),))
 
 
 def test_messages_that_tell_nothing_used_nothing():
-    tap = MessagesTap(b'"usage"', lambda told: None)
+    tap = MessagesTap(session(), b'"usage"', lambda told: None)
     tap.feed(b'{"usage":{"in":3}}')
     tap.fail(ConnectionAbortedError())
 

@@ -234,7 +234,20 @@ def test_a_session_tells_what_each_of_its_answers_used(exchange_for):
 
 def test_what_is_said_in_a_session_is_no_usage():
     assert read_message({"type": "conversation.item.created", "usage": USED}) is None
-    assert read_message({"type": "response.completed", "response": {"usage": USED}}) == USAGE
+    assert read_message({"type": "response.completed", "response": {"usage": USED}}) == Spent("", USAGE)
+
+
+def test_a_session_of_responses_tells_its_models(exchange_for):
+    exchange = exchange_for("/v1/responses", method="GET")
+    exchange.upgraded = True
+    tap = upstream.tap(exchange, Reply(101))
+    for model in ("gpt", "other", "gpt"):
+        tap.feed(orjson.dumps({"type": "response.completed", "response": {"model": model, "usage": USED}}))
+    tap.fail(ConnectionAbortedError())
+
+    (gpt, other) = exchange.state[TOLD].spent
+    assert tap.usage == Usage()
+    assert (gpt.model, gpt.usage.total, other) == ("gpt", 520, Spent("other", USAGE))
 
 
 def test_a_session_that_is_refused_has_none(exchange_for):
