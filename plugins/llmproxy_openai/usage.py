@@ -48,19 +48,23 @@ def read_usage(told: dict[str, Any]) -> Usage | None:
     cached = min(cached, into)
     written = min(written, into - cached)
     reasoning = min(reasoning, out)
-    plain = into - cached - written
-    parts = _parts(details_in, details_out, sound, (plain, cached, out - reasoning))
-    return Usage(plain, cached, written, out - reasoning, reasoning, heard, parts)
+    into -= cached + written
+    out -= reasoning
+    if not (heard or _is_mixed(details_in) or _is_mixed(details_out)):
+        return Usage(into, cached, written, out, reasoning)
+    parts = _parts(details_in, details_out, sound, (into, cached, out))
+    return Usage(into, cached, written, out, reasoning, heard, parts)
+
+
+def _is_mixed(told: dict[str, Any]) -> bool:
+    """Say whether not all tokens are of text."""
+    return bool(told.get("audio_tokens") or told.get("image_tokens"))
 
 
 def _parts(
     told_in: dict[str, Any], told_out: dict[str, Any], sound: int, most: tuple[int, int, int]
-) -> Parts | None:
+) -> Parts:
     """Return how many tokens are no text; `most` is how many there are: not cached, cached, of output."""
-    audio_in, image_in = told_in.get("audio_tokens") or sound, told_in.get("image_tokens")
-    audio_out, image_out = told_out.get("audio_tokens"), told_out.get("image_tokens")
-    if not (audio_in or image_in or audio_out or image_out):
-        return None
     details = told_in.get("cached_tokens_details")
     cached = details if isinstance(details, dict) else {}
     fresh, kept, made = most
@@ -82,7 +86,9 @@ def _parts(
 
 def _milliseconds(told: dict[str, Any]) -> int:
     """Return how long a recording is that was heard, as OpenAI or Mistral tell it; 0 where they do not."""
-    seconds = told.get("seconds", told.get("prompt_audio_seconds"))
+    seconds = told.get("seconds") or told.get("prompt_audio_seconds")
+    if seconds is None:
+        return 0
     if type(seconds) is not int and type(seconds) is not float:
         return 0
     return round(seconds * 1000) if 0 < seconds < _LONGEST else 0
