@@ -42,6 +42,7 @@ class JobsProvider:
         self.files: dict[str, bytes] = {}
         self.headers: list[dict[str, str]] = []
         self.models: list[str] = []
+        self.queries: list[dict[str, str]] = []
         self.url = ""
 
     async def __aenter__(self) -> JobsProvider:
@@ -55,6 +56,7 @@ class JobsProvider:
             "POST /v1/batch/jobs": self.job,
             "GET /v1/batch/jobs/{id}": self.job,
             "GET /v1/realtime": self.talk,
+            "GET /openai/realtime": self.talk,
             "GET /v1/responses": self.talk_of_responses,
             "POST /v1/responses": self.response,
             "GET /v1/responses/{id}": self.response,
@@ -196,14 +198,16 @@ class JobsProvider:
         return web.json_response(told)
 
     async def talk(self, request: web.Request) -> web.StreamResponse:
-        self.models.append(request.query["model"])
+        model = request.query.get("model") or request.query["deployment"]
+        self.models.append(model)
+        self.queries.append(dict(request.query))
         socket = web.WebSocketResponse()
         await socket.prepare(request)
         session = {
             "type": "realtime",
             "object": "realtime.session",
             "id": "sess_1",
-            "model": request.query["model"],
+            "model": model,
         }
         await socket.send_json({"type": "session.created", "event_id": "e0", "session": session})
         async for message in socket:

@@ -187,6 +187,30 @@ async def test_a_realtime_session_is_settled_when_it_ends(tmp_path):
     assert spent(here.rows("told")) == [("gpt-realtime", 136, 128, 242, 0, 2 * (132 + 1210))]
 
 
+@pytest.mark.parametrize(
+    ("base", "query"),
+    [
+        ("/openai", {"deployment": "rt", "api-version": "2024-10-21"}),
+        ("/v1", {"model": "rt"}),
+    ],
+)
+async def test_azures_sessions_name_their_deployment(tmp_path, base, query):
+    async with JobsProvider() as provider:
+        tree = config(provider.url, tmp_path, "openai")
+        azure = {"provider": "azure", "base_url": provider.url + base, "api_key": "${env:CALLER}"}
+        tree["upstreams"]["main"], tree["models"] = azure, {"fast": "main/rt"}
+        async with (
+            running_gateway(tree, environ={"CALLER": KEY}) as gateway,
+            aiohttp.ClientSession(gateway.url, headers={"api-key": KEY}) as session,
+            session.ws_connect("/openai/realtime?api-version=2025-04-01-preview&deployment=fast") as talk,
+        ):
+            told = orjson.loads((await talk.receive()).data)
+
+    assert told["session"]["model"] == "rt"
+    assert provider.queries == [query]
+    assert provider.headers[0]["api-key"] == KEY
+
+
 async def test_a_session_of_responses_is_charged_by_the_models_that_answered(tmp_path):
     async with (
         site(tmp_path, "openai") as here,
