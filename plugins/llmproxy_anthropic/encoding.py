@@ -52,6 +52,9 @@ _COUNTED: Final = frozenset(
 )
 # What Anthropic has no place for, each with the value that asks for nothing.
 _UNSAYABLE: Final = (
+    ("aspect", ""),
+    ("resolution", ""),
+    ("voice", ""),
     ("min_p", None),
     ("seed", None),
     ("frequency_penalty", None),

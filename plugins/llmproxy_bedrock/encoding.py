@@ -37,6 +37,9 @@ _ORDER: Final = (
 )
 # What Amazon has no place for, each with the value that asks for nothing.
 _UNSAYABLE: Final = (
+    ("aspect", ""),
+    ("resolution", ""),
+    ("voice", ""),
     ("min_p", None),
     ("seed", None),
     ("frequency_penalty", None),

@@ -59,9 +59,10 @@ def decode_chat(asked: dict[str, Any], losses: Losses, *, streamed: bool) -> Gen
         losses.add("safety_mode", "other providers have no such mode; their own rules hold")
     if asked.get("priority"):
         losses.add("priority", "other providers know no such order")
-    cited = (
-        text(members(asked, "citation_options") or {}, "mode", "citation_options.").upper() not in _UNCITED
-    )
+    mode = text(members(asked, "citation_options") or {}, "mode", "citation_options.").upper()
+    if mode in ("FAST", "ACCURATE"):
+        losses.add("citation_options.mode", "other providers cite as they do")
+    cited = mode not in _UNCITED
     system, messages = read_turns(asked, losses, cited=cited)
     return GenerateRequest(
         model=text(asked, "model"),

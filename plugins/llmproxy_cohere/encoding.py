@@ -8,6 +8,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import Tool
+from llmproxy.plugin import BadRequest
 from llmproxy_cohere.traits import thinks
 from llmproxy_cohere.writing import Writer
 
@@ -39,7 +40,10 @@ _LOST: Final[tuple[tuple[str, tuple[Any, ...]], ...]] = (
     ("modalities", ((), ("text",))),
     ("user", ("",)),
     ("metadata", (None, {})),
-    ("service_tier", ("", "auto", "default")),
+    ("service_tier", ("", "auto")),
+    ("aspect", ("",)),
+    ("resolution", ("",)),
+    ("voice", ("",)),
     ("prompt_cache_key", ("",)),
 )
 
@@ -56,7 +60,7 @@ def encode_chat(request: GenerateRequest, model: str, losses: Losses) -> dict[st
             losses.lose(name)
     _write_tools(request, body, losses)
     if request.format is not None:
-        body["response_format"] = _format(request.format)
+        body["response_format"] = _format(request.format, losses)
     if request.thinking is not None:
         _write_thinking(request.thinking, model, body, losses)
     if request.streamed:
@@ -109,8 +113,12 @@ def _choose(choice: ToolChoice, tools: list[Tool], body: dict[str, Any]) -> list
     """Write what may be called; where some tools are named, only those are told of."""
     if choice.mode != "auto":
         body["tool_choice"] = "REQUIRED" if choice.mode == "required" else "NONE"
+    if not choice.names or choice.mode == "none":
+        return tools
     named = [tool for tool in tools if tool.name in choice.names]
-    return named if named and choice.mode != "none" else tools
+    if not named:
+        raise BadRequest("invalid_value", f"There is no tool named {choice.names[0][:64]!r} to choose.")
+    return named
 
 
 def _tool(tool: Tool) -> dict[str, Any]:
@@ -121,7 +129,12 @@ def _tool(tool: Tool) -> dict[str, Any]:
     return {"type": "function", "function": told}
 
 
-def _format(form: Format) -> dict[str, Any]:
+def _format(form: Format, losses: Losses) -> dict[str, Any]:
+    for name in ("name", "description"):
+        if getattr(form, name):
+            losses.lose(f"format.{name}", f"Cohere's schemas have no {name} of their own")
+    if form.strict is False:
+        losses.lose("format.strict", "Cohere keeps to every schema")
     told: dict[str, Any] = {"type": "json_object"}
     return told | ({"json_schema": form.schema} if form.kind == "schema" and form.schema else {})
 

@@ -131,9 +131,12 @@ class _Reader:
         blocks = self._content(message)
         citations = read_citations(message.get("citations"))
         at = next((at for at, block in enumerate(blocks) if isinstance(block, Text)), None)
-        if citations and at is not None:
+        if citations and at is None:
+            self._losses.add("messages[].citations", "they are of a text that is not there")
+        elif at is not None:
             blocks[at] = msgspec.structs.replace(blocks[at], citations=citations)
         if plan := text(message, "tool_plan", "messages[]."):
+            self._losses.names = {**self._losses.names, "reasoning": "messages[].tool_plan"}
             blocks.append(Reasoning(plan, origin=ORIGIN, id=PLAN))
         return blocks + [self._call(call) for call in objects(message, "tool_calls", "messages[].")]
 
@@ -179,6 +182,8 @@ def read_document(told: Any, at: str, losses: Losses, *, cited: bool) -> Documen
     if type(told) is not dict:
         raise wrong(at.rstrip("."), "a text or a document")
     data = members(told, "data", at)
+    if told.get("id") is not None and at != "documents[].":
+        losses.add(f"{at}id", "a document in a tool's result has no name")
     if data is None:
         data = {key: value for key, value in told.items() if key != "id"}
     own = next((key for key in _TEXTS if type(data.get(key)) is str), "")

@@ -7,6 +7,7 @@ import binascii
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import (
+    Audio,
     Block,
     Document,
     FileRef,
@@ -19,6 +20,7 @@ from llmproxy.canonical import (
     Text,
     ToolCall,
     ToolResult,
+    Video,
 )
 from llmproxy_cohere.citations import document_name
 from llmproxy_cohere.turns import ORIGIN, PLAN
@@ -26,6 +28,14 @@ from llmproxy_cohere.turns import ORIGIN, PLAN
 if TYPE_CHECKING:
     from llmproxy.canonical import GenerateRequest, Losses
 
+#: What a loss is called of blocks that have no place where they stand.
+_LOST: Final[dict[type[Block], str]] = {
+    Image: "content.image",
+    Audio: "content.audio",
+    Video: "content.video",
+    Document: "content.document",
+    Reasoning: "reasoning",
+}
 _READABLE: Final = ("text/", "application/json", "application/xml", "application/yaml")
 
 
@@ -50,11 +60,16 @@ class Writer:
             if message.role == "assistant":
                 self._assistant(message)
             elif message.role == "system":
-                texts = [block.text for block in message.content if isinstance(block, Text)]
-                self._out.append({"role": "system", "content": "\n\n".join(texts)})
+                self._out.append({"role": "system", "content": self._instructions(message)})
             else:
                 self._user(message)
         return self._out
+
+    def _instructions(self, message: Message) -> str:
+        parts = [self._part(block) for block in message.content if isinstance(block, Text)]
+        if len(parts) < len(message.content):
+            self._losses.lose("content.foreign", "instructions are text")
+        return "\n\n".join(part["text"] for part in parts if part is not None)
 
     def _user(self, message: Message) -> None:
         """Write results one message each, first; then what the user says."""
@@ -90,6 +105,8 @@ class Writer:
         if getattr(block, "cache", None) is not None:
             self._losses.lose("content.cache")
         if isinstance(block, Text):
+            if block.citations:
+                self._losses.lose("content.citations", "sources of earlier texts are not told again")
             return {"type": "text", "text": block.text}
         if isinstance(block, Image):
             return self._image(block)
@@ -97,7 +114,7 @@ class Writer:
             if (data := self._data(block)) is not None:
                 self.documents.append({"id": document_name(len(self.documents)), "data": data})
             return None
-        self._losses.lose(f"content.{type(block).__name__.lower()}")
+        self._losses.lose(_LOST.get(type(block), "content.foreign"))
         return None
 
     def _image(self, image: Image) -> dict[str, Any] | None:
@@ -136,22 +153,32 @@ class Writer:
             elif isinstance(block, Reasoning):
                 self._thought(block, content, plan, planned=bool(calls))
             elif not isinstance(block, ToolCall):
-                self._losses.lose("content.foreign" if not isinstance(block, Image) else "content.image")
+                self._losses.lose(_LOST.get(type(block), "content.foreign"))
         told: dict[str, Any] = {"role": "assistant"}
         if content:
             told["content"] = _plainest(content)
         if plan:
             told["tool_plan"] = "".join(plan)
         if calls:
-            told["tool_calls"] = [_call(call) for call in calls]
+            told["tool_calls"] = [self._call(call) for call in calls]
         if len(told) > 1:
             self._out.append(told)
+
+    def _call(self, call: ToolCall) -> dict[str, Any]:
+        if call.cache is not None:
+            self._losses.lose("content.cache")
+        if call.signature:
+            self._losses.lose("tool_call.signature")
+        function = {"name": call.name, "arguments": call.arguments}
+        return {"id": call.id, "type": "function", "function": function}
 
     def _said(self, block: Text, content: list[dict[str, Any]]) -> None:
         if block.citations:
             self._losses.lose("content.citations", "sources of earlier answers are not told again")
         if block.cache is not None:
             self._losses.lose("content.cache")
+        if block.signature:
+            self._losses.lose("reasoning.signature")
         if block.text:
             content.append({"type": "text", "text": block.text})
 
@@ -159,6 +186,8 @@ class Writer:
         self, block: Reasoning, content: list[dict[str, Any]], plan: list[str], *, planned: bool
     ) -> None:
         """Write a thought as what it was: Cohere's own, or one that nobody signed; others are their providers'."""
+        if block.signature or block.redacted:
+            self._losses.lose("reasoning.signature", "it proves the thought to another provider alone")
         if block.origin not in ("", ORIGIN) or not block.text:
             self._losses.lose("reasoning", "another provider's thoughts")
         elif planned and (block.id == PLAN or not self._thinks):
@@ -167,10 +196,6 @@ class Writer:
             content.append({"type": "thinking", "thinking": block.text})
         else:
             self._losses.lose("reasoning", "the model takes no thoughts of earlier turns")
-
-
-def _call(call: ToolCall) -> dict[str, Any]:
-    return {"id": call.id, "type": "function", "function": {"name": call.name, "arguments": call.arguments}}
 
 
 def _plainest(parts: list[dict[str, Any]]) -> Any:

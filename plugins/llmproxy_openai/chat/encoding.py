@@ -102,6 +102,9 @@ def _write_rest(request: GenerateRequest, body: dict[str, Any], quirks: Quirks, 
         losses.lose("metadata", "providers take it for answers that they store")
     if request.modalities and request.modalities != ("text",):
         _write_modalities(request, body, quirks, losses)
+    for name in ("aspect", "resolution", "voice"):
+        if getattr(request, name) and (name == "voice" or "image_config" not in body):
+            losses.lose(name, "the answer comes as text")
 
 
 def _write_modalities(request: GenerateRequest, body: dict[str, Any], quirks: Quirks, losses: Losses) -> None:

@@ -43,9 +43,18 @@ _LACKING: Final = (
     "logit_bias",
     "n",
     "modalities",
+    "aspect",
+    "resolution",
+    "voice",
 )
 #: What says no more than saying nothing.
-_NOTHING: Final = {"n": 1, "modalities": ("text",), "frequency_penalty": 0, "presence_penalty": 0}
+_NOTHING: Final = {
+    "n": 1,
+    "modalities": ("text",),
+    "frequency_penalty": 0,
+    "presence_penalty": 0,
+    **dict.fromkeys(("aspect", "resolution", "voice"), ""),
+}
 
 #: What is written as it is, in this order.
 _PLAIN: Final = (

@@ -43,7 +43,7 @@ def test_every_field_has_its_place() -> None:
             "logprobs": True,
             "response_format": {"type": "json_object", "json_schema": {"type": "object"}},
             "thinking": {"type": "enabled", "token_budget": 100},
-            "citation_options": {"mode": "FAST"},
+            "citation_options": {"mode": "ENABLED"},
         }
     )
 
@@ -68,9 +68,9 @@ def test_every_field_has_its_place() -> None:
 
 
 def test_what_other_providers_do_not_know_is_told_of() -> None:
-    _, lost = decoded({**HI, "safety_mode": "STRICT", "priority": 2, "new": 1})
+    _, lost = decoded({**HI, "safety_mode": "STRICT", "priority": 2, "new": 1, "citation_options": {"mode": "FAST"}})
 
-    assert sorted(lost) == ["new", "priority", "safety_mode"]
+    assert sorted(lost) == ["citation_options.mode", "new", "priority", "safety_mode"]
 
 
 def test_plain_text_is_no_format_and_json_may_have_no_schema() -> None:
