@@ -5,8 +5,10 @@ from __future__ import annotations
 import wave
 from base64 import b64decode
 from collections.abc import AsyncIterator
+from contextlib import closing
 from dataclasses import dataclass
 from io import BytesIO
+from pathlib import Path
 from typing import Any
 
 import groq
@@ -17,6 +19,9 @@ from google.genai import types
 from mistralai.client import Mistral
 
 from llmproxy.testing import RunningGateway, running_gateway
+from llmproxy_ledger.auditing import Audit
+from llmproxy_ledger.books import FILE, Books
+from llmproxy_ledger.reporting import Period
 
 from .media_provider import DATA, MP3, PNG, SAID, SAMPLES, MediaProvider
 
@@ -418,3 +423,44 @@ async def test_google_s_sdk_predicts_pictures(studio: Studio, model: str) -> Non
 
     assert [each.image.image_bytes for each in got.generated_images] == [PNG, PNG]
     assert studio.path.endswith("/images/generations" if model.startswith("openai") else ":predict")
+
+
+# --- what they used
+
+
+async def test_each_call_is_accounted_by_what_it_used(tmp_path: Path) -> None:
+    async with MediaProvider() as provider:
+        tree = config(provider.url)
+        tree["plugins"]["ledger"] = {"directory": str(tmp_path)}
+        tree["pipeline"].append("ledger")
+        tree["prices"] = {
+            "openai/*": {"input": 1, "output": 2, "output_image": 40, "unit": 0.001},
+            "gemini/*": {"input": 1, "output": 2, "input_audio": 3, "output_image": 30, "output_audio": 10},
+        }
+        async with (
+            running_gateway(tree) as gateway,
+            openai.AsyncOpenAI(api_key=KEY, base_url=f"{gateway.url}/v1", max_retries=0) as client,
+        ):
+            for upstream in ("openai", "gemini"):
+                await client.images.generate(model=f"{upstream}/draws", prompt="a cat")
+                await client.audio.speech.create(
+                    model=f"{upstream}/speaks", input="Hello", voice="alloy", response_format="wav"
+                )
+                await client.audio.transcriptions.create(model=f"{upstream}/hears", file=("a.wav", WAV))
+            await client.images.generate(model="gemini/imagen-4", prompt="a cat", n=2)
+    with closing(Books(tmp_path / FILE, reading=True)) as books:
+        rows = list(books.ask("SELECT input, output, units, parts, cost, state FROM attempts ORDER BY entry"))
+        prices = [prices for (prices,) in books.ask("SELECT prices FROM attempts ORDER BY entry")]
+        faults = list(Audit(books).run(Period()))
+
+    assert faults == []
+    assert rows == [
+        (50, 4160, 0, '{"input_image":40,"output_image":4160}', 50 + 4160 * 40, "exact"),
+        (0, 0, 5, "", 5000, "exact"),
+        (0, 0, 3000, "", 3_000_000, "exact"),
+        (8, 1290, 0, '{"output_image":1290}', 8 + 1290 * 30, "exact"),
+        (8, 25, 0, '{"output_audio":25}', 8 + 25 * 10, "exact"),
+        (72, 6, 0, '{"input_audio":64}', 8 + 64 * 3 + 6 * 2, "exact"),
+        (0, 0, 2, "", 0, "exact"),
+    ]
+    assert [each.partition(":")[0] for each in prices] == ["config"] * 6 + ["unknown"]
