@@ -29,6 +29,7 @@ class Directory:
         self.names = frozenset(key.name for key in contents.keys)
         self._accounts = {(account.kind, account.name): account for account in contents.accounts}
         self._holders = dict(self._held(contents.keys, now))
+        self._callers = {(each.grant.caller.tenant, each.grant.caller.key) for each in self._holders.values()}
         #: Grants by the SHA-256 of keys that were found good: no more than there are secrets.
         self.seen: dict[bytes, Grant] = {}
 
@@ -38,6 +39,10 @@ class Directory:
         if not compare_digest(_NOBODYS if holder is None else holder.digest, digest):
             return None
         return None if holder is None else holder.grant
+
+    def holds(self, caller: Caller) -> bool:
+        """Whether a caller's key, which is one of these, is not revoked."""
+        return (caller.tenant, caller.key) in self._callers
 
     def limits(self, caller: Caller) -> tuple[tuple[NameList, ...], tuple[NameList, ...]]:
         """Return the lists of models and of routes that hold for a caller by his labels, in his tenant alone."""

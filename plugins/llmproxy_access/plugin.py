@@ -28,6 +28,7 @@ from llmproxy_access.listeners import is_foreign, is_local
 from llmproxy_access.permissions import Grant
 
 if TYPE_CHECKING:
+    from llmproxy_access.directory import Directory
     from llmproxy_access.issuers import Issuers
     from llmproxy_access.keeping import DirectoryKeeper
 
@@ -113,15 +114,15 @@ class AccessPlugin(Plugin[AccessConfig]):
             key = find_key(exchange.request.headers)
         except SeveralCredentials:
             raise _refusal("The request holds different API keys; send one.") from None
-        if key is None:
-            caller = await ticket_holder(exchange)
-            if caller is None:
-                raise _refusal("The request holds no API key; send it as Authorization: Bearer KEY.")
-            exchange.caller = caller
-            return
         keeper = self._keeper
         if keeper is not None and keeper.is_late(exchange.started):
             await keeper.catch_up()
+        if key is None:
+            caller = await ticket_holder(exchange)
+            if caller is None or (keeper is not None and _is_revoked(caller, keeper.directory)):
+                raise _refusal("The request holds no API key; send it as Authorization: Bearer KEY.")
+            exchange.caller = caller
+            return
         grant = None if keeper is None else keeper.find(key, exchange.started)
         if grant is None and (caller := self._keys.find(key)) is not None:
             exchange.caller = caller
@@ -144,6 +145,11 @@ class AccessPlugin(Plugin[AccessConfig]):
         if self._keeper is None:
             raise GatewayError(503, "not_ready", "The keys are not read yet.", retry_after=1)
         return self._keeper
+
+
+def _is_revoked(caller: Caller, directory: Directory) -> bool:
+    """Whether the key is revoked by which a caller was given what he shows now in its place."""
+    return caller.key in directory.names and not directory.holds(caller)
 
 
 def _limit(exchange: Exchange, grant: Grant) -> None:

@@ -39,6 +39,18 @@ def test_a_key_stands_for_its_tenant_and_is_labelled(database: Database, wall: W
     assert grant.model_check is None
 
 
+def test_a_callers_key_is_held_until_it_is_revoked(database: Database, wall: Wall) -> None:
+    issued = database.create(KeyOrder(name="web", tenant="shop"))
+    caller = Caller("shop", "web")
+    before = Directory(database.read(), wall.now).holds(caller)
+    elsewhere = Directory(database.read(), wall.now).holds(Caller("bank", "web"))
+    database.revoke(issued.id)
+    after = Directory(database.read(), wall.now)
+
+    assert (before, elsewhere, after.holds(caller)) == (True, False, False)
+    assert "web" in after.names
+
+
 def test_digests_of_one_length_are_compared_in_constant_time_whoever_is_asked_for(
     database: Database, wall: Wall, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -121,6 +121,24 @@ async def test_who_goes_on_with_an_upload_needs_no_key(plugin: AccessPlugin) -> 
     assert (await refused(plugin, another)).status == 401
 
 
+async def test_an_upload_whose_key_was_revoked_meanwhile_is_refused(plugin: AccessPlugin) -> None:
+    store, shown = MemoryStore(), "an-upload-that-nobody-guesses"
+
+    async def open_memory() -> MemoryStore:
+        return store
+
+    begun, going_on = exchange_with(), exchange_with()
+    for exchange in (begun, going_on):
+        exchange.route.open_memory = open_memory  # type: ignore[assignment]
+        exchange.client_face = SimpleNamespace(ticket=lambda _: shown)  # type: ignore[assignment]
+    begun.caller = Caller("shop", "web")
+    await keep_ticket(begun, shown)
+    directory = SimpleNamespace(names={"web"}, holds=lambda caller: caller != Caller("shop", "web"))
+    plugin._keeper = SimpleNamespace(directory=directory, is_late=lambda now: False)  # type: ignore[assignment]
+
+    assert (await refused(plugin, going_on)).status == 401
+
+
 async def test_a_route_may_name_its_tenants(plugin: AccessPlugin) -> None:
     allowed = exchange_with(("x-api-key", CANARY), tenants=("shop", "x"))
     forbidden = exchange_with(("x-api-key", OTHER), tenants=("shop",))
