@@ -77,7 +77,7 @@ def _emptied(block: Block) -> Block:
 class _Open:
     """A block that is being told."""
 
-    __slots__ = ("block", "choice", "citations", "logprobs", "pieces", "signature")
+    __slots__ = ("block", "choice", "citations", "ended", "logprobs", "pieces", "signature")
 
     def __init__(self, block: Block, choice: int) -> None:
         self.block = block
@@ -86,6 +86,7 @@ class _Open:
         self.signature = ""
         self.citations: list[Citation] = []
         self.logprobs: dict[str, Any] = {}
+        self.ended = False
 
     def take(self, event: Delta | Signed | Cited) -> None:
         """Take what one event tells of it."""
@@ -134,7 +135,8 @@ def _add_logprobs(known: dict[str, Any], more: Mapping[str, Any]) -> None:
 class Collector:
     """Puts a stream back together; feed it every event, then read `answer`.
 
-    `failed` is the provider's own error, if the stream ended with one.
+    `failed` is the provider's own error, if the stream ended with one. What no stream may tell is refused here, so that
+    writers need not bear it.
     """
 
     def __init__(self) -> None:
@@ -145,9 +147,19 @@ class Collector:
         self._finished: dict[int, Finished] = {}
 
     def feed(self, event: StreamEvent) -> None:
-        """Take one event."""
+        """Take one event.
+
+        Raises:
+            ValueError: it tells more of a block that never began, or has ended.
+        """
         if isinstance(event, Delta | Signed | Cited):
-            self._blocks[event.index].take(event)
+            block = self._blocks.get(event.index)
+            if block is None or (block.ended and type(event) is Delta):
+                raise ValueError("an event of the stream tells of a block that is not open")
+            block.take(event)
+        elif isinstance(event, BlockEnded):
+            if (ended := self._blocks.get(event.index)) is not None:
+                ended.ended = True
         elif isinstance(event, BlockStarted):
             self._blocks[event.index] = _Open(event.block, event.choice)
         elif isinstance(event, Started):

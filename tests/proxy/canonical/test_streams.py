@@ -7,6 +7,7 @@ from llmproxy.canonical import (
     BlockEnded,
     BlockStarted,
     Choice,
+    Citation,
     Cited,
     Collector,
     Counted,
@@ -44,6 +45,28 @@ def sequenced(events):
 @given(ANSWERS)
 def test_an_answer_told_as_a_stream_can_be_put_together_again(answer):
     assert collected(events_of(answer)) == answer
+
+
+@pytest.mark.parametrize(
+    "events",
+    [
+        [Delta(0, "a")],
+        [Signed(0, "s")],
+        [BlockStarted(0, Text("")), BlockEnded(0), Delta(0, "a")],
+        [BlockStarted(0, Text("")), Delta(1, "a")],
+    ],
+)
+def test_no_stream_tells_more_of_a_block_that_is_not_open(events):
+    with pytest.raises(ValueError, match="not open"):
+        collected(events)
+
+
+def test_where_a_text_comes_from_may_be_told_behind_it():
+    citation = Citation(kind="url", url="http://x")
+
+    assert collected([BlockStarted(0, Text("a")), BlockEnded(0), Cited(0, citation)]).choices[0].content == (
+        Text("a", citations=(citation,)),
+    )
 
 
 @given(ANSWERS)
