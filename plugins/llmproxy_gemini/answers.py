@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Final
 
 import msgspec
 
@@ -16,6 +16,9 @@ from llmproxy_gemini.grounding import read_citations, write_grounding
 from llmproxy_gemini.logprobs import read_logprobs, write_logprobs
 from llmproxy_gemini.parts import Calls, read_parts
 from llmproxy_gemini.usage import read_usage, written_usage
+
+#: Seconds since 1970 at the end of the year 9999: no later time can be written.
+_NEVER: Final = 253_402_300_800
 
 
 def read_answer(told: dict[str, Any]) -> Answer:
@@ -121,7 +124,7 @@ def write_answer(answer: Answer) -> dict[str, Any]:
 def written_marks(name: str, model: str, created: int) -> dict[str, Any]:
     """Return what tells an answer from others."""
     told: dict[str, Any] = {"modelVersion": model}
-    if created:
+    if 0 < created < _NEVER:
         told["createTime"] = datetime.fromtimestamp(created, UTC).strftime("%Y-%m-%dT%H:%M:%SZ")
     if name:
         told["responseId"] = name

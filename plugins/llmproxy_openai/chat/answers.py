@@ -37,6 +37,8 @@ from llmproxy_openai.chat.toolcalls import (
 )
 from llmproxy_openai.usage import read_usage
 
+#: Whoever counts so many since 1970 counts no seconds: they would be of the year 5138.
+_MILLISECONDS: Final = 100_000_000_000
 #: Seconds that OpenAI keeps a spoken answer that may be referred to.
 _AUDIO_KEPT: Final = 3600
 
@@ -74,14 +76,13 @@ def text_of(where: dict[str, Any], key: str) -> str:
 
 
 def created_of(body: dict[str, Any]) -> int:
-    """Return when the answer was made; some servers write it as text, or with a fraction."""
+    """Return when the answer was made; some servers write it as text, with a fraction, or in milliseconds."""
     value = body.get("created")
-    if type(value) is int:
-        return value
     try:
-        return int(float(value or 0))
+        created = value if type(value) is int else int(float(value or 0))
     except (TypeError, ValueError, OverflowError):
         return 0
+    return created // 1000 if created >= _MILLISECONDS else created
 
 
 def usage_of(body: dict[str, Any]) -> Usage | None:

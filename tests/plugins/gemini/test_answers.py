@@ -18,7 +18,7 @@ from llmproxy.canonical import (
     ToolCall,
 )
 from llmproxy.plugin import Usage
-from llmproxy_gemini.answers import read_answer, write_answer
+from llmproxy_gemini.answers import read_answer, write_answer, written_marks
 
 USAGE = {"promptTokenCount": 3, "candidatesTokenCount": 2, "totalTokenCount": 5}
 
@@ -146,3 +146,8 @@ def test_another_providers_answer_is_worded_for_gemini() -> None:
     assert candidate["finishReason"] == "SAFETY"
     assert told["usageMetadata"] == {}
     assert told["modelVersion"] == "claude"
+
+
+def test_a_time_that_no_calendar_has_is_not_told():
+    assert "createTime" not in written_marks("x", "m", 10**15)
+    assert written_marks("", "m", 1_771_141_849)["createTime"] == "2026-02-15T07:50:49Z"

@@ -146,6 +146,9 @@ def test_what_a_broken_server_says_is_mended() -> None:
 
     assert (answer.created, answer.model, answer.choices[0].finish) == (12, "", None)
     assert decode_answer({"created": "soon", "choices": [{"message": {}}]}).created == 0
+    assert (
+        decode_answer({"created": 1_795_000_000_123, "choices": [{"message": {}}]}).created == 1_795_000_000
+    )
 
 
 def test_how_it_stopped_is_read() -> None:
