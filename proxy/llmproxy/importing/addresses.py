@@ -40,12 +40,12 @@ _OTHERWISE: Final = {
 
 #: What cannot be reached yet, and why.
 UNREACHED: Final = {
-    "bedrock": "requests are not signed for AWS yet",
-    "bedrock_converse": "requests are not signed for AWS yet",
-    "sagemaker": "requests are not signed for AWS yet",
-    "sagemaker_chat": "requests are not signed for AWS yet",
-    "vertex_ai": "tokens of Google Cloud are not fetched yet",
-    "vertex_ai_beta": "tokens of Google Cloud are not fetched yet",
+    "bedrock": "write an upstream with provider: bedrock (auth: aws signs)",
+    "bedrock_converse": "write an upstream with provider: bedrock (auth: aws signs)",
+    "sagemaker": "write an upstream with dialect: http and auth: aws",
+    "sagemaker_chat": "write an upstream with dialect: http and auth: aws",
+    "vertex_ai": "write an upstream with provider: vertex (auth: google)",
+    "vertex_ai_beta": "write an upstream with provider: vertex (auth: google)",
     "watsonx": "tokens of IBM Cloud are not fetched yet",
 }
 

@@ -22,16 +22,16 @@ _OTHERWISE: Final = {
 }
 
 UNREACHED: Final = {
-    "bedrock": "requests are not signed for AWS yet",
-    "sagemaker": "requests are not signed for AWS yet",
-    "vertex-ai": "tokens of Google Cloud are not fetched yet",
+    "bedrock": "write an upstream with provider: bedrock (auth: aws signs)",
+    "sagemaker": "write an upstream with dialect: http and auth: aws",
+    "vertex-ai": "write an upstream with provider: vertex (auth: google)",
     "azure-ai": "write its address as an upstream of its own",
 }
 
 _WHOSE: Final = 'nothing says whose this is: write "provider": "openai", or whose it is, beside it'
 _GUARDS: Final = "guardrails are not there yet"
 _REQUEST: Final = "a request goes out as its caller wrote it, with nothing added to it"
-_ACCOUNT: Final = "an account of another cloud, whose requests are not signed yet"
+_ACCOUNT: Final = "an account of another cloud is written under upstreams.NAME.auth"
 
 _SUBJECTS: Final = {
     _GUARDS: """
