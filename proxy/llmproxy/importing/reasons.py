@@ -31,9 +31,11 @@ _KEYS: Final = (
 _REQUEST: Final = "a request goes out as its caller wrote it, with nothing added to it"
 _GUARDS: Final = "guardrails are not there yet"
 _TOOLS: Final = "tools (MCP) are not there yet"
-_AWS: Final = "credentials of AWS are written under upstreams.NAME.auth.aws, or taken from the environment"
-_GOOGLE: Final = "credentials of Google Cloud are written under upstreams.NAME.auth.google, or taken from the environment"
-_AZURE: Final = "of Entra ID an application with a client_secret is carried; for others write auth: entra, or a key"
+_AWS: Final = "AWS's credentials: upstreams.NAME.auth.aws, or the environment"
+_GOOGLE: Final = "Google Cloud's credentials: upstreams.NAME.auth.google, or the environment"
+_AZURE: Final = (
+    "of Entra ID an application with a client_secret is carried; for others write auth: entra, or a key"
+)
 _NEEDLESS: Final = "not needed here"
 
 _SUBJECTS: Final = {
