@@ -14,6 +14,7 @@ from typing import Any
 import groq
 import openai
 import pytest
+import pytest_asyncio
 from google import genai
 from google.genai import types
 from mistralai.client import Mistral
@@ -25,7 +26,11 @@ from llmproxy_ledger.reporting import Period
 
 from .media_provider import DATA, MP3, PNG, SAID, SAMPLES, MediaProvider
 
-pytestmark = pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning")
+#: All share one gateway, and so one loop.
+pytestmark = [
+    pytest.mark.asyncio(loop_scope="module"),
+    pytest.mark.filterwarnings("ignore:Inheritance class AiohttpClientSession:DeprecationWarning"),
+]
 
 KEY = "key-of-the-caller"
 WAV = b"RIFF\x24\0\0\0WAVEfmt \x10\0\0\0\1\0\1\0\xc0\x5d\0\0\x80\xbb\0\0\2\0\x10\0data\0\0\0\0"
@@ -68,19 +73,19 @@ def config(url: str) -> dict[str, Any]:
     }
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def studio() -> AsyncIterator[Studio]:
     async with MediaProvider() as provider, running_gateway(config(provider.url)) as gateway:
         yield Studio(provider, gateway)
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def client(studio: Studio) -> AsyncIterator[openai.AsyncOpenAI]:
     async with openai.AsyncOpenAI(api_key=KEY, base_url=f"{studio.gateway.url}/v1", max_retries=0) as found:
         yield found
 
 
-@pytest.fixture
+@pytest_asyncio.fixture(scope="module", loop_scope="module")
 async def google(studio: Studio) -> AsyncIterator[genai.client.AsyncClient]:
     options = types.HttpOptions(base_url=studio.gateway.url, api_version="v1beta")
     async with genai.Client(api_key=KEY, http_options=options).aio as found:
@@ -188,6 +193,7 @@ async def test_a_provider_that_has_no_such_call_says_so(client: Any, call: str) 
 
 
 async def test_no_link_leads_into_the_network(studio: Studio, client: Any) -> None:
+    studio.provider.asked.clear()
     for url in (f"{studio.provider.url}/secret.png", "http://169.254.169.254/latest"):
         with pytest.raises(openai.BadRequestError) as caught:
             await client.post(
@@ -206,6 +212,7 @@ async def test_no_link_leads_into_the_network(studio: Studio, client: Any) -> No
 
 @pytest.mark.parametrize("upstream", ["openai", "gemini"])
 async def test_too_large_a_recording_is_refused(studio: Studio, client: Any, upstream: str) -> None:
+    studio.provider.asked.clear()
     with pytest.raises(openai.APIStatusError) as caught:
         await client.audio.transcriptions.create(model=f"{upstream}/m", file=("a.wav", WAV + bytes(2**20)))
 
