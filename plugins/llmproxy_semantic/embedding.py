@@ -13,6 +13,7 @@ import threading
 from collections import deque
 from collections.abc import Callable
 from functools import partial
+from time import monotonic
 from typing import TYPE_CHECKING, Final, Literal, Protocol
 
 from llmproxy_semantic.embedder import Embedder, TooLong, Unavailable, Unread
@@ -29,6 +30,10 @@ MOST_ASKED: Final = 16
 MOST_LATER: Final = 1024
 #: Vectors that are kept at hand.
 _RECENT: Final = 256
+#: What the last text says of how long one takes.
+_WEIGHT: Final = 0.2
+#: Seconds for which that is worth something.
+_LASTS: Final = 1.0
 #: Seconds after which failures that began anew are told again.
 _TELL_AGAIN: Final = 60.0
 #: Characters of a text above which it is no question that is compared; no embedder is asked.
@@ -59,6 +64,10 @@ class Work(Protocol):
     @property
     def dims(self) -> int:
         """Numbers in a vector; 0 while that is not known."""
+
+    @property
+    def wait(self) -> float:
+        """Seconds that a question asked now would wait, by what those before it did; 0 where that is not known."""
 
     async def ready(self) -> None:
         """Wait until it can be asked.
@@ -91,7 +100,16 @@ class Worker:
         self._known: dict[tuple[Purpose, str], _Job] = {}
         self._jobs = threading.Semaphore(0)
         self._off = ""
+        #: Seconds that one text takes, as far as the last ones tell.
+        self._takes = 0.0
+        self._ended = monotonic()
         self._thread = threading.Thread(target=self._run, name=name, daemon=True)
+
+    @property
+    def wait(self) -> float:
+        """Seconds that a question asked now would wait."""
+        recent = monotonic() - self._ended < _LASTS
+        return (len(self._asked) + 1) * self._takes if recent else 0.0
 
     def start(self) -> None:
         """Load the embedder, in its thread, and embed from then on."""
@@ -139,7 +157,14 @@ class Worker:
             if self._off:
                 return
             job = (self._asked or self._later).popleft()
-            self._tell(self._settle, job, _embedded(embedder, job.text) if job.wanted else Full())
+            self._tell(self._settle, job, self._embedded(embedder, job.text) if job.wanted else Full())
+
+    def _embedded(self, embedder: Embedder, text: str) -> Vector | Exception:
+        begun = monotonic()
+        told = _embedded(embedder, text)
+        self._ended = monotonic()
+        self._takes += _WEIGHT * (self._ended - begun - self._takes)
+        return told
 
     def _settle(self, job: _Job, told: Vector | Exception) -> None:
         if self._known.get((job.purpose, job.text)) is job:
@@ -292,6 +317,11 @@ class Embedding:
     async def _embedded(self, text: str, purpose: Purpose, within: float | None) -> tuple[str, Vector | None]:
         if len(text) > LONGEST:
             return "long", None
+        if within is not None and self._work.wait > within:
+            return (
+                "late",
+                None,
+            )  # it would be, and nobody has to wait to see that; what is stored tells when it is over
         try:
             async with asyncio.timeout(within):
                 vector = await self._work.vector(text, purpose, partial(self._remember, text))

@@ -63,6 +63,7 @@ class Remote:
     def __init__(self, upstream: str, model: str, runtime: Runtime) -> None:
         self.id = f"{upstream}/{model}/{NAME}"
         self.dims = 0
+        self.wait = 0.0
         self._model = model
         self._upstream = upstream
         self._runtime = runtime

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections.abc import AsyncIterator, Callable, Coroutine
 from contextlib import asynccontextmanager
@@ -234,6 +235,37 @@ async def test_too_many_questions_go_on_without_a_vector() -> None:
     assert refused == [None, None]
     assert opened.running.counted() == {("lookup", "full"): 2, ("lookup", "done"): 1 + MOST_ASKED}
     assert [event for event, _ in opened.running.told] == ["semantic_embedder_full"]
+
+
+async def test_where_texts_take_too_long_no_question_waits_but_what_is_stored_tells_when_that_is_over() -> (
+    None
+):
+    slow = Slow()
+    slow.may_go_on.set()
+    async with site(lambda: slow) as opened:
+        opened.worker._takes = 1.0
+        opened.worker._ended = math.inf  # a moment ago
+        late = await opened.embedding.vector("one", 0.5)
+        stored = asyncio.Event()
+        for number in range(9):
+            stored.clear()
+            opened.embedding.embed_later(str(number), lambda vector: stored.set())
+            await asyncio.wait_for(stored.wait(), SOON)
+        in_time = await opened.embedding.vector("one", SOON)
+
+    assert late is None
+    assert in_time is not None
+    assert opened.worker.wait < 0.5
+    assert slow.asked == [*map(str, range(9)), "one"]
+
+
+async def test_what_took_too_long_is_tried_again_after_a_while() -> None:
+    slow = Slow()
+    slow.may_go_on.set()
+    async with site(lambda: slow) as opened:
+        opened.worker._takes, opened.worker._ended = 1.0, -math.inf
+
+        assert await opened.embedding.vector("one", 0.5) is not None
 
 
 async def test_too_much_that_is_stored_is_never_embedded() -> None:
