@@ -13,14 +13,19 @@ import botocore.session
 import orjson
 import pytest
 import trustme
+from botocore.auth import SigV4Auth
+from botocore.awsrequest import AWSRequest
 from botocore.config import Config
+from botocore.credentials import Credentials
 from botocore.exceptions import ClientError, EventStreamError, HTTPClientError, IncompleteReadError
+from openai import AsyncOpenAI
 
 from llmproxy.testing import FakeUpstream, running_gateway
 
 from .sdks import KEY, LOOK, PNG, PREFIXES, Site, site
-from .strict_bedrock import STREAM, frame
+from .strict_bedrock import STREAM, converse, frame
 from .strict_provider import StrictProvider
+from .strict_saying import Said
 
 #: The default run asks a provider of its own dialect and one of another, the long one all.
 BRIEF = ("bedrock", "anthropic")
@@ -399,3 +404,70 @@ async def test_an_exception_in_place_of_output_is_a_refusal(session, pieces):
 async def test_a_stream_that_was_cut_does_not_end_well(session, pieces):
     with pytest.raises((EventStreamError, HTTPClientError, IncompleteReadError)):
         await told_by(session, pieces[:2])
+
+
+def only(url: str, **more: Any) -> dict[str, Any]:
+    upstream = {"base_url": url, "dialect": "bedrock", **more}
+    return {"listen": "127.0.0.1:0", "upstreams": {"amazon": upstream}, "routes": [{"name": "models"}]}
+
+
+NATIVE = {"inputText": "Hi"}
+TOLD = b'{"inputTextTokenCount":3,"results":[{"tokenCount":2,"outputText":"Hello"}]}'
+CHUNK = base64.b64encode(
+    b'{"outputText":"Hello","amazon-bedrock-invocationMetrics":{"inputTokenCount":3,"outputTokenCount":2}}'
+).decode()
+
+
+@pytest.mark.parametrize("model", ["amazon.titan-text-express-v1", "us.anthropic.claude-sonnet-4-5-v1:0"])
+async def test_native_calls_pass_as_they_are(session, model):
+    whole_headers = [("Content-Type", "application/json"), ("X-Amzn-Bedrock-Input-Token-Count", "3")]
+    async with FakeUpstream() as upstream:
+        upstream.reply(body=TOLD, headers=whole_headers)
+        upstream.stream([frame("chunk", {"bytes": CHUNK})], headers=[("Content-Type", STREAM)])
+        async with running_gateway(only(upstream.url)) as gateway:
+            with closing(client_at(session, gateway.url)) as client:
+                asked = {"modelId": f"amazon/{model}", "body": orjson.dumps(NATIVE)}
+                got = await asyncio.to_thread(partial(client.invoke_model, **asked))
+                answer = await asyncio.to_thread(got["body"].read)
+                reply = await asyncio.to_thread(partial(client.invoke_model_with_response_stream, **asked))
+                chunks = await asyncio.to_thread(lambda: [event["chunk"]["bytes"] for event in reply["body"]])
+
+    assert answer == TOLD
+    assert [orjson.loads(chunk)["outputText"] for chunk in chunks] == ["Hello"]
+    assert [request.body for request in upstream.requests] == [orjson.dumps(NATIVE)] * 2
+    named = model.replace(":", "%3A")
+    assert [request.target for request in upstream.requests] == [
+        f"/model/{named}/invoke",
+        f"/model/{named}/invoke-with-response-stream",
+    ]
+
+
+@pytest.mark.parametrize("dialect", ["bedrock", "openai"])
+async def test_a_request_to_amazon_is_signed_as_botocore_signs(session, monkeypatch, dialect):
+    monkeypatch.setenv("TEAM_KEY", "AKIDTEAM")
+    monkeypatch.setenv("TEAM_SECRET", "hush")
+    keys = {"access_key": "${env:TEAM_KEY}", "secret_key": "${env:TEAM_SECRET}", "region": "eu-west-1"}
+    async with FakeUpstream() as upstream:
+        upstream.reply(json=converse(Said(text="Hello")))
+        async with running_gateway(only(upstream.url, auth={"aws": keys})) as gateway:
+            if dialect == "bedrock":
+                with closing(client_at(session, gateway.url)) as client:
+                    await whole(client, modelId="amazon/a.b-v1:0", messages=[user("Hi")])
+            else:
+                async with AsyncOpenAI(api_key=KEY, base_url=f"{gateway.url}/v1", max_retries=0) as chat:
+                    await chat.chat.completions.create(
+                        model="amazon/a.b-v1:0", messages=[{"role": "user", "content": "Hi"}]
+                    )
+        url, (request,) = upstream.url, upstream.requests
+
+    told = {name.lower(): value for name, value in ((n.decode(), v.decode()) for n, v in request.headers)}
+    given = dict(part.split("=", 1) for part in told["authorization"].partition(" ")[2].split(", "))
+    signed = {name: told[name] for name in given["SignedHeaders"].split(";")}
+    again = AWSRequest("POST", url + request.target, headers=signed, data=request.body)
+    again.context["timestamp"] = told["x-amz-date"]
+    judge = SigV4Auth(Credentials("AKIDTEAM", "hush"), "bedrock", "eu-west-1")
+    text = judge.string_to_sign(again, judge.canonical_request(again))
+
+    assert request.target == "/model/a.b-v1%3A0/converse"
+    assert given["Credential"] == f"AKIDTEAM/{told['x-amz-date'][:8]}/eu-west-1/bedrock/aws4_request"
+    assert given["Signature"] == judge.signature(text, again)
