@@ -13,10 +13,12 @@ import groq
 import openai
 import orjson
 import pytest
+from click.testing import CliRunner
 from google import genai
 from mistralai.client import Mistral
 from openai.types.responses import Response
 
+from llmproxy.cli import main
 from llmproxy.plugin import AccountScope, reserving
 from llmproxy.testing import RunningGateway, running_gateway
 from llmproxy_ledger.books import FILE, Books
@@ -113,6 +115,8 @@ async def test_openais_batches_count_once_at_half_the_price(tmp_path):
     assert cancelled.status == "cancelling"
     assert spent(here.rows("belated")) == [("gpt-own", 36, 0, 96, 128, (36 + 2240) // 2)]
     assert here.rows("belated")[0]["tenant"] == "shop"
+    audit = CliRunner().invoke(main, ["usage", "audit", "--directory", str(tmp_path)])
+    assert audit.exit_code == 0, audit.output
     assert {row["cost"] for row in (*here.rows("told"), *here.rows("none"))} == {0}
     assert left == 1_000_000 - (36 + 2240) // 2
 
