@@ -405,6 +405,19 @@ async def test_google_s_sdk_has_pictures_edited(studio: Studio, google: Any) -> 
     assert got.candidates[0].content.parts[0].inline_data.data == PNG
 
 
+async def test_google_s_sdk_has_pictures_made_in_a_stream(google: Any) -> None:
+    wish = types.GenerateContentConfig(response_modalities=["TEXT", "IMAGE"])
+    stream = await google.models.generate_content_stream(
+        model="openai/gpt-image-2", contents="A red pixel", config=wish
+    )
+    chunks = [chunk async for chunk in stream]
+    parts = [part for chunk in chunks for each in chunk.candidates or [] for part in each.content.parts or []]
+
+    assert [part.inline_data.data for part in parts if part.inline_data] == [PNG]
+    assert chunks[-1].usage_metadata.candidates_token_count == 4160
+    assert chunks[-1].candidates[0].finish_reason == types.FinishReason.STOP
+
+
 async def test_google_s_sdk_has_texts_spoken(studio: Studio, google: Any) -> None:
     voice = types.VoiceConfig(prebuilt_voice_config=types.PrebuiltVoiceConfig(voice_name="Kore"))
     wish = types.GenerateContentConfig(
