@@ -38,11 +38,11 @@ _RANKING: Final[StateKey[RerankRequest]] = StateKey("cohere.ranking")
 
 
 def _claims() -> tuple[Claim, ...]:
-    own = ("/v2/chat", "/v2/embed", "/v2/rerank", "/v2/parse", "/v2/parse/*", "/v1/chat", "/v1/embed")
+    own = ("/v2/chat", "/v2/embed", "/v2/rerank", "/v2/parse", "/v2/parse/*", "/v1/embed")
     tokens = ("/v1/tokenize", "/v1/detokenize", "/v1/summarize", "/v1/check-api-key")
     jobs = [f"/v1/{name}{end}" for name in ("embed-jobs", "datasets", "connectors") for end in ("", "/*")]
     #: Paths that other dialects have too.
-    shared = ("/v1/rerank", "/v1/classify", "/v1/models", "/v1/models/*")
+    shared = ("/v1/chat", "/v1/rerank", "/v1/classify", "/v1/models", "/v1/models/*")
     return (*(Claim(path) for path in (*own, *tokens, *jobs)), *(Claim(path, _SDK) for path in shared))
 
 

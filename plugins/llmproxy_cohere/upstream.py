@@ -49,6 +49,10 @@ class CohereUpstream(Untranslated):
         end = urlsplit(config.base_url).path.rstrip("/")[-3:]
         return CohereUpstream(end) if end in _VERSIONS else self
 
+    def native(self, exchange: Exchange) -> bool:
+        """Say whether the caller speaks as this upstream; the first API's chat is nobody else's call."""
+        return super().native(exchange) or call_of(exchange.request.path) == "chat_v1"
+
     def encode(self, exchange: Exchange, endpoint: Endpoint, body: bytes) -> UpstreamRequest:
         """Make one attempt's wire request."""
         from llmproxy_cohere.passing import passed

@@ -98,8 +98,8 @@ WAYS = {
     ),
     "vertex.predict": Way("gemini-vertex"),
 }
-#: Paths that are read as another dialect's, and where the same is asked for instead.
-ELSEWHERE = {("writer", "/v1/chat"): "Cohere's path; Writer's chats are asked for at /v1/chat/completions"}
+#: Paths that the replay reads as another dialect's.
+ELSEWHERE = {("writer", "/v1/chat"): "the replay takes it for Cohere's; the gateway passes it to either"}
 #: Judged one by one elsewhere; of each provider's, so many go along here.
 _CHATS = {"openai.chat", "openai.responses", "anthropic.messages", "gemini.generate", "gemini.stream"}
 _CHATS |= {"bedrock.converse", "bedrock.converse_stream", "cohere.chat_v2"}

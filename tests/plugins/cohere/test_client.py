@@ -39,8 +39,8 @@ def body_of(reply: Reply) -> Any:
 def test_its_paths_are_claimed_and_shared_ones_by_its_sdks_header() -> None:
     claims = {claim.path: claim.header for claim in client.claims}
 
-    assert claims["/v2/chat"] == claims["/v1/chat"] == claims["/v1/tokenize"] == ""
-    assert claims["/v1/rerank"] == claims["/v1/models"] == "x-fern-sdk-name"
+    assert claims["/v2/chat"] == claims["/v1/embed"] == claims["/v1/tokenize"] == ""
+    assert claims["/v1/chat"] == claims["/v1/rerank"] == claims["/v1/models"] == "x-fern-sdk-name"
 
 
 def test_chat_is_read_and_answered(exchange_for: MakeExchange) -> None:

@@ -68,7 +68,9 @@ def test_every_field_has_its_place() -> None:
 
 
 def test_what_other_providers_do_not_know_is_told_of() -> None:
-    _, lost = decoded({**HI, "safety_mode": "STRICT", "priority": 2, "new": 1, "citation_options": {"mode": "FAST"}})
+    _, lost = decoded(
+        {**HI, "safety_mode": "STRICT", "priority": 2, "new": 1, "citation_options": {"mode": "FAST"}}
+    )
 
     assert sorted(lost) == ["citation_options.mode", "new", "priority", "safety_mode"]
 

@@ -1,6 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
+from types import SimpleNamespace
+from typing import Any, cast
 
 import orjson
 import pytest
@@ -20,6 +21,7 @@ from llmproxy.canonical import (
 )
 from llmproxy.plugin import (
     BadRequest,
+    ClientFace,
     Endpoint,
     Headers,
     Reply,
@@ -56,6 +58,14 @@ def test_the_tap_fits_the_answer(
     exchange_for: MakeExchange, path: str, kind: str, expected: type[Any]
 ) -> None:
     assert type(upstream.tap(exchange_for(path), reply(kind))) is expected
+
+
+def test_the_first_apis_chat_passes_whoever_asks(exchange_for: MakeExchange) -> None:
+    for path, native in (("/v1/chat", True), ("/v1/chat/completions", False)):
+        exchange = exchange_for(path)
+        exchange.client_face = cast("ClientFace", SimpleNamespace(wire="openai"))
+
+        assert upstream.native(exchange) is native
 
 
 def test_neither_errors_nor_listings_are_read(exchange_for: MakeExchange) -> None:
