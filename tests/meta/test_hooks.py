@@ -12,7 +12,7 @@ import pytest
 
 from llmproxy.hooks import Hooks
 
-from .tree import PLUGINS, ROOT
+from .tree import PLUGINS, ROOT, tree_of
 
 HOOKS = sorted(
     name for name, thing in vars(Hooks).items() if inspect.isfunction(thing) and not name.startswith("_")
@@ -78,7 +78,7 @@ def functions(path: Path) -> tuple[tuple[str, bool], ...]:
     """Return the names of a file's functions, and whether each is a hook's; its tree is large and not kept."""
     return tuple(
         (node.name, any(_is_mark(each) for each in node.decorator_list))
-        for node in ast.walk(ast.parse(path.read_text(), str(path)))
+        for node in ast.walk(tree_of(path))
         if isinstance(node, Function)
     )
 
