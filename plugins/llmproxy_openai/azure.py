@@ -7,8 +7,9 @@ everywhere; `.../openai` is the dated one; `.../models` is a dated one that name
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Final, NamedTuple
-from urllib.parse import parse_qsl, quote, unquote, urlsplit
+from urllib.parse import parse_qsl, quote, unquote, unquote_plus, urlsplit
 
 import msgspec
 
@@ -32,6 +33,9 @@ _DEPLOYMENTS: Final = "/openai/deployments/"
 _MODELS: Final = "/models"
 _VERSION: Final = "api-version"
 _UPWARDS: Final = frozenset({".", ".."})
+#: What of a path, once it is decoded, servers take for the name of a model, whatever the body says: Azure's deployments
+#: in any case of letters, OpenAI's first API, which others still have, and Hugging Face's servers of one model each.
+_NAMED_ELSEWHERE: Final = re.compile(r"(?i)[/\\](?:deployments|engines)[/\\]|[/\\]models[/\\].+[/\\]v1[/\\]")
 _HOSTS: Final = (".openai.azure.com", ".cognitiveservices.azure.com", ".services.ai.azure.com")
 #: The dated version that is asked where the configuration names none: the last that is no preview.
 _LATEST: Final = "2024-10-21"
@@ -46,6 +50,11 @@ def deployment_of(path: str) -> str | None:
     _, found, rest = path.partition(_DEPLOYMENTS)
     call = found and next((call for call in CALLS if rest.endswith(call)), "")
     return unquote(rest.removesuffix(call)) or None if call else None
+
+
+def hides_model(path: str) -> bool:
+    """Say whether a path names a model in a way that is not read here, so that the body's would not be the one asked."""
+    return deployment_of(path) is None and _NAMED_ELSEWHERE.search(unquote(unquote(path))) is not None
 
 
 def below_prefix(path: str, query: str) -> tuple[str, str]:
@@ -71,8 +80,13 @@ def spoken_model(path: str, query: str) -> str | None:
     """Return the model that the address of a realtime session names, which Azure calls a deployment."""
     if not path.endswith("/realtime"):
         return None
-    told = dict(parse_qsl(query))
+    told = {_spelled(name): value for name, value in parse_qsl(query)}
     return told.get("model") or told.get("deployment") or None
+
+
+def _spelled(name: str) -> str:
+    """Return a parameter's name as servers may read it: some of them in any case of letters."""
+    return name.strip().lower()
 
 
 class Azure(NamedTuple):
@@ -104,7 +118,10 @@ class Azure(NamedTuple):
     def spoken(self, target: str, model: str | None) -> str:
         """Return where a WebSocket goes that is asked for there: the model stands in its query."""
         path, _, query = target.partition("?")
-        others = [part for part in query.split("&") if part.partition("=")[0] not in ("model", "deployment")]
+        named = ("model", "deployment")
+        others = [
+            part for part in query.split("&") if _spelled(unquote_plus(part.partition("=")[0])) not in named
+        ]
         name = "deployment" if self.deployments else "model"
         query = "&".join(filter(None, [f"{name}={quote(model, safe='')}" if model else "", *others]))
         return self.target(f"{path}?{query}" if query else path, None)

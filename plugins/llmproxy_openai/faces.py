@@ -39,7 +39,7 @@ from llmproxy.plugin import (
     WholeTap,
 )
 from llmproxy_openai import conversation, encoding, errors, late
-from llmproxy_openai.azure import Azure, azure_of, deployment_of, fitting, spoken_model
+from llmproxy_openai.azure import Azure, azure_of, deployment_of, fitting, hides_model, spoken_model
 from llmproxy_openai.calls import EDITS, LOSS_NAMES, RERANK, edits_as_xai, is_responses, manner_of
 from llmproxy_openai.filters import UsageEventFilter
 from llmproxy_openai.keyrules import rules_of
@@ -95,6 +95,10 @@ class OpenAIClient:
             exchange.model = spoken_model(request.path, request.query)
         elif "/deployments/" in request.path and (name := deployment_of(request.path)) is not None:
             exchange.model = name
+        elif exchange.model is not None and hides_model(request.path):
+            raise BadRequest(
+                "unknown_path", "This path names a model in a way that is not served.", status=404
+            )
 
     def key_rules(self, exchange: Exchange) -> KeyRules | None:
         """Return what decides the answer of this call."""

@@ -12,6 +12,7 @@ from llmproxy_openai.azure import (
     below_prefix,
     deployment_of,
     fitting,
+    hides_model,
     spoken_model,
 )
 
@@ -33,6 +34,39 @@ HOST = "https://mine.openai.azure.com"
 )
 def test_a_deployment_is_named_in_the_path(path, name):
     assert deployment_of(path) == name
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/v1/deployments/gpt-5/chat/completions",
+        "/deployments/gpt-5/chat/completions",
+        "/openai/Deployments/gpt-5/chat/completions",
+        "/openai/%64eployments/gpt-5/chat/completions",
+        "/openai/%2564eployments/gpt-5/chat/completions",
+        "/openai/deployments%2Fgpt-5/chat/completions",
+        "/openai//deployments/gpt-5/chat/completions",
+        "/openai/deployments/gpt-5/chat/completions/",
+        "/v1/engines/gpt-5/chat/completions",
+        "/v1/models/gpt-5/v1/chat/completions",
+    ],
+)
+def test_a_path_may_name_another_model_than_its_body_does(path):
+    assert hides_model(path)
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "/openai/deployments/gpt-5/chat/completions",
+        "/v1/chat/completions",
+        "/models/chat/completions",
+        "/models/images/embeddings",
+        "/openai/v1/responses",
+    ],
+)
+def test_most_paths_name_no_other_model(path):
+    assert not hides_model(path)
 
 
 @pytest.mark.parametrize("name", [".", ".."])
@@ -133,6 +167,7 @@ def test_a_call_goes_where_the_upstream_wants_it(azure, target, expected):
             "/realtime?deployment=rt&api-version=2024-10-21",
         ),
         (Azure(), "/realtime?deployment=fast", "/realtime?model=rt"),
+        (Azure(), "/realtime?Model=dear&%6Dodel=dear&x=1", "/realtime?model=rt&x=1"),
     ],
 )
 def test_a_spoken_model_stands_in_the_query(azure, target, expected):
@@ -142,6 +177,7 @@ def test_a_spoken_model_stands_in_the_query(azure, target, expected):
 def test_a_realtime_session_names_its_model_in_its_address():
     assert spoken_model("/v1/realtime", "model=gpt-realtime&x=1") == "gpt-realtime"
     assert spoken_model("/openai/realtime", "api-version=1&deployment=mine") == "mine"
+    assert spoken_model("/v1/realtime", "Model=any&call_id=1") == "any"
     assert spoken_model("/v1/realtime", "call_id=rtc_1") is None
     assert spoken_model("/v1/responses", "model=gpt") is None
 

@@ -256,3 +256,13 @@ def test_a_deployment_is_the_model_that_is_translated(exchange_for: MakeExchange
     request = client.decode_request(exchange, orjson.dumps({**CHAT, "model": "other"}), Losses())
 
     assert exchange.model == request.model == "mine"
+
+
+@pytest.mark.parametrize("path", ["/v1/deployments/dear/chat/completions", "/v1/engines/dear/completions"])
+def test_a_path_that_would_lead_to_another_model_than_the_body_is_refused(
+    exchange_for: MakeExchange, path: str
+) -> None:
+    with pytest.raises(GatewayError, match="names a model") as refused:
+        exchange_for(path, {"model": "cheap", "messages": []})
+
+    assert refused.value.status == 404
