@@ -20,10 +20,9 @@ from llmproxy.plugin import (
     no_translation,
 )
 from llmproxy_gemini import errors
-from llmproxy_gemini.interactions import READER, interacts
 from llmproxy_gemini.keyrules import rules_of
 from llmproxy_gemini.models import listing
-from llmproxy_gemini.paths import BATCHES, VERBS, call_of, streams_events
+from llmproxy_gemini.paths import BATCHES, VERBS, call_of, interacts, streams_events
 from llmproxy_gemini.retelling import form_of, retell
 from llmproxy_gemini.uploads import ticket_of
 
@@ -121,6 +120,8 @@ class GeminiClient(UntranslatedClient):
     def open(self, exchange: Exchange, body: bytes) -> None:
         """Read the model's name and whether a stream is wanted, both from the path; an interaction's body has both."""
         if interacts(exchange.request):
+            from llmproxy_gemini.interactions import READER  # noqa: PLC0415  # few callers interact
+
             READER.read(exchange, body)
             return
         call = call_of(exchange.request.path) if exchange.request.method == "POST" else None

@@ -11,7 +11,6 @@ from typing import Any, Final
 
 from llmproxy.plugin import (
     BodyReader,
-    ClientRequest,
     Exchange,
     Parts,
     Reply,
@@ -20,11 +19,11 @@ from llmproxy.plugin import (
     UsageReader,
     WholeTap,
 )
+from llmproxy_gemini.paths import INTERACTIONS
 
 #: Bytes kept of a stream's end, where its usage stands.
 TAIL: Final = 16 * 1024
 
-_PATH: Final = "/interactions"
 _MODELS: Final = "models/"
 #: How a stream tells that something of the answer comes, that it ends, and that it ends badly.
 _OUTPUT: Final = re.compile(rb'"event_type" ?: ?"(?:step|content)\.delta"')
@@ -39,7 +38,7 @@ _TEXTS: Final = frozenset({"text", "document"})
 class InteractionReader(BodyReader):
     """Reads the model's name and whether a stream is wanted."""
 
-    json_paths = (_PATH,)
+    json_paths = (INTERACTIONS,)
 
     def read(self, exchange: Exchange, body: bytes) -> None:
         """Set the exchange's `model`, without the collection that may stand before it, and `streamed`."""
@@ -49,11 +48,6 @@ class InteractionReader(BodyReader):
 
 
 READER: Final = InteractionReader()
-
-
-def interacts(request: ClientRequest) -> bool:
-    """Say whether a request begins an interaction."""
-    return request.method == "POST" and request.path.endswith(_PATH)
 
 
 def read_interaction_usage(told: Mapping[str, Any]) -> Usage | None:

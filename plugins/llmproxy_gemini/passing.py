@@ -18,10 +18,10 @@ from llmproxy.plugin import (
     patch,
     scan,
 )
-from llmproxy_gemini.interactions import interacts
 from llmproxy_gemini.paths import (
     after_version,
     call_of,
+    interacts,
     parent_of,
     resource_name,
     target,

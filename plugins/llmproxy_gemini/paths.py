@@ -6,7 +6,7 @@ import re
 from typing import Final, NamedTuple
 from urllib.parse import quote, unquote, unquote_plus
 
-from llmproxy.plugin import BadRequest
+from llmproxy.plugin import BadRequest, ClientRequest
 
 #: The verbs that name a model whose use is routed.
 VERBS: Final = frozenset(
@@ -36,6 +36,8 @@ _GOOGLE: Final = ("", "google")
 _UPWARDS: Final = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\;]|$)")
 # Google's front ends take credentials from these as from a header.
 _SECRETS: Final = frozenset({"key", "access_token", "oauth_token"})
+#: The end of a path that begins an interaction.
+INTERACTIONS: Final = "/interactions"
 
 
 class Call(NamedTuple):
@@ -135,3 +137,8 @@ def _is_secret(pair: str) -> bool:
 def streams_events(query: str) -> bool:
     """Say whether a stream is wanted as server-sent events; else it is one JSON array."""
     return any(pair.lower() == "alt=sse" for pair in query.split("&"))
+
+
+def interacts(request: ClientRequest) -> bool:
+    """Say whether a request begins an interaction."""
+    return request.method == "POST" and request.path.endswith(INTERACTIONS)

@@ -21,10 +21,9 @@ from llmproxy.plugin import (
     WholeTap,
 )
 from llmproxy_gemini import passing
-from llmproxy_gemini.interactions import interaction_tap, interacts
 from llmproxy_gemini.late import beginning_tap, fetching_tap
 from llmproxy_gemini.made import MADE
-from llmproxy_gemini.paths import BATCHES, streams_events
+from llmproxy_gemini.paths import BATCHES, interacts, streams_events
 from llmproxy_gemini.taps import StreamTap
 from llmproxy_gemini.uploads import keep_here, tells_address
 from llmproxy_gemini.usage import PREDICTED, USAGE
@@ -82,6 +81,8 @@ class GeminiUpstream(Untranslated):
         if exchange.request.method != "POST" or reply.status >= 300:
             return fetching_tap(exchange, reply)
         if interacts(exchange.request):
+            from llmproxy_gemini.interactions import interaction_tap  # noqa: PLC0415  # few callers interact
+
             return interaction_tap(reply)
         if reply.is_event_stream:
             return StreamTap()

@@ -92,7 +92,7 @@ WAYS = {
     "openai.responses": Way("openai"),
     "openai.responses.compact": Way("openai"),
     "openai.responses.count": Way("openai", _COUNTS),
-    "openai.responses.item": Way("openai", "it was counted when it was made"),
+    "openai.responses.item": Way("openai"),
     "rerank": Way(
         "openai", others={"cohere": "cohere"}, anew="Cohere's own calls are asked for by /v2/rerank"
     ),
@@ -197,7 +197,9 @@ async def test_every_recording_goes_through_and_what_it_used_is_told(tmp_path: P
                     changed.append((record["dialect"], record["id"], got[0], got[1][:200]))
     books = Books(tmp_path / FILE, reading=True)
     columns = ", ".join(f'"{name}"' for name in ("exchange", "state", "basis", *_BUCKETS))
-    told = {row[0]: row[1:] for row in books.ask(f"SELECT {columns} FROM attempts")}
+    # What is told of an earlier call has a row of its own, beside that of the call that fetched it.
+    rows = books.ask(f"SELECT {columns} FROM attempts ORDER BY basis = 'belated'")
+    told = {row[0]: row[1:] for row in rows}
     books.close()
     for record in records:
         state, basis, *counts = told[record["id"]]
@@ -209,4 +211,4 @@ async def test_every_recording_goes_through_and_what_it_used_is_told(tmp_path: P
     assert changed == [], "\n".join(map(str, changed))
     assert wrong == []
     assert {kind: count for kind, count in untold.items() if count and not WAYS[kind].untold} == {}
-    assert all(untold[kind] for kind, way in WAYS.items() if way.untold)
+    assert [kind for kind, way in WAYS.items() if way.untold and not untold[kind]] == []
