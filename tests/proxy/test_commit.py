@@ -217,7 +217,11 @@ async def test_frames_whose_beginning_has_passed_are_no_fault() -> None:
 
 @pytest.mark.parametrize(
     ("data", "code"),
-    [(BUSY, "throttlingException"), (BUSY[:-3], "upstream_bad_answer"), (b"<html>" * 9, "upstream_bad_answer")],
+    [
+        (BUSY, "throttlingException"),
+        (BUSY[:-3], "upstream_bad_answer"),
+        (b"<html>" * 9, "upstream_bad_answer"),
+    ],
 )
 def test_a_stream_of_frames_may_begin_badly(data: bytes, code: str) -> None:
     fault = bad_start(FRAMES, Tap(), data)
