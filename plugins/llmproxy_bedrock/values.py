@@ -2,82 +2,39 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import Any, Final, NoReturn
 
-import orjson
-
+from llmproxy.canonical.values import Kind, Values, body_members, tell_rest
 from llmproxy.plugin import BadField
 
-if TYPE_CHECKING:
-    from llmproxy.canonical import Losses
+__all__ = [
+    "a_body",
+    "a_count",
+    "a_list",
+    "a_number",
+    "a_text",
+    "a_text_or_nothing",
+    "a_truth",
+    "an_object",
+    "refuse",
+    "tell_rest",
+    "the_one",
+]
 
-UNKNOWN: Final = "other providers know nothing of it, so it is left out"
+
+_MUST_BE: Final[dict[Kind, str]] = {
+    "string": "a string",
+    "list": "a list",
+    "object": "an object",
+    "integer": "an integer",
+    "number": "a number",
+    "boolean": "true or false",
+}
 
 
 def refuse(where: str, what: str) -> NoReturn:
     """Raise the error for a value that is not as it must be."""
     raise BadField("invalid_type", f"The value at '{where}' {what}.", where)
-
-
-def a_text(value: Any, where: str) -> str:
-    """Return a string."""
-    if not isinstance(value, str):
-        refuse(where, "must be a string")
-    return value
-
-
-def a_text_or_nothing(value: Any, where: str) -> str:
-    """Return a string, "" where none is given."""
-    return "" if value is None else a_text(value, where)
-
-
-def a_list(value: Any, where: str) -> list[Any]:
-    """Return a list."""
-    if not isinstance(value, list):
-        refuse(where, "must be a list")
-    return value
-
-
-def an_object(value: Any, where: str) -> dict[str, Any]:
-    """Return an object."""
-    if not isinstance(value, dict):
-        refuse(where, "must be an object")
-    return value
-
-
-def a_count(value: Any, where: str) -> int:
-    """Return an integer; a number without a fraction is one."""
-    if isinstance(value, float) and value.is_integer():
-        return int(value)
-    if type(value) is not int:
-        refuse(where, "must be an integer")
-    return value
-
-
-def a_number(value: Any, where: str) -> float:
-    """Return a number."""
-    if type(value) is not int and type(value) is not float:
-        refuse(where, "must be a number")
-    return value
-
-
-def a_truth(value: Any, where: str) -> bool:
-    """Return true or false."""
-    if not isinstance(value, bool):
-        refuse(where, "must be true or false")
-    return value
-
-
-def a_body(body: bytes) -> dict[str, Any]:
-    """Return the JSON object that a body is."""
-    try:
-        value = orjson.loads(body)
-    except orjson.JSONDecodeError as fault:
-        raise BadField("invalid_json", f"The request's body is not valid JSON: {fault}.") from None
-    if not isinstance(value, dict):
-        raise BadField("invalid_json", "The request's body must be a JSON object.")
-    return value
 
 
 def the_one(value: dict[str, Any], where: str) -> tuple[str, Any]:
@@ -88,11 +45,12 @@ def the_one(value: dict[str, Any], where: str) -> tuple[str, Any]:
     return told[0]
 
 
-def tell_rest(
-    value: Mapping[str, Any], known: Collection[str], where: str, losses: Losses | None, why: str = UNKNOWN
-) -> None:
-    """Report every member that nobody has read; a null says nothing."""
-    if losses is not None:
-        for key, told in value.items():
-            if key not in known and told is not None:
-                losses.add(f"{where}.{key}" if where else key, why)
+def _said(where: str, kind: Kind) -> str:
+    return f"The value at '{where}' must be {_MUST_BE[kind]}."
+
+
+_VALUES: Final = Values(_said)
+a_text, a_text_or_nothing = _VALUES.text, _VALUES.text_or_nothing
+a_list, an_object = _VALUES.items, _VALUES.members
+a_count, a_number, a_truth = _VALUES.count, _VALUES.number, _VALUES.truth
+a_body = body_members

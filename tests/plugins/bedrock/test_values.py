@@ -1,9 +1,7 @@
 import pytest
 
-from llmproxy.canonical import Losses
 from llmproxy.plugin import BadField
 from llmproxy_bedrock.values import (
-    a_body,
     a_count,
     a_list,
     a_number,
@@ -11,7 +9,6 @@ from llmproxy_bedrock.values import (
     a_text_or_nothing,
     a_truth,
     an_object,
-    tell_rest,
     the_one,
 )
 
@@ -37,22 +34,3 @@ def test_a_value_of_another_kind_is_told_of_by_its_place(reader, good, bad):
     with pytest.raises(BadField, match="'here'") as caught:
         reader(bad, "here")
     assert caught.value.param == "here"
-
-
-def test_a_whole_float_is_a_count_and_nothing_no_text():
-    assert a_count(3.0, "x") == 3
-    assert a_text_or_nothing(None, "x") == ""
-
-
-@pytest.mark.parametrize("body", [b"", b"[", b"[]", b"1", b"\xff"])
-def test_a_body_is_an_object(body):
-    with pytest.raises(BadField):
-        a_body(body)
-
-
-def test_what_nobody_read_is_told():
-    losses = Losses()
-    tell_rest({"a": 1, "b": 2, "c": None}, ("a",), "x[]", losses)
-    tell_rest({"d": 1}, (), "", losses)
-
-    assert [loss.field for loss in losses] == ["x[].b", "d"]
