@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
+from typing import Final
 
 _BOUNDARY = re.compile(rb'(?i);\s*boundary=(?:"([^"\r\n]{1,70})"|([^\s;,"]{1,70}))')
 _NAME = re.compile(rb'(?i)content-disposition:[^\r\n]*?[;\s]name=(?:"([^"\r\n]*)"|([^\s;"]+))')
-_MAX_PARTS = 128
-_MAX_HEAD = 4096
+#: Parts of a form that are read, and bytes of the head of each.
+MOST_PARTS: Final = 128
+MOST_HEAD: Final = 4096
 
 
 def boundary_of(content_type: bytes) -> bytes | None:
@@ -23,9 +25,9 @@ def fields(body: bytes, boundary: bytes) -> Iterator[tuple[str, int, int]]:
     at = 0 if body.startswith(delimiter) else body.find(b"\r\n" + delimiter) + 2
     if at < 2 and not body.startswith(delimiter):
         return
-    for _ in range(_MAX_PARTS):
+    for _ in range(MOST_PARTS):
         head = at + len(delimiter)
-        start = body.find(b"\r\n\r\n", head, head + _MAX_HEAD) + 4
+        start = body.find(b"\r\n\r\n", head, head + MOST_HEAD) + 4
         end = body.find(b"\r\n" + delimiter, start)
         if start < 4 or end < 0:
             return

@@ -9,6 +9,7 @@ import orjson
 
 from llmproxy.plugin import BadField, BodyReader, Exchange, Member, member_value, scan_members
 from llmproxy_openai.multipart import boundary_of, fields
+from llmproxy_openai.strictforms import is_plain_form, is_plain_type
 
 _INCLUDE_USAGE = frozenset({"include_usage"})
 
@@ -36,9 +37,13 @@ class RequestReader(BodyReader):
 
     def read_form(self, exchange: Exchange, body: bytes) -> None:
         """Read a form's fields of the same names."""
-        boundary = boundary_of(exchange.request.headers.index.get(b"content-type", b""))
+        content_type = exchange.request.headers.index.get(b"content-type", b"")
+        boundary = boundary_of(content_type)
         if boundary is None:
             raise BadField("invalid_form", "The form's Content-Type names no boundary.")
+        if not is_plain_type(content_type) or not is_plain_form(body, boundary):
+            message = "The form cannot be read in one way only; write each part with one plain name, as RFC 7578 has it."
+            raise BadField("invalid_form", message)
         readers: dict[str, Callable[[Exchange, bytes], None]] = {
             "model": self._form_model,
             "stream": self._form_stream,

@@ -175,3 +175,10 @@ def test_a_list_of_models_holds_none_that_the_caller_may_not_ask_for(
 
     with told:
         exchange.set_body(b'{"model":"gpt","models":%b}' % models)
+
+
+def test_a_form_that_servers_may_read_otherwise_is_refused(exchange_for: MakeExchange) -> None:
+    body = form(("model", "cheap"), *((f"n{number}", "1") for number in range(130)), ("model", "dear"))
+
+    with pytest.raises(BadField, match="one way only"):
+        exchange_for("/v1/audio/transcriptions", body, FORM)
