@@ -1,4 +1,4 @@
-"""Reads values of a caller's JSON that must be of one type; anything else is told of by its place, as its dialect says it."""
+"""Reads values of a caller's JSON that must be of one type; anything else is told of by its place, in given words."""
 
 from __future__ import annotations
 
