@@ -14,7 +14,7 @@ import orjson
 
 from llmproxy_quota.calls import Kind, kind_of
 from llmproxy_quota.config import QuotaConfig
-from llmproxy_quota.outputs import NoBoundError, Output, output_of
+from llmproxy_quota.outputs import NoBoundError, Output, output_of, pictures_of
 from llmproxy_quota.units import Units, units_of
 
 #: Tokens that providers add of their own, for tools above all.
@@ -32,8 +32,9 @@ _KEPT: Final = re.compile(
 )
 #: Letters of names are never written so, but by who wants to hide one.
 _HIDDEN: Final = re.compile(rb"\\u00(?:3[0-9]|[46][0-9a-fA-F]|[57][0-9aA]|5[fF])")
-#: How many pictures a form asks for.
-_FORM_COUNT: Final = re.compile(rb'name="?n"?[^\r\n]*\r\n(?:[^\r\n]+\r\n)*\r\n(\d{1,6})')
+#: How many pictures a form asks for, and all that servers may take for it.
+_FORM_COUNT: Final = re.compile(rb'[;\s]name="?n"?(?:;[^\r\n]*)?\r\n(?:[^\r\n]+\r\n)*\r\n(\d{1,6})\r\n')
+_FORM_COUNTS: Final = re.compile(rb'(?i)[;\s]name="?n"?[;\s]')
 #: What rerankers read in pairs, of which each has some signs of its own.
 _QUERIES: Final = ("query", "text_1", "data_1", "queries")
 _COMPARED: Final = ("documents", "texts", "text_1", "text_2", "data_1", "data_2", "queries")
@@ -83,10 +84,10 @@ def _output(kind: Kind, body: bytes, config: QuotaConfig) -> tuple[Output, str]:
     """Bound the answer; say why that may not hold."""
     if kind == "any":
         return Output(config.output, 1), "" if config.unbounded == "assume" else _REFUSED
-    if kind == "media":
-        times = _pictures(body)
-        return Output(max(config.output, config.attachment) * times, times), ""
     try:
+        if kind == "media":
+            times = _pictures(body)
+            return Output(max(config.output, config.attachment) * times, times), ""
         return output_of(kind, body, config), ""
     except NoBoundError as fault:
         return Output(config.output, 1), str(fault)
@@ -108,12 +109,6 @@ def _repeated(told: Any) -> int:
     return texts * (query + _OF_A_PAIR) if query else 0
 
 
-def _sampled(told: dict[str, Any]) -> list[Any]:
-    """Return how many pictures a call wants as Google's has it."""
-    settings = told.get("parameters")
-    return [settings.get("sampleCount"), settings.get("sample_count")] if isinstance(settings, dict) else []
-
-
 def _unhidden(body: bytes) -> bytes:
     """Return a body whose names can be looked for, however they are spelled."""
     if _HIDDEN.search(body) is None:
@@ -125,9 +120,14 @@ def _unhidden(body: bytes) -> bytes:
 
 
 def _pictures(body: bytes) -> int:
-    """Return how many answers a call for pictures wants, of a form or of JSON."""
+    """Return how many answers a call for pictures wants, of a form or of JSON.
+
+    Raises:
+        NoBoundError: servers may read it in another way.
+    """
+    if body.lstrip().startswith(b"{"):
+        return max(1, pictures_of(body))
     found = _FORM_COUNT.findall(body)
-    if not found:
-        told = _told(body)
-        found = [told.get("n"), *_sampled(told)] if isinstance(told, dict) else []
-    return max([1, *(int(each) for each in found if isinstance(each, int | bytes))])
+    if len(found) != len(_FORM_COUNTS.findall(body)) or len(found) > 1:
+        raise NoBoundError("'n' must be a whole number, and stand in the form once.")
+    return max([1, *map(int, found)])

@@ -48,11 +48,15 @@ _LIMITS: Final = frozenset(
     }
 )
 _TIMES: Final = frozenset({"n", "best_of", "num_return_sequences", "candidateCount", "candidate_count"})
+#: How many pictures a call makes, and where Google's callers say it.
+_PICTURES: Final = frozenset({"n", "sampleCount", "sample_count"})
+_PARAMETERS: Final = "parameters"
 _ACTED_ON: Final = (
     _LIMITS
     | _TIMES
+    | _PICTURES
     | {name for names in _SETTINGS.values() for name in names}
-    | {"prompt", "prediction", "thinking", "models"}
+    | {"prompt", "prediction", "thinking", "models", _PARAMETERS}
 )
 _FOLDED: Final = frozenset(name.casefold() for name in _ACTED_ON)
 _WHOLE: Final = re.compile(rb"-?\d{1,15}")
@@ -96,6 +100,22 @@ def output_of(kind: Kind, body: bytes, config: QuotaConfig) -> Output:
         found = _BUDGET.findall(member_value(body, thinking))
         most += max((int(number) for number in found if int(number) >= most), default=0)
     return Output(most, times, new)
+
+
+def pictures_of(body: bytes) -> int:
+    """Return how many pictures a call in JSON makes.
+
+    Raises:
+        NoBoundError: servers may read it in another way.
+    """
+    told = _acted_on(body)
+    times = _counted(body, told)
+    settings = member_value(body, told[_PARAMETERS]) if _PARAMETERS in told else b""
+    return max(times, _counted(settings, _acted_on(settings))) if settings.startswith(b"{") else times
+
+
+def _counted(body: bytes, told: Mapping[str, Member]) -> int:
+    return max((_whole(body, name, told[name]) or 1 for name in told if name in _PICTURES), default=1)
 
 
 def _own(kind: Kind, config: QuotaConfig) -> tuple[str, ...]:

@@ -158,6 +158,31 @@ def test_each_picture_counts() -> None:
     assert bounded("/v1/images/edits", form).output == 35_000
 
 
+@pytest.mark.parametrize(
+    "body",
+    [
+        b'{"n": "10"}',
+        b'{"n": 10.0}',
+        b'{"n": 10, "n": 1}',
+        b'{"N": 10}',
+        b'{"parameters": {"sampleCount": "4"}}',
+        b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n 10\r\n--b--',
+        b'--b\r\nContent-Disposition: form-data; name="N"\r\n\r\n10\r\n--b--',
+        b'--b\r\nContent-Disposition: form-data; name="n"\r\n\r\n10e1\r\n--b--',
+    ],
+)
+def test_a_count_of_pictures_that_servers_may_read_otherwise_is_no_bound(body: bytes) -> None:
+    assert bounded("/v1/images/generations", body).doubt
+
+
+def test_pictures_are_counted_where_google_says_it() -> None:
+    path = "/v1/models/imagen:predict"
+
+    assert bounded(path, b'{"instances": [], "parameters": {"sampleCount": 4}}').output == 20_000
+    assert bounded(path, b'{"n": null, "parameters": null}').output == 5000
+    assert not bounded(path, b'{"n": null, "parameters": null}').doubt
+
+
 def test_a_query_counts_with_each_text_that_it_is_compared_with() -> None:
     plain = orjson.dumps({"model": "m", "query": "q" * 1000, "documents": ["x"]})
     many = orjson.dumps({"model": "m", "query": "q" * 1000, "documents": ["x"] * 500})
