@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
+from urllib.parse import unquote
 
 import msgspec
 
@@ -13,6 +14,8 @@ from llmproxy_anthropic.usage import read_usage
 #: Ends of paths that begin a batch, or end it.
 BEGINS: Final = ("/messages/batches", "/cancel")
 
+#: Servers take paths in other spellings for the same.
+_SLASHES: Final = re.compile(r"/{2,}")
 _RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results")
 
 
@@ -43,7 +46,7 @@ def fetching_tap(exchange: Exchange, reply: Reply) -> Tap | None:
     """Return what reads the results of a batch, None where something else is fetched."""
     if exchange.request.method != "GET" or reply.status != 200:
         return None
-    found = _RESULTS.fullmatch(exchange.request.path)
+    found = _RESULTS.fullmatch(_SLASHES.sub("/", unquote(exchange.request.path)).rstrip("/"))
     return None if found is None else LinesTap(exchange, found[1], read_line)
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
+from urllib.parse import unquote
 
 from llmproxy.messages import HOP_BY_HOP, ClientRequest, Headers, RawHeader, Spellings
 
@@ -19,8 +20,8 @@ _STAY: Final = (
     | HOP_BY_HOP
     | frozenset(
         b"""
-    authorization x-api-key api-key x-goog-api-key cookie host content-length accept-encoding expect
-    x-http-method-override x-http-method x-method-override
+    authorization x-api-key api-key x-goog-api-key x-amz-security-token cookie host content-length accept-encoding
+    expect x-http-method-override x-http-method x-method-override
     """.split()
     )
 )
@@ -38,6 +39,10 @@ _LEFT_OUT: Final = (
     """.split()
     )
 )
+
+# Ends of paths of files that tell what was used, which is read where they pass: nobody leaves that part out.
+_WHOLE: Final = ("/content", "/results", ":download")
+_RANGES: Final = frozenset({b"range", b"if-range"})
 
 # What belongs to the body as it came, or to one dialect, whose words mean nothing to another provider.
 _FAMILIES: Final = (
@@ -80,6 +85,8 @@ def passed_headers(exchange: Exchange) -> Headers:
     if named is not None and named.lower() not in (b"keep-alive", b"close"):
         gone = {name.strip().lower() for name in named.split(b",")}
         kept = [pair for pair in kept if pair[0].lower() not in gone]
+    if b"range" in fields.index and unquote(exchange.request.path).rstrip("/").endswith(_WHOLE):
+        kept = [pair for pair in kept if pair[0].lower() not in _RANGES]
     length = fields.index.get(b"content-length")
     if length is not None and not exchange.has_body:
         kept.append((b"Content-Length", length))

@@ -118,3 +118,28 @@ def test_an_upload_that_streams_through_says_its_length_and_a_body_that_was_read
     assert passed_headers(exchange).get("Content-Length") == "7"
     exchange.set_body(b"{}")
     assert passed_headers(exchange).get("Content-Length") is None
+
+
+def test_a_session_token_of_awss_stays_here():
+    assert passed((b"X-Amz-Security-Token", b"caller's"), (b"X-A", b"1")) == [(b"X-A", b"1")]
+
+
+@pytest.mark.parametrize(
+    ("path", "kept"),
+    [
+        ("/v1/files/file-1/content", False),
+        ("/v1/files/file-1/%63ontent", False),
+        ("/v1/messages/batches/b/results", False),
+        ("/v1beta/files/f:download", False),
+        ("/v1/audio/voices", True),
+    ],
+)
+def test_what_tells_of_use_is_fetched_whole(path, kept):
+    exchange = make_exchange()
+    exchange.request = ClientRequest(
+        "GET", path, Headers.of({"Range": "bytes=9-", "If-Range": "x", "X-A": "1"})
+    )
+
+    names = [name for name, _ in passed_headers(exchange).raw]
+
+    assert names == ([b"Range", b"If-Range", b"X-A"] if kept else [b"X-A"])

@@ -34,8 +34,11 @@ def told(exchange, body, kind="application/json"):
     return tap
 
 
-def test_results_tell_what_each_model_used(exchange_for):
-    exchange = exchange_for("/v1/messages/batches/msgbatch_1/results", method="GET")
+@pytest.mark.parametrize(
+    "path", ["/v1/messages/batches/msgbatch_1/results", "/v1/messages/batches//msgbatch_1/%72esults"]
+)
+def test_results_tell_what_each_model_used(exchange_for, path):
+    exchange = exchange_for(path, method="GET")
 
     told(exchange, b"".join(orjson.dumps(line) + b"\n" for line in LINES), "application/x-jsonl")
 

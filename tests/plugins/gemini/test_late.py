@@ -55,7 +55,12 @@ def test_others_are_running_or_have_a_file(more):
 
 
 @pytest.mark.parametrize(
-    "path", ["/v1beta/files/batch-b:download", "/download/v1beta/files/batch-b:download"]
+    "path",
+    [
+        "/v1beta/files/batch-b:download",
+        "/download/v1beta/files/batch-b:download",
+        "/v1beta//files/batch-b%3Adownload",
+    ],
 )
 def test_a_file_of_results_tells_it_line_by_line(exchange_for, path):
     exchange = exchange_for(f"{path}?alt=media", method="GET")

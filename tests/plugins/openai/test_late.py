@@ -43,6 +43,8 @@ def told(exchange, body, kind="application/json", status=200):
         ("/openai/batches/batch_1", ObjectTap),
         ("/v1/batch/jobs/batch_1", ObjectTap),
         ("/v1/files/file-1/content", LinesTap),
+        ("/v1/files//file-1/%63ontent/", LinesTap),
+        ("/v1/%62atches/batch_1", ObjectTap),
         ("/v1/responses/resp_1", ObjectTap),
         ("/v1/responses/resp_1/input_items", type(None)),
         ("/v1/batches", type(None)),
