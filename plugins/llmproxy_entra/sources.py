@@ -24,6 +24,8 @@ _SERVICE_VERSION: Final = "2019-08-01"
 _DEFAULT: Final = "/.default"
 #: What a token is made of (RFC 6750 §2.1).
 _TOKEN: Final = re.compile(r"[A-Za-z0-9._~+/=-]+")
+#: What an error is called (RFC 6749 §5.2); texts may repeat what was sent.
+_WORD: Final = re.compile(r"[a-z_]{1,40}")
 #: Seconds; what is said to live longer is asked for again after a day.
 _LONGEST: Final = 86400.0
 
@@ -115,7 +117,7 @@ def granted(status: int, told: Any, wall: float) -> Granted[bytes]:
     token = answer.get("access_token")
     if status != 200 or not isinstance(token, str) or _TOKEN.fullmatch(token) is None:
         code = answer.get("error")
-        why = f" ({code[:60]})" if isinstance(code, str) else ""
+        why = f" ({code})" if isinstance(code, str) and _WORD.fullmatch(code) else ""
         raise CredentialsAway(f"Entra ID answers {status}{why}")
     seconds = _number(answer.get("expires_in"))
     if seconds is None and (ends := _number(answer.get("expires_on"))) is not None:

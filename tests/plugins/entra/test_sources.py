@@ -119,6 +119,7 @@ def test_a_token_lives_as_long_as_is_said(told, seconds):
     ("status", "told", "why"),
     [
         (401, {"error": "invalid_client", "error_description": "s3cret"}, r"answers 401 \(invalid_client\)$"),
+        (401, {"error": "canary-s3cret of 40 letters"}, r"answers 401$"),
         (500, None, "answers 500$"),
         (200, {"access_token": "a\r\nb"}, "answers 200$"),
         (200, {"access_token": 1}, "answers 200$"),
