@@ -10,6 +10,7 @@ from collections.abc import Mapping
 from typing import Any, Final
 
 from llmproxy.plugin import (
+    BadField,
     BodyReader,
     Exchange,
     Parts,
@@ -18,6 +19,7 @@ from llmproxy.plugin import (
     Usage,
     UsageReader,
     WholeTap,
+    member_value,
 )
 from llmproxy_gemini.paths import INTERACTIONS
 
@@ -25,6 +27,8 @@ from llmproxy_gemini.paths import INTERACTIONS
 TAIL: Final = 16 * 1024
 
 _MODELS: Final = "models/"
+#: What is asked in a model's place: by models of its own.
+_AGENT: Final = "agent"
 #: How a stream tells that something of the answer comes, that it ends, and that it ends badly.
 _OUTPUT: Final = re.compile(rb'"event_type" ?: ?"(?:step|content)\.delta"')
 _END: Final = re.compile(
@@ -39,12 +43,17 @@ class InteractionReader(BodyReader):
     """Reads the model's name and whether a stream is wanted."""
 
     json_paths = (INTERACTIONS,)
+    keys = BodyReader.keys | {_AGENT}
 
     def read(self, exchange: Exchange, body: bytes) -> None:
         """Set the exchange's `model`, without the collection that may stand before it, and `streamed`."""
         super().read(exchange, body)
         if exchange.model is not None:
             exchange.model = exchange.model.removeprefix(_MODELS)
+            agent = exchange.members.get(_AGENT)
+            if agent is not None and member_value(body, agent) != b"null":
+                message = "The request names an agent beside its model; name one of them."
+                raise BadField("invalid_request", message, _AGENT)
 
 
 READER: Final = InteractionReader()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import fcntl
 import os
+import stat
 import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
@@ -76,10 +77,22 @@ def folder_of(shared: Path | None, plugin: str) -> Path:
     return Path(tempfile.gettempdir()) / f"llmproxy-{os.getpid()}-{_NONCE}-{plugin}"
 
 
+def _own_folder(folder: Path) -> None:
+    """Make the folder, which one who left may have taken along; another user may have made it meanwhile.
+
+    Raises:
+        PermissionError: it is open to others, or theirs.
+    """
+    folder.mkdir(mode=0o700, exist_ok=True)
+    found = folder.lstat()
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o077:
+        raise PermissionError(f"{folder.name} is not this user's alone")
+
+
 @contextmanager
 def locked(path: Path) -> Iterator[bool]:
     """Hold a lock, if nobody else does; say whether."""
-    path.parent.mkdir(mode=0o700, exist_ok=True)  # one who left may have taken it along
+    _own_folder(path.parent)
     descriptor = os.open(path, os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     try:
         try:

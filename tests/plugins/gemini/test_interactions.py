@@ -96,6 +96,13 @@ def test_the_body_names_the_model_which_may_be_another_upstream() -> None:
     assert (wire.target, wire.body) == ("/interactions", b'{"model":"gemini-3","input":"Hi"}')
 
 
+def test_an_agent_is_not_asked_under_the_name_of_a_model() -> None:
+    with pytest.raises(BadField, match="agent"):
+        made_exchange(PATH, {"model": "cheap", "agent": "deep-research", "input": "x"})
+
+    assert made_exchange(PATH, {"model": "m", "agent": None, "input": "x"}).model == "m"
+
+
 def test_what_is_broken_is_refused() -> None:
     with pytest.raises(BadField):
         made_exchange(PATH, {"model": 7})

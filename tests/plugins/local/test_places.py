@@ -2,6 +2,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
+
 from llmproxy_local.places import Places, folder_of, is_held, locked, mark_of
 
 
@@ -47,3 +49,15 @@ def test_each_removes_its_own_and_the_last_one_the_folder(tmp_path):
     other.remove()
     other.remove()
     assert not folder.exists()
+
+
+def test_a_folder_that_is_open_to_others_is_not_used(tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    folder.chmod(0o777)
+    elsewhere = tmp_path / "link"
+    elsewhere.symlink_to(tmp_path)
+
+    for place in (folder, elsewhere):
+        with pytest.raises(PermissionError, match="alone"), locked(place / "m.gate"):
+            pass
