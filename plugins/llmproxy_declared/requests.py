@@ -26,6 +26,8 @@ from llmproxy_declared.sources import sources_of, text_template, value_template
 _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 _CONTROL: Final = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]")
 _UNFIT: Final = re.compile(r"[^!-~]|[?#\\]")
+#: What some servers decode and then read as another place.
+_UPWARDS: Final = re.compile(r"(?:^|[/\\])\.\.?(?:[/\\;]|$)")
 #: Fields that say how a message is carried.
 _FRAMING: Final = frozenset(
     {"connection", "content-length", "expect", "host", "te", "trailer", "transfer-encoding", "upgrade"}
@@ -104,7 +106,7 @@ class RequestTemplate:
         except Missing:
             raise _unfit(piece.source) from None
         parts = text.split("/") if piece.source == _SLASHED else [text]
-        if any(not part.strip(".") for part in parts):
+        if any(not part.strip(".") for part in parts) or _UPWARDS.search(text) is not None:
             # A segment that is empty or made of dots would be another place.
             raise _unfit(piece.source)
         return "/".join(quote(part, safe="@:,+", errors="replace") for part in parts)

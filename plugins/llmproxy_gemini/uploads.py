@@ -53,7 +53,9 @@ def ticket_of(request: ClientRequest) -> str | None:
 
 
 def _named(query: str) -> str:
-    return dict(parse_qsl(query)).get("upload_id", "")
+    """Return the upload that a query names; none where it names several, of which one may be another's."""
+    names = [value for name, value in parse_qsl(query) if name.strip().lower() == "upload_id"]
+    return names[0] if len(names) == 1 else ""
 
 
 def tells_address(reply: Reply) -> bool:

@@ -8,7 +8,7 @@ from llmproxy.plugin import ClientRequest, Endpoint, Headers, Reply, UpstreamCon
 from llmproxy.stores.memory import MemoryStore
 from llmproxy_gemini.client import GeminiClient
 from llmproxy_gemini.passing import encode
-from llmproxy_gemini.uploads import keep_here, rooted_path, tells_address
+from llmproxy_gemini.uploads import keep_here, rooted_path, tells_address, ticket_of
 from llmproxy_gemini.upstream import GeminiUpstream
 
 TOLD = "https://generativelanguage.googleapis.com/upload/v1beta/files?upload_id=AJjja9Z6EghMkTd5in1efI&upload_protocol=resumable"
@@ -94,3 +94,14 @@ def opening(store):
 )
 def test_an_upload_that_goes_on_is_known_by_its_name(method, target, ticket):
     assert GeminiClient().ticket(ClientRequest(method, target, Headers())) == ticket
+
+
+def test_an_upload_is_named_once() -> None:
+    own, others = "own-upload-of-this-caller", "upload-of-somebody-else-x"
+    asked = [f"upload_id={own}", f"upload_id={others}&upload_id={own}", f"Upload_Id={others}&upload_id={own}"]
+
+    tickets = [
+        ticket_of(ClientRequest("PUT", f"/upload/v1beta/files?{query}", Headers.of({}))) for query in asked
+    ]
+
+    assert tickets == [own, None, None]
