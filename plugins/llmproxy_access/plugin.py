@@ -28,7 +28,6 @@ from llmproxy_access.listeners import is_foreign, is_local
 from llmproxy_access.permissions import Grant
 
 if TYPE_CHECKING:
-    from llmproxy_access.directory import Directory
     from llmproxy_access.issuers import Issuers
     from llmproxy_access.keeping import DirectoryKeeper
 
@@ -119,7 +118,7 @@ class AccessPlugin(Plugin[AccessConfig]):
             await keeper.catch_up()
         if key is None:
             caller = await ticket_holder(exchange)
-            if caller is None or (keeper is not None and _is_revoked(caller, keeper.directory)):
+            if caller is None or not self._still_has(caller):
                 raise _refusal("The request holds no API key; send it as Authorization: Bearer KEY.")
             exchange.caller = caller
             return
@@ -134,6 +133,11 @@ class AccessPlugin(Plugin[AccessConfig]):
         exchange.caller = grant.caller
         _limit(exchange, grant)
 
+    def _still_has(self, caller: Caller) -> bool:
+        """Whether the key is still good by which a caller was given what he shows now in its place."""
+        keeper = self._keeper
+        return caller.key in self.config.names or (keeper is not None and keeper.directory.holds(caller))
+
     def _refuse_twins(self, names: frozenset[str]) -> None:
         """Let no two keys be counted as one."""
         if twins := sorted(names & self.config.names):
@@ -145,11 +149,6 @@ class AccessPlugin(Plugin[AccessConfig]):
         if self._keeper is None:
             raise GatewayError(503, "not_ready", "The keys are not read yet.", retry_after=1)
         return self._keeper
-
-
-def _is_revoked(caller: Caller, directory: Directory) -> bool:
-    """Whether the key is revoked by which a caller was given what he shows now in its place."""
-    return caller.key in directory.names and not directory.holds(caller)
 
 
 def _limit(exchange: Exchange, grant: Grant) -> None:

@@ -399,8 +399,10 @@ async def test_documents_are_ranked_for_coheres_sdk() -> None:
     def script(provider: FakeUpstream) -> None:
         provider.reply(json=[{"index": 1, "score": 0.9}, {"index": 0, "score": 0.2}])
 
-    async with site({"up": "tei"}, script) as here:
-        client = cohere.AsyncClientV2(api_key=KEY, base_url=here.url)
+    async with (
+        site({"up": "tei"}, script) as here,
+        cohere.AsyncClientV2(api_key=KEY, base_url=here.url) as client,
+    ):
         got = await client.rerank(model="up/any", query="q", documents=["a", "b"], top_n=1)
 
         assert [(each.index, each.relevance_score) for each in got.results] == [(1, 0.9)]

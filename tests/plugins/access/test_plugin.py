@@ -121,7 +121,8 @@ async def test_who_goes_on_with_an_upload_needs_no_key(plugin: AccessPlugin) -> 
     assert (await refused(plugin, another)).status == 401
 
 
-async def test_an_upload_whose_key_was_revoked_meanwhile_is_refused(plugin: AccessPlugin) -> None:
+@pytest.mark.parametrize(("name", "status"), [("web", 0), ("new", 0), ("gone", 401)])
+async def test_an_upload_goes_on_while_its_key_is_good(plugin: AccessPlugin, name: str, status: int) -> None:
     store, shown = MemoryStore(), "an-upload-that-nobody-guesses"
 
     async def open_memory() -> MemoryStore:
@@ -131,12 +132,16 @@ async def test_an_upload_whose_key_was_revoked_meanwhile_is_refused(plugin: Acce
     for exchange in (begun, going_on):
         exchange.route.open_memory = open_memory  # type: ignore[assignment]
         exchange.client_face = SimpleNamespace(ticket=lambda _: shown)  # type: ignore[assignment]
-    begun.caller = Caller("shop", "web")
+    begun.caller = Caller("shop", name)
     await keep_ticket(begun, shown)
-    directory = SimpleNamespace(names={"web"}, holds=lambda caller: caller != Caller("shop", "web"))
+    directory = SimpleNamespace(holds=lambda caller: caller == Caller("shop", "new"))
     plugin._keeper = SimpleNamespace(directory=directory, is_late=lambda now: False)  # type: ignore[assignment]
 
-    assert (await refused(plugin, going_on)).status == 401
+    if status:
+        assert (await refused(plugin, going_on)).status == status
+    else:
+        await plugin.pre_route(going_on)
+        assert going_on.caller == begun.caller
 
 
 async def test_a_route_may_name_its_tenants(plugin: AccessPlugin) -> None:
