@@ -41,7 +41,7 @@ class Directory:
         return None if holder is None else holder.grant
 
     def holds(self, caller: Caller) -> bool:
-        """Whether a caller's key, which is one of these, is not revoked."""
+        """Whether a caller's key is one of these, and not revoked."""
         return (caller.tenant, caller.key) in self._callers
 
     def limits(self, caller: Caller) -> tuple[tuple[NameList, ...], tuple[NameList, ...]]:
