@@ -25,7 +25,7 @@ def request(path: str, kind: str, body: bytes, method: str = "POST") -> bytes:
         ("/v1/chat/completions", "application/json", b'{"model":"other/dear"}', 404),
         ("/v1/chat/completions", "application/json", b'{"model":"smart"}', 404),
         ("/v1/chat/completions/", "text/plain", b'{"model":"dear"}', 400),
-        ("/v1/rerank", "text/plain", b'{"model":"dear"}', 400),
+        ("/v1/rerank", "text/plain", b'{"model":"dear"}', 415),
         ("/v1/rerank", "application/json", b'{"query":"no model"}', 400),
     ],
 )

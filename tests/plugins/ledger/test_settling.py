@@ -134,7 +134,10 @@ def test_what_only_sets_a_model_up_is_free(path):
     [
         ("/v1/images/generations", {"model": "gpt", "prompt": "a cat"}),
         ("/v1/audio/speech", {"model": "gpt", "input": "Hello", "voice": "alloy"}),
-        ("/v1/audio/transcriptions", b"--x\r\nsound\r\n--x--"),
+        (
+            "/v1/audio/transcriptions",
+            b'--x\r\nContent-Disposition: form-data; name="file"\r\n\r\nsound\r\n--x--\r\n',
+        ),
     ],
 )
 def test_pictures_and_sound_of_which_nothing_is_told_have_no_price_that_is_known(path, body):

@@ -112,5 +112,5 @@ def test_a_config_of_portkeys_is_read_likewise(tmp_path: Path) -> None:
 
     assert run.exit_code == 0, run.stderr
     assert "targets[0].virtual_key: Portkey keeps the key behind this name: set GROQ_API_KEY" in run.stderr
-    assert "targets[1]: bedrock: requests are not signed for AWS yet" in run.stderr
+    assert "targets[1]: bedrock: write an upstream with provider: bedrock (auth: aws signs)" in run.stderr
     assert checked.stdout.startswith("ok: 1 route"), checked.stderr
