@@ -14,7 +14,7 @@ from .postgresserver import PostgresServer
 
 # A busy machine is no fault of what is tested. `--hypothesis-profile thorough` tries more.
 _UNTIMED = settings(deadline=None, suppress_health_check=[HealthCheck.too_slow])
-settings.register_profile("quick", _UNTIMED, max_examples=30)
+settings.register_profile("quick", _UNTIMED, max_examples=50)
 settings.register_profile("thorough", _UNTIMED, max_examples=1000)
 settings.load_profile("quick")
 
