@@ -109,12 +109,13 @@ class CohereClient(UntranslatedClient):
 
     def decode_request(self, exchange: Exchange, body: bytes, losses: Losses) -> ModelRequest:
         """Read the whole request of a call that can be translated; refuse others."""
-        from llmproxy_cohere import decoding, embeddings, fields, reranking
+        from llmproxy.canonical.values import body_members
+        from llmproxy_cohere import decoding, embeddings, reranking
 
         call = call_of(exchange.request.path)
         if exchange.request.method != "POST" or call in ("", "chat_v1"):
             raise no_translation()
-        asked = fields.parsed(body)
+        asked = body_members(body)
         if call == "chat":
             request = decoding.decode_chat(asked, losses, streamed=exchange.streamed)
             exchange.state[_DOCUMENTS] = decoding.documents_of(asked)

@@ -5,19 +5,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import Format, GenerateRequest, Thinking, Tool, ToolChoice
+from llmproxy.canonical.fields import count, flag, members, number, objects, required_text, rest, text, wrong
 from llmproxy.plugin import BadField
-from llmproxy_cohere.fields import (
-    count,
-    flag,
-    members,
-    number,
-    objects,
-    required_text,
-    rest,
-    text,
-    texts,
-    wrong,
-)
+from llmproxy_cohere.fields import texts
 from llmproxy_cohere.turns import read_turns
 
 if TYPE_CHECKING:

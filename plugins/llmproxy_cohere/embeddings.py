@@ -7,8 +7,9 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import EmbedAnswer, EmbedRequest
+from llmproxy.canonical.fields import count, objects, required_text, rest, text, wrong
 from llmproxy.plugin import BadRequest
-from llmproxy_cohere.fields import count, objects, required_text, rest, text, texts, wrong
+from llmproxy_cohere.fields import texts
 from llmproxy_cohere.usage import counted_usage
 
 if TYPE_CHECKING:

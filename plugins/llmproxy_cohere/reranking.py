@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from llmproxy.canonical import Ranked, RerankAnswer, RerankRequest
-from llmproxy_cohere.fields import count, flag, required_text, rest, text, wrong
+from llmproxy.canonical.fields import count, flag, required_text, rest, text, wrong
 from llmproxy_cohere.usage import counted_usage
 
 if TYPE_CHECKING:

@@ -20,9 +20,9 @@ from llmproxy.canonical import (
     ToolCall,
     ToolResult,
 )
+from llmproxy.canonical.fields import members, objects, required_text, rest, text, wrong
 from llmproxy.plugin import BadField
 from llmproxy_cohere.citations import read_citations
-from llmproxy_cohere.fields import members, objects, required_text, rest, text, wrong
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses

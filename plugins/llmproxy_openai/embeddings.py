@@ -8,7 +8,7 @@ import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import EmbedAnswer, EmbedRequest
-from llmproxy_openai.chat.fields import count, flag, rest, text, wrong
+from llmproxy.canonical.fields import count, flag, rest, text, wrong
 from llmproxy_openai.usage import read_usage
 
 if TYPE_CHECKING:

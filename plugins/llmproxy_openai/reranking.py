@@ -9,9 +9,9 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import Ranked, RerankAnswer, RerankRequest
+from llmproxy.canonical.fields import count, flag, required_text, rest, text, wrong
 from llmproxy.plugin import Usage
 from llmproxy_openai.calls import RankingManner
-from llmproxy_openai.chat.fields import count, flag, required_text, rest, text, wrong
 from llmproxy_openai.usage import read_usage
 
 if TYPE_CHECKING:

@@ -7,19 +7,12 @@ The judge reads Cohere's chat, and writes it nowhere: what writes it is here, ap
 
 from __future__ import annotations
 
-import argparse
-import subprocess
 import sys
-from collections.abc import Sequence
-from typing import Any
+from typing import Any, Final
 
 import orjson
-from tests.integration.replaying import RECORDINGS, SHARED
 
-from .recorded import DIALECTS, gateway
-
-NAME = "cohere.chat_v2"
-Tree = dict[str, Any]
+from .further_client import FurtherClient, Tree
 
 
 def cohere_request(talk: Any, model: str) -> tuple[str, str, Tree]:
@@ -79,29 +72,6 @@ def _cannot_say(talk: Any) -> set[str]:
     return {"a tool by its name"} if isinstance(talk.tool_choice, dict) else set()
 
 
-def _taught() -> Any:
-    """Return the judge, which knows one more client from here on."""
-    sys.path.insert(0, str(SHARED / "tools"))
-    import translate_check
-    import wiresem
-
-    render, cannot, shape = wiresem.render_request, wiresem.cannot_say, wiresem.shape_problems
-    wiresem.CLIENT_DIALECTS = (*wiresem.CLIENT_DIALECTS, NAME)
-    wiresem.FINISH_SAYABLE[NAME] = {
-        "refusal": {"filter", "stop"},
-        "pause": {"stop", "other"},
-        "other": {"stop", "other", "filter", "tool"},
-    }
-    wiresem.render_request = lambda dialect, talk, model: (
-        cohere_request(talk, model) if dialect == NAME else render(dialect, talk, model)
-    )
-    wiresem.cannot_say = lambda dialect, talk: _cannot_say(talk) if dialect == NAME else cannot(dialect, talk)
-    wiresem.shape_problems = lambda dialect, reply: (
-        _shape(reply) if dialect == NAME else shape(dialect, reply)
-    )
-    return translate_check
-
-
 def _shape(reply: Tree) -> list[str]:
     body = reply.get("body") or {}
     if reply["status"] >= 400:
@@ -113,28 +83,10 @@ def _shape(reply: Tree) -> list[str]:
     return [f"shape: the answer lacks {name}" for name in sorted(missing)]
 
 
-def judge(address: str, replay: str, *more: str) -> subprocess.CompletedProcess[str]:
-    """Run the judge, in a process of its own; its last line counts what passed, failed and was skipped."""
-    command = [sys.executable, "-m", __spec__.name, str(RECORDINGS), "--gateway", address, "--replay", replay]
-    command += ["--strict-route", "--client", NAME, "--model", "{provider}.{dialect}/{model}--{id}"]
-    for dialect in DIALECTS:
-        command += ["--dialect", dialect]
-    return subprocess.run([*command, *more], capture_output=True, text=True, check=False, timeout=600)
-
-
-def main(arguments: Sequence[str] | None = None) -> int:
-    """Judge the callers of Cohere before every recorded provider; with `--gateway`, be that judge."""
-    given = sys.argv[1:] if arguments is None else list(arguments)
-    if "--gateway" in given:
-        return int(_taught().main(given))
-    parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--chunking", default="event", choices=("event", "whole", "merge", "split"))
-    known, more = parser.parse_known_args(given)
-    with gateway(known.chunking) as (address, replay):
-        verdict = judge(address, replay, *more)
-    sys.stdout.write(f"{verdict.stdout}{verdict.stderr}\n")
-    return verdict.returncode
+COHERE: Final = FurtherClient(
+    "tests.conformance.cohere_client", "cohere.chat_v2", cohere_request, _cannot_say, _shape
+)
 
 
 if __name__ == "__main__":
-    sys.exit(main())
+    sys.exit(COHERE.main())

@@ -8,7 +8,7 @@ import orjson
 import pytest
 from tests.integration.replaying import PRESENT
 
-from .cohere_client import judge
+from .cohere_client import COHERE
 from .recorded import gateway
 
 pytestmark = [
@@ -34,7 +34,7 @@ def test_coheres_callers_are_told_what_providers_said(chunking: str, most: str, 
     outcomes = tmp_path / "outcomes.json"
 
     with gateway(chunking) as (address, replay):
-        verdict = judge(address, replay, "--limit", most, "--json", str(outcomes))
+        verdict = COHERE.judge(address, replay, "--limit", most, "--json", str(outcomes))
 
     records = orjson.loads(outcomes.read_bytes())
     failed = [each for record in records if record["outcome"] == "failed" for each in record["failures"]]

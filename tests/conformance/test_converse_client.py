@@ -8,7 +8,7 @@ import orjson
 import pytest
 from tests.integration.replaying import PRESENT
 
-from .converse_client import judge
+from .converse_client import CONVERSE
 from .recorded import gateway
 
 pytestmark = [
@@ -29,7 +29,7 @@ def test_bedrocks_callers_are_told_what_providers_said(chunking: str, most: str,
     outcomes = tmp_path / "outcomes.json"
 
     with gateway(chunking) as (address, replay):
-        verdict = judge(address, replay, "--limit", most, "--json", str(outcomes))
+        verdict = CONVERSE.judge(address, replay, "--limit", most, "--json", str(outcomes))
 
     records = orjson.loads(outcomes.read_bytes())
     failed = [each for record in records if record["outcome"] == "failed" for each in record["failures"]]

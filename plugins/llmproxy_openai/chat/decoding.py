@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import Format, GenerateRequest, Thinking
-from llmproxy_openai.chat.fields import count, flag, members, number, objects, rest, text, texts, wrong
+from llmproxy.canonical.fields import count, flag, members, number, objects, rest, text, texts, wrong
 from llmproxy_openai.chat.tools import read_choice, read_tools
 from llmproxy_openai.chat.turns import Turns
 

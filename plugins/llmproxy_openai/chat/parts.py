@@ -23,7 +23,7 @@ from llmproxy.canonical import (
     Text,
     Video,
 )
-from llmproxy_openai.chat.fields import members, required_text, rest, text, wrong
+from llmproxy.canonical.fields import members, required_text, rest, text, wrong
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import HostedTool, Tool, ToolChoice
-from llmproxy_openai.chat.fields import flag, members, objects, required_text, rest, text, wrong
+from llmproxy.canonical.fields import flag, members, objects, required_text, rest, text, wrong
 from llmproxy_openai.chat.parts import read_mark, write_mark
 
 if TYPE_CHECKING:

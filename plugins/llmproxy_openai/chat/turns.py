@@ -9,8 +9,8 @@ import msgspec
 import orjson
 
 from llmproxy.canonical import Block, Foreign, Message, Refusal, Text, ToolCall, ToolResult
+from llmproxy.canonical.fields import members, objects, required_text, rest, text, wrong
 from llmproxy_openai.chat.annotations import read_annotations
-from llmproxy_openai.chat.fields import members, objects, required_text, rest, text, wrong
 from llmproxy_openai.chat.parts import read_content, read_mark
 from llmproxy_openai.chat.reasoning import read_reasoning
 from llmproxy_openai.chat.toolcalls import arguments_text, is_object, made_up_id, read_custom, signature_of

@@ -12,9 +12,9 @@ import msgspec
 import orjson
 
 from llmproxy.canonical import FileRef, Image, ImageAnswer, ImageRequest, Inline, Link, Picture, inline_of
+from llmproxy.canonical.fields import objects, required_text, rest, text
 from llmproxy.canonical.talks import shape_of
 from llmproxy.plugin import BadField, Quirks
-from llmproxy_openai.chat.fields import objects, required_text, rest, text
 from llmproxy_openai.media.counts import write_media_usage
 from llmproxy_openai.media.forms import Sent, flag_of, number_of
 from llmproxy_openai.usage import read_usage

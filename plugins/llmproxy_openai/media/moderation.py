@@ -9,7 +9,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import Image, Inline, ModerationAnswer, ModerationRequest, Text, Verdict
-from llmproxy_openai.chat.fields import rest, text, wrong
+from llmproxy.canonical.fields import rest, text, wrong
 from llmproxy_openai.media.images import source_of
 from llmproxy_openai.usage import read_usage
 

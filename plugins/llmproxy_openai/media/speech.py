@@ -12,9 +12,9 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from llmproxy.canonical import SpeechAnswer, SpeechRequest
+from llmproxy.canonical.fields import number, required_text, rest, text
 from llmproxy.canonical.voices import openais_voice
 from llmproxy.plugin import BadField, Headers, Reply
-from llmproxy_openai.chat.fields import number, required_text, rest, text
 from llmproxy_openai.media.counts import write_media_usage
 from llmproxy_openai.usage import read_usage
 

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING, Any, Final, NamedTuple
 import orjson
 
 from llmproxy.canonical import Link, Spoken, TranscriptionAnswer, TranscriptionRequest
+from llmproxy.canonical.fields import rest, text
 from llmproxy.plugin import BadField, Headers, Reply
-from llmproxy_openai.chat.fields import rest, text
 from llmproxy_openai.media.counts import write_heard_usage
 from llmproxy_openai.media.forms import File, Sent, flag_of, number_of, write_form
 from llmproxy_openai.usage import read_usage

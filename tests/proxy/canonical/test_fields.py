@@ -5,9 +5,8 @@ from typing import Any
 
 import pytest
 
-from llmproxy.canonical import Losses
+from llmproxy.canonical import Losses, fields
 from llmproxy.plugin import BadField
-from llmproxy_openai.chat import fields
 
 
 def test_members_are_read_by_their_type() -> None:
@@ -64,7 +63,8 @@ def test_another_type_is_refused_with_the_members_name(read: Callable[..., Any],
     assert caught.value.param == "x"
 
 
-def test_what_nobody_read_is_reported_unless_it_says_nothing(losses: Losses) -> None:
+def test_what_nobody_read_is_reported_unless_it_says_nothing() -> None:
+    losses = Losses()
     fields.rest({"known": 1, "new": 2, "empty": None}, frozenset({"known"}), "messages[].", losses)
 
     assert [loss.field for loss in losses] == ["messages[].new"]

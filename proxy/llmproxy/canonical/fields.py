@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, Any
 
-from llmproxy.plugin import BadField
+from llmproxy.errors import BadField
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses
