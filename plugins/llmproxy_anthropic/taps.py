@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Any, Final
 
-from llmproxy.plugin import Usage, unfinished
+from llmproxy.plugin import Findings, unfinished
 from llmproxy_anthropic.usage import USAGE, read_usage
 
 #: Bytes kept of a stream's end: `message_delta` with its usage, container and edits needs less than half.
@@ -27,31 +27,14 @@ _END: Final = re.compile(rb'"type" ?: ?"message_stop"')
 _FAILED: Final = re.compile(rb'data: ?\{ ?"type" ?: ?"error"')
 
 
-class StreamTap:
+class StreamTap(Findings):
     """Reads an event stream."""
 
-    __slots__ = (
-        "_carry",
-        "_pieces",
-        "_size",
-        "_started",
-        "cut",
-        "failed",
-        "first_output",
-        "terminal",
-        "usage",
-    )
+    __slots__ = ("_carry", "_started")
 
     def __init__(self) -> None:
-        self.first_output = False
-        self.terminal = False
-        self.cut = False
-        #: Whether the provider ended it with an error.
-        self.failed = False
-        self.usage: Usage | None = None
+        super().__init__()
         self._started: dict[str, Any] | None = None
-        self._pieces: list[bytes] = []
-        self._size = 0
         self._carry = b""
 
     def feed(self, data: bytes) -> None:
@@ -61,17 +44,12 @@ class StreamTap:
         if not self.first_output:
             self._await_output(data)
         elif self._size > 4 * TAIL:
-            self._pieces = [b"".join(self._pieces)[-TAIL:]]
-            self._size = TAIL
+            self._keep(TAIL)
 
     def end(self) -> None:
         """Find what head and tail tell."""
         self._conclude()
         self.cut = self._started is not None and not self.terminal
-
-    def fail(self, error: BaseException) -> None:
-        """Find it likewise: usage may have come before the break."""
-        self._conclude()
 
     def _conclude(self) -> None:
         rest = b"".join(self._pieces)

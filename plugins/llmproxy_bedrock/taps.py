@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import Usage
+from llmproxy.plugin import Findings
 from llmproxy_bedrock.usage import METRICS, read_usage, usage_of_answer
 
 _LEAST: Final = 16
@@ -26,28 +26,13 @@ _ENDS: Final = (METRICS.encode(), b'"amazon-bedrock-guardrailAction"')
 _BEGINNINGS: Final = (b'"message_start"', b'"messageStart"', b'"type":"ping"')
 
 
-class StreamTap:
+class StreamTap(Findings):
     """Reads an event stream of either kind."""
 
-    __slots__ = (
-        "_begun",
-        "_chunk",
-        "_lost",
-        "_rest",
-        "cut",
-        "failed",
-        "first_output",
-        "terminal",
-        "usage",
-    )
+    __slots__ = ("_begun", "_chunk", "_lost", "_rest")
 
     def __init__(self) -> None:
-        self.first_output = False
-        self.terminal = False
-        self.cut = False
-        #: Whether the provider ended it with an error.
-        self.failed = False
-        self.usage: Usage | None = None
+        super().__init__()
         self._rest = bytearray()
         self._chunk: bytes | None = None
         self._begun = False
@@ -79,10 +64,6 @@ class StreamTap:
         """Find what the last chunk tells; a frame that is not whole, or no end, is an answer that was cut."""
         self._conclude()
         self.cut = self._begun and (bool(self._rest) or not self.terminal)
-
-    def fail(self, error: BaseException) -> None:
-        """Find it likewise: usage may have come before the break."""
-        self._conclude()
 
     def _conclude(self) -> None:
         if self._chunk is None:

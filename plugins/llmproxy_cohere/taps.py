@@ -10,7 +10,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
-from llmproxy.plugin import Usage, unfinished
+from llmproxy.plugin import Findings, unfinished
 from llmproxy_cohere.usage import META, USAGE
 
 #: Bytes kept of a stream's end; its last event needs a tenth.
@@ -31,30 +31,13 @@ _LINE_END: Final = re.compile(rb'"event_type" ?: ?"stream-end"')
 _LINE_FAILED: Final = re.compile(rb'"finish_reason" ?: ?"(?:ERROR\w*|TIMEOUT|USER_CANCEL)"')
 
 
-class StreamTap:
+class StreamTap(Findings):
     """Reads an event stream."""
 
-    __slots__ = (
-        "_carry",
-        "_pieces",
-        "_size",
-        "_started",
-        "cut",
-        "failed",
-        "first_output",
-        "terminal",
-        "usage",
-    )
+    __slots__ = ("_carry", "_started")
 
     def __init__(self) -> None:
-        self.first_output = False
-        self.terminal = False
-        self.cut = False
-        #: Whether the provider ended it with an error.
-        self.failed = False
-        self.usage: Usage | None = None
-        self._pieces: list[bytes] = []
-        self._size = 0
+        super().__init__()
         self._carry = b""
         self._started = False
 
@@ -68,17 +51,12 @@ class StreamTap:
             self.first_output = _OUTPUT.search(window) is not None
             self._carry = window[-_OUTPUT_LONGEST:]
         if self._size > 4 * TAIL:
-            self._pieces = [b"".join(self._pieces)[-TAIL:]]
-            self._size = TAIL
+            self._keep(TAIL)
 
     def end(self) -> None:
         """Find what the tail tells."""
         self._conclude()
         self.cut = (self._started or self.first_output) and not self.terminal
-
-    def fail(self, error: BaseException) -> None:
-        """Find it likewise: usage may have come before the break."""
-        self._conclude()
 
     def _conclude(self) -> None:
         tail = b"".join(self._pieces)[-TAIL:]
@@ -92,19 +70,13 @@ class StreamTap:
         self.terminal = bool(ends) or self.failed
 
 
-class LineTap:
+class LineTap(Findings):
     """Reads a stream of the first API: JSON in lines, the last of which holds the whole answer."""
 
-    __slots__ = ("_carry", "_pieces", "_size", "cut", "failed", "first_output", "terminal", "usage")
+    __slots__ = ("_carry",)
 
     def __init__(self) -> None:
-        self.first_output = False
-        self.terminal = False
-        self.cut = False
-        self.failed = False
-        self.usage: Usage | None = None
-        self._pieces: list[bytes] = []
-        self._size = 0
+        super().__init__()
         self._carry = b""
 
     def feed(self, data: bytes) -> None:
@@ -116,21 +88,18 @@ class LineTap:
             self.first_output = _LINE_OUTPUT.search(window) is not None
             self._carry = window[-_OUTPUT_LONGEST:]
         if self._size > 2 * LONG_TAIL:
-            self._pieces = [b"".join(self._pieces)[-LONG_TAIL:]]
-            self._size = LONG_TAIL
+            self._keep(LONG_TAIL)
 
     def end(self) -> None:
         """Find what the last line tells."""
+        self._conclude()
+        self.cut = self.first_output and not self.terminal
+
+    def _conclude(self) -> None:
         tail = b"".join(self._pieces)
         self._pieces = []
         line = tail.rstrip()[tail.rstrip().rfind(b"\n") + 1 :]
         self.terminal = _LINE_END.search(line) is not None and line.endswith(b"}")
-        self.cut = self.first_output and not self.terminal
         if self.terminal:
             self.usage = META.last(line)
             self.failed = _LINE_FAILED.search(line) is not None
-
-    def fail(self, error: BaseException) -> None:
-        """Find what there is."""
-        self.end()
-        self.cut = False

@@ -17,25 +17,21 @@ from llmproxy.canonical import (
     ToolCall,
     TruncatedStream,
 )
-from llmproxy.plugin import Usage, UsageReader
+from llmproxy.plugin import Findings, Usage, UsageReader
 
 if TYPE_CHECKING:
     from llmproxy_declared.decoder import Decoder
 
 
-class StreamTap:
+class StreamTap(Findings):
     """Reads a stream as its decoder does, and keeps what the core asks a tap for."""
 
-    __slots__ = ("_broken", "_decoder", "cut", "failed", "first_output", "terminal", "usage")
+    __slots__ = ("_broken", "_decoder")
 
     def __init__(self, decoder: Decoder) -> None:
+        super().__init__()
         self._decoder = decoder
         self._broken = False
-        self.first_output = False
-        self.terminal = False
-        self.cut = False
-        self.failed = False
-        self.usage: Usage | None = None
 
     def feed(self, data: bytes) -> None:
         """Read one piece."""
@@ -44,9 +40,6 @@ class StreamTap:
     def end(self) -> None:
         """Judge whether the end that came is one."""
         self._hear(self._decoder.close)
-
-    def fail(self, error: BaseException) -> None:
-        """Nothing more comes."""
 
     def _hear(self, read: Callable[[], Iterable[StreamEvent]]) -> None:
         if self._broken:

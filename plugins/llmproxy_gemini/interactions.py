@@ -13,6 +13,7 @@ from llmproxy.plugin import (
     BadField,
     BodyReader,
     Exchange,
+    Findings,
     Parts,
     Reply,
     Tap,
@@ -106,18 +107,13 @@ def _modalities(told: object) -> dict[str, int]:
 USAGE: Final = UsageReader("usage", read_interaction_usage)
 
 
-class InteractionTap:
+class InteractionTap(Findings):
     """Reads a stream of an interaction's events, cut anywhere."""
 
-    __slots__ = ("_carry", "_tail", "cut", "failed", "first_output", "terminal", "usage")
+    __slots__ = ("_carry", "_tail")
 
     def __init__(self) -> None:
-        self.first_output = False
-        self.terminal = False
-        self.cut = False
-        #: Whether the provider ended it with an error.
-        self.failed = False
-        self.usage: Usage | None = None
+        super().__init__()
         self._carry = b""
         self._tail = b""
 
@@ -133,11 +129,10 @@ class InteractionTap:
 
     def end(self) -> None:
         """Find the usage; a stream with output and no end was cut."""
-        self.usage = USAGE.last(self._tail)
+        self._conclude()
         self.cut = self.first_output and not self.terminal
 
-    def fail(self, error: BaseException) -> None:
-        """Find what was told of usage before the break."""
+    def _conclude(self) -> None:
         self.usage = USAGE.last(self._tail)
 
 

@@ -12,7 +12,7 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import Usage, event_data, unfinished
+from llmproxy.plugin import Findings, Usage, event_data, unfinished
 from llmproxy_gemini.usage import USAGE
 
 #: Bytes kept of a stream's end; a usage object with all its details needs a quarter.
@@ -30,7 +30,7 @@ _PARTS_LONGEST: Final = 256
 _LONGEST_END: Final = max(map(len, _ENDS)) - 1
 
 
-class StreamTap:
+class StreamTap(Findings):
     """Reads a stream: events, or with `array` the elements of one JSON array."""
 
     __slots__ = (
@@ -39,31 +39,18 @@ class StreamTap:
         "_earlier",
         "_end_at",
         "_event",
-        "_pieces",
         "_searched",
-        "_size",
         "_total",
-        "cut",
-        "failed",
-        "first_output",
-        "terminal",
-        "usage",
     )
 
     def __init__(self, *, array: bool = False) -> None:
-        self.first_output = False
-        self.terminal = False
-        self.cut = False
-        #: Whether the provider ended it with an error.
-        self.failed = False
-        self.usage: Usage | None = None
+        super().__init__()
         self._array = array
         self._carry = b""
         self._earlier: Usage | None = None
         self._event = b""
-        self._pieces: list[bytes] = []
         self._searched = 0
-        self._size = self._total = self._end_at = 0
+        self._total = self._end_at = 0
 
     def feed(self, data: bytes) -> None:
         """Read one piece."""
@@ -83,10 +70,6 @@ class StreamTap:
         if self._array:
             self.terminal = self.terminal and tail.rstrip().endswith(b"]")
         self.cut = self.first_output and not self.terminal
-
-    def fail(self, error: BaseException) -> None:
-        """Find the last usage: it may have come before the break."""
-        self._conclude()
 
     def _conclude(self) -> bytes:
         tail = b"".join(self._pieces)
@@ -125,11 +108,9 @@ class StreamTap:
             self.first_output, self._event = True, b""
 
     def _trim(self) -> None:
-        whole = b"".join(self._pieces)
-        tail = whole[-TAIL:]
-        if b'"usageMetadata"' not in tail:
+        whole = self._keep(TAIL)
+        if b'"usageMetadata"' not in self._pieces[0]:
             self._earlier = USAGE.last(whole) or self._earlier
-        self._pieces, self._size = [tail], TAIL
 
 
 def _holds_output(event: bytes) -> bool:

@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import Usage
+from llmproxy.plugin import Findings
 from llmproxy_ollama.usage import read_usage
 
 #: A line that outgrows this is output, whatever it says.
@@ -20,22 +20,15 @@ _MAX_LINE: Final = 1024 * 1024
 _MOST: Final = 16 * 1024 * 1024
 
 
-class LineTap:
+class LineTap(Findings):
     """Reads a stream of lines."""
 
-    __slots__ = ("_begun", "_last", "_rest", "_size", "cut", "failed", "first_output", "terminal", "usage")
+    __slots__ = ("_begun", "_last")
 
     def __init__(self) -> None:
-        self.first_output = False
-        self.terminal = False
-        self.cut = False
-        #: Whether the server ended it with an error.
-        self.failed = False
-        self.usage: Usage | None = None
+        super().__init__()
         self._begun = b""
         self._last = b""
-        self._rest: list[bytes] = []
-        self._size = 0
 
     def feed(self, data: bytes) -> None:
         """Read one piece."""
@@ -43,30 +36,26 @@ class LineTap:
             self._await_output(data)
         end = data.rfind(b"\n") + 1
         if not end:
-            self._keep(data)
+            self._hold(data)
             return
         line = data[:end]
         if line.strip():
-            self._last = b"".join([*self._rest, line]) if self._rest else line
-        elif self._rest:
-            self._last = b"".join(self._rest)
-        self._rest, self._size = [], 0
+            self._last = b"".join([*self._pieces, line]) if self._pieces else line
+        elif self._pieces:
+            self._last = b"".join(self._pieces)
+        self._pieces, self._size = [], 0
         if end < len(data):
-            self._keep(data[end:])
+            self._hold(data[end:])
 
     def end(self) -> None:
         """Find what the last line tells; one without a line's end is whole if it can be read."""
         self._conclude()
         self.cut = self.first_output and not self.terminal
 
-    def fail(self, error: BaseException) -> None:
-        """Find it likewise: the end may have come before the break."""
-        self._conclude()
-
     def _conclude(self) -> None:
-        rest = b"".join(self._rest)
+        rest = b"".join(self._pieces)
         last = rest if rest.strip() else self._last
-        self._rest, self._last = [], b""
+        self._pieces, self._last = [], b""
         told = _object(last.rstrip().rpartition(b"\n")[2])
         if told is None:
             return
@@ -75,12 +64,12 @@ class LineTap:
         self.failed = bool(told.get("error"))
         self.terminal = self.failed or told.get("done") is True
 
-    def _keep(self, data: bytes) -> None:
+    def _hold(self, data: bytes) -> None:
         self._size += len(data)
         if self._size <= _MOST:
-            self._rest.append(data)
+            self._pieces.append(data)
         else:
-            self._rest = [b"?"]  # nothing that could be read
+            self._pieces = [b"?"]  # nothing that could be read
 
     def _await_output(self, data: bytes) -> None:
         """Parse whole lines until one holds output."""

@@ -13,7 +13,7 @@ from typing import Any
 
 import orjson
 
-from llmproxy.plugin import CountingTap, Exchange, Tap, Usage, WholeTap, event_data, unfinished
+from llmproxy.plugin import CountingTap, Exchange, Findings, Tap, Usage, WholeTap, event_data, unfinished
 from llmproxy_openai.usage import USAGE
 
 #: Bytes kept of a stream's end; the longest usage event known and `[DONE]` need less than half.
@@ -70,7 +70,7 @@ def answer_tap(exchange: Exchange, *, json: bool) -> Tap | None:
     return WholeTap(taps.reader_of(exchange)) if json else None
 
 
-class StreamTap:
+class StreamTap(Findings):
     """Reads an event stream."""
 
     __slots__ = (
@@ -80,33 +80,20 @@ class StreamTap:
         "_event",
         "_final_at",
         "_looking",
-        "_pieces",
         "_responds",
         "_searched",
-        "_size",
         "_typed",
-        "cut",
-        "failed",
-        "first_output",
-        "terminal",
-        "usage",
     )
 
     def __init__(self) -> None:
-        self.first_output = False
-        self.terminal = False
-        self.cut = False
-        #: Whether the provider ended it with an error.
-        self.failed = False
-        self.usage: Usage | None = None
+        super().__init__()
         #: Whether the stream is one of those whose end is known.
         self._ends = False
         #: Whether it is one of the Responses API's.
         self._responds = False
         self._looking = True
         self._typed: bool | None = None
-        self._pieces: list[bytes] = []
-        self._size = self._dropped = 0
+        self._dropped = 0
         self._event = b""
         self._searched = 0
         self._carry = b""
@@ -131,10 +118,6 @@ class StreamTap:
         self.terminal = self.terminal or _FINISHED.search(tail) is not None
         if self._ends and not self.terminal:
             self.cut = bool(self._typed) or bool(rest) or _is_going_on(tail)
-
-    def fail(self, error: BaseException) -> None:
-        """Find what the tail tells: usage may have come before the break."""
-        self._conclude()
 
     def _conclude(self) -> bytes:
         tail = self._tail()
@@ -206,9 +189,8 @@ class StreamTap:
             return
         limit = LONG_TAIL if self._final_at >= 0 else TAIL + _FINAL_LONGEST
         if self._size > 2 * limit:
-            whole = b"".join(self._pieces)[-limit:]
             self._dropped += self._size - limit
-            self._pieces, self._size = [whole], limit
+            self._keep(limit)
 
 
 def _is_going_on(tail: bytes) -> bool:

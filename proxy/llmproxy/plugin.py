@@ -147,7 +147,7 @@ from llmproxy.stores import Store, StoreAway, StoreUrl, reserving
 from llmproxy.stores import key as store_key
 from llmproxy.stores.interface import Measured
 from llmproxy.stores.names import StoreName
-from llmproxy.taps import CountingTap, UsageReader, WholeTap, event_data, unfinished
+from llmproxy.taps import CountingTap, Findings, UsageReader, WholeTap, event_data, unfinished
 from llmproxy.tariff import Priced, Tariff, priced_as
 from llmproxy.templates import TextTemplate, ValueTemplate
 from llmproxy.tickets import keep_ticket, ticket_holder
@@ -218,6 +218,7 @@ __all__ = [
     "EventTransform",
     "Exchange",
     "Failure",
+    "Findings",
     "Form",
     "Framer",
     "Fresh",

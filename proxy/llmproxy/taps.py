@@ -91,6 +91,36 @@ class UsageReader:
         return None
 
 
+class Findings:
+    """What a tap of a stream has found: a dialect's tap adds `feed`, `end` and how it concludes from what it kept."""
+
+    __slots__ = ("_pieces", "_size", "cut", "failed", "first_output", "terminal", "usage")
+
+    def __init__(self) -> None:
+        self.first_output = False
+        self.terminal = False
+        self.cut = False
+        #: Whether the provider ended it with an error.
+        self.failed = False
+        self.usage: Usage | None = None
+        self._pieces: list[bytes] = []
+        self._size = 0
+
+    def fail(self, error: BaseException) -> None:
+        """Find what there is: usage may have come before the break."""
+        self._conclude()
+
+    def _conclude(self) -> object:
+        """Read what was kept; nothing more comes."""
+
+    def _keep(self, tail: int) -> bytes:
+        """Keep no more than the last `tail` bytes; return all that was kept so far."""
+        whole = b"".join(self._pieces)
+        self._pieces = [whole[-tail:]]
+        self._size = len(self._pieces[0])
+        return whole
+
+
 class WholeTap:
     """Reads a whole JSON answer: any byte of it is output, its end is the end, and there it tells usage."""
 

@@ -8,7 +8,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from llmproxy.exchange import Usage
-from llmproxy.taps import LONG_TAIL, CountingTap, UsageReader, WholeTap, event_data, unfinished
+from llmproxy.taps import LONG_TAIL, CountingTap, Findings, UsageReader, WholeTap, event_data, unfinished
 
 
 def read(told: dict[str, Any]) -> Usage | None:
@@ -185,3 +185,24 @@ def test_nothing_is_counted_where_usage_is_told_or_nothing_is_there() -> None:
         tap.end()
 
         assert tap.usage == usage
+
+
+class Kept(Findings):
+    __slots__ = ("whole",)
+
+    def feed(self, data: bytes) -> None:
+        self._pieces.append(data)
+        self.whole = self._keep(4)
+
+    def _conclude(self) -> None:
+        self.usage = Usage(self._size)
+
+
+def test_what_a_tap_of_a_stream_keeps_is_its_tail_and_a_break_concludes_too() -> None:
+    tap = Kept()
+    for piece in (b"ab", b"cdef", b"g"):
+        tap.feed(piece)
+    tap.fail(ConnectionError())
+
+    assert tap.whole == b"cdefg"
+    assert tap.usage == Usage(4)

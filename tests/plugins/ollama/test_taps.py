@@ -89,7 +89,7 @@ def test_a_line_without_an_end_is_not_kept_for_ever(monkeypatch):
     for _ in range(50):
         tap.feed(b"x" * 10)
 
-    assert sum(map(len, tap._rest)) <= 100
+    assert sum(map(len, tap._pieces)) <= 100
     tap.end()
     assert not tap.terminal
 
