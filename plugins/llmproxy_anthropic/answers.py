@@ -20,6 +20,7 @@ from llmproxy.canonical import (
     Text,
     ToolCall,
 )
+from llmproxy.canonical.calls import arguments_object
 from llmproxy.plugin import BadRequest, Usage, error_of, no_translation
 from llmproxy_anthropic.blocks import read_content
 from llmproxy_anthropic.citations import write_citation
@@ -167,7 +168,7 @@ def write_said(block: Block) -> dict[str, Any] | None:
             "type": "tool_use",
             "id": block.id,
             "name": block.name,
-            "input": arguments_of(block.arguments),
+            "input": arguments_object(block.arguments),
         }
     if isinstance(block, Reasoning):
         return write_thought(block)
@@ -177,17 +178,6 @@ def write_said(block: Block) -> dict[str, Any] | None:
         source = write_source(block.source)
         return None if source is None else {"type": "image", "source": source}
     return block.value if isinstance(block, Foreign) and block.origin == OWN else None
-
-
-def arguments_of(arguments: str) -> dict[str, Any]:
-    """Return a call's arguments as the object that they must be."""
-    try:
-        told = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError:
-        told = arguments
-    if isinstance(told, dict):
-        return told
-    return {} if told is None else {"arguments": told}
 
 
 def _text(block: Text) -> dict[str, Any]:

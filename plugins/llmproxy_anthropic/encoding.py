@@ -17,7 +17,7 @@ import orjson
 
 from llmproxy.canonical import CountRequest, GenerateRequest, HostedTool, Losses, Tool
 from llmproxy.canonical.claude import Traits, traits_of
-from llmproxy.canonical.schemas import taken
+from llmproxy.canonical.schemas import asked_in_words, taken
 from llmproxy.plugin import UpstreamRequest, carried_headers
 from llmproxy_anthropic.deliberation import write_thinking
 from llmproxy_anthropic.thoughts import OWN
@@ -68,7 +68,6 @@ _UNSAYABLE: Final = (
 )
 #: What every server of this dialect takes as a user's name.
 _USER: Final = re.compile("[a-zA-Z0-9_-]{1,128}")
-_JSON_ONLY: Final = "Answer with one valid JSON value and nothing else: no code fence, no words around it."
 
 
 def encode_request(
@@ -203,12 +202,7 @@ def _format(
             )
         body["output_config"] = {"format": {"type": "json_schema", "schema": schema}}
         return
-    text = _JSON_ONLY
-    if form.schema is not None:
-        losses.lose("format.schema", "the model takes none, so the instructions show it")
-        text += " It must fit this JSON Schema:\n" + orjson.dumps(form.schema).decode()
-    system.append({"type": "text", "text": text})
-    losses.lose("format", "the model has no such mode, so the instructions ask for JSON")
+    system.append({"type": "text", "text": asked_in_words(form, losses)})
 
 
 def _sampling(request: GenerateRequest, body: dict[str, Any], traits: Traits, losses: Losses) -> None:

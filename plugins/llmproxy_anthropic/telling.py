@@ -61,7 +61,6 @@ class MessageEncoder:
         self._name = name
         self._estimate = estimate
         self._sequencer = Sequencer()
-        self._unsaid: set[int] = set()
         self._begun = self._failed = self._called = False
         self._finished: Finished | None = None
         self._usage: Usage | None = None
@@ -80,7 +79,8 @@ class MessageEncoder:
             self._usage = event.usage  # type: ignore[union-attr]
         elif kind is Ping:
             out.append(_PING)
-        elif not self._skips(event):
+        elif not (isinstance(event, BlockStarted) and _opening(event.block) is None):
+            # What comes of a block that was not begun the sequencer leaves out.
             for each in self._sequencer.feed(event):
                 self._tell(each, out)
         return out
@@ -123,16 +123,6 @@ class MessageEncoder:
             "usage": usage,
         }
         out.append(_event("message_start", {"message": message}))
-
-    def _skips(self, event: StreamEvent) -> bool:
-        """Say whether an event is of a block that this dialect cannot tell."""
-        if isinstance(event, BlockStarted):
-            if _opening(event.block) is None:
-                self._unsaid.add(event.index)
-                return True
-        elif self._unsaid and isinstance(event, Delta | Signed | Cited | BlockEnded):
-            return event.index in self._unsaid
-        return False
 
     def _tell(self, event: StreamEvent, out: list[bytes]) -> None:
         if not self._begun and not isinstance(event, Failed):

@@ -1,30 +1,16 @@
 """Blocks of thought, both ways: Anthropic's own as they are, those of other providers with their proof packed.
 
-A caller sends a thinking block's signature back unread. So what another provider needs back (its signature, its
-encrypted thought, the item's id) travels there.
+A caller sends a thinking block's signature back unread, with what is packed in it.
 """
 
 from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
-from llmproxy.canonical import Reasoning, pack_signature, unpack_signature
+from llmproxy.canonical import Reasoning, unpack_signature
+from llmproxy.canonical.packing import pack_thought, unpack_thought
 
 OWN: Final = "anthropic"
-
-
-class _Parcel(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a foreign thought needs besides its text, where that is more than a signature."""
-
-    signature: str = ""
-    redacted: str = ""
-    id: str = ""
-    summary: bool = False
-
-
-_parcels: Final = msgspec.json.Decoder(_Parcel)
 
 
 def thought_of(text: str, proof: str, *, redacted: bool = False) -> Reasoning:
@@ -38,25 +24,12 @@ def thought_of(text: str, proof: str, *, redacted: bool = False) -> Reasoning:
             if redacted
             else Reasoning(text=text, signature=own, origin=OWN)
         )
-    parcel = _opened(own)
-    return Reasoning(
-        text=text,
-        signature=parcel.signature,
-        redacted=parcel.redacted,
-        origin=origin,
-        summary=parcel.summary,
-        id=parcel.id,
-    )
+    return unpack_thought(text, own, origin)
 
 
 def proof_of(block: Reasoning) -> str:
     """Return what stands as the block's signature."""
-    if block.origin in (OWN, ""):
-        return block.signature
-    if not (block.redacted or block.id or block.summary):
-        return pack_signature(block.signature, block.origin) if block.signature else ""
-    parcel = _Parcel(block.signature, block.redacted, block.id, block.summary)
-    return pack_signature(msgspec.json.encode(parcel).decode(), block.origin)
+    return pack_thought(block, OWN)
 
 
 def write_thought(block: Reasoning) -> dict[str, Any]:
@@ -66,12 +39,3 @@ def write_thought(block: Reasoning) -> dict[str, Any]:
     if block.redacted and not block.text:
         return {"type": "redacted_thinking", "data": proof_of(block)}
     return {"type": "thinking", "thinking": block.text, "signature": proof_of(block)}
-
-
-def _opened(packed: str) -> _Parcel:
-    if packed.startswith("{"):
-        try:
-            return _parcels.decode(packed)
-        except msgspec.DecodeError:
-            return _Parcel(signature=packed)
-    return _Parcel(signature=packed)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import binascii
-import hashlib
 import re
 from base64 import b64decode
 from typing import TYPE_CHECKING, Any, Final
-
-import orjson
 
 from llmproxy.canonical import (
     Audio,
@@ -28,6 +25,7 @@ from llmproxy.canonical import (
     ToolResult,
     Video,
 )
+from llmproxy.canonical.calls import arguments_object, fitting_id
 from llmproxy_anthropic.citations import write_citation
 from llmproxy_anthropic.thoughts import OWN
 
@@ -43,9 +41,7 @@ _NOT_HERE: Final = "Anthropic's models take no such input"
 
 def tool_id(name: str) -> str:
     """Return an id that Anthropic takes: the caller's, or one made from it, the same each time."""
-    if _ID.fullmatch(name):
-        return name
-    return "toolu_" + hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=12).hexdigest()
+    return fitting_id(name, _ID, "toolu_")
 
 
 def cache_control(mark: CacheMark) -> Written:
@@ -105,23 +101,10 @@ def _call(block: ToolCall, losses: Losses) -> Written:
     if block.signature:
         losses.lose("tool_call.signature", "it means nothing to Anthropic")
     written: Written = {"type": "tool_use", "id": tool_id(block.id), "name": block.name}
-    written["input"] = _input(block.arguments, losses)
+    written["input"] = arguments_object(block.arguments, losses)
     if block.cache is not None:
         written["cache_control"] = cache_control(block.cache)
     return written
-
-
-def _input(arguments: str, losses: Losses) -> Written:
-    try:
-        told = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError:
-        told = arguments
-    if isinstance(told, dict):
-        return told
-    if told is None:
-        return {}
-    losses.lose("tool_call.arguments", "arguments that are no JSON object were put into one")
-    return {"arguments": told}
 
 
 def _result(block: ToolResult, losses: Losses) -> Written:

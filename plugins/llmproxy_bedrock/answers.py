@@ -21,6 +21,7 @@ from llmproxy.canonical import (
     Text,
     ToolCall,
 )
+from llmproxy.canonical.calls import arguments_object
 from llmproxy.plugin import BadRequest, Usage, no_translation
 from llmproxy_bedrock.blocks import read_content
 from llmproxy_bedrock.citations import write_citation
@@ -28,7 +29,6 @@ from llmproxy_bedrock.media import IMAGES, SOUNDS, format_of
 from llmproxy_bedrock.sources import write_source
 from llmproxy_bedrock.thoughts import OWN, write_thought
 from llmproxy_bedrock.usage import read_usage, write_usage
-from llmproxy_bedrock.writing import arguments_of
 
 _REASONS: Final[dict[str, FinishReason]] = {
     "end_turn": "stop",
@@ -162,7 +162,7 @@ def write_said(block: Block) -> dict[str, Any] | None:
     if isinstance(block, Text):
         return _text(block) if block.text else None
     if isinstance(block, ToolCall):
-        arguments = arguments_of(block.arguments)
+        arguments = arguments_object(block.arguments)
         return {"toolUse": {"toolUseId": block.id, "name": block.name, "input": arguments}}
     if isinstance(block, Reasoning):
         thought = write_thought(block)

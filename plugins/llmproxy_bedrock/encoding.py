@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Final
 import orjson
 
 from llmproxy.canonical import CountRequest, GenerateRequest, HostedTool, Losses, Tool, ToolCall, ToolResult
-from llmproxy.canonical.schemas import taken
+from llmproxy.canonical.schemas import asked_in_words, taken
 from llmproxy.plugin import BadRequest, UpstreamRequest, carried_headers
 from llmproxy_bedrock.models import Habits, habits_of
 from llmproxy_bedrock.paths import target, written
@@ -51,7 +51,6 @@ _UNSAYABLE: Final = (
     ("prompt_cache_key", ""),
     ("user", ""),
 )
-_JSON_ONLY: Final = "Answer with one valid JSON value and nothing else: no code fence, no words around it."
 
 
 def encode_request(
@@ -191,12 +190,7 @@ def _format(
         told.update({key: value for key in ("name", "description") if (value := getattr(form, key))})
         body["outputConfig"] = {"textFormat": {"type": "json_schema", "structure": {"jsonSchema": told}}}
         return
-    text = _JSON_ONLY
-    if form.schema is not None:
-        losses.lose("format.schema", "the model takes none, so the instructions show it")
-        text += " It must fit this JSON Schema:\n" + orjson.dumps(form.schema).decode()
-    system.append({"text": text})
-    losses.lose("format", "the model has no such mode, so the instructions ask for JSON")
+    system.append({"text": asked_in_words(form, losses)})
 
 
 def _inference(request: GenerateRequest, habits: Habits, losses: Losses) -> Written:

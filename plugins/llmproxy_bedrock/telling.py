@@ -6,7 +6,7 @@ often comes after the end of the answer, so both wait for the stream's close.
 
 from __future__ import annotations
 
-from typing import Any
+from typing import Any, Final
 
 from llmproxy.canonical import (
     Block,
@@ -36,13 +36,15 @@ from llmproxy_bedrock.frames import event_frame
 from llmproxy_bedrock.thoughts import is_sealed, proof_of, sealed_data
 from llmproxy_bedrock.usage import write_usage
 
+#: What a stream can tell.
+_TOLD: Final = (Text, Refusal, ToolCall, Reasoning)
+
 
 class ConverseEncoder:
     """Turns canonical events into the frames of one stream."""
 
     def __init__(self) -> None:
         self._sequencer = Sequencer()
-        self._unsaid: set[int] = set()
         self._begun = self._failed = self._called = self._worded = False
         self._finished: Finished | None = None
         self._usage: Usage | None = None
@@ -58,7 +60,8 @@ class ConverseEncoder:
             self._begin(out)
         elif isinstance(event, Counted):
             self._usage = event.usage
-        elif not self._skips(event):
+        elif not (isinstance(event, BlockStarted) and not isinstance(event.block, _TOLD)):
+            # What comes of a block that was not begun the sequencer leaves out.
             for each in self._sequencer.feed(event):
                 self._tell(each, out)
         return out
@@ -83,16 +86,6 @@ class ConverseEncoder:
         if not self._begun:
             self._begun = True
             out.append(event_frame("messageStart", {"role": "assistant"}))
-
-    def _skips(self, event: StreamEvent) -> bool:
-        """Say whether an event is of a block that a stream cannot tell."""
-        if isinstance(event, BlockStarted):
-            if not isinstance(event.block, Text | Refusal | ToolCall | Reasoning):
-                self._unsaid.add(event.index)
-                return True
-        elif self._unsaid and isinstance(event, Delta | Signed | Cited | BlockEnded):
-            return event.index in self._unsaid
-        return False
 
     def _tell(self, event: StreamEvent, out: list[bytes]) -> None:
         if isinstance(event, Failed):

@@ -10,9 +10,8 @@ import base64
 import binascii
 from typing import TYPE_CHECKING, Any, Final
 
-import msgspec
-
-from llmproxy.canonical import Reasoning, pack_signature, unpack_signature
+from llmproxy.canonical import Reasoning, unpack_signature
+from llmproxy.canonical.packing import pack_thought, unpack_thought
 from llmproxy_bedrock.values import a_text, a_text_or_nothing, an_object, refuse, the_one
 
 if TYPE_CHECKING:
@@ -22,18 +21,6 @@ if TYPE_CHECKING:
 FAMILY: Final = "anthropic"
 #: The origin of what nobody else than Amazon can make anything of.
 OWN: Final = "bedrock"
-
-
-class _Parcel(msgspec.Struct, frozen=True, omit_defaults=True):
-    """What a foreign thought needs besides its text, where that is more than a signature."""
-
-    signature: str = ""
-    redacted: str = ""
-    id: str = ""
-    summary: bool = False
-
-
-_parcels: Final = msgspec.json.Decoder(_Parcel)
 
 
 def read_thought(value: Any, where: str, losses: Losses | None) -> Reasoning | None:
@@ -56,7 +43,7 @@ def thought_of(text: str, proof: str) -> Reasoning:
     own, origin = unpack_signature(proof, FAMILY)
     if origin == FAMILY:
         return Reasoning(text=text, signature=own, origin=FAMILY)
-    return _opened(text, own, origin)
+    return unpack_thought(text, own, origin)
 
 
 def sealed_thought(data: str) -> Reasoning:
@@ -68,17 +55,12 @@ def sealed_thought(data: str) -> Reasoning:
     own, origin = unpack_signature(inner, FAMILY)
     if origin == FAMILY:
         return Reasoning(redacted=own, origin=FAMILY)
-    return _opened("", own, origin)
+    return unpack_thought("", own, origin)
 
 
 def proof_of(block: Reasoning) -> str:
     """Return what stands as a thought's signature."""
-    if block.origin in (FAMILY, ""):
-        return block.signature
-    if not (block.redacted or block.id or block.summary):
-        return pack_signature(block.signature, block.origin) if block.signature else ""
-    parcel = _Parcel(block.signature, block.redacted, block.id, block.summary)
-    return pack_signature(msgspec.json.encode(parcel).decode(), block.origin)
+    return pack_thought(block, FAMILY)
 
 
 def is_sealed(block: Reasoning) -> bool:
@@ -102,20 +84,3 @@ def write_thought(block: Reasoning) -> dict[str, Any]:
     if proof := proof_of(block):
         told["signature"] = proof
     return {"reasoningText": told}
-
-
-def _opened(text: str, packed: str, origin: str) -> Reasoning:
-    parcel = _Parcel(signature=packed)
-    if packed.startswith("{"):
-        try:
-            parcel = _parcels.decode(packed)
-        except msgspec.DecodeError:
-            parcel = _Parcel(signature=packed)
-    return Reasoning(
-        text=text,
-        signature=parcel.signature,
-        redacted=parcel.redacted,
-        origin=origin,
-        summary=parcel.summary,
-        id=parcel.id,
-    )

@@ -3,11 +3,8 @@
 from __future__ import annotations
 
 import base64
-import hashlib
 import re
 from typing import TYPE_CHECKING, Any, Final
-
-import orjson
 
 from llmproxy.canonical import (
     Audio,
@@ -23,6 +20,7 @@ from llmproxy.canonical import (
     ToolResult,
     Video,
 )
+from llmproxy.canonical.calls import arguments_object, fitting_id
 from llmproxy_bedrock.citations import write_citation
 from llmproxy_bedrock.media import DOCUMENTS, IMAGES, SOUNDS, VIDEOS, format_of, is_text
 from llmproxy_bedrock.sources import write_source
@@ -112,7 +110,7 @@ class Writer:
             "toolUse": {
                 "toolUseId": tool_id(block.id),
                 "name": block.name,
-                "input": arguments_of(block.arguments, self.losses),
+                "input": arguments_object(block.arguments, self.losses),
             }
         }
 
@@ -222,21 +220,4 @@ def _document_source(block: Document) -> tuple[str, Written] | None:
 
 def tool_id(name: str) -> str:
     """Return an id that Amazon takes: the caller's, or one made from it, the same each time."""
-    if _ID.fullmatch(name):
-        return name
-    return "tooluse_" + hashlib.blake2b(name.encode("utf-8", "replace"), digest_size=12).hexdigest()
-
-
-def arguments_of(arguments: str, losses: Losses | None = None) -> Written:
-    """Return a call's arguments as the object that they must be."""
-    try:
-        told = orjson.loads(arguments or "{}")
-    except orjson.JSONDecodeError:
-        told = arguments
-    if isinstance(told, dict):
-        return told
-    if told is None:
-        return {}
-    if losses is not None:
-        losses.lose("tool_call.arguments", "arguments that are no JSON object were put into one")
-    return {"arguments": told}
+    return fitting_id(name, _ID, "tooluse_")

@@ -21,6 +21,7 @@ from llmproxy.canonical import (
     ToolResult,
     Video,
 )
+from llmproxy.canonical.calls import arguments_object
 from llmproxy_gemini.media import write_source
 from llmproxy_gemini.signing import thought_signature
 
@@ -147,15 +148,8 @@ class PartWriter:
 
 def write_call(call: ToolCall) -> Part:
     """Return the part of a call, with its signature."""
-    try:
-        arguments = orjson.loads(call.arguments)
-    except orjson.JSONDecodeError:
-        arguments = {"arguments": call.arguments} if call.arguments.strip() else {}
     told: Part = {"id": call.id} if call.id else {}
-    told |= {
-        "name": call.name,
-        "args": arguments if isinstance(arguments, dict) else {"arguments": arguments},
-    }
+    told |= {"name": call.name, "args": arguments_object(call.arguments)}
     if call.signature:
         return {"functionCall": told, "thoughtSignature": call.signature}
     return {"functionCall": told}

@@ -12,9 +12,10 @@ from hashlib import blake2b
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import orjson
 
-from llmproxy.canonical import Answer, Block, GenerateRequest, Message, Reasoning, Text, ToolCall, ToolResult
+from llmproxy.canonical import Answer, Block, GenerateRequest, Message, Text, ToolCall, ToolResult
+from llmproxy.canonical.calls import one_spelling
+from llmproxy.canonical.packing import is_signed
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Memory
@@ -24,7 +25,6 @@ _KIND: Final = "ollama-call"
 _MADE: Final = re.compile(r"call_[0-9a-f]{20}")
 #: Calls of a conversation that are looked for, the last ones.
 _RECENT: Final = 64
-_WHOLE_NUMBER: Final = re.compile(r"(?<=\d)\.0(?!\d)")
 
 
 async def recall(request: GenerateRequest, memory: Memory) -> GenerateRequest:
@@ -44,16 +44,10 @@ async def remember(request: GenerateRequest, answer: Answer, memory: Memory) -> 
     """Keep the ids of an answer's calls, if anything of it was signed."""
     content = answer.choices[0].content if answer.choices else ()
     calls = [block for block in content if isinstance(block, ToolCall)]
-    if not calls or not any(map(_is_signed, content)):
+    if not calls or not any(map(is_signed, content)):
         return
     for call, mark in list(_marked(request, content))[-len(calls) :]:
         await memory.put(_KIND, mark, call.id.encode())
-
-
-def _is_signed(block: Block) -> bool:
-    if isinstance(block, Reasoning):
-        return bool(block.signature or block.redacted)
-    return isinstance(block, ToolCall | Text) and bool(block.signature)
 
 
 def _marked(request: GenerateRequest, answer: tuple[Block, ...]) -> Iterator[tuple[ToolCall, str]]:
@@ -68,7 +62,9 @@ def _marked(request: GenerateRequest, answer: tuple[Block, ...]) -> Iterator[tup
             if isinstance(block, ToolCall):
                 place += 1
                 own = said.copy()
-                own.update(f"\0{place}\0{block.name}\0{_gist(block.arguments)}".encode("utf-8", "replace"))
+                own.update(
+                    f"\0{place}\0{block.name}\0{one_spelling(block.arguments)}".encode("utf-8", "replace")
+                )
                 yield block, own.hexdigest()
 
 
@@ -76,15 +72,6 @@ def _add(said: blake2b, blocks: Iterable[Block]) -> None:
     for block in blocks:
         if isinstance(block, Text):
             said.update(block.text.encode("utf-8", "replace") + b"\0")
-
-
-def _gist(arguments: str) -> str:
-    """Return arguments in one spelling: JavaScript writes 1.0 as 1."""
-    try:
-        text = orjson.dumps(orjson.loads(arguments or "{}"), option=orjson.OPT_SORT_KEYS).decode()
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        text = arguments
-    return _WHOLE_NUMBER.sub("", text)
 
 
 def _renamed(message: Message, known: dict[str, str]) -> Message:

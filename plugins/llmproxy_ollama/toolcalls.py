@@ -9,6 +9,7 @@ from typing import Any
 import orjson
 
 from llmproxy.canonical import ToolCall
+from llmproxy.canonical.calls import arguments_object
 
 
 def made_id(*told: object) -> str:
@@ -34,12 +35,7 @@ def arguments_of(value: Any) -> str:
 
 def written_call(call: ToolCall, place: int) -> dict[str, Any]:
     """Return a call as it stands in a message, at its place among the message's calls."""
-    try:
-        arguments = orjson.loads(call.arguments or "{}")
-    except orjson.JSONDecodeError:
-        arguments = {"arguments": call.arguments}
-    if not isinstance(arguments, dict):
-        arguments = {"arguments": arguments}
+    arguments = arguments_object(call.arguments)
     told: dict[str, Any] = {"id": call.id} if call.id else {}
     return {**told, "function": {"index": place, "name": call.name, "arguments": arguments}}
 

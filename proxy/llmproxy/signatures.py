@@ -12,12 +12,10 @@ a thought of another conversation is nothing that this one's caller may make a m
 from __future__ import annotations
 
 import hashlib
-import re
 from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 import msgspec
-import orjson
 
 from llmproxy.canonical import (
     Answer,
@@ -28,18 +26,15 @@ from llmproxy.canonical import (
     Reasoning,
     Text,
     ToolCall,
-    pack_signature,
-    unpack_signature,
 )
+from llmproxy.canonical.calls import one_spelling
+from llmproxy.canonical.packing import is_signed
 
 if TYPE_CHECKING:
     from llmproxy.dialects import Memory
 
-__all__ = ["keep_signatures", "pack_signature", "put_back_signatures", "unpack_signature"]
-
 _KIND: Final = "signed"
 _RECENT: Final = 64
-_WHOLE_NUMBER: Final = re.compile(r"(?<=\d)\.0(?!\d)")
 
 _encoder: Final = msgspec.json.Encoder()
 _decoder: Final = msgspec.json.Decoder(tuple[Block, ...])
@@ -47,7 +42,7 @@ _decoder: Final = msgspec.json.Decoder(tuple[Block, ...])
 
 async def keep_signatures(answer: Answer, memory: Memory, asked: Iterable[Message] = ()) -> None:
     """Keep each choice's signed blocks under the names that its next turn will bring; `asked` is what it answers."""
-    signed = [choice for choice in answer.choices if any(map(_is_signed, choice.content))]
+    signed = [choice for choice in answer.choices if any(map(is_signed, choice.content))]
     if not signed:
         return  # most answers hold nothing to keep, and need no digest of what was asked
     *_, question = _questions(asked)
@@ -109,35 +104,20 @@ def _of_the_same_calls(content: tuple[Block, ...], kept: tuple[Block, ...]) -> b
     """Whether calls of one id call the same, whatever their arguments went through on their way."""
     known = {block.id: (block.name, block.arguments) for block in kept if isinstance(block, ToolCall)}
     return all(
-        known[block.id] == (block.name, _gist(block.arguments))
+        known[block.id] == (block.name, _digest(one_spelling(block.arguments)))
         for block in content
         if isinstance(block, ToolCall) and block.id in known
     )
 
 
-def _gist(arguments: str) -> str:
-    """Return a digest that survives being read and written anew: JavaScript writes 1.0 as 1."""
-    try:
-        text = orjson.dumps(orjson.loads(arguments or "{}"), option=orjson.OPT_SORT_KEYS).decode()
-    except (orjson.JSONDecodeError, orjson.JSONEncodeError):
-        text = arguments
-    return _digest(_WHOLE_NUMBER.sub("", text))
-
-
-def _is_signed(block: Block) -> bool:
-    if isinstance(block, Reasoning):
-        return bool(block.signature or block.redacted)
-    return isinstance(block, ToolCall | Text) and bool(block.signature)
-
-
 def _lacks(message: Message) -> bool:
-    return message.role == "assistant" and bool(message.content) and not any(map(_is_signed, message.content))
+    return message.role == "assistant" and bool(message.content) and not any(map(is_signed, message.content))
 
 
 def _bones(choice: Choice) -> tuple[Block, ...]:
     """Return what has to be put back: thoughts whole, of texts the signature only, of calls a digest besides."""
     return tuple(
-        msgspec.structs.replace(block, arguments=_gist(block.arguments))
+        msgspec.structs.replace(block, arguments=_digest(one_spelling(block.arguments)))
         if isinstance(block, ToolCall)
         else Text(text="", signature=block.signature)
         if isinstance(block, Text)

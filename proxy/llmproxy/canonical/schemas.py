@@ -6,9 +6,13 @@ description (as Anthropic's own SDKs do).
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 import orjson
+
+if TYPE_CHECKING:
+    from llmproxy.canonical.losses import Losses
+    from llmproxy.canonical.requests import Format
 
 _KEPT: Final = frozenset(
     {
@@ -40,6 +44,17 @@ _FORMATS: Final = frozenset(
 _LISTS: Final = ("anyOf", "allOf")
 _TABLES: Final = ("properties", "$defs", "definitions")
 _DEEPEST: Final = 64
+_JSON_ONLY: Final = "Answer with one valid JSON value and nothing else: no code fence, no words around it."
+
+
+def asked_in_words(form: Format, losses: Losses) -> str:
+    """Return an instruction that asks a model for JSON that has no mode for it."""
+    text = _JSON_ONLY
+    if form.schema is not None:
+        losses.lose("format.schema", "the model takes none, so the instructions show it")
+        text += f" It must fit this JSON Schema:\n{orjson.dumps(form.schema).decode()}"
+    losses.lose("format", "the model has no such mode, so the instructions ask for JSON")
+    return text
 
 
 def taken(schema: dict[str, Any], depth: int = 0) -> dict[str, Any]:

@@ -20,7 +20,7 @@ from llmproxy.canonical import (
     ToolCall,
 )
 from llmproxy.plugin import GatewayError, ProviderError, Usage
-from llmproxy_anthropic.answers import arguments_of, decode_answer, encode_answer, stop_of, write_said
+from llmproxy_anthropic.answers import decode_answer, encode_answer, stop_of, write_said
 
 from .conftest import whole
 
@@ -177,14 +177,6 @@ def test_an_odd_end_is_explained():
 )
 def test_each_block_is_written(block, expected):
     assert write_said(block) == expected
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [("", {}), ("null", {}), ("{}", {}), ("[1]", {"arguments": [1]}), ("{x", {"arguments": "{x"})],
-)
-def test_arguments_are_always_an_object(arguments, expected):
-    assert arguments_of(arguments) == expected
 
 
 @pytest.mark.shared

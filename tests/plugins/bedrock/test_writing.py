@@ -21,7 +21,7 @@ from llmproxy.canonical import (
     Video,
 )
 from llmproxy_bedrock.models import habits_of
-from llmproxy_bedrock.writing import Writer, arguments_of, tool_id
+from llmproxy_bedrock.writing import Writer, tool_id
 
 CLAUDE = "anthropic.claude-sonnet-4-5-v1:0"
 PNG = Inline(media_type="image/png", data="AAAA")
@@ -175,8 +175,3 @@ def test_plain_text_documents_are_bytes_where_nothing_is_cited():
 def test_an_id_that_amazon_refuses_is_told_as_another_the_same_each_time(name):
     assert tool_id(name) == tool_id(name) != name
     assert len(tool_id(name)) <= 64
-
-
-def test_arguments_are_an_object():
-    assert arguments_of("null") == {}
-    assert arguments_of("[1]") == {"arguments": [1]}

@@ -2,7 +2,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.canonical.schemas import taken
+from llmproxy.canonical import Format, Losses
+from llmproxy.canonical.schemas import asked_in_words, taken
 
 CLOSED = {
     "type": "object",
@@ -79,3 +80,14 @@ def test_a_schema_without_end_has_one():
         deep["items"] = deep = {}
 
     assert taken(schema) is not None
+
+
+def test_a_model_without_a_mode_is_asked_for_json_in_words():
+    losses = Losses()
+
+    plain = asked_in_words(Format(kind="json"), losses)
+    shown = asked_in_words(Format(kind="schema", schema={"type": "null"}), losses)
+
+    assert shown.startswith(plain)
+    assert shown.endswith('{"type":"null"}')
+    assert [loss.field for loss in losses] == ["format", "format.schema"]
