@@ -243,8 +243,8 @@ class AdminServer:
 
     def _own_entries(self, view: View) -> list[_Entry]:
         pages = [(route.path, route.title) for route in view.admin_routes if route.title]
-        config = _constant(redact_config(effective(view.config)))
-        plugins = _constant([_described(plugin) for plugin in view.plugins])
+        config = _shown(lambda: redact_config(effective(view.config)))
+        plugins = _shown(lambda: [_described(plugin) for plugin in view.plugins])
         return [
             _entry("/", _page(adminpages.front(pages)), "read"),
             _entry("/config", config, "read"),
@@ -272,10 +272,9 @@ def _plugin_entry(route: AdminRoute) -> _Entry:
     return _Entry(match, route.handler, route.permission)
 
 
-def _constant(value: Any) -> AdminHandler:
-    body = orjson.dumps(value, option=orjson.OPT_INDENT_2)
-
+def _shown(value: Callable[[], Any]) -> AdminHandler:
     async def answer(request: AdminRequest) -> Reply:
+        body = orjson.dumps(value(), option=orjson.OPT_INDENT_2)
         return Reply(200, Headers([(b"Content-Type", b"application/json")]), body)
 
     return answer

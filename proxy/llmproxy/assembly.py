@@ -17,12 +17,13 @@ from llmproxy.errors import ConfigError, ConfigErrors, StartError, below
 from llmproxy.exchange import Endpoint
 from llmproxy.faces import Faces
 from llmproxy.http_api import HttpApi
+from llmproxy.installed import DIALECT_GROUP, available
 from llmproxy.keypaths import join_key, join_paths
 from llmproxy.listing import Listing
 from llmproxy.patterns import compile_path
 from llmproxy.pipeline import Pipeline
 from llmproxy.pools import Pool, Strategy, compile_pools
-from llmproxy.registry import DIALECT_GROUP, HookTable, Plugin, Registrations, Registry, available, load
+from llmproxy.registry import HookTable, Plugin, Registrations, Registry, load
 from llmproxy.route import Route, Target
 from llmproxy.routing import ModelTable
 from llmproxy.settings import BALANCER, Match, PluginRef, PoolConfig, RouteConfig, StrategyRef

@@ -15,7 +15,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from llmproxy.crosschecks import cross_check
-from llmproxy.decode import BROKEN, Decoder, decode_struct, first_of_each
+from llmproxy.decode import BROKEN, Decoder, decode_struct, fields_of, first_of_each
 from llmproxy.errors import ConfigError, ConfigErrors
 from llmproxy.formats import Format, Tree, format_of, parse
 from llmproxy.keypaths import join_key
@@ -183,7 +183,7 @@ def _plain(type_: Any, value: Any) -> Any:
         own = {"use": value.use} | ({} if value.on_error is None else {"on_error": value.on_error})
         return _plain(Any, own | value.config)
     if isinstance(value, msgspec.Struct):
-        fields = msgspec.structs.fields(type(value))
+        fields = fields_of(type(value))
         return {field.encode_name: _plain(field.type, getattr(value, field.name)) for field in fields}
     if isinstance(value, dict):
         return {key: _plain(Any, item) for key, item in value.items()}

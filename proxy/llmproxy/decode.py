@@ -9,6 +9,7 @@ from __future__ import annotations
 import types
 import typing
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any, Final, TypeVar, cast
 
 import msgspec
@@ -22,6 +23,9 @@ from llmproxy.units import DURATION, SIZE, parse_duration, parse_size
 StructT = TypeVar("StructT", bound=msgspec.Struct)
 
 NOWHERE: Final[Mapping[str, str]] = types.MappingProxyType({})
+
+#: The fields of a struct; msgspec evaluates their annotations each time, half of what reading a configuration takes.
+fields_of = lru_cache(maxsize=1024)(msgspec.structs.fields)
 
 BROKEN: Final = object()
 """Stands for a value whose mistake is already in the list, so that the rest can still be read."""
@@ -75,7 +79,7 @@ class Decoder:
             return self._fail(path, str(error))
         if not isinstance(tree, dict):
             return self._fail(path, f"expected a mapping, got {_kind(tree)}")
-        fields = {field.encode_name: field for field in msgspec.structs.fields(type_)}
+        fields = {field.encode_name: field for field in fields_of(type_)}
         elsewhere = {**elsewhere, **getattr(type_, "elsewhere", NOWHERE)}
         self.errors.extend(
             unknown_key(path, key, fields, elsewhere.get(key)) for key in tree if key not in fields

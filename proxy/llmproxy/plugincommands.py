@@ -5,7 +5,8 @@ from __future__ import annotations
 from importlib.metadata import EntryPoint
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from llmproxy.registry import Plugin, available, load
+from llmproxy.installed import available
+from llmproxy.registry import Plugin, load
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import importlib
-import importlib.metadata
 import inspect
 from collections.abc import Awaitable, Callable, Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
@@ -17,8 +16,11 @@ from llmproxy.authorizers import AuthorizerKind
 from llmproxy.errors import ConfigError, StartError
 from llmproxy.exchange import StateKey
 from llmproxy.hooks import ASYNC_HOOKS, HOOKS, PROJECT, Hooks
+from llmproxy.installed import available
 
 if TYPE_CHECKING:
+    from importlib.metadata import EntryPoint
+
     from llmproxy.authorizers import MakeAuthorizer
     from llmproxy.caching.insight import Insight
     from llmproxy.dialects import ClientFace, UpstreamFace
@@ -28,12 +30,6 @@ if TYPE_CHECKING:
     from llmproxy.poolsettings import StrategyRef, TargetConfig
     from llmproxy.route import Route
     from llmproxy.stores import StoreScheme
-
-#: The entry-point groups that third parties use.
-PLUGIN_GROUP = "llmproxy.plugins"
-#: Plugins that bring a client face and are there for callers without being listed; their names in PLUGIN_GROUP.
-DIALECT_GROUP = "llmproxy.dialects"
-COMMAND_GROUP = "llmproxy.commands"
 
 #: The endpoints that would be tried, in their order, where a plugin foresees that.
 FORESEEN: Final[StateKey[Sequence[Endpoint]]] = StateKey("foreseen")
@@ -275,14 +271,7 @@ class Registry:
         table[name] = value
 
 
-def available(group: str = PLUGIN_GROUP) -> dict[str, importlib.metadata.EntryPoint]:
-    """Return the entry points of all installed plugins, by name; read anew each time, which takes some 30 ms."""
-    return {point.name: point for point in importlib.metadata.entry_points(group=group)}
-
-
-def load(
-    use: str, path: str, points: Mapping[str, importlib.metadata.EntryPoint] | None = None
-) -> type[Plugin[Any]]:
+def load(use: str, path: str, points: Mapping[str, EntryPoint] | None = None) -> type[Plugin[Any]]:
     """Import the plugin class that `use` names: an entry point of `points`, or `package.module:Class`.
 
     Raises:
@@ -310,11 +299,18 @@ def load(
     return found
 
 
+class _Hooked(pluggy.PluginManager):
+    """Looks at what may be a hook only: nothing else is marked, `check` has seen to it."""
+
+    def parse_hookimpl_opts(self, plugin: object, name: str) -> pluggy.HookimplOpts | None:
+        return super().parse_hookimpl_opts(plugin, name) if name in HOOKS else None
+
+
 class HookTable:
     """The plugin instances of one generation, checked against the specification."""
 
     def __init__(self, plugins: Iterable[Plugin[Any]]) -> None:
-        self._pluggy = pluggy.PluginManager(PROJECT)
+        self._pluggy = _Hooked(PROJECT)
         self._pluggy.add_hookspecs(Hooks)
         self.plugins = list(plugins)
         for plugin in self.plugins:

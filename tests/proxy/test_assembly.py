@@ -5,9 +5,9 @@ import pytest
 from llmproxy.assembly import Assembly, build_routes
 from llmproxy.config import decode
 from llmproxy.errors import ConfigError, ConfigErrors, StartError
+from llmproxy.installed import DIALECT_GROUP, available
 from llmproxy.messages import ClientRequest, Headers
 from llmproxy.plugin import Endpoint, Plugin, Pool, StoreName, hookimpl
-from llmproxy.registry import DIALECT_GROUP, available
 from llmproxy.sections import Section
 from llmproxy.testing import make_process
 from llmproxy.testing.classes import with_names

@@ -7,7 +7,7 @@ import pytest
 
 from llmproxy.decode import decode_struct
 from llmproxy.errors import ConfigErrors
-from llmproxy.registry import available
+from llmproxy.installed import available
 from llmproxy.sections import Section
 from llmproxy.settings import Config, ModelConfig, PoolConfig, RouteConfig, UpstreamConfig
 

@@ -15,9 +15,7 @@ from typing import IO, Any, NoReturn
 import click
 
 from llmproxy.errors import ConfigError, StartError
-
-#: The entry-point group of plugins' commands.
-COMMAND_GROUP = "llmproxy.commands"
+from llmproxy.installed import COMMAND_GROUP, available
 
 
 class ExitCode(enum.IntEnum):
@@ -55,12 +53,12 @@ class CommandGroup(click.Group):
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of all commands."""
-        return sorted({*self.commands, *_points()})
+        return sorted({*self.commands, *available(COMMAND_GROUP)})
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Return a command of the core, or a stand-in for a plugin's; the core's win."""
         command = super().get_command(ctx, cmd_name)
-        if command is None and (point := _points().get(cmd_name)) is not None:
+        if command is None and (point := available(COMMAND_GROUP).get(cmd_name)) is not None:
             return _Deferred(point)
         return command
 
@@ -86,10 +84,6 @@ def _tell(fault: Exception) -> NoReturn:
     # Its text may hold anything, a credential too.
     message = f"unexpected {type(fault).__name__}; set LLMPROXY_DEBUG=1 to see where it comes from"
     raise Refusal(message, ExitCode.FAILED_UNEXPECTEDLY) from fault
-
-
-def _points() -> dict[str, importlib.metadata.EntryPoint]:
-    return {point.name: point for point in importlib.metadata.entry_points(group=COMMAND_GROUP)}
 
 
 class _Deferred(click.Command):

@@ -10,7 +10,8 @@ import orjson
 from llmproxy.commands.group import ExitCode, Refusal
 from llmproxy.errors import ConfigError
 from llmproxy.hooks import HOOKS, Hooks
-from llmproxy.registry import Plugin, available, load
+from llmproxy.installed import available
+from llmproxy.registry import Plugin, load
 from llmproxy.schema import json_schema
 from llmproxy.suggestions import nearest
 

@@ -8,6 +8,7 @@ from typing import Annotated, Any, Final
 
 import msgspec
 
+from llmproxy.decode import fields_of
 from llmproxy.errors import ConfigError
 from llmproxy.keypaths import join_key
 from llmproxy.suggestions import unknown_name
@@ -20,7 +21,7 @@ StoreName = Annotated[str, STORE_NAME]
 def unknown_stores(settings: object, path: str, known: Collection[str]) -> Iterator[ConfigError]:
     """Yield a mistake for each field of a plugin's settings that names a store which is none of `known`."""
     if isinstance(settings, msgspec.Struct):
-        for field in msgspec.structs.fields(settings):
+        for field in fields_of(type(settings)):
             value, here = getattr(settings, field.name), join_key(path, field.encode_name)
             names = _names_store(field.type)
             for where, item in _items(here, value):
