@@ -91,12 +91,16 @@ class Likeness:
         rows = None
         with suppress(TimeoutError):
             async with asyncio.timeout(within):
-                vector = await self._embedding.vector(form, within)
-                if vector is not None:
-                    rows = await self._rows.near(space, partition, vector, _JUDGED)
+                rows = await self._near(form, partition, space, within)
         if rows is None:
             self.looked("late")
         return rows
+
+    async def _near(self, form: str, partition: bytes, space: CacheSpace, within: float) -> list[Row] | None:
+        if not await self._rows.may_find(space, partition):
+            return []
+        vector = await self._embedding.vector(form, within)
+        return None if vector is None else await self._rows.near(space, partition, vector, _JUDGED)
 
     def looked(self, outcome: str) -> None:
         """Count a lookup."""

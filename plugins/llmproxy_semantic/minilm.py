@@ -1,6 +1,7 @@
 """all-MiniLM-L6-v2 with int8 weights, run by onnxruntime in the thread that asks.
 
-The file is the one that was measured, or it is not used; no code of the package that brings it is run.
+The file is the one that was measured, or it is not used; no code of the package that brings it is run. What is loaded
+is that file with other products (graph.py).
 """
 
 from __future__ import annotations
@@ -21,8 +22,8 @@ if TYPE_CHECKING:
 
 #: SHA-256 of the model's file.
 DIGEST: Final = "8199be6f699a395f99f89df973f9dc5285fbcfcdb2ae1a4e1201dab014f3d2a6"
-#: What vectors of this model are told apart by; the form is that of the texts that are given to it.
-ID: Final = f"all-minilm-l6-v2-int8/{DIGEST[:16]}/{NAME}"
+#: What vectors of this model are told apart by: its file, how it multiplies, the form of the texts that are given to it.
+ID: Final = f"all-minilm-l6-v2-int8/{DIGEST[:16]}/narrow/{NAME}"
 DIMS: Final = 384
 
 #: Pieces of a text, with its begin and its end: as many as the model was trained on.
@@ -62,10 +63,12 @@ class MiniLM:
         try:
             import numpy as np  # noqa: PLC0415  # part of an extra, and 60 ms
             import onnxruntime  # noqa: PLC0415  # likewise
+
+            from llmproxy_semantic.graph import narrowed  # noqa: PLC0415  # likewise
         except ImportError:
             raise Unavailable(MISSING) from None
         self._np = np
-        self._session = _session(onnxruntime, model)
+        self._session = _session(onnxruntime, narrowed(model))
         del model
         _give_back()
 

@@ -64,6 +64,10 @@ class PgVectors:
         self._built = False
         self._added = 0
 
+    async def may_find(self, space: CacheSpace, partition: bytes) -> bool:  # asking costs as much
+        """Tell that a partition may have rows: only the search knows."""
+        return True
+
     async def near(
         self, space: CacheSpace, partition: bytes, vector: NDArray[np.float32], most: int
     ) -> list[Row]:

@@ -88,19 +88,17 @@ class Rows:
         self._salt = blake2b(embedder.encode(), digest_size=16).digest()
         self._shared: dict[CacheSpace, Store | None] = {}
 
-    async def near(
-        self, space: CacheSpace, partition: bytes, vector: NDArray[np.float32], most: int
-    ) -> list[Row]:
-        """Return the rows of a partition that are nearest, the nearest first, those that others added too."""
+    async def may_find(self, space: CacheSpace, partition: bytes) -> bool:
+        """Tell whether a partition has rows, those that others added too, which are known from then on."""
         await self.learn(space, partition)
-        return self.nearest(space, partition, vector, most)
+        return self._name(space, partition) in self._known.index
 
-    def nearest(
+    async def near(
         self, space: CacheSpace, partition: bytes, vector: NDArray[np.float32], most: int
     ) -> list[Row]:
         """Return the rows of a partition that are nearest, the nearest first, as far as they are known here.
 
-        `learn` says what the others have added. It takes less than a millisecond, on the event loop.
+        `may_find` says what the others have added. It takes less than a millisecond, on the event loop.
         """
         name = self._name(space, partition)
         try:
@@ -110,7 +108,7 @@ class Rows:
             return []
 
     async def learn(self, space: CacheSpace, partition: bytes) -> None:
-        """Learn what was added to a partition by others; it may run while the vector is being made."""
+        """Learn what was added to a partition by others."""
         store = self._store(space)
         name = self._name(space, partition)
         if store is None or name in self._known.reading:

@@ -27,6 +27,9 @@ _WITHIN: Final = 2.0
 class Searched(Protocol):
     """Rows of answers, by the vectors of their questions. What fails is counted, and finds nothing."""
 
+    async def may_find(self, space: CacheSpace, partition: bytes) -> bool:
+        """Tell whether a partition may have rows: most have none, as each conversation is one, and need no vector."""
+
     async def near(
         self, space: CacheSpace, partition: bytes, vector: NDArray[np.float32], most: int
     ) -> list[Row]:

@@ -46,6 +46,10 @@ class VectorSets:
         self._runtime = runtime
         self._salt = blake2b(embedder.encode(), digest_size=16).digest()
 
+    async def may_find(self, space: CacheSpace, partition: bytes) -> bool:  # asking costs as much
+        """Tell that a partition may have rows: only the search knows."""
+        return True
+
     async def near(
         self, space: CacheSpace, partition: bytes, vector: NDArray[np.float32], most: int
     ) -> list[Row]:

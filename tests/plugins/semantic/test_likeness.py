@@ -32,8 +32,10 @@ class Vectors:
     def __init__(self) -> None:
         self.angles: dict[str, float] = {}
         self.late = False
+        self.asked = 0
 
     async def vector(self, text: str, within: float) -> np.ndarray | None:
+        self.asked += 1
         if self.late:
             await asyncio.sleep(within * 2)
         return self.at(text)
@@ -137,6 +139,14 @@ async def test_another_partition_knows_nothing(bench: Bench) -> None:
     await bench.store("How do I reset my router?")
 
     assert await bench.find("How can I reset my router?", partition=b"q") is None
+
+
+async def test_nothing_is_embedded_where_nothing_can_be_found(bench: Bench) -> None:
+    await bench.store("How do I reset my router?")
+
+    assert await bench.find("How can I reset my router?", partition=b"q") is None
+    assert bench.vectors.asked == 0
+    assert bench.counted("llmproxy_semantic_lookups_total", "none") == 1
 
 
 async def test_who_cannot_say_in_time_says_nothing(bench: Bench) -> None:

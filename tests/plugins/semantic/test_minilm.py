@@ -89,4 +89,4 @@ def test_onnxruntime_that_is_missing_is_told(monkeypatch: pytest.MonkeyPatch) ->
 
 
 def test_vectors_are_told_apart_by_model_file_and_form() -> None:
-    assert f"all-minilm-l6-v2-int8/8199be6f699a395f/{NAME}" == minilm.ID
+    assert f"all-minilm-l6-v2-int8/8199be6f699a395f/narrow/{NAME}" == minilm.ID

@@ -62,8 +62,9 @@ class Worker:
     async def ask(self, number: int, partition: bytes = b"p", rows: Rows | None = None) -> bytes | None:
         """Return the key of the row that has just this vector."""
         rows = rows or self.rows
-        await rows.learn(self.space, partition)
-        found = rows.nearest(self.space, partition, vector(number), 1)
+        if not await rows.may_find(self.space, partition):
+            return None
+        found = await rows.near(self.space, partition, vector(number), 1)
         return found[0].key if found and found[0].similarity > 0.99 else None
 
     async def settle(self) -> None:
@@ -117,13 +118,21 @@ def url(request: pytest.FixtureRequest) -> str:
 async def test_an_answer_is_found_by_its_questions_vector_in_its_partition_alone(url: str) -> None:
     async with worker(url) as one:
         await one.keep(1, 2)
-        found = one.rows.nearest(one.space, b"p", vector(1), 2)
+        found = await one.rows.near(one.space, b"p", vector(1), 2)
 
         assert [row.features for row in found] == [b"1", b"2"]
         assert await one.ask(2) == b"exact 2"
         assert await one.ask(2, b"q") is None
         assert await one.ask(2, rows=one.of("another embedder")) is None
         assert one.faults == ""
+
+
+async def test_it_is_known_without_a_vector_where_nothing_can_be_found(url: str) -> None:
+    async with worker(url) as one:
+        await one.keep(1)
+
+        assert await one.rows.may_find(one.space, b"p")
+        assert not await one.rows.may_find(one.space, b"q")
 
 
 async def test_what_is_lost_is_found_no_more(url: str) -> None:
@@ -293,7 +302,7 @@ async def test_a_vector_that_cannot_be_compared_is_counted_and_changes_nothing(u
         entry = Entry(200, b"", b"{}", mark=one.space.now(), slots=(), stored=1)
         answered = Answered(one.space, b"exact", entry, 60.0)
         await one.rows.add(answered, b"p", np.zeros(384, np.float32), b"")
-        found = one.rows.nearest(one.space, b"p", np.ones(3, np.float32), 1)
+        found = await one.rows.near(one.space, b"p", np.ones(3, np.float32), 1)
 
         assert found == []
         assert len(one.known.index) == 1
