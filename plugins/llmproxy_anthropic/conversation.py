@@ -3,49 +3,34 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Final
 
 import orjson
 
 from llmproxy.plugin import (
     BadRequest,
+    Change,
     Edit,
     Member,
     MessageEdit,
+    edits_apart,
     elements,
-    in_order,
     insertion,
-    message_edits,
-    scan_members,
 )
-
-_KEYS: Final = frozenset({"messages", "system"})
-_INSTRUCTIONS: Final = frozenset({"system", "developer"})
 
 
 def edits(body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:
     """Return the byte ranges to change, in order and apart.
 
-    Indexes count the messages that are there, whatever the other edits do; beyond either end is at that end.
     Instructions are added at the end of `system`, whatever their index: nothing stands before the conversation.
     """
-    members = scan_members(body, _KEYS)
-    instructions = [message for message in messages if message.role in _INSTRUCTIONS]
-    turns = [message for message in messages if message.role not in _INSTRUCTIONS]
-    changes = message_edits(body, members.get("messages"), turns, _written)
-    if instructions:
-        changes.append(_into_system(body, members.get("system"), instructions))
-    return in_order(changes)
+    return edits_apart(body, messages, _written, "system", _into_system)
 
 
 def _written(message: MessageEdit) -> bytes:
     return orjson.dumps({"role": message.role, "content": message.text})
 
 
-def _into_system(body: bytes, system: Member | None, messages: list[MessageEdit]) -> tuple[int, int, bytes]:
-    if any(message.replace for message in messages):
-        text = "Instructions stand apart from the messages; they can be added, not put in a message's place."
-        raise BadRequest("no_such_message", text)
+def _into_system(body: bytes, system: Member | None, messages: Sequence[MessageEdit]) -> Change:
     text = "\n\n".join(message.text for message in messages)
     if system is None:
         return insertion(body, "system", orjson.dumps(text))

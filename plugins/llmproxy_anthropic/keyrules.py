@@ -7,10 +7,9 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Final
 
-from llmproxy.plugin import KeyRules, Turns
+from llmproxy.plugin import KeyRules, Turns, rules_by_end
 
 _HEADERS: Final = {
     "anthropic-version": "2023-06-01",
@@ -100,20 +99,14 @@ COMPLETE: Final = KeyRules(
     flawed=re.compile(rb'"stop_reason"\s*:\s*"(?!stop_sequence")|"type"\s*:\s*"error"'),
 )
 
-_CALLS: Final[tuple[tuple[str, KeyRules], ...]] = (
-    ("/messages", MESSAGES),
-    ("/messages/count_tokens", COUNT),
-    ("/complete", COMPLETE),
-    ("/count-tokens:rawPredict", COUNT),
-    (":rawPredict", MESSAGES),
-    (":streamRawPredict", MESSAGES),
+#: By the end of the path.
+rules_of: Final = rules_by_end(
+    {
+        "/messages": MESSAGES,
+        "/messages/count_tokens": COUNT,
+        "/complete": COMPLETE,
+        "/count-tokens:rawPredict": COUNT,
+        ":rawPredict": MESSAGES,
+        ":streamRawPredict": MESSAGES,
+    }
 )
-
-
-@lru_cache(maxsize=512)
-def rules_of(path: str) -> KeyRules | None:
-    """Return the rules of the call that a path is, or None where nobody knows what it does."""
-    for end, rules in _CALLS:
-        if path.endswith(end):
-            return rules
-    return None

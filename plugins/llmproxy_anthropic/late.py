@@ -4,18 +4,15 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
-from urllib.parse import unquote
 
 import msgspec
 
-from llmproxy.plugin import Exchange, LinesTap, ObjectTap, Reply, Spent, Tap, Usage
+from llmproxy.plugin import Exchange, LinesTap, ObjectTap, Reply, Spent, Tap, Usage, plain_path
 from llmproxy_anthropic.usage import read_usage
 
 #: Ends of paths that begin a batch, or end it.
 BEGINS: Final = ("/messages/batches", "/cancel")
 
-#: Servers take paths in other spellings for the same.
-_SLASHES: Final = re.compile(r"/{2,}")
 _RESULTS: Final = re.compile(r".*/messages/batches/([^/]+)/results")
 
 
@@ -46,7 +43,7 @@ def fetching_tap(exchange: Exchange, reply: Reply) -> Tap | None:
     """Return what reads the results of a batch, None where something else is fetched."""
     if exchange.request.method != "GET" or reply.status != 200:
         return None
-    found = _RESULTS.fullmatch(_SLASHES.sub("/", unquote(exchange.request.path)).rstrip("/"))
+    found = _RESULTS.fullmatch(plain_path(exchange.request.path))
     return None if found is None else LinesTap(exchange, found[1], read_line)
 
 

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import unquote
 
-from llmproxy.plugin import BadRequest, ClientRequest, Reply
+from llmproxy.plugin import BadRequest, ClientRequest, Reply, wanted_model
 from llmproxy_anthropic.errors import error_reply
 
 _MOST: Final = 1000
@@ -16,12 +15,11 @@ _UNKNOWN: Final = "1970-01-01T00:00:00Z"
 
 def models_reply(request: ClientRequest, names: Sequence[str]) -> Reply | None:
     """Answer a call for the models or for one of them; None where it is another call."""
-    _, found, rest = request.path.rstrip("/").rpartition("/models")
-    if not found:
+    name = wanted_model(request.path)
+    if name is None:
         return None
-    if not rest:
+    if not name:
         return Reply.json(_page(request, names))
-    name = unquote(rest[1:])
     if name not in names:
         return error_reply(BadRequest("model_not_found", f"model: {name[:200]}", status=404))
     return Reply.json(_model(name))

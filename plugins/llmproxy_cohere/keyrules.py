@@ -3,10 +3,9 @@
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Final
 
-from llmproxy.plugin import KeyRules, Turns
+from llmproxy.plugin import KeyRules, Turns, rules_by_end
 
 _NULL: Final[tuple[Any, ...]] = (None,)
 _IGNORED: Final = frozenset({"model", "priority"})
@@ -87,21 +86,15 @@ CLASSIFY: Final = KeyRules(
     whole=re.compile(rb'"classifications"\s*:\s*\['),
 )
 
-_CALLS: Final[tuple[tuple[str, KeyRules], ...]] = (
-    ("/v2/chat", CHAT),
-    ("/v1/chat", CHAT_V1),
-    ("/embed", EMBED),
-    ("/rerank", RERANK),
-    ("/tokenize", TOKENS),
-    ("/detokenize", TOKENS),
-    ("/classify", CLASSIFY),
+#: By the end of the path.
+rules_of: Final = rules_by_end(
+    {
+        "/v2/chat": CHAT,
+        "/v1/chat": CHAT_V1,
+        "/embed": EMBED,
+        "/rerank": RERANK,
+        "/tokenize": TOKENS,
+        "/detokenize": TOKENS,
+        "/classify": CLASSIFY,
+    }
 )
-
-
-@lru_cache(maxsize=512)
-def rules_of(path: str) -> KeyRules | None:
-    """Return the rules of the call that a path is, or None where nobody knows what it does."""
-    for end, rules in _CALLS:
-        if path.endswith(end):
-            return rules
-    return None

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from typing import Any, Final
-from urllib.parse import unquote
 
-from llmproxy.plugin import BadRequest, ClientRequest, Reply
+from llmproxy.plugin import BadRequest, ClientRequest, Reply, wanted_model
 from llmproxy_cohere.errors import error_reply
 
 _ENDPOINTS: Final = ["chat", "embed", "rerank"]
@@ -14,12 +13,11 @@ _ENDPOINTS: Final = ["chat", "embed", "rerank"]
 
 def models_reply(request: ClientRequest, names: Sequence[str]) -> Reply | None:
     """Answer a call for the models or for one of them; None where it is another call."""
-    _, found, rest = request.path.rstrip("/").rpartition("/models")
-    if not found:
+    name = wanted_model(request.path)
+    if name is None:
         return None
-    if not rest:
+    if not name:
         return Reply.json({"models": [_model(name) for name in names]})
-    name = unquote(rest[1:])
     if name not in names:
         message = f"model '{name[:200]}' not found"
         return error_reply(BadRequest("model_not_found", message, status=404))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import re
-from typing import Any, Final, Literal
+from typing import Any, Final
 
 import msgspec
 
@@ -13,7 +13,7 @@ from llmproxy_declared.embedding import EmbedConfig
 from llmproxy_declared.errors import ErrorsConfig
 from llmproxy_declared.prompting import PromptConfig
 from llmproxy_declared.ranking import RerankConfig
-from llmproxy_declared.requests import RequestTemplate
+from llmproxy_declared.requests import CallConfig, RequestTemplate
 from llmproxy_declared.shapes import ShapesConfig
 from llmproxy_declared.sources import GENERATE
 from llmproxy_declared.streaming import StreamConfig
@@ -25,10 +25,8 @@ _TOKEN: Final = re.compile(r"[!#$%&'*+.^_`|~0-9A-Za-z-]+")
 #: What stands for the upstream's key.
 KEY: Final = "{api_key}"
 
-Method = Literal["POST", "PUT", "PATCH", "GET"]
 
-
-class DeclaredConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class DeclaredConfig(CallConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """One dialect, named as this plugin instance is: `path` and `body` ask for an answer, `answer` reads it.
 
     `credentials` are the header fields of the upstream's key. `embed` and `rerank` are the calls for embeddings and for
@@ -36,10 +34,6 @@ class DeclaredConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     """
 
     path: str = ""
-    method: Method = "POST"
-    query: dict[str, str] = {}
-    headers: dict[str, str] = {}
-    body: Any = None
     answer: AnswerConfig | None = None
     stream: StreamConfig | None = None
     errors: ErrorsConfig = ErrorsConfig()
@@ -47,7 +41,7 @@ class DeclaredConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw
     rerank: RerankConfig | None = None
     prompt: PromptConfig | None = None
     shapes: ShapesConfig = ShapesConfig()
-    words: dict[str, dict[str, Any]] = {}
+    words: dict[str, dict[str, Any]] = msgspec.field(default_factory=dict)
     credentials: dict[str, str] = msgspec.field(default_factory=lambda: {"Authorization": f"Bearer {KEY}"})
 
     def __post_init__(self) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from llmproxy.canonical import HostedTool, Image, Losses
 from llmproxy_declared.messages import MessageWriter, pictures, written_tools
-from llmproxy_declared.sources import PLAIN
+from llmproxy_declared.sources import NO_PLACE, PLAIN
 from llmproxy_declared.texts import text_of
 
 if TYPE_CHECKING:
@@ -15,7 +15,6 @@ if TYPE_CHECKING:
     from llmproxy_declared.prompting import Prompt
     from llmproxy_declared.shapes import Shapes
 
-_WHY: Final = "the declared request has no place for it"
 #: What says no more than saying nothing does.
 _DEFAULTS: Final = (("n", 1), ("parallel_tool_calls", True), ("service_tier", "auto"))
 
@@ -73,7 +72,7 @@ class Conversation:
             words = self._words.get(name)
             values[name] = words.get(value, value) if words and isinstance(value, str) else value
         elif (name, value) not in _DEFAULTS:
-            losses.lose(loss or name, _WHY)
+            losses.lose(loss or name, NO_PLACE)
 
     def _put_stop(self, values: dict[str, Any], stop: tuple[str, ...], losses: Losses) -> None:
         self._put(values, "stop", list(stop), losses)
@@ -101,11 +100,11 @@ class Conversation:
 
     def _put_system(self, values: dict[str, Any], request: GenerateRequest, losses: Losses) -> None:
         if any(block.cache is not None for block in request.system):
-            losses.lose("system.cache", _WHY)
+            losses.lose("system.cache", NO_PLACE)
         if self._apart:
             values["system"] = "\n\n".join(block.text for block in request.system)
         elif not self._used & {"messages", "history", "prompt"}:
-            losses.lose("system", _WHY)
+            losses.lose("system", NO_PLACE)
 
     def _put_last(
         self, values: dict[str, Any], request: GenerateRequest, writer: MessageWriter, losses: Losses
@@ -156,7 +155,7 @@ class Conversation:
             self._put(values, "format", form.kind, Losses())
         elif form.kind == "schema" and "format" in self._used:
             self._put(values, "format", "json", losses)
-            losses.lose("format.schema", _WHY)
+            losses.lose("format.schema", NO_PLACE)
         else:
             self._put(values, "format", form.kind, losses)
 
@@ -172,7 +171,7 @@ class Conversation:
             "effort",
             "thinking_budget",
         }:
-            losses.lose("thinking", _WHY)
+            losses.lose("thinking", NO_PLACE)
 
 
 def _lose_tools(request: GenerateRequest, losses: Losses) -> None:
@@ -181,6 +180,6 @@ def _lose_tools(request: GenerateRequest, losses: Losses) -> None:
     if not request.tools or (choice is not None and choice.mode == "none"):
         return
     for tool in request.tools:
-        losses.lose("tools.hosted" if isinstance(tool, HostedTool) else "tools", _WHY)
+        losses.lose("tools.hosted" if isinstance(tool, HostedTool) else "tools", NO_PLACE)
     if choice is not None and choice.mode == "required":
-        losses.lose("tool_choice", _WHY)
+        losses.lose("tool_choice", NO_PLACE)

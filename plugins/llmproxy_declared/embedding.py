@@ -3,34 +3,25 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from llmproxy.canonical import EmbedAnswer
 from llmproxy.plugin import BadRequest, ConfigError
 from llmproxy_declared.places import NOTHING, BadAnswer, Given, Place, kind_of
-from llmproxy_declared.requests import RequestTemplate
-from llmproxy_declared.sources import EACH_INPUT, EMBED, value_template
+from llmproxy_declared.requests import CallConfig
+from llmproxy_declared.sources import EACH_INPUT, EMBED, NO_PLACE, value_template
 from llmproxy_declared.usage import UsageConfig, UsageReader
 
 if TYPE_CHECKING:
     from llmproxy.canonical import EmbedRequest, Losses
     from llmproxy.plugin import Headers, Usage
 
-_WHY: Final = "the declared request has no place for it"
 
-
-class EmbedConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class EmbedConfig(CallConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The call for embeddings; `each` is what one text becomes in `{inputs}`."""
 
-    path: str
     vectors: Given
-    body: Any = None
     each: Any = "{input}"
-    method: Literal["POST", "PUT", "PATCH", "GET"] = "POST"
-    query: dict[str, str] = {}
-    headers: dict[str, str] = {}
     model: Given = ()
     usage: UsageConfig | None = None
 
@@ -42,14 +33,7 @@ class Embedding:
     """Writes calls for embeddings and reads their answers."""
 
     def __init__(self, config: EmbedConfig) -> None:
-        self.template = RequestTemplate(
-            method=config.method,
-            path=config.path,
-            query=config.query,
-            headers=config.headers,
-            body=config.body,
-            known=EMBED,
-        )
+        self.template = config.template(EMBED)
         self._each = value_template(config.each, "each", EACH_INPUT)
         self._vectors = Place(config.vectors, "vectors")
         self._model = Place(config.model, "model")
@@ -75,7 +59,7 @@ class Embedding:
             if value and name in self._used:
                 common[name] = value
             elif value:
-                losses.lose(name, _WHY)
+                losses.lose(name, NO_PLACE)
         inputs = [self._each.fill({**common, "input": text}) for text in texts]
         return {**common, "inputs": inputs, "input": texts[0] if texts else ""}
 

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 import orjson
 
 from llmproxy.canonical import HostedTool, Image, Inline, Link, Tool, ToolCall, ToolResult
+from llmproxy_declared.sources import NO_PLACE
 from llmproxy_declared.texts import result_text, text_of
 
 if TYPE_CHECKING:
@@ -14,8 +15,6 @@ if TYPE_CHECKING:
 
     from llmproxy.canonical import Block, Losses, Message, Text
     from llmproxy_declared.shapes import Shapes
-
-_WHY: Final = "the declared request has no place for it"
 
 
 class MessageWriter:
@@ -67,7 +66,7 @@ class MessageWriter:
         if name and self._shapes.uses("message", "name"):
             values["name"] = name
         elif name:
-            self._losses.lose("messages.name", _WHY)
+            self._losses.lose("messages.name", NO_PLACE)
         return self._shapes.write("message", values)
 
     def _parts(self, content: Sequence[Block]) -> list[Any]:
@@ -81,7 +80,7 @@ class MessageWriter:
 
     def _image(self, block: Image) -> Any:
         if block.detail and block.detail != "auto":
-            self._losses.lose("image.detail", _WHY)
+            self._losses.lose("image.detail", NO_PLACE)
         source = block.source
         if isinstance(source, Inline):
             url = f"data:{source.media_type};base64,{source.data}"
@@ -108,7 +107,7 @@ class MessageWriter:
         if block.is_error and self._shapes.uses("tool_result", "is_error"):
             values["is_error"] = True
         elif block.is_error:
-            self._losses.lose("tool_result.is_error", _WHY)
+            self._losses.lose("tool_result.is_error", NO_PLACE)
         return self._shapes.write("tool_result", values)
 
 
@@ -124,9 +123,9 @@ def written_tools(tools: Sequence[Tool | HostedTool], shapes: Shapes, losses: Lo
         values |= {"parameters": tool.schema} if tool.schema is not None else {}
         values |= {"strict": tool.strict} if tool.strict is not None else {}
         if tool.strict and not shapes.uses("tool", "strict"):
-            losses.lose("tools.strict", _WHY)
+            losses.lose("tools.strict", NO_PLACE)
         if tool.cache is not None:
-            losses.lose("tools.cache", _WHY)
+            losses.lose("tools.cache", NO_PLACE)
         written.append(shapes.write("tool", values))
     return [tool for tool in written if tool is not None]
 

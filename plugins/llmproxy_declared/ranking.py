@@ -3,35 +3,26 @@
 from __future__ import annotations
 
 import math
-from typing import TYPE_CHECKING, Any, Final, Literal
-
-import msgspec
+from typing import TYPE_CHECKING, Any
 
 from llmproxy.canonical import Ranked, RerankAnswer
 from llmproxy.plugin import ConfigError
 from llmproxy_declared.places import BadAnswer, Given, Place, kind_of
-from llmproxy_declared.requests import RequestTemplate
-from llmproxy_declared.sources import RERANK
+from llmproxy_declared.requests import CallConfig
+from llmproxy_declared.sources import NO_PLACE, RERANK
 from llmproxy_declared.usage import UsageConfig, UsageReader
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Losses, RerankRequest
     from llmproxy.plugin import Headers, Usage
 
-_WHY: Final = "the declared request has no place for it"
 
-
-class RerankConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+class RerankConfig(CallConfig, frozen=True, forbid_unknown_fields=True, kw_only=True):
     """The call for rankings; `results` is a list of objects with `index` and `score`, or of scores in order."""
 
-    path: str
-    body: Any = None
     results: Given = ""
     index: Given = "/index"
     score: Given = ("/score", "/relevance_score")
-    method: Literal["POST", "PUT", "PATCH", "GET"] = "POST"
-    query: dict[str, str] = {}
-    headers: dict[str, str] = {}
     id: Given = ()
     model: Given = ()
     usage: UsageConfig | None = None
@@ -44,14 +35,7 @@ class Ranking:
     """Writes calls for rankings and reads their answers."""
 
     def __init__(self, config: RerankConfig) -> None:
-        self.template = RequestTemplate(
-            method=config.method,
-            path=config.path,
-            query=config.query,
-            headers=config.headers,
-            body=config.body,
-            known=RERANK,
-        )
+        self.template = config.template(RERANK)
         if not self.template.sources >= {"query", "documents"}:
             raise ConfigError("body", "holds not both of {query} and {documents}: nothing could be ranked")
         self._results = Place(config.results, "results")
@@ -71,7 +55,7 @@ class Ranking:
             if value is not None and value != "" and name in self.template.sources:
                 values[name] = value
             elif value is not None and value != "":
-                losses.lose(name, _WHY)
+                losses.lose(name, NO_PLACE)
         return values
 
     def read(self, document: Any, request: RerankRequest, headers: Headers | None = None) -> RerankAnswer:

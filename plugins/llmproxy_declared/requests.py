@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Mapping
-from typing import Any, Final
+from typing import Any, Final, Literal
 from urllib.parse import quote
 
+import msgspec
 import orjson
 
 from llmproxy.plugin import (
@@ -34,6 +35,27 @@ _FRAMING: Final = frozenset(
 )
 #: A value that may hold slashes, each of them one of the path.
 _SLASHED: Final = "model_path"
+
+
+class CallConfig(msgspec.Struct, frozen=True, forbid_unknown_fields=True, kw_only=True):
+    """What one call sends, `path` and `body` above all."""
+
+    path: str
+    method: Literal["POST", "PUT", "PATCH", "GET"] = "POST"
+    query: dict[str, str] = {}
+    headers: dict[str, str] = {}
+    body: Any = None
+
+    def template(self, known: frozenset[str]) -> RequestTemplate:
+        """Return the call's template, which may refer to what is `known`."""
+        return RequestTemplate(
+            method=self.method,
+            path=self.path,
+            query=self.query,
+            headers=self.headers,
+            body=self.body,
+            known=known,
+        )
 
 
 class RequestTemplate:

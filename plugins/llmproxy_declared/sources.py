@@ -11,6 +11,9 @@ import orjson
 from llmproxy.plugin import ConfigError, Reference, TextTemplate, ValueTemplate
 from llmproxy_declared.suggesting import near
 
+#: Why something of a request is lost.
+NO_PLACE: Final = "the declared request has no place for it"
+
 #: Fields of a request that are put in as they are, under their canonical names.
 PLAIN: Final = (
     "max_tokens",

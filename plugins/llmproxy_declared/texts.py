@@ -17,6 +17,7 @@ from llmproxy.canonical import (
     ToolResult,
     Video,
 )
+from llmproxy_declared.sources import NO_PLACE
 
 if TYPE_CHECKING:
     from llmproxy.canonical import Block, Losses
@@ -27,7 +28,6 @@ _NO_TEXTS: Final[dict[type, str]] = {
     Video: "content.video",
     Foreign: "content.foreign",
 }
-_WHY: Final = "the declared request has no place for it"
 
 
 def text_of(content: Iterable[Block], losses: Losses, carried: Sequence[type] = ()) -> str:
@@ -55,26 +55,26 @@ def _text_of(block: Block, losses: Losses, carried: Sequence[type]) -> str:
     if isinstance(block, ToolCall):
         losses.lose("tool_calls", "the declared request has no place for calls of tools")
     elif isinstance(block, Reasoning):
-        losses.lose("reasoning", _WHY)
+        losses.lose("reasoning", NO_PLACE)
     else:
-        losses.lose(_NO_TEXTS[type(block)], _WHY)
+        losses.lose(_NO_TEXTS[type(block)], NO_PLACE)
     return ""
 
 
 def _lose_marks(block: Text, losses: Losses) -> None:
     if block.cache is not None:
-        losses.lose("content.cache", _WHY)
+        losses.lose("content.cache", NO_PLACE)
     if block.citations:
-        losses.lose("content.citations", _WHY)
+        losses.lose("content.citations", NO_PLACE)
 
 
 def _document(block: Document, losses: Losses) -> str:
     if block.text is None:
-        losses.lose("content.document", _WHY)
+        losses.lose("content.document", NO_PLACE)
         return ""
     for field in ("title", "context", "cite"):
         if getattr(block, field):
-            losses.lose(f"document.{field}", _WHY)
+            losses.lose(f"document.{field}", NO_PLACE)
     return block.text
 
 

@@ -8,6 +8,7 @@ from typing import Final
 import orjson
 
 from llmproxy.plugin import (
+    Change,
     Edit,
     Member,
     MessageEdit,
@@ -24,8 +25,6 @@ _KEYS: Final = frozenset({"contents", *_SYSTEM, *_WRAPPED})
 _PARTS: Final = frozenset({"parts"})
 
 _ROLES: Final = {"assistant": "model", "system": "user", "developer": "user"}
-
-Change = tuple[int, int, bytes]
 
 
 def edits(body: bytes, messages: Sequence[MessageEdit]) -> list[Edit]:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import re
 from typing import Any, Final
-from urllib.parse import unquote
 
 import msgspec
 
@@ -19,13 +18,12 @@ from llmproxy.plugin import (
     Spent,
     Tap,
     Usage,
+    plain_path,
     summed,
 )
 from llmproxy_gemini.paths import after_version
 from llmproxy_gemini.usage import read_usage
 
-#: Servers take paths in other spellings for the same.
-_SLASHES: Final = re.compile(r"/{2,}")
 _BATCH: Final = re.compile(r"batches/[^/:]+")
 _RESULTS: Final = re.compile(r"(files/[^/:]+):download")
 _MODELS: Final = "models/"
@@ -54,7 +52,7 @@ def fetching_tap(exchange: Exchange, reply: Reply) -> Tap | None:
         return MessagesTap(exchange, b'"usageMetadata"', read_message) if reply.status == 101 else None
     if exchange.request.method != "GET" or reply.status != 200:
         return None
-    path = after_version(_SLASHES.sub("/", unquote(exchange.request.path)).rstrip("/"))
+    path = after_version(plain_path(exchange.request.path))
     if (found := _RESULTS.fullmatch(path)) is not None:
         return LinesTap(exchange, found[1], read_line)
     return ObjectTap(exchange, read_batch) if _BATCH.fullmatch(path) else None

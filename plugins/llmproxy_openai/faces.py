@@ -10,7 +10,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
 from msgspec.structs import replace
 
@@ -37,6 +37,7 @@ from llmproxy.plugin import (
     UpstreamFace,
     UpstreamRequest,
     WholeTap,
+    wanted_model,
 )
 from llmproxy_openai import conversation, encoding, errors, late
 from llmproxy_openai.azure import Azure, azure_of, deployment_of, fitting, hides_model, spoken_model
@@ -124,12 +125,11 @@ class OpenAIClient:
 
     def models(self, exchange: Exchange, names: Sequence[str]) -> Reply | None:
         """List the models that may be used, or describe one of them."""
-        _, found, rest = exchange.request.path.rstrip("/").rpartition("/models")
-        if not found:
+        name = wanted_model(exchange.request.path)
+        if name is None:
             return None
-        if not rest:
+        if not name:
             return Reply.json({"object": "list", "data": [_model(name) for name in names]})
-        name = unquote(rest[1:])
         if name not in names:
             message = f"The model {name[:200]!r} is not served here."
             return self.error(BadRequest("model_not_found", message, status=404))

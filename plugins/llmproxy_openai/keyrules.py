@@ -8,10 +8,9 @@ never another answer. Responses repeat the caller's own marks in their answer, s
 from __future__ import annotations
 
 import re
-from functools import lru_cache
 from typing import Any, Final
 
-from llmproxy.plugin import Ground, KeyRules, Turns
+from llmproxy.plugin import Ground, KeyRules, Turns, rules_by_end
 
 _HEADERS: Final = dict.fromkeys(("openai-beta", "openai-organization", "openai-project"), "")
 _PRICE: Final = frozenset(
@@ -261,25 +260,18 @@ SPEECH: Final = KeyRules(
 )
 
 #: By the end of the path, longest first: `/chat/completions` is one of `/completions` too.
-_CALLS: Final[tuple[tuple[str, KeyRules], ...]] = (
-    ("/chat/completions", CHAT),
-    ("/completions", COMPLETIONS),
-    ("/responses/input_tokens", COUNT),
-    ("/responses", RESPONSES),
-    ("/embeddings", EMBEDDINGS),
-    ("/moderations", MODERATIONS),
-    ("/rerank", JUDGEMENTS),
-    ("/score", JUDGEMENTS),
-    ("/classify", JUDGEMENTS),
-    ("/images/generations", IMAGES),
-    ("/audio/speech", SPEECH),
+rules_of: Final = rules_by_end(
+    {
+        "/chat/completions": CHAT,
+        "/completions": COMPLETIONS,
+        "/responses/input_tokens": COUNT,
+        "/responses": RESPONSES,
+        "/embeddings": EMBEDDINGS,
+        "/moderations": MODERATIONS,
+        "/rerank": JUDGEMENTS,
+        "/score": JUDGEMENTS,
+        "/classify": JUDGEMENTS,
+        "/images/generations": IMAGES,
+        "/audio/speech": SPEECH,
+    }
 )
-
-
-@lru_cache(maxsize=512)
-def rules_of(path: str) -> KeyRules | None:
-    """Return the rules of the call that a path is, or None where nobody knows what it does."""
-    for end, rules in _CALLS:
-        if path.endswith(end):
-            return rules
-    return None

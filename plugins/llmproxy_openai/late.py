@@ -9,7 +9,6 @@ from __future__ import annotations
 import re
 from functools import partial
 from typing import Any, Final
-from urllib.parse import unquote
 
 import msgspec
 
@@ -26,6 +25,7 @@ from llmproxy.plugin import (
     Tap,
     Usage,
     WholeTap,
+    plain_path,
 )
 from llmproxy_openai.calls import is_responses
 from llmproxy_openai.taps import StreamTap
@@ -34,8 +34,6 @@ from llmproxy_openai.usage import USAGE, read_usage
 #: Ends of paths that begin something of which more is told later, or end it.
 BEGINS: Final = ("/responses", "/batches", "/jobs", "/cancel")
 
-#: Servers take paths in other spellings for the same.
-_SLASHES: Final = re.compile(r"/{2,}")
 _BATCH: Final = re.compile(r".*/(?:batches|batch/jobs)/[^/]+")
 _CONTENT: Final = re.compile(r".*/files/([^/]+)/content")
 _RESPONSE: Final = re.compile(r".*/responses/[^/]+")
@@ -87,7 +85,7 @@ def fetching_tap(exchange: Exchange, reply: Reply) -> Tap | None:
         return MessagesTap(exchange, b'"usage"', read_message) if reply.status == 101 else None
     if exchange.request.method != "GET" or reply.status != 200:
         return None
-    path = _SLASHES.sub("/", unquote(exchange.request.path)).rstrip("/")
+    path = plain_path(exchange.request.path)
     if (found := _CONTENT.fullmatch(path)) is not None:
         return LinesTap(exchange, found[1], read_line)
     if reply.headers.index.get(b"content-type", b"")[:16] != b"application/json":

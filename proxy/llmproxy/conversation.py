@@ -3,13 +3,17 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Sequence
+from typing import Final
 
+from llmproxy.bodyreader import scan_members
 from llmproxy.errors import BadRequest
 from llmproxy.exchange import Edit, MessageEdit
 from llmproxy.jsonscan import Member, elements
 
 #: A byte range to change: its start, its end, what stands there then.
 Change = tuple[int, int, bytes]
+
+_INSTRUCTIONS: Final = frozenset({"system", "developer"})
 
 
 def message_edits(
@@ -46,6 +50,30 @@ def message_edits(
             comma = b"," if changes else b""
             changes.append((array.value_start + 1, array.value_start + 1, comma + written))
     return changes
+
+
+def edits_apart(
+    body: bytes,
+    messages: Sequence[MessageEdit],
+    write: Callable[[MessageEdit], bytes],
+    key: str,
+    instruct: Callable[[bytes, Member | None, Sequence[MessageEdit]], Change],
+) -> list[Edit]:
+    """Return the edits where instructions stand in a member of their own, `key`, into which `instruct` puts them.
+
+    Raises:
+        BadRequest: as `message_edits` does, or instructions are to replace a message.
+    """
+    members = scan_members(body, frozenset({"messages", key}))
+    turns = [message for message in messages if message.role not in _INSTRUCTIONS]
+    instructions = [message for message in messages if message.role in _INSTRUCTIONS]
+    changes = message_edits(body, members.get("messages"), turns, write)
+    if any(message.replace for message in instructions):
+        text = "Instructions stand apart from the messages; they can be added, not put in a message's place."
+        raise BadRequest("no_such_message", text)
+    if instructions:
+        changes.append(instruct(body, members.get(key), instructions))
+    return in_order(changes)
 
 
 def in_order(changes: Iterable[Change], offset: int = 0) -> list[Edit]:

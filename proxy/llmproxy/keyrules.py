@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
+from functools import lru_cache
 from types import MappingProxyType
 from typing import TYPE_CHECKING, Any, Final, Literal, NamedTuple, Protocol
 
@@ -370,6 +371,16 @@ class _Content:
         for path in references:
             if type(place := _value_at(value, path)) is str and place[:5] != "data:":
                 self._grounds.add("references")
+
+
+def rules_by_end(calls: Mapping[str, KeyRules]) -> Callable[[str], KeyRules | None]:
+    """Return what finds a path's rules by how it ends, the first that fits; None where nobody knows what it does."""
+
+    @lru_cache(maxsize=512)
+    def rules_of(path: str) -> KeyRules | None:
+        return next((rules for end, rules in calls.items() if path.endswith(end)), None)
+
+    return rules_of
 
 
 def _text_of(turn: Any) -> str | None:

@@ -5,11 +5,18 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Mapping, Sequence
 from typing import Final
+from urllib.parse import unquote
 
 from llmproxy.routing import ModelTable
 
 #: Names that are listed beside those written out; all models of all providers are fewer.
 MOST: Final = 4096
+
+
+def wanted_model(path: str) -> str | None:
+    """Return the name of the model that a call asks about, empty for all; None where it is another call."""
+    _, found, rest = path.rstrip("/").rpartition("/models")
+    return unquote(rest[1:]) if found else None
 
 
 class Listing:

@@ -24,6 +24,7 @@ _SEPARATOR: Final = r"(?:[/\\]|%2F|%5C)"
 #: What some servers end a segment or a path at once they have decoded it: NUL above all, and what they trim.
 _END: Final = "(?:;|%(?:[01][0-9A-F]|20|23|3B|3F|7F))"
 _DOT_SEGMENT: Final = re.compile(rf"{_SEPARATOR}\.\.?(?:{_SEPARATOR}|{_END}|$)")
+_SLASHES: Final = re.compile("/{2,}")
 _PARAMETER: Final = re.compile(r"\{([A-Za-z_][A-Za-z0-9_]*)(\.\.\.)?\}")
 _MAX_PARAMETERS: Final = 16
 
@@ -33,6 +34,14 @@ NO_PARAMS: Final[Mapping[str, str]] = MappingProxyType({})
 def normalise_path(path: str) -> str:
     """Decode encoded unreserved characters and upper-case the other escapes."""
     return _ENCODED.sub(_normalised, path) if "%" in path else path
+
+
+def plain_path(path: str) -> str:
+    """Return a path as the servers read it that mind least how it is spelled: decoded, with single slashes, no last one.
+
+    For what must not go unnoticed, however it is asked for; never for what is sent.
+    """
+    return _SLASHES.sub("/", unquote(path)).rstrip("/")
 
 
 def has_dot_segment(normalised: str) -> bool:

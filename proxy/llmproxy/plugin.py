@@ -26,7 +26,7 @@ from llmproxy.caching.kin import KIN, Answered, Asked, Fresh, Kin, Kinship
 from llmproxy.caching.sharedboard import SharedServer, next_message, shared_server
 from llmproxy.caching.space import CacheSpace
 from llmproxy.carried import carried_headers, passed_headers
-from llmproxy.conversation import in_order, message_edits
+from llmproxy.conversation import Change, edits_apart, in_order, message_edits
 from llmproxy.dialects import (
     ByteFilter,
     Claim,
@@ -95,9 +95,10 @@ from llmproxy.jsonscan import (
     scan,
 )
 from llmproxy.keyring import another_key
-from llmproxy.keyrules import Ground, KeyRules, Reading, Turns, key_rules_of
+from llmproxy.keyrules import Ground, KeyRules, Reading, Turns, key_rules_of, rules_by_end
 from llmproxy.lanes import Lane
 from llmproxy.latetaps import LinesTap, MessagesTap, ObjectTap, summed
+from llmproxy.listing import wanted_model
 from llmproxy.log import LogSink
 from llmproxy.members import MemberList, PoolMember
 from llmproxy.messages import (
@@ -119,7 +120,7 @@ from llmproxy.metrics import (
     Metrics,
 )
 from llmproxy.ndjson import LineFramer
-from llmproxy.patterns import has_dot_segment, normalise_path
+from llmproxy.patterns import has_dot_segment, normalise_path, plain_path
 from llmproxy.plugincommands import ask_gateway, configured_plugins
 from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
@@ -193,6 +194,7 @@ __all__ = [
     "CallNext",
     "Caller",
     "Capabilities",
+    "Change",
     "ChildRequest",
     "Claim",
     "ClientFace",
@@ -332,6 +334,7 @@ __all__ = [
     "configured_plugins",
     "covers",
     "discovering",
+    "edits_apart",
     "elements",
     "error_of",
     "event_data",
@@ -359,6 +362,7 @@ __all__ = [
     "parse_duration",
     "passed_headers",
     "patch",
+    "plain_path",
     "postgres_of",
     "postgres_value",
     "price_usage",
@@ -368,6 +372,7 @@ __all__ = [
     "redact_text",
     "reserving",
     "retry_fields",
+    "rules_by_end",
     "said",
     "says",
     "scan",
@@ -381,5 +386,6 @@ __all__ = [
     "take_question",
     "ticket_holder",
     "unfinished",
+    "wanted_model",
     "wire_fields",
 ]

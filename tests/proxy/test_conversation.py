@@ -1,14 +1,16 @@
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.conversation import in_order, message_edits
+from llmproxy.conversation import Change, edits_apart, in_order, message_edits
 from llmproxy.errors import BadRequest
 from llmproxy.exchange import MessageEdit
-from llmproxy.jsonscan import patch, scan
+from llmproxy.jsonscan import Member, insertion, patch, scan
 
 KEYS = frozenset({"said"})
 
@@ -87,3 +89,29 @@ def test_edits_inside_an_object_stand_where_it_stands_in_the_body() -> None:
 @given(count=st.integers(0, 4), ats=st.lists(st.integers(-6, 6), min_size=1, max_size=4))
 def test_any_insertions_leave_json_with_all_of_them(count: int, ats: list[int]) -> None:
     assert len(edited(said(*"a" * count), *(MessageEdit(at, "user", "x") for at in ats))) == count + len(ats)
+
+
+def instructed(body: bytes, member: Member | None, messages: Sequence[MessageEdit]) -> Change:
+    assert member is None
+    return insertion(body, "system", orjson.dumps([message.text for message in messages]))
+
+
+def test_instructions_stand_apart_where_a_dialect_has_them_apart() -> None:
+    body = b'{"messages":[{"user":"a"}]}'
+    messages = [
+        MessageEdit("system", "s", at=0),
+        MessageEdit("user", "b", at=1),
+        MessageEdit("developer", "d"),
+    ]
+
+    edits = edits_apart(body, messages, written, "system", instructed)
+    whole = orjson.loads(patch(body, [(edit.start, edit.end, edit.data) for edit in edits]))
+
+    assert whole == {"system": ["s", "d"], "messages": [{"user": "a"}, {"user": "b"}]}
+
+
+def test_an_instruction_apart_takes_no_messages_place() -> None:
+    with pytest.raises(BadRequest, match="apart"):
+        edits_apart(
+            b'{"messages":[]}', [MessageEdit(0, "system", "s", replace=True)], written, "system", instructed
+        )

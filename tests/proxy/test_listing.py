@@ -5,7 +5,7 @@ import asyncio
 import pytest
 
 from llmproxy import listing
-from llmproxy.listing import Listing
+from llmproxy.listing import Listing, wanted_model
 from llmproxy.providers import models
 from llmproxy.providers.models import Catalogue, Model
 from llmproxy.routing import ModelTable
@@ -80,3 +80,17 @@ async def test_a_reading_that_was_given_up_is_begun_anew(loads: list[None]) -> N
 
     assert await listed.names() == ("a/m-1", "a/m-2", "a/n")
     assert len(loads) <= 2
+
+
+@pytest.mark.parametrize(
+    ("path", "name"),
+    [
+        ("/v1/models", ""),
+        ("/v1/models/", ""),
+        ("/v1/models/a", "a"),
+        ("/v1/models/org%2Fa", "org/a"),
+        ("/v1/chat/completions", None),
+    ],
+)
+def test_a_call_asks_about_all_models_or_one(path: str, name: str | None) -> None:
+    assert wanted_model(path) == name

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.patterns import compile_path, has_dot_segment, normalise_path
+from llmproxy.patterns import compile_path, has_dot_segment, normalise_path, plain_path
 
 
 @pytest.mark.parametrize(
@@ -119,3 +119,10 @@ def test_encoding_unreserved_characters_changes_nothing(text: str) -> None:
     encoded = "".join(f"%{ord(character):02x}" for character in text)
 
     assert normalise_path("/" + encoded) == "/" + text
+
+
+@pytest.mark.parametrize(
+    "path", ["/v1/files/a/content", "/v1//files/%61/content/", "/v1%2Ffiles/a/content//"]
+)
+def test_a_path_is_plain_however_it_is_spelled(path: str) -> None:
+    assert plain_path(path) == "/v1/files/a/content"
