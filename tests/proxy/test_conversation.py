@@ -98,13 +98,9 @@ def instructed(body: bytes, member: Member | None, messages: Sequence[MessageEdi
 
 def test_instructions_stand_apart_where_a_dialect_has_them_apart() -> None:
     body = b'{"messages":[{"user":"a"}]}'
-    messages = [
-        MessageEdit("system", "s", at=0),
-        MessageEdit("user", "b", at=1),
-        MessageEdit("developer", "d"),
-    ]
+    asked = [MessageEdit(0, "system", "s"), MessageEdit(1, "user", "b"), MessageEdit(9, "developer", "d")]
 
-    edits = edits_apart(body, messages, written, "system", instructed)
+    edits = edits_apart(body, asked, written, "system", instructed)
     whole = orjson.loads(patch(body, [(edit.start, edit.end, edit.data) for edit in edits]))
 
     assert whole == {"system": ["s", "d"], "messages": [{"user": "a"}, {"user": "b"}]}
