@@ -24,6 +24,7 @@ from llmproxy.plugin import (
     PostgresUrl,
     Secret,
     StartError,
+    config_option,
     configured_plugins,
     parse_duration,
 )
@@ -48,10 +49,7 @@ def _seconds(_: click.Context, __: click.Parameter, value: str | None) -> float 
 #: Where a pepper is looked for that no configuration tells.
 PEPPER_VARIABLE: Final = "LLMPROXY_ACCESS_PEPPER"
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
-_config = click.option(
-    "-c", "--config", "path", type=_FILE, metavar="FILE", help="The configuration that names the database."
-)
+_config = config_option("The configuration that names the database.")
 _instance = click.option(
     "--plugin", metavar="NAME", help="Which instance of the plugin, where there are several."
 )

@@ -7,16 +7,13 @@ thread asks for while the thread waits. Each block is a transaction on one conne
 from __future__ import annotations
 
 import asyncio
-import re
 from collections.abc import Callable, Coroutine, Iterator
 from concurrent.futures import CancelledError, Future
 from contextlib import contextmanager, suppress
-from functools import lru_cache
-from itertools import count
 from threading import Thread
 from typing import Any, Final, TypeVar
 
-from llmproxy.plugin import Postgres, PostgresAway, PostgresUrl
+from llmproxy.plugin import Postgres, PostgresAway, PostgresUrl, numbered_places
 from llmproxy_access.database import Database
 from llmproxy_access.issuing import Pepper
 
@@ -47,7 +44,6 @@ _STEPS: Final = (
 )
 _SNAPSHOT: Final = "BEGIN ISOLATION LEVEL REPEATABLE READ READ ONLY"
 _COUNT: Final = "UPDATE state SET value = value + 1 WHERE name = 'version' RETURNING value"
-_PLACE: Final = re.compile(r"\?")
 
 
 class PostgresRows:
@@ -94,7 +90,7 @@ class PostgresRows:
         """Return all rows."""
 
         async def fetch(connection: Any) -> list[tuple[Any, ...]]:
-            return [tuple(row) for row in await connection.fetch(_numbered(statement), *values)]
+            return [tuple(row) for row in await connection.fetch(numbered_places(statement), *values)]
 
         return self._wait(self._postgres.run(fetch) if self._lent is None else fetch(self._lent))
 
@@ -173,10 +169,3 @@ def open_postgres(url: PostgresUrl, pepper: Pepper, wall: Callable[[], float]) -
         loop.call_soon_threadsafe(loop.stop)
         thread.join()
         loop.close()
-
-
-@lru_cache(maxsize=100)
-def _numbered(statement: str) -> str:
-    """Write values as Postgres does."""
-    numbers = count(1)
-    return _PLACE.sub(lambda _: f"${next(numbers)}", statement)

@@ -11,7 +11,7 @@ import click
 import msgspec
 import orjson
 
-from llmproxy.plugin import Clock, PostgresUrl, configured_plugins
+from llmproxy.plugin import Clock, PostgresUrl, config_option, configured_plugins
 from llmproxy_calllog.asking import AnyReader, NotALog
 from llmproxy_calllog.call import told
 from llmproxy_calllog.filtering import BadFilter, Filter, read_filter
@@ -53,14 +53,7 @@ def _filters(command: _Command) -> _Command:
 
 @click.command()
 @click.argument("database", envvar="LLMPROXY_CALLLOG", required=False)
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="Instead of DATABASE: the configuration that says where the records are.",
-)
+@config_option("Instead of DATABASE: the configuration that says where the records are.")
 @_filters
 @click.option("--failed", is_flag=True, help="Which were refused, failed or broke off.")
 @click.option("-n", "--limit", type=click.IntRange(1), default=50, show_default=True, help="So many at most.")

@@ -7,7 +7,7 @@ from typing import Any
 
 import click
 
-from llmproxy.plugin import PostgresAway, PostgresUrl, configured_plugins
+from llmproxy.plugin import PostgresAway, PostgresUrl, config_option, configured_plugins
 from llmproxy_ledger.auditing import Audit
 from llmproxy_ledger.entries import ReadBooks
 from llmproxy_ledger.journal import journals
@@ -26,7 +26,6 @@ from llmproxy_ledger.reporting import (
     written,
 )
 
-_FILE = click.Path(path_type=Path, dir_okay=False)
 _DIRECTORY = click.Path(path_type=Path, file_okay=False)
 
 
@@ -44,14 +43,7 @@ def _options(command: Any) -> Any:
             help="The ledger's Postgres, as postgres://user@host/name.",
         ),
         click.option("--directory", type=_DIRECTORY, metavar="DIR", help="The ledger's directory."),
-        click.option(
-            "-c",
-            "--config",
-            "path",
-            type=_FILE,
-            metavar="FILE",
-            help="The configuration that says where the ledger is.",
-        ),
+        config_option("The configuration that says where the ledger is."),
     ):
         command = option(command)
     return command

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import click
 import orjson
 
-from llmproxy.plugin import ask_gateway
+from llmproxy.plugin import admin_options, ask_gateway, config_option
 from llmproxy_semantic.evaluating import evaluate
 from llmproxy_semantic.pairs import BadPairs, Pair, Tally, read_pairs, tallied
 from llmproxy_semantic.reporting import lines
@@ -113,16 +113,8 @@ def _elsewhere(pairs: list[Pair], other: dict[str, str | None]) -> Embedder:
 
 
 @semantic.command("report")
-@click.option(
-    "-c",
-    "--config",
-    "path",
-    type=click.Path(path_type=Path, dir_okay=False),
-    metavar="FILE",
-    help="The gateway's configuration.",
-)
-@click.option("--admin", metavar="URL", help="Where the admin listener is, instead of where the file says.")
-@click.option("--token-env", metavar="NAME", help="The environment variable that holds the admin token.")
+@config_option("The gateway's configuration.")
+@admin_options
 @click.option("--json", "as_json", is_flag=True, help="As one JSON object.")
 def report(path: Path | None, admin: str | None, token_env: str | None, *, as_json: bool) -> None:
     """Tell what a running gateway knows of its answers by likeness: samples, bound, promise, whether it holds."""

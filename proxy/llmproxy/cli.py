@@ -11,13 +11,12 @@ import click
 
 from llmproxy import __version__
 from llmproxy.commands.group import CommandGroup, ExitCode
+from llmproxy.commands.options import admin_options, config_option
 
 __all__ = ["ExitCode", "main"]
 
 _FILE = click.Path(path_type=Path, dir_okay=False)
-_config = click.option(
-    "-c", "--config", "path", type=_FILE, metavar="FILE", help="The configuration: .yaml, .toml or .json."
-)
+_config = config_option("The configuration: .yaml, .toml or .json.")
 _method = click.option(
     "-X", "--request", "method", metavar="METHOD", help="The method: GET, or POST where there is a body."
 )
@@ -216,14 +215,6 @@ def _report(text: str, report: list[str]) -> None:
     click.echo(text)
 
 
-_admin = click.option(
-    "--admin", metavar="URL", help="Where the admin listener is, instead of where the file says."
-)
-_token_env = click.option(
-    "--token-env", metavar="NAME", help="The environment variable that holds the admin token."
-)
-
-
 @main.group()
 def cache() -> None:
     """Work with the caches of a running gateway."""
@@ -249,8 +240,7 @@ def cache() -> None:
 @click.option("--soft", is_flag=True, help="Leave it stale instead of gone.")
 @click.option("--store", metavar="NAME", help="Only in this store.")
 @_config
-@_admin
-@_token_env
+@admin_options
 def purge(path: Path | None, admin: str | None, token_env: str | None, **what: Any) -> None:
     """Purge what is named; options may be repeated, and whatever one of them names goes.
 
@@ -273,8 +263,7 @@ def purge(path: Path | None, admin: str | None, token_env: str | None, **what: A
     "--within", default="60s", show_default=True, metavar="TIME", help="The time that each may take."
 )
 @_config
-@_admin
-@_token_env
+@admin_options
 def warm(file: Path, path: Path | None, admin: str | None, token_env: str | None, **pace: Any) -> None:
     """Make the requests of FILE through a running gateway, so that those who ask next are answered from its caches.
 
@@ -301,8 +290,7 @@ def warm(file: Path, path: Path | None, admin: str | None, token_env: str | None
 @click.option("--tenant", metavar="NAME", help="For whom, where the request's own credentials do not say it.")
 @click.option("--key", metavar="NAME", help="The name of the tenant's key.")
 @_config
-@_admin
-@_token_env
+@admin_options
 @_json
 def explain_cache(path: Path | None, admin: str | None, token_env: str | None, **asked: Any) -> None:
     """Say why a request is a hit or a miss: which terms hold and why, the key's parts, what is stored.
@@ -319,8 +307,7 @@ def explain_cache(path: Path | None, admin: str | None, token_env: str | None, *
 
 @cache.command()
 @_config
-@_admin
-@_token_env
+@admin_options
 @_json
 def stats(path: Path | None, admin: str | None, token_env: str | None, as_json: bool) -> None:
     """Say what the caches have done since the gateway's start, and how full their stores are.
@@ -336,8 +323,7 @@ def stats(path: Path | None, admin: str | None, token_env: str | None, as_json: 
 
 @main.command()
 @_config
-@_admin
-@_token_env
+@admin_options
 @click.option(
     "--pid-file",
     type=_FILE,

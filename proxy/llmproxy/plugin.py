@@ -26,6 +26,7 @@ from llmproxy.caching.kin import KIN, Answered, Asked, Fresh, Kin, Kinship
 from llmproxy.caching.sharedboard import SharedServer, next_message, shared_server
 from llmproxy.caching.space import CacheSpace
 from llmproxy.carried import carried_headers, passed_headers
+from llmproxy.commands.options import admin_options, config_option
 from llmproxy.conversation import Change, edits_apart, in_order, message_edits
 from llmproxy.dialects import (
     ByteFilter,
@@ -125,7 +126,7 @@ from llmproxy.plugincommands import ask_gateway, configured_plugins
 from llmproxy.pools import Place, Pool, Strategy, Vitals
 from llmproxy.poolsettings import Capabilities, StrategyRef, TargetConfig
 from llmproxy.postgres import Postgres, PostgresAway, postgres_of, postgres_value
-from llmproxy.postgresblocking import BlockingPostgres
+from llmproxy.postgresblocking import BlockingPostgres, numbered_places
 from llmproxy.postgresurl import PostgresUrl
 from llmproxy.pricesettings import PriceConfig
 from llmproxy.providers.prices import Rates, Tiers, covers
@@ -327,10 +328,12 @@ __all__ = [
     "Vitals",
     "WatchedFile",
     "WholeTap",
+    "admin_options",
     "another_key",
     "ask_gateway",
     "belated",
     "carried_headers",
+    "config_option",
     "configured_plugins",
     "covers",
     "discovering",
@@ -358,6 +361,7 @@ __all__ = [
     "next_message",
     "no_translation",
     "normalise_path",
+    "numbered_places",
     "parse",
     "parse_duration",
     "passed_headers",

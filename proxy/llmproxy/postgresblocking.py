@@ -9,6 +9,7 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Awaitable, Callable, Coroutine, Iterator, Sequence
 from contextlib import AsyncExitStack
+from functools import lru_cache
 from itertools import count
 from typing import Any, Final, TypeVar
 
@@ -35,7 +36,7 @@ class BlockingPostgres:
 
     def fetch(self, query: str, values: Sequence[Any] = ()) -> list[Any]:
         """Return the rows of a question, in which each `?` stands for one of the values."""
-        return self._runner.run(self.postgres.run(lambda lent: lent.fetch(numbered(query), *values)))
+        return self._runner.run(self.postgres.run(lambda lent: lent.fetch(numbered_places(query), *values)))
 
     def build(self, name: str, steps: Sequence[str]) -> None:
         """See `Postgres.build`."""
@@ -65,7 +66,7 @@ class Snapshot:
         Raises:
             PostgresAway: the database went away; the snapshot has ended with it.
         """
-        cursor = self._run(self._asked(numbered(query), values))
+        cursor = self._run(self._asked(numbered_places(query), values))
         while rows := self._run(cursor.fetch(_PAGE)):
             yield from map(tuple, rows)
 
@@ -90,7 +91,8 @@ class Snapshot:
         return await self._connection.cursor(query, *values)
 
 
-def numbered(query: str) -> str:
+@lru_cache(maxsize=100)
+def numbered_places(query: str) -> str:
     """Return a question with `$1`, `$2`... in the place of each `?`."""
     numbers = count(1)
     head, *parts = query.split("?")

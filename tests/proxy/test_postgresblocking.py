@@ -8,7 +8,7 @@ import pytest
 from tests.postgresserver import PostgresServer
 
 from llmproxy.plugin import BlockingPostgres, Postgres, PostgresAway, PostgresUrl
-from llmproxy.postgresblocking import numbered
+from llmproxy.postgresblocking import numbered_places
 
 STEPS = ("CREATE TABLE told (number bigint)", "INSERT INTO told SELECT * FROM generate_series(1, 5000)")
 Opened = Callable[[str], BlockingPostgres]
@@ -101,5 +101,5 @@ def test_a_server_that_goes_away_ends_a_snapshot(opened: Opened, own_postgres: P
 
 
 def test_values_are_numbered_in_their_order() -> None:
-    assert numbered("a = ? AND b IN (?, ?)") == "a = $1 AND b IN ($2, $3)"
-    assert numbered("nothing") == "nothing"
+    assert numbered_places("a = ? AND b IN (?, ?)") == "a = $1 AND b IN ($2, $3)"
+    assert numbered_places("nothing") == "nothing"
