@@ -47,7 +47,7 @@ class Facts(msgspec.Struct, frozen=True, gc=False):
 
 def why_not(facts: Facts, *, sampled: bool, allow: frozenset[Allowed]) -> str:
     """Return why an answer must not be kept, or nothing where it may be: a word for logs, metrics and callers."""
-    for ground in _ORDER:
+    for ground in _ORDER if facts.grounds else ():
         if ground in facts.grounds and (ground in NEVER or ground not in allow):
             return ground
     if not facts.kind:

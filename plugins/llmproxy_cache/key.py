@@ -43,6 +43,8 @@ _LARGE: Final = 64 * 1024
 _MOST_HEADS: Final = 256
 
 _LINE: Final = b"\n"
+#: Bytes of a question's digest.
+_DIGEST: Final = 32
 
 
 class Unreadable(ValueError):
@@ -52,18 +54,16 @@ class Unreadable(ValueError):
 class Keyed:
     """What is asked, as a digest, and what matters of it to a cache.
 
-    `form` is the one that the caller asked for; `refusal` says why the answer must not be kept, if it must not. `keys`
-    are store keys that were made of it, by tenant.
+    `form` is the one that the caller asked for; `refusal` says why the answer must not be kept, if it must not.
     """
 
-    __slots__ = ("digest", "facts", "form", "keys", "refusal")
+    __slots__ = ("digest", "facts", "form", "refusal")
 
     def __init__(self, digest: bytes, facts: Facts, form: Form | None = None, refusal: str = "") -> None:
         self.digest = digest
         self.facts = facts
         self.form = form
         self.refusal = refusal
-        self.keys: dict[str, bytes] = {}
 
 
 class Named(NamedTuple):
@@ -250,7 +250,7 @@ class KeyMaker:
         known = self._heads.get(name)
         if known is None or known[0] is not endpoints:
             head = _headed(self.head(exchange, rules, fields).values)
-            known = endpoints, blake2b(head, digest_size=32)
+            known = endpoints, blake2b(head, digest_size=_DIGEST)
             if len(target) <= _SMALL:
                 if len(self._heads) >= _MOST_HEADS:
                     self._heads.clear()
@@ -276,13 +276,19 @@ def final_key(tenant: str, route: str, digest: bytes, scope: str = "", sharer: s
     return store_key(tenant, route, "llm", digest, who)
 
 
+def key_start(tenant: str, route: str, scope: str) -> bytes:
+    """Return what stands before the digest of a question in the keys that a tenant, or everybody, shares."""
+    blank = bytes(_DIGEST)
+    return final_key(tenant, route, blank, scope)[: -len(blank)]
+
+
 def _headed(head: tuple[str, ...]) -> bytes:
     # JSON holds no line's end outside of its strings, so nothing of the head can pass for content.
     return orjson.dumps(head) + _LINE
 
 
 def _digest(head: tuple[str, ...], content: bytes) -> bytes:
-    return blake2b(_headed(head) + content, digest_size=32).digest()
+    return blake2b(_headed(head) + content, digest_size=_DIGEST).digest()
 
 
 def _dumped(value: Any) -> bytes:

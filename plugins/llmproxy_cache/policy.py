@@ -10,7 +10,7 @@ from llmproxy.caches import Scope, terms_of
 from llmproxy.plugin import Caller, Exchange, Form, format_duration
 from llmproxy_cache.control import Control
 from llmproxy_cache.determinism import Facts, why_not
-from llmproxy_cache.key import Keyed, KeyMaker, final_key
+from llmproxy_cache.key import Keyed, KeyMaker, final_key, key_start
 from llmproxy_cache.normalise import Normaliser
 from llmproxy_cache.repeats import Repeats
 
@@ -19,8 +19,8 @@ if TYPE_CHECKING:
 
     from llmproxy_cache.config import CacheRoute
 
-#: Tenants whose keys of one question are remembered.
-_REMEMBERED: Final = 16
+#: Tenants of whom the start of their keys is remembered.
+_REMEMBERED: Final = 1024
 
 #: Scopes that part callers of one tenant.
 _WITHIN: Final = ("end-user", "key", "team")
@@ -53,6 +53,7 @@ class Policy:
         #: Whether tenant and route alone say who shares, unless a caller wants it otherwise.
         self._plain = terms.scope in ("tenant", "public")
         self._allow = frozenset(settings.allow)
+        self._starts: dict[str, bytes] = {}
         #: Nothing where a key depends on more than what a request says.
         self.repeats: Repeats | None = None
         if self._plain and terms.cacheable and settings.variants == 1 and not settings.tags_header:
@@ -84,14 +85,14 @@ class Policy:
 
     def key(self, exchange: Exchange, keyed: Keyed, control: Control) -> bytes | str:
         """Return the store key of an answer, or why it must not be kept."""
-        tenant = exchange.caller.tenant
         if self._plain and control.scope is None:
-            known = keyed.keys.get(tenant)
-            if known is None:
-                known = final_key(tenant, self.route, keyed.digest, self.terms.scope)
-                if len(keyed.keys) < _REMEMBERED:
-                    keyed.keys[tenant] = known
-            return known
+            tenant = exchange.caller.tenant
+            start = self._starts.get(tenant)
+            if start is None:
+                if len(self._starts) >= _REMEMBERED:
+                    self._starts.clear()
+                start = self._starts[tenant] = key_start(tenant, self.route, self.terms.scope)
+            return start + keyed.digest
         return self._key_within(exchange.caller, keyed, self.scope(control))
 
     def _key_within(self, caller: Caller, keyed: Keyed, scopes: tuple[Scope, ...]) -> bytes | str:

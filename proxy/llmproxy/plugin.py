@@ -96,7 +96,8 @@ from llmproxy.jsonscan import (
     scan,
 )
 from llmproxy.keyring import another_key
-from llmproxy.keyrules import Ground, KeyRules, Reading, Turns, key_rules_of, rules_by_end
+from llmproxy.keyreading import Ground, Reading
+from llmproxy.keyrules import KeyRules, Turns, key_rules_of, rules_by_end
 from llmproxy.lanes import Lane
 from llmproxy.latetaps import LinesTap, MessagesTap, ObjectTap, summed
 from llmproxy.listing import wanted_model

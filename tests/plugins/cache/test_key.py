@@ -18,7 +18,7 @@ from tests.plugins.conftest import records
 
 from llmproxy.plugin import Caller, Endpoint, Exchange, key_rules_of
 from llmproxy.testing import make_exchange
-from llmproxy_cache.key import HUGE, KeyMaker, Unreadable, final_key
+from llmproxy_cache.key import HUGE, KeyMaker, Unreadable, final_key, key_start
 from llmproxy_cache.normalise import Normalisation, Normaliser
 
 CHAT: dict[str, Any] = {
@@ -345,6 +345,13 @@ def test_no_two_who_may_not_share_have_one_key(one: Any, other: Any) -> None:
         return (tenant, route, digest, scope) if scope == "tenant" else of
 
     assert (final_key(*one) == final_key(*other)) == (sharing(one) == sharing(other))
+
+
+@given(WORDS, WORDS, st.binary(min_size=32, max_size=32), st.sampled_from(["tenant", "public"]))
+def test_the_start_of_a_key_and_a_digest_are_the_key(
+    tenant: str, route: str, digest: bytes, scope: str
+) -> None:
+    assert key_start(tenant, route, scope) + digest == final_key(tenant, route, digest, scope)
 
 
 def test_no_name_of_a_user_stands_in_a_key() -> None:
