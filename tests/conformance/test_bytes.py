@@ -12,6 +12,7 @@ import orjson
 import pytest
 from aiohttp import web
 from tests.integration.replaying import PRESENT, RECORDINGS
+from tests.webserver import served
 
 from llmproxy.testing import running_gateway
 
@@ -40,16 +41,8 @@ async def keeping(bodies: list[tuple[str, bytes]]) -> AsyncIterator[str]:
         bodies.append((request.raw_path, await request.read()))
         return web.json_response({})
 
-    application = web.Application(client_max_size=2**26)
-    application.router.add_route("*", "/{tail:.*}", keep)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with served(keep) as url:
+        yield url
 
 
 def requests(family: str) -> Iterator[dict[str, Any]]:

@@ -10,6 +10,7 @@ from typing import Any
 
 import orjson
 from aiohttp import WSMsgType, web
+from tests.webserver import WebServer
 
 #: What each answer used, in the words of each.
 CHAT = {"prompt_tokens": 18, "completion_tokens": 112, "total_tokens": 130}
@@ -33,7 +34,7 @@ LIVE = {"promptTokenCount": 10, "responseTokenCount": 7, "totalTokenCount": 17}
 LARGE = b"a line of a file\n" * 200_000
 
 
-class JobsProvider:
+class JobsProvider(WebServer):
     """Serve it with `async with JobsProvider() as provider`; `targets` holds method and path of each request."""
 
     def __init__(self) -> None:
@@ -43,9 +44,8 @@ class JobsProvider:
         self.headers: list[dict[str, str]] = []
         self.models: list[str] = []
         self.queries: list[dict[str, str]] = []
-        self.url = ""
 
-    async def __aenter__(self) -> JobsProvider:
+    def application(self) -> web.Application:
         application = web.Application(client_max_size=2**26)
         routes = {
             "POST /v1/files": self.upload,
@@ -72,14 +72,7 @@ class JobsProvider:
         for route, handler in routes.items():
             method, path = route.split()
             application.router.add_route(method, path, self._seen(handler))
-        self._runner = web.AppRunner(application, access_log=None, shutdown_timeout=0.1)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
+        return application
 
     def _seen(self, handler: Any) -> Any:
         async def handle(request: web.Request) -> web.StreamResponse:

@@ -13,6 +13,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from tests.webserver import WebServer
 
 PNG = b64decode(
     "iVBORw0KGgoAAAANSUhEUgAAAAEAAAABCAYAAAAfFcSJAAAADUlEQVR4nGP4z8DwHwAFAAH/q842iQAAAABJRU5ErkJggg=="
@@ -77,7 +78,7 @@ def must(holds: object, message: str) -> None:
         raise Refusal(message)
 
 
-class MediaProvider:
+class MediaProvider(WebServer):
     """The provider: `async with MediaProvider() as provider`; `url` is without a slash, `asked` what it was asked.
 
     `gate`, once set, lets the second half of streamed sound leave.
@@ -86,23 +87,12 @@ class MediaProvider:
     def __init__(self) -> None:
         self.asked: list[tuple[str, dict[str, Any]]] = []
         self.gate = asyncio.Event()
-        self.url = ""
 
-    async def __aenter__(self) -> MediaProvider:
-        application = web.Application(client_max_size=2**27)
-        application.router.add_route("*", "/{tail:.*}", self._handle)
-        self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *fault: object) -> None:
         self.gate.set()
-        await self._runner.cleanup()
+        await super().__aexit__(*fault)
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         path = request.path
         try:
             for end, handler in self._calls():

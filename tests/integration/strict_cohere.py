@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from tests.webserver import WebServer
 
 from .strict_asking import Asked, Call, Refused
 from .strict_provider import answer
@@ -49,28 +50,15 @@ USAGE = {
 DOCUMENT = {"id": "doc:0", "text": "Paris is the capital.", "title": "Facts"}
 
 
-class StrictCohere:
+class StrictCohere(WebServer):
     """The server: `async with StrictCohere() as server`; `asked` holds what was understood of each chat."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.bodies: list[dict[str, Any]] = []
         self.paths: list[str] = []
-        self.url = ""
 
-    async def __aenter__(self) -> StrictCohere:
-        application = web.Application(client_max_size=2**26)
-        application.router.add_route("*", "/{tail:.*}", self._handle)
-        self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         self.paths.append(request.path)
         body = orjson.loads(await request.read() or b"{}")
         self.bodies.append(body)

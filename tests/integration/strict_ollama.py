@@ -8,6 +8,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from tests.webserver import WebServer
 
 from .strict_asking import Asked, Call, Refused, Turn
 from .strict_provider import answer
@@ -18,27 +19,14 @@ _MESSAGE = {"role", "content", "images", "thinking", "tool_calls", "tool_name", 
 _ROLES = {"system", "user", "assistant", "tool"}
 
 
-class StrictOllama:
+class StrictOllama(WebServer):
     """The server: `async with StrictOllama() as server`; `asked` holds what was understood of each chat."""
 
     def __init__(self) -> None:
         self.asked: list[Asked] = []
         self.bodies: list[dict[str, Any]] = []
-        self.url = ""
 
-    async def __aenter__(self) -> StrictOllama:
-        application = web.Application(client_max_size=2**26)
-        application.router.add_route("*", "/{tail:.*}", self._handle)
-        self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
-        await self._runner.setup()
-        await web.TCPSite(self._runner, "127.0.0.1", 0).start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         if request.path == "/api/tags":
             return web.json_response({"models": [{"name": "llama3:latest", "model": "llama3:latest"}]})
         body = orjson.loads(await request.read())

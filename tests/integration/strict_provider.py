@@ -14,6 +14,7 @@ from typing import Any
 
 import orjson
 from aiohttp import web
+from tests.webserver import WebServer
 
 from . import strict_asking as asking
 from . import strict_bedrock as bedrock
@@ -55,7 +56,7 @@ _EVENTS: dict[str, Callable[[Said], Iterator[Event]]] = {
 _SIGNING = {"anthropic", "gemini", "bedrock"}
 
 
-class StrictProvider:
+class StrictProvider(WebServer):
     """The provider: `async with StrictProvider() as provider`; `url` is without a slash.
 
     `asked` holds what was understood of each request, `bodies` the requests themselves, `abandoned` counts streams
@@ -67,22 +68,8 @@ class StrictProvider:
         self.bodies: list[bytes] = []
         self.headers: list[dict[str, str]] = []
         self.abandoned = 0
-        self.url = ""
 
-    async def __aenter__(self) -> StrictProvider:
-        application = web.Application(client_max_size=2**26)
-        application.router.add_route("*", "/{tail:.*}", self._handle)
-        self._runner = web.AppRunner(application, access_log=None, handler_cancellation=True)
-        await self._runner.setup()
-        site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{self._runner.addresses[0][1]}"
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
-        await self._runner.cleanup()
-
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         raw = await request.read()
         self.bodies.append(raw)
         self.headers.append({name.lower(): value for name, value in request.headers.items()})

@@ -14,6 +14,7 @@ import orjson
 import pytest
 from aiohttp import web
 from click.testing import CliRunner
+from tests.webserver import served
 
 from llmproxy.cli import main
 
@@ -77,13 +78,10 @@ async def provider() -> AsyncIterator[Provider]:
     made = Provider()
     app = web.Application()
     app.router.add_post(PATH, made.answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    made.url = f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    yield made
-    made.open.set()
-    await runner.cleanup()
+    async with served(app) as url:
+        made.url = f"{url}/v1"
+        yield made
+        made.open.set()
 
 
 class Gateway:

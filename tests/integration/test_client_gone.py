@@ -13,6 +13,7 @@ from typing import Any
 import orjson
 import pytest
 from aiohttp import ClientSession
+from tests.webserver import served
 
 from llmproxy.testing import FaultProxy, Judge, RawClient, RunningGateway, running_gateway
 
@@ -229,13 +230,7 @@ async def test_while_a_websocket_is_open() -> None:
         closed.put_nowait(time.monotonic())
         return socket
 
-    app = web.Application()
-    app.router.add_get("/socket", serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    async with running_gateway(tree(url)) as gateway, ClientSession() as session:
+    async with served(serve) as url, running_gateway(tree(url)) as gateway, ClientSession() as session:
         for _ in range(ROUNDS):
             socket = await session.ws_connect(f"{gateway.url}/socket")
             await socket.send_str("hello")
@@ -244,6 +239,5 @@ async def test_while_a_websocket_is_open() -> None:
             socket.get_extra_info("socket").shutdown(2)
             async with asyncio.timeout(5):
                 delays.append(await closed.get() - left)
-    await runner.cleanup()
 
     tell("WebSocket", delays)

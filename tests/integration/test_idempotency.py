@@ -16,6 +16,7 @@ from uuid import uuid4
 import orjson
 import pytest
 from aiohttp import web
+from tests.webserver import served
 
 from llmproxy.testing import RawClient, RawReply
 
@@ -73,16 +74,8 @@ class Shop:
 @asynccontextmanager
 async def shop() -> AsyncIterator[tuple[Shop, str]]:
     made = Shop()
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", made.execute)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    try:
-        yield made, f"http://127.0.0.1:{runner.addresses[0][1]}"
-    finally:
-        await runner.cleanup()
+    async with served(made.execute) as url:
+        yield made, url
 
 
 @pytest.fixture(params=["lmdb", "valkey"])

@@ -10,6 +10,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from tests.webserver import served
 
 from llmproxy.orders import ReloadResult
 from llmproxy.tasks import spawn
@@ -106,29 +107,20 @@ async def site(
     queue: Any = None, keys: Mapping[str, str] | None = None, dialect: str = "http", **target: Any
 ) -> AsyncIterator[Site]:
     counting = Counting()
-    app = web.Application()
-    app.router.add_route("*", "/{tail:.*}", counting.answer)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    listening = web.TCPSite(runner, "127.0.0.1", 0)
-    await listening.start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    main = {
-        "dialect": dialect,
-        "base_url": url,
-        "proxy": None,
-        "api_key": [f"${{env:{name}}}" for name in keys or ()],
-    }
-    tree = {
-        "upstreams": {"main": main},
-        "plugins": {"balance": {} if queue is None else {"queue": queue}},
-        "routes": [{"name": "all", "targets": [{"upstream": "main", **target}]}],
-    }
-    try:
+    async with served(counting.answer) as url:
+        main = {
+            "dialect": dialect,
+            "base_url": url,
+            "proxy": None,
+            "api_key": [f"${{env:{name}}}" for name in keys or ()],
+        }
+        tree = {
+            "upstreams": {"main": main},
+            "plugins": {"balance": {} if queue is None else {"queue": queue}},
+            "routes": [{"name": "all", "targets": [{"upstream": "main", **target}]}],
+        }
         async with running_gateway(tree, environ=keys or {}) as gateway, aiohttp.ClientSession() as session:
             yield Site(gateway, tree, counting, session)
-    finally:
-        await runner.cleanup()
 
 
 async def test_no_more_are_in_flight_than_the_limit_and_all_are_answered_in_their_turn() -> None:

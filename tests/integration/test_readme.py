@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 from aiohttp import web
+from tests.webserver import served
 
 from llmproxy.testing import FakeUpstream
 
@@ -68,15 +69,8 @@ async def provider() -> AsyncIterator[str]:
         told = {"id": "1", "object": "chat.completion", "created": 1, "model": asked["model"]}
         return web.json_response({**told, "choices": [choice], "usage": usage})
 
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    try:
-        yield f"http://127.0.0.1:{runner.addresses[0][1]}/v1"
-    finally:
-        await runner.cleanup()
+    async with served(answer) as url:
+        yield f"{url}/v1"
 
 
 def free_ports(count: int) -> list[int]:

@@ -9,6 +9,7 @@ from contextlib import asynccontextmanager
 
 import aiohttp
 from aiohttp import web
+from tests.webserver import served
 
 TOKEN = "the-admin-token-of-this-test"
 
@@ -28,15 +29,8 @@ class Origin:
     async def running(self) -> AsyncIterator[Origin]:
         app = web.Application()
         app.add_routes([web.get("/v/{name}", self._get), web.put("/v/{name}", self._put)])
-        runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-        await runner.setup()
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        self.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-        try:
+        async with served(app) as self.url:
             yield self
-        finally:
-            await runner.cleanup()
 
     async def _get(self, request: web.Request) -> web.StreamResponse:
         name = request.match_info["name"]

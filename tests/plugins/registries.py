@@ -6,7 +6,7 @@ import asyncio
 from collections import Counter
 from collections.abc import Iterable
 from contextlib import suppress
-from typing import Any, ClassVar, Self
+from typing import Any, Self
 
 import dns.flags
 import dns.message
@@ -15,6 +15,7 @@ import dns.rdatatype
 import dns.rrset
 import orjson
 from aiohttp import web
+from tests.webserver import WebServer
 
 from llmproxy.plugin import MemberSource, PoolMember
 
@@ -104,10 +105,8 @@ class FakeDns(asyncio.DatagramProtocol):
             answer.answer.append(dns.rrset.from_text(name, ttl, "IN", kind, *records))
 
 
-class FakeApi:
+class FakeApi(WebServer):
     """A server of an HTTP API; `asked` are the requests' targets, `broken` a status that all get."""
-
-    paths: ClassVar[tuple[str, ...]] = ("/{rest:.*}",)
 
     def __init__(self) -> None:
         self.asked: list[str] = []
@@ -116,25 +115,11 @@ class FakeApi:
         self.nonsense = b""
         self._changed = asyncio.Event()
 
-    async def __aenter__(self) -> Self:
-        app = web.Application()
-        app.router.add_get("/{rest:.*}", self._serve)
-        self._runner = web.AppRunner(app, shutdown_timeout=0.1)
-        await self._runner.setup()
-        self._site = web.TCPSite(self._runner, "127.0.0.1", 0)
-        await self._site.start()
-        return self
-
-    async def __aexit__(self, *_: object) -> None:
+    async def __aexit__(self, *fault: object) -> None:
         self.wake()
-        await self._runner.cleanup()
+        await super().__aexit__(*fault)
 
-    @property
-    def url(self) -> str:
-        host, port = self._runner.addresses[0][:2]
-        return f"http://{host}:{port}"
-
-    async def _serve(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         self.asked.append(request.path_qs)
         self.headers.append(request.headers)
         if self.broken:

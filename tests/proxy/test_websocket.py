@@ -7,6 +7,7 @@ from contextlib import asynccontextmanager
 import pytest
 import trustme
 from aiohttp import ClientSession, WSMsgType, WSServerHandshakeError, web
+from tests.webserver import served
 
 from llmproxy.plugin import Event, GatewayError, Plugin, PoolMember, Reply, hookimpl
 from llmproxy.testing import running_gateway
@@ -101,14 +102,8 @@ class Far:
 @asynccontextmanager
 async def serving(tls=None):
     upstream = Far()
-    app = web.Application()
-    app.router.add_get("/{path:.*}", upstream.serve)
-    runner = web.AppRunner(app, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0, ssl_context=tls).start()
-    upstream.url = f"{'https' if tls else 'http'}://127.0.0.1:{runner.addresses[0][1]}"
-    yield upstream
-    await runner.cleanup()
+    async with served(upstream.serve, tls=tls) as upstream.url:
+        yield upstream
 
 
 @pytest.fixture

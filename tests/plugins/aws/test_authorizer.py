@@ -12,6 +12,7 @@ from aiohttp import web
 from botocore.auth import SigV4Auth
 from botocore.awsrequest import AWSRequest
 from botocore.credentials import ReadOnlyCredentials
+from tests.webserver import served
 
 from llmproxy.plugin import Clock, ConfigError, Headers, Reply, UpstreamConfig, UpstreamRequest
 from llmproxy.testing import FakeUpstream, make_exchange, running_gateway, running_route
@@ -47,7 +48,7 @@ def serving(api, options=None, **upstream):
     return running_route({}, config=config, environ={"ID": "OWN", "KEY": "own-secret"})
 
 
-async def served(route, **how):
+async def reply_of(route, **how):
     return (await route.serve(make_exchange(**how))).reply
 
 
@@ -75,7 +76,7 @@ async def test_a_request_is_signed_with_its_path_query_type_and_body(api, keys):
             "X-Amz-Date": "20200101T000000Z",
             "X-Amzn-Bedrock-GuardrailIdentifier": "g",
         }
-        reply = await served(route, method="POST", **how)
+        reply = await reply_of(route, method="POST", **how)
 
     (received,) = api.requests
     assert reply.status == 200
@@ -90,7 +91,7 @@ async def test_a_request_is_signed_with_its_path_query_type_and_body(api, keys):
 async def test_options_are_secrets_by_reference(api):
     api.reply(json={})
     async with serving(api, {"access_key": "${env:ID}", "secret_key": "${env:KEY}"}) as route:
-        await served(route, path="/x")
+        await reply_of(route, path="/x")
 
     assert is_signed(api.requests[0], "OWN", "own-secret", None)
 
@@ -98,9 +99,9 @@ async def test_options_are_secrets_by_reference(api):
 async def test_credentials_that_ended_are_looked_for_anew_and_the_request_is_sent_again(api, keys):
     api.reply(json={}).reply(403, json={}, headers=EXPIRED).reply(json={"well": True})
     async with serving(api) as route:
-        await served(route, path="/x")
+        await reply_of(route, path="/x")
         keys("TWO")
-        reply = await served(route, path="/x")
+        reply = await reply_of(route, path="/x")
 
     assert reply.status == 200
     assert [is_signed(each, name) for each, name in zip(api.requests, ("ONE", "ONE", "TWO"), strict=True)]
@@ -109,7 +110,7 @@ async def test_credentials_that_ended_are_looked_for_anew_and_the_request_is_sen
 async def test_a_permission_that_lacks_is_no_matter_of_credentials(api, keys):
     api.reply(403, json={}, headers=[("x-amzn-errortype", "AccessDeniedException")])
     async with serving(api) as route:
-        reply = await served(route, path="/x")
+        reply = await reply_of(route, path="/x")
 
     assert reply.status == 403
     assert len(api.requests) == 1
@@ -117,7 +118,7 @@ async def test_a_permission_that_lacks_is_no_matter_of_credentials(api, keys):
 
 async def test_without_credentials_nothing_is_sent(api):
     async with serving(api) as route:
-        reply = await served(route, path="/x")
+        reply = await reply_of(route, path="/x")
 
     assert reply.status == 503
     assert api.requests == []
@@ -128,7 +129,7 @@ async def test_a_large_body_is_signed_too(api, keys):
     api.reply(json={})
     body = b"x" * (5 * 1024 * 1024)
     async with serving(api) as route:
-        await served(route, method="POST", path="/x", body=body)
+        await reply_of(route, method="POST", path="/x", body=body)
 
     assert is_signed(api.requests[0])
 
@@ -240,13 +241,9 @@ async def cloud(environment):
     cloud, app = Cloud(), web.Application()
     app.router.add_get("/role", cloud.role)
     app.router.add_route("*", "/base/{rest:.*}", cloud.api)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    cloud.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    environment.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{cloud.url}/role")
-    yield cloud
-    await runner.cleanup()
+    async with served(app) as cloud.url:
+        environment.setenv("AWS_CONTAINER_CREDENTIALS_FULL_URI", f"{cloud.url}/role")
+        yield cloud
 
 
 async def test_a_role_whose_credentials_end_under_load_is_renewed_without_one_failed_request(cloud):
@@ -255,11 +252,11 @@ async def test_a_role_whose_credentials_end_under_load_is_renewed_without_one_fa
 
     async def caller(route, until):
         while loop.time() < until:
-            statuses.append((await served(route, method="POST", path="/x", body=b"{}")).status)
+            statuses.append((await reply_of(route, method="POST", path="/x", body=b"{}")).status)
             await asyncio.sleep(0.005)
 
     async with serving(cloud) as route:
-        await served(route, path="/x")
+        await reply_of(route, path="/x")
         async with asyncio.TaskGroup() as group:
             for _ in range(8):
                 group.create_task(caller(route, loop.time() + 2.8))

@@ -6,6 +6,7 @@ from contextlib import asynccontextmanager
 import openai
 import pytest
 from aiohttp import web
+from tests.webserver import served
 
 from llmproxy.plugin import UpstreamConfig
 from llmproxy.testing import running_gateway
@@ -46,29 +47,23 @@ class Cloud:
 
 
 @asynccontextmanager
-async def served(cloud, **more):
-    application = web.Application()
-    application.router.add_route("*", "/{tail:.*}", cloud.handle)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    options = {"tenant": "mine", "client_id": "app", "client_secret": "${env:SECRET}", "authority": url}
-    config = {
-        "listen": "127.0.0.1:0",
-        "admin": {"listen": "127.0.0.1:0"},
-        "server": {"drain_pause": "1ms"},
-        "upstreams": {
-            "azure": {
-                "provider": "azure",
-                "base_url": f"{url}/openai/v1",
-                "auth": {"entra": options},
-                **more,
-            }
-        },
-        "routes": [{"name": "models"}],
-    }
-    try:
+async def asking(cloud, **more):
+    async with served(cloud.handle) as url:
+        options = {"tenant": "mine", "client_id": "app", "client_secret": "${env:SECRET}", "authority": url}
+        config = {
+            "listen": "127.0.0.1:0",
+            "admin": {"listen": "127.0.0.1:0"},
+            "server": {"drain_pause": "1ms"},
+            "upstreams": {
+                "azure": {
+                    "provider": "azure",
+                    "base_url": f"{url}/openai/v1",
+                    "auth": {"entra": options},
+                    **more,
+                }
+            },
+            "routes": [{"name": "models"}],
+        }
         async with (
             running_gateway(config, environ=ENVIRON) as gateway,
             openai.AsyncAzureOpenAI(
@@ -76,8 +71,6 @@ async def served(cloud, **more):
             ) as client,
         ):
             yield client
-    finally:
-        await runner.cleanup()
 
 
 async def ask(client):
@@ -86,7 +79,7 @@ async def ask(client):
 
 async def test_one_token_serves_all_and_takes_the_place_of_the_callers_key():
     cloud = Cloud()
-    async with served(cloud) as client:
+    async with asking(cloud) as client:
         answers = await asyncio.gather(*(ask(client) for _ in range(20)))
 
     assert {answer.choices[0].message.content for answer in answers} == {"Hi"}
@@ -97,7 +90,7 @@ async def test_one_token_serves_all_and_takes_the_place_of_the_callers_key():
 async def test_tokens_are_renewed_under_load_without_a_failed_request():
     cloud = Cloud(life=0.4)
     loop = asyncio.get_running_loop()
-    async with served(cloud) as client:
+    async with asking(cloud) as client:
         until = loop.time() + 1.2
 
         async def work():
@@ -113,7 +106,7 @@ async def test_tokens_are_renewed_under_load_without_a_failed_request():
 
 async def test_a_token_that_is_refused_is_replaced_at_once():
     cloud = Cloud()
-    async with served(cloud) as client:
+    async with asking(cloud) as client:
         await ask(client)
         cloud.ends.clear()
         await ask(client)
@@ -124,7 +117,7 @@ async def test_a_token_that_is_refused_is_replaced_at_once():
 async def test_without_a_token_nothing_is_sent():
     cloud = Cloud()
     cloud.away = True
-    async with served(cloud) as client:
+    async with asking(cloud) as client:
         with pytest.raises(openai.InternalServerError) as fault:
             await ask(client)
 
@@ -138,20 +131,9 @@ async def test_a_machines_identity_is_asked_for_where_its_host_says():
         assert request.headers["X-IDENTITY-HEADER"] == "proof"
         return web.json_response({"access_token": "t", "expires_on": str(2**40)})
 
-    application = web.Application()
-    application.router.add_get("/msi/token", tell)
-    runner = web.AppRunner(application, access_log=None)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    environ = {
-        "IDENTITY_ENDPOINT": f"http://127.0.0.1:{runner.addresses[0][1]}/msi/token",
-        "IDENTITY_HEADER": "proof",
-    }
-    authorizer = make_authorizer(
-        UpstreamConfig(base_url="https://mine.openai.azure.com"), EntraOptions(), environ
-    )
-
-    granted = await authorizer._ask()
-    await runner.cleanup()
+    config = UpstreamConfig(base_url="https://mine.openai.azure.com")
+    async with served(tell) as url:
+        environ = {"IDENTITY_ENDPOINT": f"{url}/msi/token", "IDENTITY_HEADER": "proof"}
+        granted = await make_authorizer(config, EntraOptions(), environ)._ask()
 
     assert granted == (b"t", 86400.0)

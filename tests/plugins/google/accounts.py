@@ -11,6 +11,7 @@ import orjson
 from aiohttp import web
 from cryptography.hazmat.primitives import serialization
 from cryptography.hazmat.primitives.asymmetric import rsa
+from tests.webserver import served
 
 
 def decoded(token):
@@ -88,12 +89,5 @@ async def google_serving():
     app = web.Application()
     app.router.add_post("/token", google.token)
     app.router.add_route("*", "/api/{rest:.*}", google.api)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    site = web.TCPSite(runner, "127.0.0.1", 0)
-    await site.start()
-    google.url = f"http://127.0.0.1:{site._server.sockets[0].getsockname()[1]}"
-    try:
+    async with served(app) as google.url:
         yield google
-    finally:
-        await runner.cleanup()

@@ -8,6 +8,7 @@ from typing import Any
 import aiohttp
 import pytest
 from aiohttp import web
+from tests.webserver import served
 
 from llmproxy.testing import RunningGateway, running_gateway
 
@@ -36,13 +37,8 @@ async def answer(request: web.Request) -> web.Response:
 
 @pytest.fixture
 async def origin() -> AsyncIterator[str]:
-    app = web.Application()
-    app.router.add_route("*", "/{path:.*}", answer)
-    runner = web.AppRunner(app, access_log=None, shutdown_timeout=0.1)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    yield f"http://127.0.0.1:{runner.addresses[0][1]}"
-    await runner.cleanup()
+    async with served(answer) as url:
+        yield url
 
 
 class Asker:

@@ -4,6 +4,7 @@ import asyncio
 
 import pytest
 from aiohttp import web
+from tests.webserver import served
 
 from llmproxy.testing import FakeUpstream, make_exchange, running_route
 
@@ -36,12 +37,8 @@ async def login():
     login, app = Login(), web.Application()
     app.router.add_post("/token", login.token)
     app.router.add_route("*", "/api/{rest:.*}", login.api)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    await web.TCPSite(runner, "127.0.0.1", 0).start()
-    login.url = f"http://127.0.0.1:{runner.addresses[0][1]}"
-    yield login
-    await runner.cleanup()
+    async with served(app) as login.url:
+        yield login
 
 
 def serving(login, base_url=""):
@@ -54,13 +51,13 @@ def serving(login, base_url=""):
     return running_route({}, config=config, environ={"SECRET": "s"})
 
 
-async def served(route):
+async def reply_of(route):
     return (await route.serve(make_exchange(path="/x", headers={"Authorization": "Bearer own"}))).reply
 
 
 async def test_one_token_is_got_for_all_requests(login):
     async with serving(login) as route:
-        replies = await asyncio.gather(*(served(route) for _ in range(20)))
+        replies = await asyncio.gather(*(reply_of(route) for _ in range(20)))
 
     assert [reply.status for reply in replies] == [200] * 20
     assert (login.asked, login.served) == (1, 20)
@@ -68,9 +65,9 @@ async def test_one_token_is_got_for_all_requests(login):
 
 async def test_a_refused_token_is_renewed_once_for_all(login):
     async with serving(login) as route:
-        await served(route)
+        await reply_of(route)
         login.asked += 1  # so that the API takes the next one only
-        replies = await asyncio.gather(*(served(route) for _ in range(20)))
+        replies = await asyncio.gather(*(reply_of(route) for _ in range(20)))
 
     assert [reply.status for reply in replies] == [200] * 20
     assert login.asked == 3
@@ -79,7 +76,7 @@ async def test_a_refused_token_is_renewed_once_for_all(login):
 async def test_without_a_token_nothing_is_sent(login):
     login.status = 401
     async with FakeUpstream() as api, serving(login, api.url) as route:
-        replies = [await served(route) for _ in range(5)]
+        replies = [await reply_of(route) for _ in range(5)]
 
         assert {reply.status for reply in replies} == {503}
         assert api.requests == []
@@ -89,4 +86,4 @@ async def test_without_a_token_nothing_is_sent(login):
 async def test_a_server_that_is_away_is_told_likewise(login):
     login.url = "http://127.0.0.1:9"
     async with serving(login) as route:
-        assert (await served(route)).status == 503
+        assert (await reply_of(route)).status == 503

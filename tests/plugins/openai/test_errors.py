@@ -1,11 +1,13 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator, Awaitable, Callable
+from contextlib import AsyncExitStack
 
 import openai
 import orjson
 import pytest
 from aiohttp import web
+from tests.webserver import served
 
 from llmproxy.plugin import BadField, BadRequest, GatewayError, ProviderError
 from llmproxy_openai.errors import describe, error_event, error_reply
@@ -16,8 +18,7 @@ Ask = Callable[[GatewayError], Awaitable[openai.AsyncOpenAI]]
 @pytest.fixture
 async def client_of() -> AsyncIterator[Ask]:
     """Start a server that answers everything with one error, and return the SDK pointed at it."""
-    runners: list[web.AppRunner] = []
-    clients: list[openai.AsyncOpenAI] = []
+    stack = AsyncExitStack()
 
     async def start(error: GatewayError) -> openai.AsyncOpenAI:
         async def answer(request: web.Request) -> web.StreamResponse:
@@ -29,23 +30,12 @@ async def client_of() -> AsyncIterator[Ask]:
             reply = error_reply(error)
             return web.Response(status=reply.status, headers=dict(reply.headers), body=reply.body)
 
-        app = web.Application()
-        app.router.add_post("/v1/{rest:.*}", answer)
-        runner = web.AppRunner(app)
-        await runner.setup()
-        runners.append(runner)
-        site = web.TCPSite(runner, "127.0.0.1", 0)
-        await site.start()
-        host, port = runner.addresses[0]
-        client = openai.AsyncOpenAI(api_key="k", base_url=f"http://{host}:{port}/v1", max_retries=0)
-        clients.append(client)
-        return client
+        url = await stack.enter_async_context(served(answer))
+        client = openai.AsyncOpenAI(api_key="k", base_url=f"{url}/v1", max_retries=0)
+        return await stack.enter_async_context(client)
 
-    yield start
-    for client in clients:
-        await client.close()
-    for runner in runners:
-        await runner.cleanup()
+    async with stack:
+        yield start
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from aiohttp import web
 from hypothesis import given
 from hypothesis import strategies as st
 from openai import AsyncOpenAI
+from tests.webserver import served
 
 from llmproxy.plugin import event_data
 from llmproxy.testing import assert_bytes_invariant
@@ -133,18 +134,9 @@ async def sdk_chunks(stream: bytes) -> list[dict[str, Any]]:
     async def answer(request: web.Request) -> web.Response:
         return web.Response(body=stream, content_type="text/event-stream")
 
-    app = web.Application()
-    app.router.add_post("/v1/chat/completions", answer)
-    runner = web.AppRunner(app)
-    await runner.setup()
-    try:
-        await web.TCPSite(runner, "127.0.0.1", 0).start()
-        host, port = runner.addresses[0]
-        async with AsyncOpenAI(api_key="k", base_url=f"http://{host}:{port}/v1") as client:
-            chunks = await client.chat.completions.create(model="m", messages=[], stream=True)
-            return [chunk.model_dump() async for chunk in chunks]
-    finally:
-        await runner.cleanup()
+    async with served(answer) as url, AsyncOpenAI(api_key="k", base_url=f"{url}/v1") as client:
+        chunks = await client.chat.completions.create(model="m", messages=[], stream=True)
+        return [chunk.model_dump() async for chunk in chunks]
 
 
 @pytest.mark.shared
