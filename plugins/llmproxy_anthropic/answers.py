@@ -21,6 +21,7 @@ from llmproxy.canonical import (
     ToolCall,
 )
 from llmproxy.canonical.calls import arguments_object
+from llmproxy.canonical.finishes import reason_of
 from llmproxy.plugin import BadRequest, Usage, error_of, no_translation
 from llmproxy_anthropic.blocks import read_content
 from llmproxy_anthropic.citations import write_citation
@@ -28,16 +29,6 @@ from llmproxy_anthropic.thoughts import OWN, write_thought
 from llmproxy_anthropic.usage import read_usage, write_usage
 from llmproxy_anthropic.writing import write_source
 
-_REASONS: Final[dict[str, FinishReason]] = {
-    "end_turn": "stop",
-    "stop_sequence": "stop",
-    "max_tokens": "length",
-    "tool_use": "tool_calls",
-    "refusal": "refusal",
-    "pause_turn": "pause",
-    "compaction": "pause",
-    "model_context_window_exceeded": "context",
-}
 _STOPS: Final[dict[FinishReason, str]] = {
     "stop": "end_turn",
     "length": "max_tokens",
@@ -94,7 +85,7 @@ def read_choice(content: tuple[Block, ...], told: dict[str, Any]) -> Choice:
     sequence, details = told.get("stop_sequence"), told.get("stop_details")
     return Choice(
         content=content,
-        finish=_REASONS.get(reason, "stop"),
+        finish="pause" if reason == "compaction" else reason_of(reason),
         stop_sequence=sequence if isinstance(sequence, str) else None,
         detail=reason,
         explanation=text_in(details, "explanation") if isinstance(details, dict) else "",

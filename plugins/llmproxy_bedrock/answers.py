@@ -22,6 +22,7 @@ from llmproxy.canonical import (
     ToolCall,
 )
 from llmproxy.canonical.calls import arguments_object
+from llmproxy.canonical.finishes import reason_of
 from llmproxy.plugin import BadRequest, Usage, no_translation
 from llmproxy_bedrock.blocks import read_content
 from llmproxy_bedrock.citations import write_citation
@@ -90,7 +91,7 @@ def read_choice(content: tuple[Block, ...], reason: Any, trace: Any) -> Choice:
         return Choice(content=content)
     return Choice(
         content=content,
-        finish=_REASONS.get(reason, "stop"),
+        finish=_REASONS.get(reason) or reason_of(reason),
         detail=reason,
         explanation=explanation_in(trace),
     )

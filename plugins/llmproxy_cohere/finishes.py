@@ -5,19 +5,10 @@ from __future__ import annotations
 from typing import Final
 
 from llmproxy.canonical import FinishReason
+from llmproxy.canonical.finishes import reason_of
 
-_READ: Final[dict[str, FinishReason]] = {
-    "COMPLETE": "stop",
-    "STOP_SEQUENCE": "stop",
-    "MAX_TOKENS": "length",
-    "TOOL_CALL": "tool_calls",
-    "ERROR": "error",
-    "TIMEOUT": "error",
-    "USER_CANCEL": "error",
-    # The first API's words, which some servers still say.
-    "ERROR_TOXIC": "content_filter",
-    "ERROR_LIMIT": "context",
-}
+#: What only Cohere says.
+_FAILED: Final = frozenset({"TIMEOUT", "USER_CANCEL"})
 _WRITTEN: Final[dict[FinishReason, str]] = {
     "stop": "COMPLETE",
     "length": "MAX_TOKENS",
@@ -33,7 +24,7 @@ _WRITTEN: Final[dict[FinishReason, str]] = {
 
 def read_finish(word: str, *, called: bool) -> tuple[FinishReason, str]:
     """Return the reason and the provider's own word for it; with `called` the answer asks for tools."""
-    reason = _READ.get(word.upper(), "stop")
+    reason = "error" if word.upper() in _FAILED else reason_of(word)
     return ("tool_calls" if called and reason == "stop" else reason), word
 
 

@@ -8,8 +8,9 @@ from __future__ import annotations
 from typing import Final
 
 from llmproxy.canonical import FinishReason
+from llmproxy.canonical.finishes import reason_of
 
-#: All reasons known; one that is not here is an error of the provider.
+#: All reasons known; one that is neither here nor a word of another dialect is an error of the provider.
 REASONS: Final[dict[str, FinishReason]] = {
     "STOP": "stop",
     "FINISH_REASON_UNSPECIFIED": "stop",
@@ -53,7 +54,7 @@ _WORDS: Final[dict[FinishReason, str]] = {
 
 def read_reason(told: object, *, calls: bool) -> FinishReason:
     """Return the canonical reason; Gemini says STOP for calls too, so calls decide."""
-    reason = REASONS.get(told, "error") if isinstance(told, str) else "error"
+    reason = (REASONS.get(told) or reason_of(told, "error")) if isinstance(told, str) else "error"
     return "tool_calls" if calls and reason == "stop" else reason
 
 

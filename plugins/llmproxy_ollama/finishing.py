@@ -5,16 +5,8 @@ from __future__ import annotations
 from typing import Any, Final
 
 from llmproxy.canonical import FinishReason
+from llmproxy.canonical.finishes import reason_of
 
-_READ: Final[dict[str, FinishReason]] = {
-    "stop": "stop",
-    "length": "length",
-    "load": "stop",
-    "unload": "stop",
-    "tool_calls": "tool_calls",
-    "content_filter": "content_filter",
-    "error": "error",
-}
 #: Ollama itself says stop and length; what is neither is told in a word that nobody takes for a whole answer.
 _WRITTEN: Final[dict[str | None, str]] = {
     "stop": "stop",
@@ -29,7 +21,7 @@ _WRITTEN: Final[dict[str | None, str]] = {
 
 def read_reason(told: Any, *, calls: bool) -> FinishReason:
     """Return why an answer ended; calls decide, for Ollama says `stop` of them too."""
-    reason = _READ.get(told, "stop") if isinstance(told, str) else "stop"
+    reason = reason_of(told) if isinstance(told, str) else "stop"
     return "tool_calls" if calls and reason == "stop" else reason
 
 

@@ -12,10 +12,12 @@ from typing import TYPE_CHECKING, Final, cast
 
 import structlog
 
-from llmproxy.body import Body, BodyTooLarge
+from llmproxy.body import Body
 from llmproxy.caching.own import keep_own
+from llmproxy.callids import CallIds, with_ids
 from llmproxy.canonical import (
     Answer,
+    BlockStarted,
     Collector,
     CountRequest,
     Failed,
@@ -24,7 +26,7 @@ from llmproxy.canonical import (
     ModelRequest,
     events_of,
 )
-from llmproxy.errors import BadRequest, GatewayError, UpstreamError
+from llmproxy.errors import BadRequest, GatewayError
 from llmproxy.exchange import StateKey
 from llmproxy.inflate import Inflate
 from llmproxy.lanes import Lane, as_far_as_it_goes, run_whole
@@ -35,15 +37,12 @@ from llmproxy.signatures import keep_signatures, put_back_signatures
 from llmproxy.strain import Depth, aside
 from llmproxy.tasks import spawn
 from llmproxy.toolnames import NamingBack, named_back, with_names
+from llmproxy.wholebodies import MOST, as_events, is_events, told_why, too_large, unreadable, whole
 
 if TYPE_CHECKING:
     from llmproxy.canonical import StreamEvent
     from llmproxy.dialects import ByteFilter, ClientFace, StreamDecoder, StreamEncoder, UpstreamFace
     from llmproxy.exchange import Attempt, Endpoint, Exchange
-
-#: Bytes of a whole answer, or of a stream, that are read to be translated; and of an error.
-MOST: Final = 64 * 1024 * 1024
-_MOST_OF_AN_ERROR: Final = 1024 * 1024
 
 #: Names in the header that tells of losses; all of them stand in the log.
 _TOLD: Final = 16
@@ -154,28 +153,33 @@ async def incoming(exchange: Exchange, face: UpstreamFace, attempt: Attempt, rep
     """Return the upstream's reply as the caller's dialect says it."""
     client = client_of(exchange)
     if reply.status >= 400:
-        error = face.decode_error(exchange, reply, await _told_why(reply))
+        error = face.decode_error(exchange, reply, await told_why(reply))
         return _finished(exchange, client.error(error), reply)
     if (asked := exchange.state.get(_ASKED)) is not None:
         keep_own(exchange, face, reply, asked.request)
     names = exchange.state.get(_NAMES)
-    decoder = _decoder(exchange, face, reply)
+    decoder, body = _decoder(exchange, face, reply), b""
+    if decoder is None or not exchange.streamed:
+        body = await whole(reply)
+    if decoder is None and is_events(body):
+        reply = as_events(reply, body)
+        decoder = _decoder(exchange, face, reply)
     if decoder is not None and exchange.streamed:
         return _stream(exchange, client, face, decoder, attempt, reply)
-    body = await _whole(reply)
     try:
         answer = face.decode_answer(exchange, reply, body) if decoder is None else _collected(decoder, body)
     except GatewayError:
         raise
     except Exception as fault:  # whatever is odd in it, the caller must not get half an answer
-        raise _unreadable() from fault
+        raise unreadable() from fault
     if isinstance(answer, Answer):
         answer = named_back(answer, names) if names and decoder is None else answer
+        answer = with_ids(answer, answer.id or exchange.serial)
         await remember(exchange, client, answer)
         if exchange.streamed:
-            with Depth(_unreadable):
+            with Depth(unreadable):
                 return _finished(exchange, _as_stream(exchange, client, answer), reply)
-    with Depth(_unreadable):
+    with Depth(unreadable):
         return _finished(exchange, client.encode_answer(exchange, answer), reply)
 
 
@@ -228,32 +232,6 @@ def _finished(exchange: Exchange, translated: Reply, reply: Reply) -> Reply:
     return translated
 
 
-async def _told_why(reply: Reply) -> bytes:
-    """Return an error's body, or nothing where it is no message for a caller; its status tells as much."""
-    try:
-        return await _whole(reply, _MOST_OF_AN_ERROR)
-    except UpstreamError as fault:
-        if fault.code not in ("upstream_too_large", "upstream_bad_answer"):
-            raise
-        return b""
-
-
-async def _whole(reply: Reply, most: int = 0) -> bytes:
-    most = most or MOST
-    coding = reply.headers.index.get(b"content-encoding", b"identity")
-    body = reply.body
-    try:
-        data = await body.read(most) if isinstance(body, Body) else body
-    except BodyTooLarge:
-        raise _too_large(most) from None
-    if coding == b"identity":
-        return data
-    try:
-        return run_whole([Inflate(coding)], data)
-    except ValueError as fault:
-        raise _unreadable() from fault
-
-
 def _collected(decoder: StreamDecoder, body: bytes) -> Answer:
     """Read a stream that nobody asked for into the whole answer that somebody did."""
     collector = Collector()
@@ -298,7 +276,9 @@ def _stream(
             _ = spawn(remember(exchange, client, answer), name="remember")
 
     def machines(decoder: StreamDecoder) -> list[ByteFilter]:
-        chain: list[ByteFilter] = [Canonical(decoder, client.stream_encoder(exchange), ended)]
+        chain: list[ByteFilter] = [
+            Canonical(decoder, client.stream_encoder(exchange), ended, exchange.serial)
+        ]
         coding = reply.headers.index.get(b"content-encoding", b"identity")
         return chain if coding == b"identity" else [Inflate(coding), *chain]
 
@@ -311,7 +291,7 @@ def _stream(
         translated.body = run_whole(machines(decoder), reply.body)
     except Exception as fault:
         if attempt.first_output_at is None:  # so it need not begin
-            raise fault if isinstance(fault, GatewayError) else _unreadable() from fault
+            raise fault if isinstance(fault, GatewayError) else unreadable() from fault
         again = cast("StreamDecoder", _decoder(exchange, face, reply))
         translated.body = as_far_as_it_goes(machines(again), reply.body)
         attempt.committed = True
@@ -331,34 +311,26 @@ async def remember(exchange: Exchange, client: ClientFace, answer: object) -> No
         _log.exception("not_remembered", exchange=exchange.id, route=exchange.route.name)
 
 
-def _too_large(most: int) -> UpstreamError:
-    message = f"The provider's answer is larger than {most} bytes."
-    return UpstreamError("upstream_too_large", message, phase="body", sent=True)
-
-
-def _unreadable() -> UpstreamError:
-    message = "The provider's answer could not be read as its dialect."
-    return UpstreamError("upstream_bad_answer", message, phase="body", sent=True)
-
-
 class Canonical:
     """Translates a stream: the upstream face's decoder, then the client face's encoder.
 
     `ended` is told once: the whole answer, or the error that the provider ended its stream with.
     """
 
-    __slots__ = ("_collector", "_decoder", "_encoder", "_ended", "_left")
+    __slots__ = ("_collector", "_decoder", "_encoder", "_ended", "_ids", "_left")
 
     def __init__(
         self,
         decoder: StreamDecoder,
         encoder: StreamEncoder,
         ended: Callable[[Answer | None, GatewayError | None], None],
+        seed: str = "",
     ) -> None:
         self._decoder = decoder
         self._encoder = encoder
         self._ended = ended
         self._collector = Collector()
+        self._ids = CallIds(seed)
         self._left = MOST
 
     def feed(self, data: bytes) -> bytes:
@@ -366,7 +338,7 @@ class Canonical:
         self._left -= len(data)
         if self._left < 0:
             # All of it is kept to its end, by encoders too.
-            raise _too_large(MOST)
+            raise too_large(MOST)
         out: list[bytes] = []
         for event in self._decoder.feed(data):
             self._take(event, out)
@@ -386,6 +358,8 @@ class Canonical:
     def _take(self, event: StreamEvent, out: list[bytes]) -> None:
         if self._collector.failed is not None:
             return  # nothing that follows an error is part of the answer
+        if type(event) is BlockStarted:
+            event = self._ids.told(event)
         self._collector.feed(event)
         out += self._encoder.feed(event)
         if type(event) is Failed:

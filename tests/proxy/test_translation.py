@@ -248,7 +248,7 @@ async def test_an_answer_that_cannot_be_read_is_the_upstreams_fault(dots, body, 
 
 
 async def test_an_answer_larger_than_its_bound_is_not_read_on(dots, monkeypatch):
-    monkeypatch.setattr("llmproxy.translation.MOST", 1000)
+    monkeypatch.setattr("llmproxy.wholebodies.MOST", 1000)
     dots.reply(body=b"x" * 200_000, framing="chunked")
     served = await asked(dots)
 
@@ -256,7 +256,7 @@ async def test_an_answer_larger_than_its_bound_is_not_read_on(dots, monkeypatch)
 
 
 async def test_of_an_error_without_end_the_status_is_told(dots, monkeypatch):
-    monkeypatch.setattr("llmproxy.translation._MOST_OF_AN_ERROR", 1000)
+    monkeypatch.setattr("llmproxy.wholebodies._MOST_OF_AN_ERROR", 1000)
     dots.reply(status=429, body=b"x" * 200_000, framing="chunked")
     served = await asked(dots)
 

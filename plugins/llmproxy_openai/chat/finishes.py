@@ -5,21 +5,8 @@ from __future__ import annotations
 from typing import Final
 
 from llmproxy.canonical import FinishReason
+from llmproxy.canonical.finishes import reason_of
 
-_READ: Final[dict[str, FinishReason]] = {
-    "stop": "stop",
-    "eos": "stop",
-    "length": "length",
-    "max_tokens": "length",
-    "model_length": "context",
-    "tool_calls": "tool_calls",
-    "function_call": "tool_calls",
-    "content_filter": "content_filter",
-    "refusal": "refusal",
-    "error": "error",
-    "insufficient_system_resource": "error",
-    "malformed_function_call": "malformed",
-}
 #: OpenAI has five words. What went wrong is told as content left out: a client must not take it for a whole answer.
 _WRITTEN: Final[dict[str, str]] = {
     "stop": "stop",
@@ -38,7 +25,7 @@ _PLAIN: Final = frozenset({"stop", "length", "tool_calls", "content_filter"})
 def read_finish(word: object, *, calls: bool) -> tuple[FinishReason, str]:
     """Return the reason and the provider's own word; where tools are called, an end that says less means that."""
     told = word if type(word) is str else ""
-    reason = _READ.get(told.lower(), "stop")
+    reason = reason_of(told)
     if reason == "stop" and calls:
         reason = "tool_calls"
     return reason, told
