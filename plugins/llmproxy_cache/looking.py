@@ -65,11 +65,14 @@ class Looking:
     def _repeated(self, exchange: Exchange, plan: Plan, body: bytes) -> bool:
         """Lay down what the same request laid down before, if there was one."""
         policy = plan.policy
-        repeat = None if policy.repeats is None else policy.repeats.find(exchange, body)
+        repeats = policy.repeats
+        if repeats is None or (name := repeats.name(exchange, body)) is None:
+            return False
+        repeat = repeats.find(exchange, name)
         if repeat is None:
+            plan.name = name
             return False
         endpoints, plan.key, plan.form = repeat
-        plan.repeated = True
         plan.lifetime = policy.terms.ttl
         plan.model = endpoints[0].model if endpoints else None
         return True
@@ -81,8 +84,8 @@ class Looking:
             return None
         plan.kept, plan.use = kept, "fresh"
         repeats = plan.policy.repeats
-        if repeats is not None and not plan.repeated and plan.control is NOTHING:
-            repeats.remember(exchange, plan.body, plan.key, plan.form)
+        if plan.name is not None and repeats is not None and plan.control is NOTHING:
+            repeats.remember(exchange, plan.name, plan.key, plan.form)
         return self._serving.serve_as_kept(exchange, plan, kept, "hit", age=age)
 
     async def _judge(self, exchange: Exchange, plan: Plan, kept: Kept) -> Reply | None:

@@ -14,6 +14,7 @@ if TYPE_CHECKING:
     from llmproxy_cache.freshness import Use
     from llmproxy_cache.kept import Kept
     from llmproxy_cache.policy import Policy
+    from llmproxy_cache.repeats import Name
 
 
 class Plan:
@@ -31,8 +32,8 @@ class Plan:
     kept: Kept | None = None
     use: Use = "ask"
     refreshes = False
-    #: Whether the same request came before, byte for byte.
-    repeated = False
+    #: The request as it came, where nothing was found out of it before.
+    name: Name | None = None
     lifetime = 0.0
     tags: tuple[str, ...] = ()
     #: Who knows of questions that mean the same, and what is asked, once that was looked at.

@@ -12,12 +12,16 @@ if TYPE_CHECKING:
 
     from llmproxy.plugin import Endpoint
 
-#: Requests that are remembered, and how large their bodies may be.
+#: Requests that are remembered at least and twice that at most, and how large their bodies may be.
 _MOST: Final = 1024
 _SMALL: Final = 1024
 
 #: Header fields that may make a difference on every route.
 _ALWAYS: Final = (b"cache-control", FIELD, b"content-type")
+
+
+#: A request, as far as a key depends on it.
+Name = tuple[Any, ...]
 
 
 class Repeat(NamedTuple):
@@ -31,49 +35,56 @@ class Repeat(NamedTuple):
 class Repeats:
     """Remembers requests of one route by all that a key depends on, as it came."""
 
-    __slots__ = ("_known", "_watched")
+    __slots__ = ("_known", "_older", "_watched", "_watched_all")
 
     def __init__(self, headers: Iterable[bytes]) -> None:
         #: Fields that may make a difference here; what is remembered is forgotten when there is one more.
-        self._watched = tuple(dict.fromkeys((*_ALWAYS, *headers)))
-        self._known: dict[Any, Repeat] = {}
+        self._watched: tuple[bytes, ...] = ()
+        self._watched_all: frozenset[bytes] = frozenset()
+        #: Requests that came lately, and those before them.
+        self._known: dict[Name, Repeat] = {}
+        self._older: dict[Name, Repeat] = {}
+        self._watch((*_ALWAYS, *headers))
 
-    def find(self, exchange: Exchange, body: bytes) -> Repeat | None:
-        """Return what was found out of the same request, going to the same places."""
+    def name(self, exchange: Exchange, body: bytes) -> Name | None:
+        """Return all that a key depends on, as it came; None where only a closer look tells."""
         request = exchange.request
-        if len(request.headers.index) != len(request.headers.raw):
+        index = request.headers.index
+        if len(body) > _SMALL or len(index) != len(request.headers.raw):
             return None  # of a field that stands there twice only the last value is at hand
-        known = self._known.get(
-            (
-                body,
-                request.target,
-                id(exchange.client_face),  # a face lives as long as its route
-                exchange.caller.tenant,
-                exchange.model,
-                *map(request.headers.index.get, self._watched),
-            )
+        return (
+            body,
+            request.target,
+            id(exchange.client_face),  # a face lives as long as its route
+            exchange.caller.tenant,
+            exchange.model,
+            *map(index.get, self._watched),
         )
+
+    def find(self, exchange: Exchange, name: Name) -> Repeat | None:
+        """Return what was found out of the same request, going to the same places."""
+        known = self._known.get(name)
+        if known is None:
+            known = self._older.get(name)
+            if known is not None:
+                self._keep(name, known)
         # A table of models gives the same places for the same name as long as it lives.
         return known if known is not None and known.endpoints is exchange.endpoints else None
 
-    def remember(self, exchange: Exchange, body: bytes, key: bytes, form: Form | None) -> None:
+    def remember(self, exchange: Exchange, name: Name, key: bytes, form: Form | None) -> None:
         """Remember a request that said nothing to the cache."""
-        headers = exchange.request.headers
-        if len(body) > _SMALL or len(headers.index) != len(headers.raw):
-            return
         rules = key_rules_of(exchange)
-        names = () if rules is None else rules.header_names
-        if len(self._known) >= _MOST or not set(names).issubset(self._watched):
-            self._known = {}
-            self._watched = tuple(dict.fromkeys((*self._watched, *names)))
-        request = exchange.request
-        fields = map(request.headers.index.get, self._watched)
-        name = (
-            body,
-            request.target,
-            id(exchange.client_face),
-            exchange.caller.tenant,
-            exchange.model,
-            *fields,
-        )
-        self._known[name] = Repeat(exchange.endpoints, key, form)
+        if rules is not None and not self._watched_all.issuperset(rules.header_names):
+            self._watch(rules.header_names)
+            name = self.name(exchange, name[0]) or name  # the one at hand tells too little
+        self._keep(name, Repeat(exchange.endpoints, key, form))
+
+    def _keep(self, name: Name, repeat: Repeat) -> None:
+        if len(self._known) >= _MOST:
+            self._older, self._known = self._known, {}
+        self._known[name] = repeat
+
+    def _watch(self, names: Iterable[bytes]) -> None:
+        self._watched = tuple(dict.fromkeys((*self._watched, *names)))
+        self._watched_all = frozenset(self._watched)
+        self._known, self._older = {}, {}
