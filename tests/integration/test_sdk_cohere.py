@@ -12,13 +12,11 @@ import httpx
 import openai
 import orjson
 import pytest
-from google import genai
-from google.genai import types
 
 from llmproxy.testing import FakeUpstream, RunningGateway, running_gateway
 from llmproxy_ledger.books import FILE, Books
 
-from .sdks import KEY, LOOK, PNG, PREFIXES, config
+from .sdks import KEY, LOOK, PNG, PREFIXES, asked_by_google, asked_by_openai, config
 from .strict_cohere import StrictCohere
 from .strict_provider import StrictProvider
 
@@ -382,24 +380,9 @@ async def test_rankings_are_asked_of_cohere_in_both_manners(gateway, voyage):
 
 @pytest.mark.parametrize("stream", [False, True])
 async def test_openais_sdk_asks_cohere(gateway, server, stream):
-    tool = {"type": "function", "function": {"name": "look", "parameters": LOOK}}
-    async with openai.AsyncOpenAI(base_url=f"{gateway.url}/v1", api_key=KEY) as client:
-        asked: Any = {"model": "own", "messages": [asks("Paris?")], "tools": [tool]}
-        if stream:
-            asked |= {"stream": True, "stream_options": {"include_usage": True}}
-            chunks = [chunk async for chunk in await client.chat.completions.create(**asked)]
-            calls = [c for k in chunks if k.choices for c in k.choices[0].delta.tool_calls or []]
-            finish = next(
-                k.choices[0].finish_reason for k in chunks if k.choices and k.choices[0].finish_reason
-            )
-            usage = chunks[-1].usage
-        else:
-            got = await client.chat.completions.create(**asked)
-            calls, finish, usage = got.choices[0].message.tool_calls, got.choices[0].finish_reason, got.usage
+    used = await asked_by_openai(gateway.url, stream=stream)
 
-    assert "".join(call.function.arguments or "" for call in calls) == '{"city":"Paris"}'
-    assert (finish, usage.prompt_tokens, usage.completion_tokens) == ("tool_calls", 40, 20)
-    assert usage.prompt_tokens_details.cached_tokens == 8
+    assert used.prompt_tokens_details.cached_tokens == 8
     assert server.asked[-1].tools == ["look"]
 
 
@@ -421,14 +404,7 @@ async def test_anthropics_sdk_asks_cohere_about_a_document(gateway, server):
 
 
 async def test_googles_sdk_asks_cohere(gateway):
-    options = types.HttpOptions(base_url=gateway.url, api_version="v1beta")
-    async with genai.Client(api_key=KEY, http_options=options).aio as client:
-        got = [
-            chunk async for chunk in await client.models.generate_content_stream(model="own", contents="Hi")
-        ]
-
-    assert "".join(chunk.text or "" for chunk in got).strip() == "Hello there, this is an answer."
-    assert got[-1].usage_metadata.total_token_count == 60
+    await asked_by_google(gateway.url)
 
 
 async def test_the_ledger_takes_what_cohere_bills(server, tmp_path):

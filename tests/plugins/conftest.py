@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -13,6 +13,8 @@ import pytest
 
 from llmproxy.plugin import ClientFace, Exchange
 from llmproxy.testing import make_exchange
+
+MakeExchange = Callable[..., Exchange]
 
 _SHARED = Path(__file__).parents[3] / "shared"
 _RECORDINGS = _SHARED / "data" / "wire"
@@ -34,6 +36,21 @@ def read_exchange(
     return exchange
 
 
+def maker(face: Callable[[], ClientFace], path: str, body: bytes = b"{}") -> MakeExchange:
+    """Return what makes exchanges of such callers; `path` and `body` are those of most tests."""
+
+    def make(
+        path: str = path,
+        body: bytes | dict[str, Any] = body,
+        headers: dict[str, str] | None = None,
+        *,
+        method: str = "POST",
+    ) -> Exchange:
+        return read_exchange(face(), path, body, headers, method=method)
+
+    return make
+
+
 def records(*providers: str) -> Iterator[dict[str, Any]]:
     """Give every recorded exchange, or those of some providers; skip the test where there are none."""
     if not _RECORDINGS.is_dir():
@@ -42,6 +59,14 @@ def records(*providers: str) -> Iterator[dict[str, Any]]:
         if not providers or path.stem in providers:
             with path.open("rb") as lines:
                 yield from map(orjson.loads, lines)
+
+
+def whole(recordings: list[dict[str, Any]], *dialects: str) -> Iterator[tuple[dict[str, Any], bytes]]:
+    """Yield the records of these dialects with a good answer in one piece, and its bytes."""
+    for record in recordings:
+        reply = record["response"]
+        if record["dialect"] in dialects and reply["status"] < 300 and "body" in reply:
+            yield record, orjson.dumps(reply["body"])
 
 
 @pytest.fixture(scope="session")

@@ -2,32 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
-from tests.plugins.conftest import read_exchange, records
+from tests.plugins.conftest import MakeExchange, maker, records
 
-from llmproxy.plugin import Exchange
 from llmproxy_anthropic.faces import AnthropicClient
 
-MakeExchange = Callable[..., Exchange]
+made_exchange = maker(AnthropicClient, "/v1/messages", b"")
 
 
 @pytest.fixture
 def exchange_for() -> MakeExchange:
     """Make an exchange whose body has been read."""
-
-    def make(
-        path: str = "/v1/messages",
-        body: bytes | dict[str, Any] = b"",
-        headers: dict[str, str] | None = None,
-        *,
-        method: str = "POST",
-    ) -> Exchange:
-        return read_exchange(AnthropicClient(), path, body, headers, method=method)
-
-    return make
+    return made_exchange
 
 
 @pytest.fixture(scope="session")

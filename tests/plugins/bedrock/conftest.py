@@ -3,40 +3,29 @@
 from __future__ import annotations
 
 import base64
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
-import orjson
 import pytest
-from tests.plugins.conftest import read_exchange, records
+from tests.plugins.conftest import MakeExchange, maker, records
 
 from llmproxy.canonical import Answer, Collector
-from llmproxy.plugin import EventStreamDecoder, Exchange
+from llmproxy.plugin import EventStreamDecoder
 from llmproxy_bedrock.client import BedrockClient
 from llmproxy_bedrock.frames import event_frame
 from llmproxy_bedrock.streams import ConverseDecoder
 
-MakeExchange = Callable[..., Exchange]
-
 HI = {"messages": [{"role": "user", "content": [{"text": "hi"}]}]}
 STREAM = "application/vnd.amazon.eventstream"
+
+
+made_exchange = maker(BedrockClient, "/model/m/converse")
 
 
 @pytest.fixture
 def exchange_for() -> MakeExchange:
     """Make an exchange whose body has been read."""
     return made_exchange
-
-
-def made_exchange(
-    path: str = "/model/m/converse",
-    body: bytes | dict[str, Any] = b"{}",
-    headers: dict[str, str] | None = None,
-    *,
-    method: str = "POST",
-) -> Exchange:
-    """Return an exchange whose body has been read."""
-    return read_exchange(BedrockClient(), path, body, headers, method=method)
 
 
 def delta(index: int, **told: Any) -> bytes:
@@ -90,14 +79,6 @@ def told(data: bytes) -> list[tuple[str, Any]]:
 def recordings() -> list[dict[str, Any]]:
     """Every recorded call of Bedrock's."""
     return list(records("bedrock"))
-
-
-def whole(recordings: list[dict[str, Any]], *dialects: str) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Yield the records of these dialects with a good answer in one piece, and its bytes."""
-    for record in recordings:
-        reply = record["response"]
-        if record["dialect"] in dialects and reply["status"] < 300 and "body" in reply:
-            yield record, orjson.dumps(reply["body"])
 
 
 def streamed(recordings: list[dict[str, Any]], dialect: str) -> Iterator[tuple[dict[str, Any], bytes]]:

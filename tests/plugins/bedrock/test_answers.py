@@ -1,6 +1,7 @@
 import orjson
 import pytest
 from hypothesis import given
+from tests.plugins.conftest import whole
 from tests.proxy.canonical import made
 
 from llmproxy.canonical import (
@@ -20,8 +21,6 @@ from llmproxy.canonical import (
 )
 from llmproxy.plugin import BadRequest, Usage
 from llmproxy_bedrock.answers import decode_answer, encode_answer, explanation_in, stop_of, write_said
-
-from .conftest import whole
 
 USAGE = {"inputTokens": 3, "outputTokens": 2, "totalTokens": 5}
 

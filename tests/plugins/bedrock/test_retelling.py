@@ -1,5 +1,6 @@
 import orjson
 import pytest
+from tests.plugins.conftest import whole
 
 from llmproxy.canonical import ToolCall
 from llmproxy.plugin import Form, Untellable
@@ -7,7 +8,7 @@ from llmproxy_bedrock.answers import decode_answer
 from llmproxy_bedrock.frames import event_frame, exception_frame
 from llmproxy_bedrock.retelling import retell
 
-from .conftest import BEGUN, COUNTED, ENDED, SAID, call_start, collected, delta, stop, streamed, whole
+from .conftest import BEGUN, COUNTED, ENDED, SAID, call_start, collected, delta, stop, streamed
 
 WHOLE, STREAMED = Form("bedrock", "converse"), Form("bedrock", "converse", streamed=True)
 

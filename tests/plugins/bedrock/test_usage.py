@@ -1,5 +1,6 @@
 import orjson
 import pytest
+from tests.plugins.conftest import whole
 
 from llmproxy.plugin import Headers, Usage, WholeTap
 from llmproxy_bedrock.taps import StreamTap
@@ -12,7 +13,7 @@ from llmproxy_bedrock.usage import (
     write_usage,
 )
 
-from .conftest import streamed, whole
+from .conftest import streamed
 
 
 @pytest.mark.parametrize(

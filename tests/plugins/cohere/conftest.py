@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
-from tests.plugins.conftest import read_exchange, records
+from tests.plugins.conftest import MakeExchange, maker, records
 
-from llmproxy.plugin import Exchange
 from llmproxy_cohere.client import CohereClient
 
-MakeExchange = Callable[..., Exchange]
+made_exchange = maker(CohereClient, "/v2/chat")
 
 
 @pytest.fixture
 def exchange_for() -> MakeExchange:
     """Make an exchange whose body has been read."""
     return made_exchange
-
-
-def made_exchange(
-    path: str = "/v2/chat",
-    body: bytes | dict[str, Any] = b"{}",
-    headers: dict[str, str] | None = None,
-    *,
-    method: str = "POST",
-) -> Exchange:
-    """Return an exchange whose body has been read."""
-    return read_exchange(CohereClient(), path, body, headers, method=method)
 
 
 @pytest.fixture(scope="session")
@@ -43,14 +31,6 @@ def asked(recordings: list[dict[str, Any]], dialect: str) -> Iterator[tuple[dict
     for record in recordings:
         if record["dialect"] == dialect and record["request"] is not None:
             yield record, record["request"]["body"]
-
-
-def whole(recordings: list[dict[str, Any]], *dialects: str) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Yield the records of these dialects with a good answer in one piece, and its bytes."""
-    for record in recordings:
-        reply = record["response"]
-        if record["dialect"] in dialects and reply["status"] < 300 and "body" in reply:
-            yield record, orjson.dumps(reply["body"])
 
 
 def streamed(recordings: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -7,13 +7,12 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.plugins.conftest import whole
 from tests.proxy.canonical.made import ANSWERS
 
 from llmproxy.canonical import Answer, Choice, Citation, Reasoning, Text, ToolCall
 from llmproxy.plugin import GatewayError, Usage
 from llmproxy_cohere.answers import decode_answer, encode_answer
-
-from .conftest import whole
 
 SAID = {
     "id": "a1",

@@ -7,6 +7,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.plugins.conftest import MakeExchange
 
 from llmproxy.canonical import (
     Answer,
@@ -22,8 +23,6 @@ from llmproxy.canonical import (
 )
 from llmproxy.plugin import BadField, BadRequest, ClientFace, Form, GatewayError, Headers, Reply
 from llmproxy_cohere.client import CohereClient
-
-from .conftest import MakeExchange
 
 ROOT = Path(__file__).parents[3]
 ASKED = {"model": "m", "messages": [{"role": "user", "content": "Hi"}]}

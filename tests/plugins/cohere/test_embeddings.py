@@ -6,6 +6,7 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.plugins.conftest import whole
 
 from llmproxy.canonical import EmbedAnswer, EmbedRequest, Losses
 from llmproxy.plugin import BadField, BadRequest, Usage
@@ -17,7 +18,7 @@ from llmproxy_cohere.embeddings import (
     types_of,
 )
 
-from .conftest import asked, whole
+from .conftest import asked
 
 
 def decoded(body: dict[str, Any]) -> tuple[EmbedRequest, list[str]]:

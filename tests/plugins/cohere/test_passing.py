@@ -1,10 +1,10 @@
 from __future__ import annotations
 
+from tests.plugins.conftest import MakeExchange
+
 from llmproxy.plugin import Endpoint
 from llmproxy_cohere.passing import passed
 from llmproxy_cohere.reading import READER
-
-from .conftest import MakeExchange
 
 
 def test_an_unchanged_body_is_the_very_same_object(exchange_for: MakeExchange) -> None:

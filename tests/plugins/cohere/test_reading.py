@@ -1,11 +1,10 @@
 from __future__ import annotations
 
 import pytest
+from tests.plugins.conftest import MakeExchange
 
 from llmproxy.plugin import BadField
 from llmproxy_cohere.reading import READER
-
-from .conftest import MakeExchange
 
 
 def test_the_model_and_the_stream_are_read(exchange_for: MakeExchange) -> None:

@@ -4,12 +4,13 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.plugins.conftest import whole
 
 from llmproxy.canonical import Losses, Ranked, RerankAnswer, RerankRequest
 from llmproxy.plugin import BadField, Usage
 from llmproxy_cohere.reranking import decode_ranking, decode_rerank, encode_ranking, encode_rerank
 
-from .conftest import asked, whole
+from .conftest import asked
 
 ASKED = {"model": "m", "query": "q", "documents": ["a", "b"]}
 

@@ -4,11 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.plugins.conftest import whole
 
 from llmproxy.plugin import Form, Untellable
 from llmproxy_cohere.retelling import retell
 
-from .conftest import STREAM, event, streamed, whole
+from .conftest import STREAM, event, streamed
 
 WHOLE = Form("cohere", "chat")
 EVENTS = Form("cohere", "chat", streamed=True)

@@ -5,6 +5,7 @@ from typing import Any, cast
 
 import orjson
 import pytest
+from tests.plugins.conftest import MakeExchange
 
 from llmproxy.canonical import (
     Answer,
@@ -33,8 +34,6 @@ from llmproxy.plugin import (
 from llmproxy_cohere.streams import ChatDecoder
 from llmproxy_cohere.taps import LineTap, StreamTap
 from llmproxy_cohere.upstream import CohereUpstream
-
-from .conftest import MakeExchange
 
 upstream: UpstreamFace = CohereUpstream()
 HI = GenerateRequest(model="public", messages=(Message("user", (Text("Hi"),)),))

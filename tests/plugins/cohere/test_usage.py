@@ -4,11 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.plugins.conftest import whole
 
 from llmproxy.plugin import Parts, Usage
 from llmproxy_cohere.usage import USAGE, billed_usage, counted_usage, written_usage
 
-from .conftest import streamed, whole
+from .conftest import streamed
 
 TOLD = {
     "billed_units": {"input_tokens": 65, "output_tokens": 63},

@@ -2,34 +2,22 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from typing import Any
 
 import orjson
 import pytest
-from tests.plugins.conftest import read_exchange, records
+from tests.plugins.conftest import MakeExchange, maker, records
 
-from llmproxy.plugin import Exchange
 from llmproxy_gemini.client import GeminiClient
 
-MakeExchange = Callable[..., Exchange]
+made_exchange = maker(GeminiClient, "/v1beta/models/m:generateContent")
 
 
 @pytest.fixture
 def exchange_for() -> MakeExchange:
     """Make an exchange whose body has been read."""
     return made_exchange
-
-
-def made_exchange(
-    path: str = "/v1beta/models/m:generateContent",
-    body: bytes | dict[str, Any] = b"{}",
-    headers: dict[str, str] | None = None,
-    *,
-    method: str = "POST",
-) -> Exchange:
-    """Return an exchange whose body has been read."""
-    return read_exchange(GeminiClient(), path, body, headers, method=method)
 
 
 @pytest.fixture(scope="session")
@@ -51,14 +39,6 @@ def asked(recordings: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], st
         if request is not None:
             query = f"?{request['query']}" if request.get("query") else ""
             yield record, request["path"] + query, orjson.dumps(request["body"])
-
-
-def whole(recordings: list[dict[str, Any]], *dialects: str) -> Iterator[tuple[dict[str, Any], bytes]]:
-    """Yield the records of these dialects with a good answer in one piece, and its bytes."""
-    for record in recordings:
-        reply = record["response"]
-        if record["dialect"] in dialects and reply["status"] < 300 and "body" in reply:
-            yield record, orjson.dumps(reply["body"])
 
 
 def streamed(recordings: list[dict[str, Any]]) -> Iterator[tuple[dict[str, Any], bytes]]:

@@ -8,6 +8,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.plugins.conftest import MakeExchange, whole
 
 from llmproxy.canonical import (
     Answer,
@@ -25,7 +26,7 @@ from llmproxy.plugin import BadRequest, Endpoint, ProviderError
 from llmproxy_gemini.calls import decode_answer, decode_call, encode_answer, encode_call
 from llmproxy_gemini.paths import call_of
 
-from .conftest import MakeExchange, asked, made_exchange, whole
+from .conftest import asked, made_exchange
 
 HI = (Message(role="user", content=(Text(text="Hi"),)),)
 

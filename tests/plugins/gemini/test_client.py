@@ -4,13 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.plugins.conftest import MakeExchange
 
 from llmproxy.canonical import Answer, CountAnswer, EmbedAnswer, GenerateRequest, Losses
 from llmproxy.plugin import BadRequest, ClientFace, GatewayError, Headers, MessageEdit
 from llmproxy_gemini.chunks import ChunkEncoder
 from llmproxy_gemini.client import LOSS_NAMES, GeminiClient
-
-from .conftest import MakeExchange
 
 client: ClientFace = GeminiClient()
 

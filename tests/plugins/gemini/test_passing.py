@@ -2,11 +2,12 @@ from __future__ import annotations
 
 import orjson
 import pytest
+from tests.plugins.conftest import MakeExchange
 
 from llmproxy.plugin import Endpoint
 from llmproxy_gemini.passing import encode, renamed
 
-from .conftest import MakeExchange, asked
+from .conftest import asked
 
 
 def test_a_body_is_the_very_same_object(exchange_for: MakeExchange) -> None:

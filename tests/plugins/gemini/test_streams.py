@@ -7,6 +7,7 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.plugins.conftest import whole
 
 from llmproxy.canonical import (
     Answer,
@@ -31,7 +32,7 @@ from llmproxy.plugin import ProviderError, Usage
 from llmproxy_gemini.answers import read_answer
 from llmproxy_gemini.streams import ChunkDecoder
 
-from .conftest import streamed, whole
+from .conftest import streamed
 
 
 def sse(*chunks: dict[str, Any]) -> bytes:

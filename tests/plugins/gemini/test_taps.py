@@ -7,12 +7,13 @@ import orjson
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
+from tests.plugins.conftest import whole
 
 from llmproxy.plugin import Usage
 from llmproxy_gemini.taps import TAIL, StreamTap, has_output
 from llmproxy_gemini.usage import read_usage
 
-from .conftest import streamed, whole
+from .conftest import streamed
 
 
 def event(text: str, more: bytes = b"", usage: bytes = b"") -> bytes:

@@ -3,14 +3,13 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+from tests.plugins.conftest import MakeExchange
 
 from llmproxy.canonical import CountAnswer, GenerateRequest, Link, Losses
 from llmproxy.plugin import Endpoint, Headers, Reply, UpstreamConfig, UpstreamFace, WholeTap
 from llmproxy_gemini.streams import ChunkDecoder
 from llmproxy_gemini.taps import StreamTap
 from llmproxy_gemini.upstream import GeminiUpstream
-
-from .conftest import MakeExchange
 
 upstream: UpstreamFace = GeminiUpstream()
 

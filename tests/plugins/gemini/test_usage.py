@@ -4,11 +4,12 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.plugins.conftest import whole
 
 from llmproxy.plugin import Usage
 from llmproxy_gemini.usage import USAGE, read_usage, written_usage
 
-from .conftest import streamed, whole
+from .conftest import streamed
 
 
 @pytest.mark.parametrize(
