@@ -95,8 +95,8 @@ from llmproxy.jsonscan import (
     patch,
     scan,
 )
-from llmproxy.keyring import another_key
 from llmproxy.keyreading import Ground, Reading
+from llmproxy.keyring import another_key
 from llmproxy.keyrules import KeyRules, Turns, key_rules_of, rules_by_end
 from llmproxy.lanes import Lane
 from llmproxy.latetaps import LinesTap, MessagesTap, ObjectTap, summed
