@@ -11,7 +11,7 @@ from typing import Any
 import orjson
 import pytest
 
-from llmproxy.plugin import ClientFace, Exchange
+from llmproxy.plugin import ClientFace, Exchange, Plugin
 from llmproxy.testing import make_exchange
 
 MakeExchange = Callable[..., Exchange]
@@ -49,6 +49,19 @@ def maker(face: Callable[[], ClientFace], path: str, body: bytes = b"{}") -> Mak
         return read_exchange(face(), path, body, headers, method=method)
 
     return make
+
+
+def offered(plugin: Plugin[Any]) -> dict[str, tuple[Any, Any]]:
+    """Return the dialects that a plugin registers: each one's faces to callers and to upstreams."""
+    dialects: dict[str, tuple[Any, Any]] = {}
+
+    class Offers:
+        def dialect(self, name: str, *, client: Any = None, upstream: Any = None) -> None:
+            dialects[name] = (client, upstream)
+
+    registry: Any = Offers()
+    plugin.register(registry)
+    return dialects
 
 
 def records(*providers: str) -> Iterator[dict[str, Any]]:

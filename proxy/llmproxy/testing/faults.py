@@ -5,11 +5,10 @@ from __future__ import annotations
 import asyncio
 import time
 from dataclasses import dataclass, field
-from types import TracebackType
 from typing import Literal, Self
 
-from llmproxy.tasks import spawn
 from llmproxy.testing import wire
+from llmproxy.testing.loopback import Loopback
 
 Direction = Literal["up", "down"]
 Kind = Literal["delay", "cut", "reset", "stall", "slow"]
@@ -133,7 +132,7 @@ class Faults:
             await self._changed.wait()
 
 
-class FaultProxy(Faults):
+class FaultProxy(Loopback, Faults):
     """Pass TCP on to `host:port`, with faults: `async with FaultProxy(port) as line: line.reset(at=10)`."""
 
     def __init__(self, port: int, host: str = "127.0.0.1") -> None:
@@ -142,8 +141,6 @@ class FaultProxy(Faults):
         self._target = (host, port)
         self._muted = False
         self._accepted = asyncio.Event()
-        self._tasks: set[asyncio.Task[None]] = set()
-        self._server: asyncio.Server
 
     def mute(self, muted: bool = True) -> Self:
         """Accept connections, take what comes and say nothing, as a host that answers no TLS handshake."""
@@ -155,17 +152,6 @@ class FaultProxy(Faults):
         for link in self.links:
             if link.closed is None:
                 link.reset() if how == "reset" else link.finish()
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    @property
-    def url(self) -> str:
-        """Its address as plain http."""
-        return f"http://127.0.0.1:{self.port}"
 
     async def closed(self, number: int, *, within: float = 5.0) -> float:
         """Wait until the client has left connection `number`, and return when it did."""
@@ -182,23 +168,11 @@ class FaultProxy(Faults):
         self._server = await asyncio.start_server(self._accept, "127.0.0.1", 0)
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        for task in self._tasks:
-            task.cancel()
-        if self._tasks:
-            await asyncio.wait(self._tasks)
-        await self._server.wait_closed()
-
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         link = Link(len(self.links) + 1, time.monotonic(), writers=[writer])
         self.links.append(link)
         self._accepted.set()
-        task = spawn(self._serve(link, reader, writer), name=f"fault proxy {link.number}")
-        self._tasks.add(task)
-        task.add_done_callback(self._tasks.discard)
+        self._serve_one(self._serve(link, reader, writer), name=f"fault proxy {link.number}")
 
     async def _serve(self, link: Link, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

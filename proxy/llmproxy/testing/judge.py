@@ -19,12 +19,13 @@ import click
 import httptools
 
 from llmproxy.testing.answering import CONTROL, Answering, Request
+from llmproxy.testing.loopback import Loopback
 from llmproxy.testing.verdicts import Verdicts
 
 _KEPT_BODY = 4 << 20  # of longer bodies the rest is counted and dropped
 
 
-class Judge(Verdicts):
+class Judge(Loopback, Verdicts):
     """The judge in the running loop: `async with Judge() as judge`; with `tls`, it serves https."""
 
     def __init__(self, *, port: int = 0, tls: ssl.SSLContext | None = None) -> None:
@@ -32,18 +33,6 @@ class Judge(Verdicts):
         self._wanted_port = port
         self._tls = tls
         self._protocols: set[_Receiving] = set()
-        self._server: asyncio.Server
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    @property
-    def url(self) -> str:
-        """Its address, without a slash at the end."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     async def __aenter__(self) -> Self:
         self._server = await asyncio.get_running_loop().create_server(

@@ -5,13 +5,12 @@ from __future__ import annotations
 import asyncio
 import ssl
 from dataclasses import dataclass
-from types import TracebackType
 from typing import Any, Self
 
 import orjson
 
-from llmproxy.tasks import spawn
 from llmproxy.testing import wire
+from llmproxy.testing.loopback import Loopback
 from llmproxy.testing.script import Script
 
 
@@ -49,7 +48,7 @@ class Received:
         return orjson.loads(self.body)
 
 
-class FakeUpstream(Script):
+class FakeUpstream(Loopback, Script):
     """A scripted HTTP/1.1 server: `async with FakeUpstream().reply(json={}) as upstream`.
 
     Requests are in `requests`, in order; what could not be read as HTTP/1.1 is in `faults`. Give `tls` to
@@ -62,20 +61,7 @@ class FakeUpstream(Script):
         self.faults: list[Exception] = []
         self.connections = 0
         self._tls = tls
-        self._serving: set[asyncio.Task[None]] = set()
         self._arrived = asyncio.Event()
-        self._server: asyncio.Server
-
-    @property
-    def port(self) -> int:
-        """The port it listens on."""
-        port: int = self._server.sockets[0].getsockname()[1]
-        return port
-
-    @property
-    def url(self) -> str:
-        """Its address, without a slash at the end."""
-        return f"{'https' if self._tls else 'http'}://127.0.0.1:{self.port}"
 
     @property
     def open_connections(self) -> int:
@@ -96,21 +82,11 @@ class FakeUpstream(Script):
         )
         return self
 
-    async def __aexit__(
-        self, kind: type[BaseException] | None, fault: BaseException | None, trace: TracebackType | None
-    ) -> None:
-        self._server.close()
-        for task in self._serving:
-            task.cancel()
-        if self._serving:
-            await asyncio.wait(self._serving)
-        await self._server.wait_closed()
-
     def _accept(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         self.connections += 1
-        task = spawn(self._serve(self.connections, reader, writer), name=f"fake upstream {self.connections}")
-        self._serving.add(task)
-        task.add_done_callback(self._serving.discard)
+        self._serve_one(
+            self._serve(self.connections, reader, writer), name=f"fake upstream {self.connections}"
+        )
 
     async def _serve(self, number: int, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         try:

@@ -1,4 +1,4 @@
-from typing import Any
+from tests.plugins.conftest import offered
 
 from llmproxy.testing import FakeUpstream, PluginContract, RawClient, running_gateway
 from llmproxy_bedrock import BedrockPlugin
@@ -11,20 +11,9 @@ class TestContract(PluginContract):
     plugin_class = BedrockPlugin
 
 
-class Offers:
-    def __init__(self):
-        self.dialects = {}
-
-    def dialect(self, name, *, client=None, upstream=None):
-        self.dialects[name] = (client, upstream)
-
-
 def test_both_faces_of_the_dialect_are_offered():
-    registry: Any = Offers()
+    client, upstream = offered(BedrockPlugin("bedrock", BedrockConfig()))["bedrock"]
 
-    BedrockPlugin("bedrock", BedrockConfig()).register(registry)
-
-    client, upstream = registry.dialects["bedrock"]
     assert client.wire == upstream.wire == "bedrock"
 
 

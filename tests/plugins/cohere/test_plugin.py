@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
-
 import orjson
+from tests.plugins.conftest import offered
 
 from llmproxy.testing import FakeUpstream, PluginContract, RawClient, running_gateway
 from llmproxy_cohere import CoherePlugin
@@ -20,20 +19,9 @@ class TestContract(PluginContract):
     plugin_class = CoherePlugin
 
 
-class Offers:
-    def __init__(self) -> None:
-        self.dialects: dict[str, tuple[Any, Any]] = {}
-
-    def dialect(self, name: str, *, client: Any = None, upstream: Any = None) -> None:
-        self.dialects[name] = (client, upstream)
-
-
 def test_both_faces_of_the_dialect_are_offered() -> None:
-    registry: Any = Offers()
+    client, upstream = offered(CoherePlugin("cohere", CohereConfig()))["cohere"]
 
-    CoherePlugin("cohere", CohereConfig()).register(registry)
-
-    client, upstream = registry.dialects["cohere"]
     assert client.wire == upstream.wire == "cohere"
 
 

@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from typing import Any
+from tests.plugins.conftest import offered
 
 from llmproxy.testing import FakeUpstream, PluginContract, RawClient, running_gateway
 from llmproxy_gemini import GeminiPlugin
@@ -13,20 +13,9 @@ class TestContract(PluginContract):
     plugin_class = GeminiPlugin
 
 
-class Offers:
-    def __init__(self) -> None:
-        self.dialects: dict[str, tuple[Any, Any]] = {}
-
-    def dialect(self, name: str, *, client: Any = None, upstream: Any = None) -> None:
-        self.dialects[name] = (client, upstream)
-
-
 def test_both_faces_of_the_dialect_are_offered() -> None:
-    registry: Any = Offers()
+    client, upstream = offered(GeminiPlugin("gemini", GeminiConfig()))["gemini"]
 
-    GeminiPlugin("gemini", GeminiConfig()).register(registry)
-
-    client, upstream = registry.dialects["gemini"]
     assert client.wire == upstream.wire == "gemini"
 
 

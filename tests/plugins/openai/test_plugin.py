@@ -1,8 +1,7 @@
 from __future__ import annotations
 
-from typing import Any
-
 from openai import AsyncOpenAI
+from tests.plugins.conftest import offered
 
 from llmproxy.testing import FakeUpstream, PluginContract, running_gateway
 from llmproxy_openai import OpenAIPlugin
@@ -17,20 +16,9 @@ class TestContract(PluginContract):
     plugin_class = OpenAIPlugin
 
 
-class Offers:
-    def __init__(self) -> None:
-        self.dialects: dict[str, tuple[Any, Any]] = {}
-
-    def dialect(self, name: str, *, client: Any = None, upstream: Any = None) -> None:
-        self.dialects[name] = (client, upstream)
-
-
 def test_both_faces_of_the_dialect_are_offered() -> None:
-    registry: Any = Offers()
+    client, upstream = offered(OpenAIPlugin("openai", OpenAIConfig()))["openai"]
 
-    OpenAIPlugin("openai", OpenAIConfig()).register(registry)
-
-    client, upstream = registry.dialects["openai"]
     assert client.wire == upstream.wire == "openai"
 
 
