@@ -77,25 +77,21 @@ def _text(value: Any, where: str, losses: Losses | None, out: list[Block]) -> No
         out.append(Text(text=text))
 
 
-def _image(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
-    told = an_object(value, where)
-    format = media_type_of(a_text(told.get("format"), f"{where}.format"), IMAGES, "image")
-    out.append(Image(source=read_source(told.get("source"), format, f"{where}.source", losses)))
-    tell_rest(told, ("format", "source"), where, losses)
+def _media(
+    kind: Callable[..., Image | Video | Audio], table: dict[str, str], family: str
+) -> Callable[[Any, str, Losses | None, list[Block]], None]:
+    """Return what reads a block of pictures, films or sound; `family` is the first part of their media types."""
+
+    def read(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
+        told = an_object(value, where)
+        format = media_type_of(a_text(told.get("format"), f"{where}.format"), table, family)
+        out.append(kind(source=read_source(told.get("source"), format, f"{where}.source", losses)))
+        tell_rest(told, ("format", "source"), where, losses)
+
+    return read
 
 
-def _video(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
-    told = an_object(value, where)
-    format = media_type_of(a_text(told.get("format"), f"{where}.format"), VIDEOS, "video")
-    out.append(Video(source=read_source(told.get("source"), format, f"{where}.source", losses)))
-    tell_rest(told, ("format", "source"), where, losses)
-
-
-def _audio(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
-    told = an_object(value, where)
-    format = media_type_of(a_text(told.get("format"), f"{where}.format"), SOUNDS, "audio")
-    out.append(Audio(source=read_source(told.get("source"), format, f"{where}.source", losses)))
-    tell_rest(told, ("format", "source"), where, losses)
+_image: Final = _media(Image, IMAGES, "image")
 
 
 def _document(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
@@ -232,8 +228,8 @@ def _cited(value: Any, where: str, losses: Losses | None, out: list[Block]) -> N
 _READERS: Final[dict[str, Callable[[Any, str, Losses | None, list[Block]], None]]] = {
     "text": _text,
     "image": _image,
-    "video": _video,
-    "audio": _audio,
+    "video": _media(Video, VIDEOS, "video"),
+    "audio": _media(Audio, SOUNDS, "audio"),
     "document": _document,
     "searchResult": _search_result,
     "toolUse": _tool_use,
