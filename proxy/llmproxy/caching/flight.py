@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.body import Body
+from llmproxy.body import OPEN, Body
 from llmproxy.caching.broadcasting import Broadcast
 from llmproxy.caching.piloting import fly
 from llmproxy.caching.saving import save
@@ -112,8 +112,12 @@ class Flight:
         self.stay_if_wanted()
 
     def stay_if_wanted(self) -> None:
-        """Give the call up if nobody waits for it any more."""
-        if self.state <= GATED and self.cabin.empty and not (self.tape and self.tape.read):
+        """Give the call up if nobody waits for it any more, or for the rest of its stream.
+
+        A stream may begin between a caller's leaving and its being heard of here: then that caller was not told.
+        """
+        goes_on = self.state <= GATED or (self.tape is not None and self.tape.state == OPEN)
+        if goes_on and self.cabin.empty and not (self.tape and self.tape.read):
             self.abandon()
 
     def abandon(self) -> None:

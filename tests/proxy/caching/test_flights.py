@@ -332,6 +332,20 @@ async def test_a_stream_that_nobody_waits_for_any_more_is_given_up_before_output
     assert len(site.flights) == 0
 
 
+async def test_a_stream_that_begins_as_the_last_one_leaves_is_given_up(site: Site) -> None:
+    tasks = await site.callers(2)
+    tasks[0].cancel()
+    await turn()
+    source = site.upstream.stream()
+    await turn()
+    tasks[1].cancel()
+    source.feed(b"output")
+    await turn()
+
+    assert site.upstream.abandoned == 1
+    assert len(site.flights) == 0
+
+
 @pytest.mark.parametrize("turns", range(5))
 async def test_a_caller_that_leaves_as_its_answer_comes_gives_it_up(site: Site, turns: int) -> None:
     tasks = await site.callers(1)
