@@ -185,13 +185,20 @@ async def ask(gateway: RunningGateway, speech: Speech) -> Heard:
         return Heard(reply.status, got, reply.headers, whole=True)
 
 
-def pooled(first: FakeUpstream, second: FakeUpstream, wire: str, **route: Any) -> dict[str, Any]:
-    """Return a configuration of two places, the second for when the first fails."""
+def pooled(
+    first: FakeUpstream, second: FakeUpstream, wire: str, patience: str = "2m", **route: Any
+) -> dict[str, Any]:
+    """Return a configuration of two places, the second for when the first fails or begins later than `patience`."""
     root = _ROOTS[wire]
     return {
         "upstreams": {
-            name: {"dialect": wire, "base_url": each.url + root, "quirks": {"responses": True}}
-            for name, each in (("first", first), ("second", second))
+            name: {
+                "dialect": wire,
+                "base_url": each.url + root,
+                "quirks": {"responses": True},
+                "timeouts": {"first_token": wait},
+            }
+            for name, each, wait in (("first", first, patience), ("second", second, "2m"))
         },
         "pools": {"both": {"strategy": "ordered", "targets": ["first/m", "second/m"]}},
         "stores": {"kept": "memory://"},

@@ -103,7 +103,7 @@ async def test_what_fails_after_output_is_told_and_never_tried_again(
 @pytest.mark.parametrize(("caller", "provider"), PAIRS)
 async def test_a_slow_start_goes_to_the_next_place(caller: str, provider: str) -> None:
     speech = SPEECHES[provider]
-    async with two_places(WIRES[provider], timeouts={"first_token": "200ms"}) as (first, second, gateway):
+    async with two_places(WIRES[provider], patience="200ms") as (first, second, gateway):
         stalling(first, speech.before)
         second.stream(speech.whole)
         heard = await ask(gateway, SPEECHES[caller])
@@ -199,8 +199,7 @@ async def test_signs_of_life_leave_while_attempts_go_on(
 ) -> None:
     monkeypatch.setattr(settings, "SHORTEST_KEEPALIVE", 0.01)
     speech = SPEECHES[provider]
-    said = {"timeouts": {"first_token": "200ms"}, "keepalive": "50ms"}
-    async with two_places(WIRES[provider], **said) as (first, second, gateway):
+    async with two_places(WIRES[provider], patience="200ms", keepalive="50ms") as (first, second, gateway):
         stalling(first, speech.before)
         second.stream(speech.whole, delay=0.02)
         heard = await ask(gateway, SPEECHES[caller])

@@ -17,6 +17,7 @@ from .process import GatewayProcess
 
 CONFIG = """
 listen: 127.0.0.1:0
+admin: {listen: 127.0.0.1:0}
 stores: {counters: {url: "memory://"}}
 upstreams:
   main: {base_url: "UPSTREAM/v1"}

@@ -179,7 +179,8 @@ async def test_where_the_first_place_of_a_name_fails_the_next_one_answers_and_th
         assert "{openai: {}, anthropic: {}}" in config
         there = [f"openai: {{base_url: '{first.url}/v1'}}", f"anthropic: {{base_url: '{second.url}/v1'}}"]
         file = tmp_path / "gateway.yaml"
-        file.write_text(config.replace("{openai: {}, anthropic: {}}", f"{{{', '.join(there)}}}"))
+        config = config.replace("{openai: {}, anthropic: {}}", f"{{{', '.join(there)}}}")
+        file.write_text(f"{config}admin: {{listen: '127.0.0.1:0'}}\n")
         keys = {"OPENAI_API_KEY": "example-openai-0123456789", "ANTHROPIC_API_KEY": "example-0123456789"}
         with GatewayProcess("-c", file, "--listen", "127.0.0.1:0", environ=keys) as gateway:
             command = shown("tried").replace(SHOWN, gateway.url)

@@ -16,7 +16,7 @@ async def server() -> AsyncIterator[FakeDns]:
 
 
 def zone(server: FakeDns, **fields: Any) -> Zone:
-    named = {"name": "backend.test.", "port": 80, "timeout": 0.5, **fields}
+    named = {"name": "backend.test.", "port": 80, "timeout": 5.0, **fields}
     if named.get("records") == "srv":
         named |= {"name": "_http._tcp.backend.test.", "port": None}
     return Zone(DnsConfig(servers=(server.address,), **named))
