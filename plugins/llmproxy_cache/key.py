@@ -14,6 +14,7 @@ from typing import Any, Final, NamedTuple
 
 import orjson
 
+from llmproxy.caches import Lately
 from llmproxy.plugin import (
     Endpoint,
     Exchange,
@@ -109,8 +110,7 @@ class KeyMaker:
         self._heads: dict[Any, tuple[Sequence[Endpoint], blake2b]] = {}
         #: The last body that was read for a key, and what it said.
         self._last: tuple[bytes, Reading] | None = None
-        self._young: dict[Any, Keyed] = {}
-        self._old: dict[Any, Keyed] = {}
+        self._known: Lately[Any, Keyed] = Lately(_REMEMBERED)
 
     def keyed(self, exchange: Exchange, body: bytes) -> Keyed:
         """Return the digest of what an exchange asks; `body` is the caller's, after edits.
@@ -129,15 +129,10 @@ class KeyMaker:
             fields,
             None if rules is not None else index.get(b"content-type"),
         )
-        known = self._young.get(name)
-        if known is not None:
-            return known
-        known = self._old.get(name)
+        known = self._known[name]
         if known is None:
             known = self._made(exchange, rules, body, fields)
-        if len(self._young) >= _REMEMBERED:
-            self._old, self._young = self._young, {}
-        self._young[name] = known
+            self._known.keep(name, known)
         return known
 
     def fields(self, exchange: Exchange, rules: KeyRules | None) -> tuple[bytes | None, ...]:

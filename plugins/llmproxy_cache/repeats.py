@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
+from llmproxy.caches import Lately
 from llmproxy.plugin import Exchange, Form, key_rules_of
 from llmproxy_cache.control import FIELD
 
@@ -12,7 +13,7 @@ if TYPE_CHECKING:
 
     from llmproxy.plugin import Endpoint
 
-#: Requests that are remembered at least and twice that at most, and how large their bodies may be.
+#: Requests that are remembered, and how large their bodies may be.
 _MOST: Final = 1024
 _SMALL: Final = 1024
 
@@ -35,15 +36,13 @@ class Repeat(NamedTuple):
 class Repeats:
     """Remembers requests of one route by all that a key depends on, as it came."""
 
-    __slots__ = ("_known", "_older", "_watched", "_watched_all")
+    __slots__ = ("_known", "_watched", "_watched_all")
 
     def __init__(self, headers: Iterable[bytes]) -> None:
         #: Fields that may make a difference here; what is remembered is forgotten when there is one more.
         self._watched: tuple[bytes, ...] = ()
         self._watched_all: frozenset[bytes] = frozenset()
-        #: Requests that came lately, and those before them.
-        self._known: dict[Name, Repeat] = {}
-        self._older: dict[Name, Repeat] = {}
+        self._known: Lately[Name, Repeat] = Lately(_MOST)
         self._watch((*_ALWAYS, *headers))
 
     def name(self, exchange: Exchange, body: bytes) -> Name | None:
@@ -63,11 +62,7 @@ class Repeats:
 
     def find(self, exchange: Exchange, name: Name) -> Repeat | None:
         """Return what was found out of the same request, going to the same places."""
-        known = self._known.get(name)
-        if known is None:
-            known = self._older.get(name)
-            if known is not None:
-                self._keep(name, known)
+        known = self._known[name]
         # A table of models gives the same places for the same name as long as it lives.
         return known if known is not None and known.endpoints is exchange.endpoints else None
 
@@ -77,14 +72,9 @@ class Repeats:
         if rules is not None and not self._watched_all.issuperset(rules.header_names):
             self._watch(rules.header_names)
             name = self.name(exchange, name[0]) or name  # the one at hand tells too little
-        self._keep(name, Repeat(exchange.endpoints, key, form))
-
-    def _keep(self, name: Name, repeat: Repeat) -> None:
-        if len(self._known) >= _MOST:
-            self._older, self._known = self._known, {}
-        self._known[name] = repeat
+        self._known.keep(name, Repeat(exchange.endpoints, key, form))
 
     def _watch(self, names: Iterable[bytes]) -> None:
         self._watched = tuple(dict.fromkeys((*self._watched, *names)))
         self._watched_all = frozenset(self._watched)
-        self._known, self._older = {}, {}
+        self._known.clear()

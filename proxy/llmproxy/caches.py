@@ -20,6 +20,7 @@ from llmproxy.caching.spaces import PurgeOutcome
 from llmproxy.caching.status import CacheStatus
 from llmproxy.caching.tags import entry_slots, field_tags, key_name, tag_slots
 from llmproxy.caching.urls import locate
+from llmproxy.lately import Lately
 
 __all__ = [
     "FATE",
@@ -35,6 +36,7 @@ __all__ = [
     "Insight",
     "Inspected",
     "Landed",
+    "Lately",
     "Mark",
     "Near",
     "Pace",

@@ -13,6 +13,7 @@ from llmproxy.caching.board import Board, Purged, Verdict
 from llmproxy.caching.entry import Entry, Mark
 from llmproxy.caching.faults import StoreFaults
 from llmproxy.caching.sharedboard import shared_server
+from llmproxy.lately import Lately
 from llmproxy.stores.interface import LocalStore, Store
 from llmproxy.tasks import spawn
 
@@ -47,8 +48,8 @@ class OnDisk(Protocol):
         """Where they are."""
 
 
-#: Small entries that are remembered as they were read: two megabytes at most.
-_MOST_HOT: Final = 512
+#: Small entries that are remembered as they were read: eight megabytes at most.
+_MOST_HOT: Final = 1024
 _HOT_SIZE: Final = 4096
 
 
@@ -95,7 +96,7 @@ class CacheSpace:
         #: What hands entries to the other workers, where each has its own store only.
         self.handing: Handing | None = None
         #: Entries as they were read of values that the store at hand gave; it gives the same object while it has it.
-        self._hot: dict[bytes, tuple[bytes, Entry]] = {}
+        self._hot: Lately[bytes, tuple[bytes, Entry]] = Lately(_MOST_HOT)
         #: What is counted of its store.
         self.faults = StoreFaults(name, metrics)
         self._failed = self.faults.add
@@ -239,14 +240,12 @@ class CacheSpace:
             value = store.get_nowait(key)
             if value is None:
                 return None
-            known = self._hot.get(key)
+            known = self._hot[key]
             if known is not None and known[0] is value:
                 return self._judged(known[1])
             entry = Entry.unpack(value, key, check=check)
             if len(value) <= _HOT_SIZE:
-                if len(self._hot) >= _MOST_HOT:
-                    self._hot.clear()
-                self._hot[key] = value, entry
+                self._hot.keep(key, (value, entry))
             return self._judged(entry)
         except Exception as fault:
             self._failed("get", fault)
