@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmproxy.plugin import Usage, UsageReader
+from llmproxy.plugin import Usage, UsageReader, count_of
 
 
 def read_usage(*told: Mapping[str, Any] | None) -> Usage | None:
@@ -48,8 +48,7 @@ def write_usage(usage: Usage) -> dict[str, Any]:
 
 
 def _count(told: Mapping[str, Any], key: str) -> int | None:
-    value = told.get(key)
-    return value if type(value) is int and value >= 0 else None
+    return count_of(told.get(key))
 
 
 #: Finds what `read_usage` reads.

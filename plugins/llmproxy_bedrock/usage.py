@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import orjson
 
-from llmproxy.plugin import Headers, Usage, UsageReader
+from llmproxy.plugin import Headers, Usage, UsageReader, count_of
 
 #: Where the last chunk of a native stream tells what was used.
 METRICS: Final = "amazon-bedrock-invocationMetrics"
@@ -128,11 +128,8 @@ def _inside(body: bytes) -> Usage | None:
 
 def _count(told: Mapping[str, Any], keys: tuple[str, ...]) -> int | None:
     for key in keys:
-        value = told.get(key)
-        if isinstance(value, float) and value.is_integer():
-            value = int(value)
-        if type(value) is int and value >= 0:
-            return value
+        if (count := count_of(told.get(key))) is not None:
+            return count
     return None
 
 

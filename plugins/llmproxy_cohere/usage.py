@@ -11,7 +11,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any, Final
 
-from llmproxy.plugin import Parts, Usage, UsageReader
+from llmproxy.plugin import Parts, Usage, UsageReader, count_of
 
 #: What is billed by the piece.
 _UNITS: Final = ("search_units", "images", "classifications", "pages")
@@ -64,10 +64,7 @@ def _reasoning(told: Mapping[str, Any]) -> int:
 
 def _count(told: Mapping[str, Any], key: str) -> int | None:
     """Return a count; the reference calls them numbers, with a fraction of zero."""
-    value = told.get(key)
-    if type(value) is float and value.is_integer():
-        value = int(value)
-    return value if type(value) is int and value >= 0 else None
+    return count_of(told.get(key))
 
 
 class _Reader(UsageReader):

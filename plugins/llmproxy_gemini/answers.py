@@ -15,6 +15,7 @@ from llmproxy_gemini.finishing import read_reason, written_reason
 from llmproxy_gemini.grounding import read_citations, write_grounding
 from llmproxy_gemini.logprobs import read_logprobs, write_logprobs
 from llmproxy_gemini.parts import Calls, read_parts
+from llmproxy_gemini.settling import settled
 from llmproxy_gemini.usage import read_usage, written_usage
 
 #: Seconds since 1970 at the end of the year 9999: no later time can be written.
@@ -87,14 +88,15 @@ def _index(candidate: dict[str, Any]) -> int:
 def _choice(candidate: dict[str, Any], name: str, place: int) -> Choice:
     content = candidate.get("content")
     parts = content.get("parts") if isinstance(content, dict) else None
-    blocks = list(read_parts(parts, Calls(f"{name}:{place}"), Losses()))
+    told = [settled(part) for part in parts] if isinstance(parts, list) else parts
+    blocks = list(read_parts(told, Calls(f"{name}:{place}"), Losses()))
     _cite(candidate, blocks)
-    told = candidate.get("finishReason")
+    reason = candidate.get("finishReason") or None
     calls = any(isinstance(block, ToolCall) for block in blocks)
     return Choice(
         content=tuple(blocks),
-        finish=None if told is None else read_reason(told, calls=calls),
-        detail=told if isinstance(told, str) else "",
+        finish=None if reason is None else read_reason(reason, calls=calls),
+        detail=reason if isinstance(reason, str) else "",
         explanation=word_of(candidate, "finishMessage"),
         logprobs=read_logprobs(candidate.get("logprobsResult")),
     )

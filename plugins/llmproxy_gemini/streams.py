@@ -37,6 +37,7 @@ from llmproxy_gemini.grounding import read_citations
 from llmproxy_gemini.logprobs import read_logprobs
 from llmproxy_gemini.partials import PartialCall
 from llmproxy_gemini.parts import Calls, read_part
+from llmproxy_gemini.settling import settled
 from llmproxy_gemini.usage import read_usage
 
 #: Bytes of one chunk: pictures come in one piece.
@@ -100,7 +101,7 @@ class ChunkDecoder:
         if type(counts) is dict:
             self._counts = counts
         candidates = told.get("candidates")
-        if candidates is None:
+        if not candidates:
             self._blocked = self._blocked or blocked_prompt(told)
             return
         if type(candidates) is not list:
@@ -114,17 +115,16 @@ class ChunkDecoder:
         Raises:
             TruncatedStream: nothing told why it ended.
         """
-        rest = self._framer.close()
+        out: Events = []
+        if not self._ended and (told := _last_chunk(self._framer.close())) is not None:
+            self.take(told, out)
         if self._ended:
-            return []
-        if rest.strip() and not rest.startswith(b":"):
-            raise TruncatedStream("the stream ended inside an event")
+            return out
         if not self._turns and self._blocked is not None:
             blocked = Finished("content_filter", None, self._blocked.detail, self._blocked.explanation)
-            return [blocked, *self._counted()]
+            return [*out, blocked, *self._counted()]
         if not self._turns or not all(turn.reason for turn in self._turns.values()):
             raise TruncatedStream("the stream ended without a reason to")
-        out: Events = []
         for turn in self._turns.values():
             self._next = turn.close(out, self._next)
         self._ended = True
@@ -143,10 +143,11 @@ class ChunkDecoder:
     def _candidate(self, candidate: Any, out: Events) -> None:
         if type(candidate) is not dict:
             raise unreadable("a candidate is no object")
-        index = candidate.get("index", 0)
-        turn = self._turns.get(index) if type(index) is int else None
+        given = candidate.get("index")
+        index = given if type(given) is int else 0
+        turn = self._turns.get(index)
         if turn is None:
-            if type(index) is not int or not 0 <= index < 64:
+            if not 0 <= index < 64:
                 raise unreadable("a candidate's index is no small number")
             turn = self._turns[index] = _Turn(index, f"{self._seed}:{index}")
         self._next = turn.take(candidate, out, self._next)
@@ -155,6 +156,15 @@ class ChunkDecoder:
         usage: Usage | None = None if self._counts is None else read_usage(self._counts)
         if usage is not None:
             yield Counted(usage)
+
+
+def _last_chunk(rest: bytes) -> Any:
+    """Return the chunk that no blank line ended, which some servers leave out; half a chunk is no JSON."""
+    data = parse(rest).data.strip()
+    try:
+        return orjson.loads(data) if data not in (b"", _DONE) else None
+    except orjson.JSONDecodeError as fault:
+        raise TruncatedStream("the stream ended inside an event") from fault
 
 
 class _Turn:
@@ -189,7 +199,7 @@ class _Turn:
     def take(self, candidate: dict[str, Any], out: Events, index: int) -> int:
         """Take a piece of it; `index` is that of the next block, and so is what is returned."""
         content = candidate.get("content")
-        parts = content.get("parts", _NOTHING) if type(content) is dict else _NOTHING
+        parts = (content.get("parts") or _NOTHING) if type(content) is dict else _NOTHING
         if type(parts) is not list:
             raise unreadable("a candidate's parts are no list")
         logprobs = read_logprobs(candidate["logprobsResult"]) if "logprobsResult" in candidate else None
@@ -202,7 +212,7 @@ class _Turn:
                 logprobs = None
             else:
                 index = self._whole(part, out, index)
-        if "finishReason" in candidate:
+        if candidate.get("finishReason"):
             self.reason, self.end = candidate["finishReason"], candidate
         if "groundingMetadata" in candidate or "citationMetadata" in candidate:
             self._cite(candidate, out)
@@ -241,7 +251,7 @@ class _Turn:
         if call == {}:
             return index
         try:
-            block = read_part(part, self._calls, Losses())
+            block = read_part(settled(part), self._calls, Losses())
         except BadRequest as fault:
             raise ValueError(fault.message) from None
         if block is None:

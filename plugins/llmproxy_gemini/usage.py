@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmproxy.plugin import Parts, Usage, UsageReader
+from llmproxy.plugin import Parts, Usage, UsageReader, count_of
 
 #: Kinds that are priced as text, a document's pages among them.
 _TEXTS: Final = frozenset({"TEXT", "DOCUMENT", "MODALITY_UNSPECIFIED"})
@@ -19,7 +19,7 @@ _TEXTS: Final = frozenset({"TEXT", "DOCUMENT", "MODALITY_UNSPECIFIED"})
 
 def read_usage(told: Mapping[str, Any]) -> Usage | None:
     """Sort counts into disjoint buckets that sum to the total; None where there are none."""
-    counts = {key: value for key, value in told.items() if type(value) is int and value >= 0}
+    counts = {key: count for key, value in told.items() if (count := count_of(value)) is not None}
     if not counts:
         return None
     prompt = counts.get("promptTokenCount", 0) + counts.get("toolUsePromptTokenCount", 0)

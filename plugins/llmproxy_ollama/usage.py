@@ -11,7 +11,7 @@ from typing import Any, Final
 
 import msgspec
 
-from llmproxy.plugin import Usage, UsageReader
+from llmproxy.plugin import Usage, UsageReader, count_of
 
 _PROMPT: Final = "prompt_eval_count"
 _OUTPUT: Final = "eval_count"
@@ -21,11 +21,10 @@ _TRUNCATED: Final = "Input data was truncated"
 
 def read_usage(told: Mapping[str, Any]) -> Usage | None:
     """Sort counts into disjoint buckets; None where there are none."""
-    prompt, output = told.get(_PROMPT), told.get(_OUTPUT)
-    known = [type(count) is int and count >= 0 for count in (prompt, output)]
-    if not any(known):
+    prompt, output = count_of(told.get(_PROMPT)), count_of(told.get(_OUTPUT))
+    if prompt is None and output is None:
         return None
-    return Usage(prompt if known[0] else 0, 0, 0, output if known[1] else 0)  # type: ignore[arg-type]  # ints, as known
+    return Usage(prompt or 0, 0, 0, output or 0)
 
 
 def written_usage(usage: Usage | None) -> dict[str, int]:

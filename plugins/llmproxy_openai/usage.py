@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-from llmproxy.plugin import Parts, Usage, UsageReader
+from llmproxy.plugin import Parts, Usage, UsageReader, count_of
 
 # Where providers put the same counts.
 _DETAILS_IN = ("prompt_tokens_details", "input_tokens_details", "prompt_token_details", "input_token_details")
@@ -110,15 +110,13 @@ def _outside(beyond: int, cached: int, written: int, reasoning: int) -> tuple[in
 
 
 def _count(told: dict[str, Any], key: str) -> int | None:
-    value = told.get(key)
-    return value if type(value) is int and value >= 0 else None
+    return count_of(told.get(key))
 
 
 def _first(told: dict[str, Any], *keys: str) -> int | None:
     for key in keys:
-        value = told.get(key)
-        if type(value) is int and value >= 0:
-            return value
+        if (count := count_of(told.get(key))) is not None:
+            return count
     return None
 
 

@@ -157,7 +157,7 @@ from llmproxy.tickets import keep_ticket, ticket_holder
 from llmproxy.tokencache import CredentialsAway, Granted, TokenCache
 from llmproxy.units import Duration, Size, format_duration, parse_duration
 from llmproxy.upstreamsettings import UpstreamTls
-from llmproxy.usage import Parts
+from llmproxy.usage import Parts, count_of
 from llmproxy.valuepaths import EACH, Missing, Omitted, Reference, read_path
 
 __all__ = [
@@ -336,6 +336,7 @@ __all__ = [
     "carried_headers",
     "config_option",
     "configured_plugins",
+    "count_of",
     "covers",
     "discovering",
     "edits_apart",

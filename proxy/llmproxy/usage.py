@@ -2,7 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any, Final
+
 import msgspec
+
+#: Beyond it a float is no exact whole number.
+_EXACT: Final = 2.0**53
 
 
 class Parts(msgspec.Struct, frozen=True, omit_defaults=True):
@@ -39,3 +44,10 @@ class Usage(msgspec.Struct, frozen=True):
     def total(self) -> int:
         """All tokens."""
         return self.input + self.cache_read + self.cache_write + self.output + self.reasoning
+
+
+def count_of(value: Any) -> int | None:
+    """Return a count, None for what is none; servers that have floats alone write a fraction of zero."""
+    if type(value) is float and value.is_integer() and value < _EXACT:
+        value = int(value)
+    return value if type(value) is int and value >= 0 else None

@@ -202,7 +202,7 @@ def test_an_error_in_the_stream_ends_it() -> None:
 
 @pytest.mark.parametrize(
     "data",
-    [b"", sse(chunk({"text": "Hi"})), sse(STOP)[:-2], b"data: {", sse({"usageMetadata": {}})],
+    [b"", sse(chunk({"text": "Hi"})), sse(STOP)[:-5], b"data: {", sse({"usageMetadata": {}})],
 )
 def test_a_stream_without_an_end_is_not_whole(data: bytes) -> None:
     with pytest.raises(TruncatedStream):
@@ -253,10 +253,39 @@ def test_cuts_change_nothing(cuts: list[int]) -> None:
     assert decoded(*pieces) == decoded(FULL)
 
 
-@given(st.integers(0, len(FULL) - 1))
+@given(st.integers(0, len(FULL.rstrip()) - 1))
 def test_no_part_of_a_stream_is_whole(length: int) -> None:
     with pytest.raises(TruncatedStream):
         decoded(FULL[:length])
+
+
+@pytest.mark.parametrize("tail", [b"", b"\r", b"\r\n", b"\r\n\r"])
+def test_a_last_chunk_that_no_blank_line_ends_counts_as_it_is_whole(tail: bytes) -> None:
+    assert decoded(FULL.rstrip() + tail) == decoded(FULL)
+
+
+def test_an_error_that_no_blank_line_ends_is_told() -> None:
+    told = decoded(sse(chunk({"text": "a"})) + b'data: {"error": {"code": 503, "message": "later"}}')
+
+    assert isinstance(told[-1], Failed)
+    assert told[-1].error.message == "later"
+
+
+@pytest.mark.parametrize(
+    "odd", [{"index": None}, {"index": "0"}, {"content": {"parts": None}}, {"content": None}]
+)
+def test_members_of_a_candidate_that_say_nothing_are_passed_over(odd: dict[str, Any]) -> None:
+    bare = {"candidates": [{"content": {"parts": [{"text": "a"}]}, **odd}]}
+    told = decoded(sse(chunk({"text": "b"}), bare, STOP, {"candidates": [{"finishReason": None}]}))
+
+    assert isinstance(told[-1], Finished)
+    assert told[-1].reason == "stop"
+
+
+def test_a_prompt_that_was_blocked_may_come_with_no_candidates_or_an_empty_list_of_them() -> None:
+    blocked = {"promptFeedback": {"blockReason": "OTHER"}, "usageMetadata": {"promptTokenCount": 3}}
+
+    assert decoded(sse(blocked | {"candidates": []})) == decoded(sse(blocked))
 
 
 JSON = st.recursive(
