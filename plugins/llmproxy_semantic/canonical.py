@@ -65,7 +65,7 @@ _ASKING: Final = (
     r"|(?:i have|i've got|here is|here's) (?:a|one|this) (?:quick |short |small )?question(?: for you)?"
     r"|(?:a )?(?:quick|short|simple) question"
     r"|i need (?:some |your )?help with (?:this|the following)"
-    r"|i (?:would|'d) like to know|i want to know|i was wondering|i am wondering|i'm wondering|just wondering"
+    r"|i(?: would|'d) like to know|i want to know|i was wondering|i am wondering|i'm wondering|just wondering"
     r"|(?:please|pls|plz|kindly) (?:tell me|help me with this|help)"
     r"|please|pls|plz|kindly|excuse me|sorry)"
 )
@@ -249,7 +249,7 @@ def _worded(found: re.Match[str]) -> str:
     word = CONTRACTIONS.get(word, word)
     number = NUMBERS.get(word)
     if number is None or found.string.startswith("no ", max(0, found.start() - 3), found.start()):
-        return SPELLINGS.get(word, word)
+        return SPELLINGS.get(word) or "-".join([SPELLINGS.get(part, part) for part in word.split("-")])
     return str(number)
 
 

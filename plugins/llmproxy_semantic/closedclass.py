@@ -151,7 +151,7 @@ SIGNS: Final[dict[str, tuple[str, ...]]] = {
 SILENT: Final = _words("""
     now currently nowadays presently a an the this that these those there here somehow it its itself do does doing
     done be to of in on at for as with about so such really quite just simply also well please exactly
-    literally truly ever s re ve ll d t m
+    literally truly actually basically indeed ever s re ve ll d t m
 """)
 
 #: Pronouns of the third person: their order tells who does what.
@@ -180,3 +180,18 @@ THIRD: Final[dict[str, str]] = {
 PREPOSITIONS: Final = _words("""
     to of in on at for from by with about as into onto over under through against between after before
 """)
+
+#: Words before one of two things, of which one is before, behind or under the other.
+RELATING: Final = PREPOSITIONS | _words("""
+    behind near above below beneath underneath around across inside outside beyond within without up down off out among
+    amid along via beside during until till since versus vs per unlike like than
+""")
+#: Verbs that are words of closed classes.
+HOLDING: Final = _words("need needs needed has have had")
+#: Words that ask for a thing.
+ASKING: Final = _words("what which who whom whose")
+
+
+def is_closed(word: str) -> bool:
+    """Tell whether a small word is of a closed class."""
+    return word in SIGNS or word in SILENT or word in THIRD

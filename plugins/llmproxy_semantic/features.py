@@ -10,7 +10,16 @@ from typing import Final
 import msgspec
 
 from llmproxy_semantic.canonical import canonicalise
-from llmproxy_semantic.closedclass import PREPOSITIONS, SIGNS, SILENT, THIRD
+from llmproxy_semantic.closedclass import (
+    ASKING,
+    HOLDING,
+    PREPOSITIONS,
+    RELATING,
+    SIGNS,
+    SILENT,
+    THIRD,
+    is_closed,
+)
 from llmproxy_semantic.phrasing import plainly
 from llmproxy_semantic.stemming import ending, stem
 from llmproxy_semantic.tongue import told_english
@@ -39,7 +48,9 @@ class Features(msgspec.Struct, frozen=True, array_like=True):
     `words` are the stems of its content words, its numbers and pronouns in order, with `JOINT`, `NOT` and `FOCUS`
     between them; `closed` are the signs of its words of closed classes, sorted; `third` its pronouns of the third
     person, in order, and who of the two that talk is named first. `bound` are prepositions with the word behind each,
-    `inflected` words with how they end (stemming.py). `parts` are what it says word for word (code, addresses,
+    `inflected` words with how they end (stemming.py). `sides` are words of closed classes
+    that part one thing from another, where no other word tells which is which: verbs with what stands before them, and
+    those behind which nothing stands ("is it in"). `parts` are what it says word for word (code, addresses,
     paths, flags), `quoted` what it quotes, `operators` its signs. `traits` are what may keep it from being matched
     at all: `code`, `outside`, `wording`, `clock`, `tongue`. `text` is a digest of what it brings along.
     """
@@ -50,6 +61,7 @@ class Features(msgspec.Struct, frozen=True, array_like=True):
     third: tuple[str, ...] = ()
     bound: tuple[str, ...] = ()
     inflected: tuple[str, ...] = ()
+    sides: tuple[str, ...] = ()
     names: tuple[str, ...] = ()
     numbers: tuple[str, ...] = ()
     parts: tuple[str, ...] = ()
@@ -114,7 +126,7 @@ _CLOCK: Final = re.compile(
 
 
 #: Raise this with every change of what is compared: words that were read otherwise are not to be compared.
-_VERSION: Final = b"\x04"
+_VERSION: Final = b"\x05"
 _encode: Final = msgspec.msgpack.encode
 _decode: Final = msgspec.msgpack.Decoder(Features).decode
 
@@ -155,6 +167,7 @@ def features_of(text: str, form: str | None = None) -> Features:
         third=tuple(reading.third),
         bound=tuple(sorted(reading.bound)),
         inflected=tuple(sorted(reading.inflected)),
+        sides=tuple(sorted(reading.sides)),
         names=tuple(sorted(set(_names(_PART.sub(" ", _QUOTED.sub(" ", plain)))))),
         numbers=tuple(sorted(reading.numbers)),
         parts=tuple(sorted(parts)),
@@ -187,6 +200,10 @@ class _Reading:
         self._partners: list[str] = []
         self.bound: set[str] = set()
         self.inflected: set[str] = set()
+        self.sides: set[str] = set()
+        self._relating = ""
+        self._before: set[str] = set()
+        self._joins = False
         self._preposition = ""
         self.numbers: list[str] = []
         self.operators: list[str] = []
@@ -197,10 +214,12 @@ class _Reading:
             self._joinable = token not in SIGNS and token not in PREPOSITIONS
         self._joins_nothing()
         self._bind(_END)
+        self._strand()
         if len(set(self._partners)) > 1:
             self.third += self._partners
 
     def _read(self, token: str) -> None:
+        self._side(token)
         if token in PREPOSITIONS:
             self._preposition = token
             self._joins_nothing()
@@ -215,6 +234,25 @@ class _Reading:
             self._closed(signs)
         elif token not in SILENT:
             self._content(token.partition("'")[0])
+
+    def _side(self, token: str) -> None:
+        """Hear on which side of what another thing stands; of two that are joined either may be named first."""
+        sign = SIGNS.get(token, ("",))[0]
+        if token in RELATING or token in ASKING:
+            self._strand()
+            self._relating = token if token in RELATING else ""
+        elif token in HOLDING:
+            self.sides.add(" ".join([sign, *sorted(self._before)]))
+        elif token not in SILENT and (not sign or sign in _TALKING):
+            self._relating = ""
+            self._before = {*self._before, token} if self._joins else {token}
+        self._joins = sign in _JOINING
+
+    def _strand(self) -> None:
+        """Take note of a word behind which nothing stands, or what is asked for: "what is it in" is "in what is it"."""
+        if self._relating:
+            self.sides.add(self._relating)
+            self._relating = ""
 
     def _joins_nothing(self) -> None:
         """Take back a joint: "and why" joins no words, nor does "or after"."""
@@ -275,6 +313,7 @@ class _Reading:
 _END: Final = "."
 _AND: Final = ("and",)
 _FIRST_TWO: Final = frozenset({"me", "you"})
+_TALKING: Final = frozenset({"me", "you", "us"})
 _FOCUS: Final = frozenset({"only", "even"})
 _JOINING: Final = frozenset({"and", "or", "versus"})
 
@@ -301,18 +340,14 @@ def _names(text: str) -> Iterator[str]:
         if odd or (word[0].isupper() and _is_name(text, each.start(), word, titled=titled)):
             letter = len(word) == 1 and word != "I"
             for piece in word.lower().removesuffix("'s").split("-"):
-                if piece and (letter or not _is_closed(piece)):
+                if piece and (letter or not is_closed(piece)):
                     yield stem(piece)
 
 
 def _titled(words: list[str]) -> bool:
     """Tell whether even small words have capitals."""
-    small = [word[0].isupper() for word in words[1:] if word != "I" and _is_closed(word.lower())]
+    small = [word[0].isupper() for word in words[1:] if word != "I" and is_closed(word.lower())]
     return sum(small) > 1 and 2 * sum(small) > len(small)
-
-
-def _is_closed(word: str) -> bool:
-    return word in SIGNS or word in SILENT or word in THIRD
 
 
 def _is_name(text: str, start: int, word: str, *, titled: bool) -> bool:

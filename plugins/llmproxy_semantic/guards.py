@@ -109,7 +109,22 @@ def names(asked: Features, stored: Features) -> bool:
 
 def roles(asked: Features, stored: Features) -> bool:
     """Object where a word of both questions has another part: `to` it in one, `from` it in the other."""
-    return _clash(asked.bound, stored.bound)
+    return _clash(asked.bound, stored.bound) or _moved(asked, stored)
+
+
+def _moved(asked: Features, stored: Features) -> bool:
+    """Tell whether what stands before one word of both questions stands before another of both in the other one.
+
+    Of two that are joined, or that are the same to one another, either may be named first.
+    """
+    if JOINT in {*asked.words, *stored.words} or not SYMMETRIC.isdisjoint(asked.words):
+        return False
+    here, there = _by_part(asked.bound), _by_part(stored.bound)
+    return any(
+        not (here[part] - there[part]).isdisjoint(stored.words)
+        and not (there[part] - here[part]).isdisjoint(asked.words)
+        for part in here.keys() & there.keys()
+    )
 
 
 def unbound(asked: Features, stored: Features) -> bool:
@@ -146,6 +161,20 @@ def _by_word(said: tuple[str, ...]) -> dict[str, set[str]]:
         word, _, what = each.partition(" ")
         by_word.setdefault(word, set()).add(what)
     return by_word
+
+
+def _by_part(said: tuple[str, ...]) -> dict[str, set[str]]:
+    """Return the words that each part is of."""
+    by_part: dict[str, set[str]] = {}
+    for each in said:
+        word, _, part = each.partition(" ")
+        by_part.setdefault(part, set()).add(word)
+    return by_part
+
+
+def sides(asked: Features, stored: Features) -> bool:
+    """Object where another thing stands on the side of a word that parts two: what needs it, what it needs."""
+    return asked.sides != stored.sides
 
 
 def contrast(asked: Features, stored: Features) -> bool:
@@ -301,6 +330,7 @@ GUARDS: Final[tuple[tuple[str, Guard], ...]] = (
     ("tongue", tongue),
     ("order", order),
     ("contrast", contrast),
+    ("sides", sides),
     ("roles", roles),
     ("unbound", unbound),
     ("inflection", inflection),

@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from typing import Final
 
+from llmproxy_semantic.closedclass import is_closed
 from llmproxy_semantic.stemming import stem
 from llmproxy_semantic.verbatim import brought
 
@@ -44,9 +45,9 @@ def text_in(form: str) -> str:
 
 
 def capital_words(words: list[str], others: list[str]) -> bool:
-    """Tell whether one of some words is one of others, but for capitals that count."""
+    """Tell whether one of some words is one of others, or one that counts for nothing, but for capitals that count."""
     plain = {word.removesuffix(CAPITAL) for word in words if word.endswith(CAPITAL)}
-    return not {*plain, *map(stem, plain)}.isdisjoint(others)
+    return not {*plain, *map(stem, plain)}.isdisjoint(others) or any(map(is_closed, plain))
 
 
 def accented(words: list[str]) -> bool:

@@ -17,7 +17,7 @@ _OF_WORDS: Final = re.compile(
     r"|synonym\w*|antonym\w*|rhym\w*|translat\w*|proof-?read\w*|paraphras\w*|re(?:write|phrase|word)\w*|typos?"
     r"|contractions?|fillers?|sentiment|polite\w*|tone|shouting|haikus?|says?|saying|said|sings|sang"
     r"|roman numerals?|in (?:full|words|figures)|(?:british|american) (?:english|way)|(?:short|long|full) forms?"
-    r"|abbreviat\w*|lyrics|chords"
+    r"|abbreviat\w*|lyrics|chords|comma|apostrophes?|hyphens?|(?:semi)?colons?|full stops?|(?:quotation|question) marks?"
     r"|repl(?:y|ies)|respond|repeat|echo|(?:complete|finish|continue) (?:this|the)"
     r"|(?:this|my|your|following|below|given) (?:\w+ )?(?:text|e-?mail|message|sentence|paragraph|tweet|comment"
     r"|review|note|essay|string|question|statement))\b",
@@ -30,7 +30,7 @@ _OF_WORDS_BY: Final = re.compile(
     r"|capitali[sz]|(?:upper|lower|title|camel|snake)?[- ]?cased?|pronounc|pronunciation|synonym|antonym|rhym|translat"
     r"|proof-?read|paraphras|re(?:write|phrase|word)|typos?|contractions?|fillers?|sentiment|polite|tone|shouting"
     r"|haikus?|says?|saying|said|sings|sang|repl(?:y|ies)|respond|repeat|echo|complete|numeral|full"
-    r"|figures|british|american|forms?|abbreviat|lyrics|chords|finish|continue|text|e-?mail"
+    r"|comma|apostrophe|hyphen|(?:semi)?colon|stops?|marks?|figures|british|american|forms?|abbreviat|lyrics|chords|finish|continue|text|e-?mail"
     r"|message|paragraph|tweet|comment|review|note|essay|string|question|statement)"
 )
 #: How code looks that stands in a text.

@@ -39,6 +39,8 @@ PAIRS = Path(__file__).parents[4] / "shared" / "data" / "semantic_pairs_dev.json
         ("What is twenty-five plus six", "what is 25 plus 6?"),
         ("How do I organise colours?", "how do i organize colors?"),
         ("Is it actually raining?", "Is it raining?"),
+        ("Is it a grey-haired colour-blind dog?", "is it a gray-haired color-blind dog"),
+        ("I'd like to know what DNS is", "what DNS is"),
         ("List these:\n\n a\n b", "List these:\n a\n b"),
         ("WHO IS THE PRESIDENT?", "who is the president?"),
     ],

