@@ -114,9 +114,8 @@ class _Opened:
     def __enter__(self) -> tuple[ReadBooks, Period]:
         waiting = 0 if self._place.directory is None else len(journals(self._place.directory))
         if waiting:
-            click.echo(
-                f"{waiting} journals are open: what ended in the last moments may be missing", err=True
-            )
+            journals_are = "1 journal is" if waiting == 1 else f"{waiting} journals are"
+            click.echo(f"{journals_are} open: what ended in the last moments may be missing", err=True)
         try:
             self._books = open_books(self._place)
         except NoLedger as fault:

@@ -13,7 +13,7 @@ from click.testing import CliRunner
 from llmproxy.cli import main
 from llmproxy.formats import parse
 
-from .tree import ROOT
+from .tree import PLUGINS, ROOT, named
 
 SECTIONS = {
     "version",
@@ -28,6 +28,7 @@ SECTIONS = {
     "routes",
 }
 BLOCK = re.compile(r"^```yaml\n(.*?)^```", re.MULTILINE | re.DOTALL)
+METRIC = re.compile(r'\.(?:counter|gauge|histogram)\(\s*"(llmproxy_\w+)"')
 NEEDED = {"access": {"mode": "open"}, "idempotency": {"store": "shared"}}
 DOCUMENT = "openapi: 3.1.0\ninfo: {title: shop, version: '1'}\npaths: {}\n"
 
@@ -70,6 +71,19 @@ def complete(tree: dict[str, Any], path: Path) -> str:
     (path / "shop.yaml").write_text(DOCUMENT)
     text = re.sub(r'"sha256":"[^"]*"', f'"sha256":"{"0" * 64}"', text)
     return text.replace("/etc/llmproxy/shop.yaml", str(path / "shop.yaml"))
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=named)
+def test_a_plugin_is_found_from_the_projects_readme(plugin: Path) -> None:
+    assert f"plugins/{plugin.name}/README.md" in (ROOT / "README.md").read_text()
+
+
+@pytest.mark.parametrize("plugin", PLUGINS, ids=named)
+def test_a_readme_tells_each_metric_that_its_plugin_counts(plugin: Path) -> None:
+    code = "".join(module.read_text() for module in plugin.rglob("*.py"))
+    counted = set(METRIC.findall(code))
+
+    assert counted - set(re.findall(r"llmproxy_\w+", (plugin / "README.md").read_text())) == set()
 
 
 @pytest.mark.parametrize("tree", shown())

@@ -9,12 +9,13 @@ from collections.abc import Iterator
 import pytest
 
 import llmproxy.caches
+import llmproxy.canonical
 import llmproxy.plugin
 import llmproxy.testing
 
 from .tree import ROOT
 
-MODULES = [llmproxy.caches, llmproxy.plugin, llmproxy.testing]
+MODULES = [llmproxy.caches, llmproxy.canonical, llmproxy.plugin, llmproxy.testing]
 NAMES = sorted({(module.__name__, name) for module in MODULES for name in module.__all__})
 
 

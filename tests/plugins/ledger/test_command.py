@@ -85,7 +85,7 @@ async def test_an_audit_of_a_changed_ledger_fails_and_says_why(directory: Path) 
 async def test_open_journals_are_told(directory: Path) -> None:
     (directory / "someone.lock").touch()
 
-    assert "1 journals are open" in say("report", "--directory", directory).stderr
+    assert "1 journal is open" in say("report", "--directory", directory).stderr
 
 
 def test_a_shared_ledger_is_told(postgres_url: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
