@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Generic, TypeVar
+from typing import TYPE_CHECKING, Any, Final, Generic, TypeVar
 
 from llmproxy.body import Body, BodyTooLarge
 from llmproxy.errors import BadRequest
@@ -51,6 +51,10 @@ class State(dict[Any, Any]):
 
         def get(self, key: StateKey[T]) -> T | None:  # type: ignore[override]
             """Return the value, or None."""
+
+
+#: Set while an exchange's call is made by a task that others wait for too: what comes is that task's to give up.
+FETCHED_FOR_ALL: Final[StateKey[bool]] = StateKey("fetched_for_all")
 
 
 @dataclass(frozen=True, slots=True)
@@ -199,6 +203,8 @@ class Exchange:
     children: int = 0
     #: The answer that an operator gives in place of any upstream's.
     pinned: Pinned | None = None
+    #: What the plugin that walks its pool knows of the walk; nobody else's business.
+    trail: Any = None
     #: Whether the caller asked for a WebSocket.
     upgraded: bool = False
     members: Mapping[str, Member] = NOTHING

@@ -11,6 +11,7 @@ import structlog
 from llmproxy.attempts import Attempts
 from llmproxy.body import Body
 from llmproxy.errors import BadRequest, GatewayError
+from llmproxy.exchange import FETCHED_FOR_ALL
 from llmproxy.problems import problem
 from llmproxy.replies import Replies, Step, plugin_failed
 
@@ -23,6 +24,7 @@ if TYPE_CHECKING:
     from llmproxy.route import Route
     from llmproxy.runtime import Clock
 
+_NO_REPLY = "around_upstream must return a Reply"
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _log = structlog.get_logger("llmproxy")
@@ -71,7 +73,10 @@ class Pipeline:
             "llmproxy_plugin_faults_total", "Exceptions that plugins raised.", ("plugin", "hook")
         )
         attempts = Attempts(route, steps("transform_request"), steps("attempt_done"), self._fault, clock)
-        self._around = self._onion(steps("around_upstream"), attempts)
+        layers = steps("around_upstream")
+        #: The outermost layer, which is called without one that guards it, and what is inside.
+        self._outer = layers[0] if layers else None
+        self._inner = self._onion(layers[1:], attempts)
         self._clock = clock
 
     # An exchange, from its headers to its reply.
@@ -90,9 +95,7 @@ class Pipeline:
     async def _go(self, exchange: Exchange) -> Reply:
         for step in self._pre_route:
             try:
-                reply = await step.call(exchange)
-            except GatewayError:
-                raise
+                reply: Reply | None = await step.call(exchange)
             except Exception as fault:
                 self._forgive(step, "pre_route", fault)
                 continue
@@ -109,13 +112,18 @@ class Pipeline:
             reply = await self._look_up(exchange) if self._lookup and not exchange.upgraded else None
         if reply is not None:
             return await self._replies.respond(exchange, reply, len(self.plugins))
-        reply = await self._around(exchange)
+        outer = self._outer
+        try:
+            reply = await (self._inner(exchange) if outer is None else outer.call(exchange, self._inner))
+            if reply is None:
+                raise TypeError(_NO_REPLY)
+        except Exception as fault:
+            reply = await self._despite(outer, fault, exchange, self._inner)
         replies = self._replies
         asked = replies.asked and not replies.asked.isdisjoint(exchange.request.headers.index)
         if replies.idle and not exchange.usage_added and not asked:
             return reply
-        if replies.keeps and not exchange.upgraded:
-            replies.keep(exchange, reply, store=True)
+        replies.keep(exchange, reply, store=True)
         return await replies.respond(exchange, reply, len(self.plugins))
 
     async def rehearse(self, exchange: Exchange) -> Reply | None:
@@ -137,22 +145,21 @@ class Pipeline:
         for step in self._lookup:
             try:
                 reply: Reply | None = await step.call(exchange)
-            except GatewayError:
-                raise
             except Exception as fault:
                 self._forgive(step, "cache_lookup", fault)
                 continue
             if reply is not None:
                 exchange.outcome.result = exchange.outcome.cache = "hit"
                 exchange.outcome.answered_by = step.plugin
-                if self._replies.keeps:
-                    self._replies.keep(exchange, reply, store=False)
+                self._replies.keep(exchange, reply, store=False)
                 return reply
         exchange.outcome.cache = "miss"
         return None
 
     def _forgive(self, step: Step, hook: str, fault: Exception) -> None:
         """Apply a step's policy to its fault: go on, or refuse. A GatewayError is a refusal, never a fault."""
+        if isinstance(fault, GatewayError):
+            raise fault
         self._fault(step, hook, fault)
         if not step.open:
             raise plugin_failed(500) from fault
@@ -168,17 +175,23 @@ class Pipeline:
             try:
                 reply: Reply | None = await step.call(exchange, inner)
                 if reply is None:
-                    raise TypeError("around_upstream must return a Reply")
+                    raise TypeError(_NO_REPLY)
                 return reply
-            except GatewayError:
-                raise
             except Exception as fault:
-                self._fault(step, "around_upstream", fault)
-                if step.open:
-                    return await inner(exchange)
-                raise plugin_failed(502) from fault
+                return await self._despite(step, fault, exchange, inner)
 
         return layer
+
+    async def _despite(
+        self, step: Step | None, fault: Exception, exchange: Exchange, inner: CallNext
+    ) -> Reply:
+        """Go on without a layer that failed, if it may fail open; what is no layer's fault is raised again."""
+        if step is None or isinstance(fault, GatewayError):
+            raise fault
+        self._fault(step, "around_upstream", fault)
+        if step.open:
+            return await inner(exchange)
+        raise plugin_failed(502) from fault
 
     # Errors, and the end.
 
@@ -193,7 +206,7 @@ class Pipeline:
     async def finish(self, exchange: Exchange) -> None:
         """Run `post_response`; the caller makes sure that this happens exactly once."""
         for attempt in exchange.attempts:
-            if attempt.ended is None and attempt.body is not None:
+            if attempt.ended is None and attempt.body is not None and FETCHED_FOR_ALL not in exchange.state:
                 # A layer that was cancelled, or forgot a reply, must not leave an upstream talking to nobody.
                 attempt.body.abandon_unless_wanted()
         exchange.outcome.ended = self._clock.now()

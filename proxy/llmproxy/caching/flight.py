@@ -116,8 +116,8 @@ class Flight:
 
         A stream may begin between a caller's leaving and its being heard of here: then that caller was not told.
         """
-        goes_on = self.state <= GATED or (self.tape is not None and self.tape.state == OPEN)
-        if goes_on and self.cabin.empty and not (self.tape and self.tape.read):
+        goes_on = self.state <= GATED if (tape := self.tape) is None else tape.state == OPEN and not tape.read
+        if goes_on and self.cabin.empty:
             self.abandon()
 
     def abandon(self) -> None:

@@ -8,13 +8,14 @@ from typing import TYPE_CHECKING, Final
 from llmproxy.body import Body
 from llmproxy.caching.seats import discard
 from llmproxy.caching.tailing import Fault, GoAlone, Head, LookAgain, Pieces, WorkerGone, error_of, first_of
+from llmproxy.exchange import FETCHED_FOR_ALL
 from llmproxy.messages import Headers, Reply
 
 if TYPE_CHECKING:
     from llmproxy.bus import Peer
     from llmproxy.caching.flight import Flight
     from llmproxy.caching.hostflights import HostFlights
-    from llmproxy.caching.seats import Seat
+    from llmproxy.caching.seats import Fetch, Seat
     from llmproxy.exchange import Exchange
 
 #: Seconds between looks at a claim that is held while its flight is not to be found: it ends, or its worker dies.
@@ -37,7 +38,7 @@ async def fly(flight: Flight) -> None:
         if seat is None or seat.fetch is None or await _found(flight, seat):
             return
         flight.flights.led += 1
-        reply = await seat.fetch()
+        reply = await _fetched(seat, seat.fetch)
         saving = flight.headed(seat, reply)
     except BaseException as fault:
         _fell(flight, seat, reply, fault)
@@ -47,6 +48,18 @@ async def fly(flight: Flight) -> None:
     else:
         if saving is not None:
             await saving
+
+
+async def _fetched(seat: Seat, fetch: Fetch) -> Reply:
+    """Make the leader's call; it goes on for the followers while its caller leaves, before any output too."""
+    if seat.exchange is None:
+        return await fetch()
+    state = seat.exchange.state
+    state[FETCHED_FOR_ALL] = True
+    try:
+        return await fetch()
+    finally:
+        del state[FETCHED_FOR_ALL]
 
 
 def _fell(flight: Flight, seat: Seat | None, reply: Reply | None, fault: BaseException) -> None:

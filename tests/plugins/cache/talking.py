@@ -9,6 +9,7 @@ from typing import Any
 
 import orjson
 
+from llmproxy.caching.flights import Flights
 from llmproxy.plugin import Caller, Clock
 from llmproxy.testing import FakeUpstream, Served, Serving, make_exchange, make_process, running_route
 from llmproxy_cache import CachePlugin
@@ -83,6 +84,13 @@ class Bench:
     @property
     def calls(self) -> int:
         return len(self.upstream.requests)
+
+    @property
+    def following(self) -> int:
+        """How many callers wait for another's call."""
+        shared = [entry.opened.result() for entry in self.serving.generation.process.shared._entries.values()]
+        flying = [each._flying.values() for each in shared if isinstance(each, Flights)]
+        return sum(len(flight.cabin.followers) for flights in flying for flight in flights)
 
     async def ask(
         self,

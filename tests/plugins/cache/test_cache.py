@@ -17,8 +17,9 @@ from tests.plugins.cache.talking import (
 )
 
 from llmproxy.caches import tag_slots
+from llmproxy.plugin import Caller
 from llmproxy.tasks import spawn
-from llmproxy.testing import FakeUpstream
+from llmproxy.testing import FakeUpstream, make_exchange
 
 
 @pytest.mark.parametrize("fault", [503, 429])
@@ -102,13 +103,20 @@ async def test_a_purge_covers_an_answer_that_is_on_its_way() -> None:
         assert "hit" in status(await b.ask(streamed))
 
 
-async def test_a_caller_who_leaves_harms_nobody() -> None:
+@pytest.mark.parametrize("moment", ["nothing came", "its head came", "its output came"])
+async def test_a_caller_who_leaves_harms_nobody(moment: str) -> None:
     streamed = {**ASK, "stream": True}
+    exchange = make_exchange("POST", "/v1/chat/completions", body=streamed, caller=Caller("t", "k"))
     async with bench(streaming(*chunks("Pa", "ris"), delay=0.05), **KEEP) as b:
-        leader = asyncio.create_task(b.ask(streamed))
+        leader = spawn(b.serving.serve(exchange), name="leader")
         await b.upstream.received(1)
-        follower = asyncio.create_task(b.ask(streamed))
-        await asyncio.sleep(0.06)
+        follower = spawn(b.ask(streamed), name="follower")
+        while not b.following:
+            await asyncio.sleep(0)
+        while moment == "its head came" and exchange.attempts[0].body is None:
+            await asyncio.sleep(0)
+        while moment == "its output came" and exchange.attempts[0].first_output_at is None:
+            await asyncio.sleep(0)
         leader.cancel()
         served = await follower
 
