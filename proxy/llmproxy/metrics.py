@@ -14,12 +14,12 @@ from __future__ import annotations
 import math
 import re
 from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Callable, Iterable, Sequence
 from typing import Final, Generic, Literal, Protocol, TypeVar
 
 import msgspec
 
+from llmproxy.exposition import render
 from llmproxy.totals import Totals
 
 #: Upper bounds in seconds: a cached answer at one end, a long stream at the other.
@@ -355,45 +355,3 @@ def _add(into: Family, family: Family) -> None:
             into.series[labels] = [max(pair) for pair in zip(known, vector, strict=True)]
         else:
             into.series[labels] = [a + b for a, b in zip(known, vector, strict=True)]
-
-
-def render(merged: Families) -> str:
-    """Return the Prometheus text format, version 0.0.4."""
-    return "".join(f"{line}\n" for name in sorted(merged) for line in _lines(name, merged[name]))
-
-
-def _lines(name: str, family: Family) -> Iterator[str]:
-    help_text = family.help.replace("\\", r"\\").replace("\n", r"\n")
-    yield f"# HELP {name} {help_text}"
-    yield f"# TYPE {name} {family.kind}"
-    for values, vector in sorted(family.series.items()):
-        pairs = [f'{label}="{_escape(value)}"' for label, value in zip(family.labels, values, strict=True)]
-        if family.kind == "histogram":
-            yield from _histogram_lines(name, pairs, family.buckets, vector)
-        else:
-            yield f"{name}{_braced(pairs)} {_number(vector[0])}"
-
-
-def _histogram_lines(
-    name: str, pairs: list[str], buckets: tuple[float, ...], vector: list[int | float]
-) -> Iterator[str]:
-    *counts, total = vector
-    for bound, count in zip((*buckets, math.inf), accumulate(counts), strict=True):
-        below = f'le="{_number(bound)}"'
-        yield f"{name}_bucket{_braced([*pairs, below])} {count}"
-    yield f"{name}_sum{_braced(pairs)} {_number(total)}"
-    yield f"{name}_count{_braced(pairs)} {sum(counts)}"
-
-
-def _braced(pairs: list[str]) -> str:
-    return f"{{{','.join(pairs)}}}" if pairs else ""
-
-
-def _escape(value: str) -> str:
-    return value.replace("\\", r"\\").replace('"', r"\"").replace("\n", r"\n")
-
-
-def _number(value: float) -> str:
-    if math.isnan(value):
-        return "NaN"
-    return ("+Inf" if value > 0 else "-Inf") if math.isinf(value) else repr(value)
