@@ -24,7 +24,6 @@ if TYPE_CHECKING:
     from llmproxy.route import Route
     from llmproxy.runtime import Clock
 
-_NO_REPLY = "around_upstream must return a Reply"
 _BODILESS = frozenset({"GET", "HEAD", "DELETE", "OPTIONS"})
 
 _log = structlog.get_logger("llmproxy")
@@ -73,10 +72,7 @@ class Pipeline:
             "llmproxy_plugin_faults_total", "Exceptions that plugins raised.", ("plugin", "hook")
         )
         attempts = Attempts(route, steps("transform_request"), steps("attempt_done"), self._fault, clock)
-        layers = steps("around_upstream")
-        #: The outermost layer, which is called without one that guards it, and what is inside.
-        self._outer = layers[0] if layers else None
-        self._inner = self._onion(layers[1:], attempts)
+        self._around = self._onion(steps("around_upstream"), attempts)
         self._clock = clock
 
     # An exchange, from its headers to its reply.
@@ -95,7 +91,9 @@ class Pipeline:
     async def _go(self, exchange: Exchange) -> Reply:
         for step in self._pre_route:
             try:
-                reply: Reply | None = await step.call(exchange)
+                reply = await step.call(exchange)
+            except GatewayError:
+                raise
             except Exception as fault:
                 self._forgive(step, "pre_route", fault)
                 continue
@@ -112,18 +110,13 @@ class Pipeline:
             reply = await self._look_up(exchange) if self._lookup and not exchange.upgraded else None
         if reply is not None:
             return await self._replies.respond(exchange, reply, len(self.plugins))
-        outer = self._outer
-        try:
-            reply = await (self._inner(exchange) if outer is None else outer.call(exchange, self._inner))
-            if reply is None:
-                raise TypeError(_NO_REPLY)
-        except Exception as fault:
-            reply = await self._despite(outer, fault, exchange, self._inner)
+        reply = await self._around(exchange)
         replies = self._replies
         asked = replies.asked and not replies.asked.isdisjoint(exchange.request.headers.index)
         if replies.idle and not exchange.usage_added and not asked:
             return reply
-        replies.keep(exchange, reply, store=True)
+        if replies.keeps and not exchange.upgraded:
+            replies.keep(exchange, reply, store=True)
         return await replies.respond(exchange, reply, len(self.plugins))
 
     async def rehearse(self, exchange: Exchange) -> Reply | None:
@@ -145,21 +138,22 @@ class Pipeline:
         for step in self._lookup:
             try:
                 reply: Reply | None = await step.call(exchange)
+            except GatewayError:
+                raise
             except Exception as fault:
                 self._forgive(step, "cache_lookup", fault)
                 continue
             if reply is not None:
                 exchange.outcome.result = exchange.outcome.cache = "hit"
                 exchange.outcome.answered_by = step.plugin
-                self._replies.keep(exchange, reply, store=False)
+                if self._replies.keeps:
+                    self._replies.keep(exchange, reply, store=False)
                 return reply
         exchange.outcome.cache = "miss"
         return None
 
     def _forgive(self, step: Step, hook: str, fault: Exception) -> None:
         """Apply a step's policy to its fault: go on, or refuse. A GatewayError is a refusal, never a fault."""
-        if isinstance(fault, GatewayError):
-            raise fault
         self._fault(step, hook, fault)
         if not step.open:
             raise plugin_failed(500) from fault
@@ -175,23 +169,17 @@ class Pipeline:
             try:
                 reply: Reply | None = await step.call(exchange, inner)
                 if reply is None:
-                    raise TypeError(_NO_REPLY)
+                    raise TypeError("around_upstream must return a Reply")
                 return reply
+            except GatewayError:
+                raise
             except Exception as fault:
-                return await self._despite(step, fault, exchange, inner)
+                self._fault(step, "around_upstream", fault)
+                if step.open:
+                    return await inner(exchange)
+                raise plugin_failed(502) from fault
 
         return layer
-
-    async def _despite(
-        self, step: Step | None, fault: Exception, exchange: Exchange, inner: CallNext
-    ) -> Reply:
-        """Go on without a layer that failed, if it may fail open; what is no layer's fault is raised again."""
-        if step is None or isinstance(fault, GatewayError):
-            raise fault
-        self._fault(step, "around_upstream", fault)
-        if step.open:
-            return await inner(exchange)
-        raise plugin_failed(502) from fault
 
     # Errors, and the end.
 
