@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import binascii
 import socket
-from collections.abc import Awaitable, Callable, Mapping, Sequence
-from contextlib import aclosing
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from hmac import compare_digest
@@ -21,9 +20,9 @@ from typing import TYPE_CHECKING, Any, Final, Protocol
 import orjson
 import structlog
 from aiohttp import web
-from aiohttp.web_protocol import RequestHandler
 
 from llmproxy import adminpages
+from llmproxy.adminwire import MAX_BODY, PrivateServer, send
 from llmproxy.caching.desk import CacheDesk
 from llmproxy.caching.warming import Children
 from llmproxy.config import effective
@@ -45,22 +44,10 @@ if TYPE_CHECKING:
 _log = structlog.get_logger("llmproxy")
 
 SHORTEST_TOKEN: Final = 16
-MAX_BODY: Final = 16 * 1024 * 1024
 #: The bus topic on which workers answer with their metrics.
 METRICS_TOPIC: Final = "metrics"
 
 _CHALLENGE: Final = (("WWW-Authenticate", 'Bearer realm="llmproxy admin", Basic realm="llmproxy admin"'),)
-#: Sent with every answer; a plugin's page may send a policy of its own.
-_GUARDS: Final = (
-    (
-        "Content-Security-Policy",
-        "default-src 'self'; base-uri 'none'; form-action 'self'; frame-ancestors 'none'",
-    ),
-    ("X-Content-Type-Options", "nosniff"),
-    ("X-Frame-Options", "DENY"),
-    ("Referrer-Policy", "no-referrer"),
-    ("Cache-Control", "no-store"),
-)
 _METRICS_TYPE: Final = "text/plain; version=0.0.4; charset=utf-8"
 
 
@@ -156,7 +143,7 @@ class AdminServer:
     async def start(self, sock: socket.socket) -> None:
         """Answer on a listening socket, and answer the other workers' questions for metrics."""
         self._leave_bus = self._process.bus.answer(METRICS_TOPIC, lambda *_: self._process.metrics.snapshot())
-        self._runner = web.ServerRunner(_Server(self._answer), handle_signals=False, shutdown_timeout=1)
+        self._runner = web.ServerRunner(PrivateServer(self._answer), handle_signals=False, shutdown_timeout=1)
         await self._runner.setup()
         await web.SockSite(self._runner, sock).start()
 
@@ -180,7 +167,7 @@ class AdminServer:
             reply = problem(
                 GatewayError(500, "internal_error", "The admin route failed; its fault is in the log.")
             )
-        return await _send(request, reply)
+        return await send(request, reply)
 
     async def _reply(self, request: web.BaseRequest) -> Reply:
         table = self._table
@@ -323,65 +310,3 @@ def _given_token(request: ClientRequest) -> bytes | None:
         except binascii.Error:
             return None
     return None
-
-
-async def _send(request: web.BaseRequest, reply: Reply) -> web.StreamResponse:
-    if isinstance(reply.body, bytes):
-        return _whole(reply)
-    response = web.StreamResponse(status=reply.status)
-    _add_headers(response, reply)
-    await response.prepare(request)
-    async with aclosing(reply.body.pieces()) as pieces:
-        async for piece in pieces:
-            await response.write(piece)
-    return response
-
-
-def _whole(reply: Reply) -> web.Response:
-    assert isinstance(reply.body, bytes)
-    response = web.Response(status=reply.status, body=reply.body)
-    _add_headers(response, reply)
-    return response
-
-
-def _add_headers(response: web.StreamResponse, reply: Reply) -> None:
-    for name in {name.lower() for name, _ in reply.headers}:
-        response.headers.popall(name, None)
-    for name, value in reply.headers:
-        response.headers.add(name, value)
-    for name, value in _GUARDS:
-        response.headers.setdefault(name, value)
-
-
-class _Connection(RequestHandler):
-    """A connection that never shows a malformed request's own words."""
-
-    def handle_error(
-        self,
-        request: web.BaseRequest,
-        status: int = 500,
-        exc: BaseException | None = None,
-        message: str | None = None,
-    ) -> web.StreamResponse:
-        """Answer what cannot be read; break off what was begun."""
-        if request.writer.output_size:
-            raise ConnectionError("the answer was begun and cannot be finished") from exc
-        response = _whole(
-            problem(GatewayError(status, "bad_request", "This is not a request that can be read."))
-        )
-        response.force_close()
-        return response
-
-
-class _Server(web.Server):
-    """Makes connections of the kind above; no access log of its own."""
-
-    def __init__(self, handler: Callable[[web.BaseRequest], Awaitable[web.StreamResponse]]) -> None:
-        super().__init__(handler, request_factory=self._request)
-
-    def __call__(self) -> RequestHandler:
-        """Return the protocol of one connection."""
-        return _Connection(self, loop=self._loop, access_log=None)  # type: ignore[arg-type]  # None is its off
-
-    def _request(self, message: Any, payload: Any, protocol: Any, writer: Any, task: Any) -> web.BaseRequest:
-        return web.BaseRequest(message, payload, protocol, writer, task, self._loop, client_max_size=MAX_BODY)

@@ -389,7 +389,7 @@ async def test_a_handlers_fault_is_told_without_its_text(ask, capsys):
 
 
 async def test_a_body_past_the_bound_is_refused(ask, monkeypatch):
-    monkeypatch.setattr("llmproxy.admin.MAX_BODY", 10)
+    monkeypatch.setattr("llmproxy.adminwire.MAX_BODY", 10)
     ask.serve(register=lambda registry: registry.admin_route("POST", "/a", hello, permission="x"))
     reply = await ask("POST", "/a", headers=BEARER, data=b"x" * 11)
 
