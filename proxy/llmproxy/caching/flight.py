@@ -21,7 +21,7 @@ from __future__ import annotations
 import asyncio
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.body import OPEN, Body
+from llmproxy.body import Body
 from llmproxy.caching.broadcasting import Broadcast
 from llmproxy.caching.piloting import fly
 from llmproxy.caching.saving import save
@@ -116,8 +116,7 @@ class Flight:
 
         A stream may begin between a caller's leaving and its being heard of here: then that caller was not told.
         """
-        goes_on = self.state <= GATED if (tape := self.tape) is None else tape.state == OPEN and not tape.read
-        if goes_on and self.cabin.empty:
+        if self.cabin.empty and (self.tape.idle if self.tape else self.state <= GATED):
             self.abandon()
 
     def abandon(self) -> None:

@@ -150,6 +150,11 @@ class Tape:
         """Whether it has readers."""
         return bool(self._live or self._behind)
 
+    @property
+    def idle(self) -> bool:
+        """Whether the source goes on and nobody reads."""
+        return self.state == OPEN and not self.read
+
     def reader(self) -> Reader:
         """Return a body that gives everything from the beginning on; only while the tape is whole."""
         reader = Reader(self)
