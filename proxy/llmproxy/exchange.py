@@ -203,6 +203,8 @@ class Exchange:
     children: int = 0
     #: The answer that an operator gives in place of any upstream's.
     pinned: Pinned | None = None
+    #: What the plugin that walks its pool knows of the walk; nobody else's business.
+    trail: Any = None
     #: Whether the caller asked for a WebSocket.
     upgraded: bool = False
     members: Mapping[str, Member] = NOTHING
