@@ -16,7 +16,7 @@ from llmproxy.plugin import Body, Pool
 from llmproxy_balance.detour import Detour
 from llmproxy_balance.roll import Record
 from llmproxy_balance.telling import TIMEOUT
-from llmproxy_balance.walking import TRAIL, Taken, Trail
+from llmproxy_balance.walking import Taken, Trail
 from llmproxy_balance.wellbeing import NEWEST
 
 if TYPE_CHECKING:
@@ -27,8 +27,7 @@ if TYPE_CHECKING:
     from llmproxy_balance.hedgesettings import HedgeSettings
     from llmproxy_balance.walking import Walker
 
-#: Pools that are remembered, and names of models for each: those may be a caller's own.
-_MOST: Final = 4096
+#: Names of models that are remembered for a pool: those may be a caller's own.
 _MOST_MODELS: Final = 256
 
 #: What a route says of a second attempt beside the first, and of who is held to a place.
@@ -100,13 +99,13 @@ class Stop:
         return self._unfold(exchange, over=bool(exchange.attempts) and exchange.attempts[0].ended is not None)
 
     def _unfold(self, exchange: Exchange, *, over: bool) -> Trail:
-        trail = exchange.state[TRAIL] = Trail(self._walker, self.pool)
+        trail = exchange.trail = Trail(self._walker, self.pool)
         trail.taken[1] = Taken(self.place, self.vitals, False, None, over)
         return trail
 
     def skip(self, exchange: Exchange) -> Trail:
         """Give back what was taken for the attempt, if none was made; return the exchange's own trail."""
-        found = exchange.state[TRAIL]
+        found = exchange.trail
         trail = found if isinstance(found, Trail) else self.unfold(exchange)
         if not exchange.attempts:
             self._walker.release(trail.taken[1])
@@ -137,10 +136,9 @@ class Stop:
 class Highway:
     """A pool on a route; `clear` where nothing about it needs the long way."""
 
-    __slots__ = ("clear", "follows", "name", "order", "places", "pool", "rooms", "route", "stops")
+    __slots__ = ("clear", "follows", "name", "order", "places", "pool", "rooms", "stops")
 
-    def __init__(self, exchange: Exchange, pool: Pool) -> None:
-        self.route = exchange.route
+    def __init__(self, pool: Pool) -> None:
         self.pool = pool
         # What is asked for with each request is kept here: a pool, as a tuple, is slow to tell.
         self.name = pool.name
@@ -179,22 +177,25 @@ class Highways:
         self._escort = escort
         self._origins = escort.belonging.origins
         self._extras_of = extras_of
-        self._known: dict[tuple[int, int], Highway] = {}
 
     def start(self, exchange: Exchange) -> Start | None:
         """Begin an exchange's first attempt, if it may go this way; return its stop, and who comes after it.
 
         The attempt counts as in flight from now on, until it is `done`, or left out by `skip`.
         """
-        highway = self._known.get((id(exchange.endpoints), id(exchange.route)))
-        if highway is None or highway.places is not highway.pool.places:
-            highway = self._survey(exchange)
-            if highway is None:
-                return None
-        places, body, origins = highway.places, exchange._body, self._origins
-        if body is None and isinstance(exchange.upload, Body):
+        pool = exchange.endpoints
+        if not isinstance(pool, Pool):
             return None
-        size = 0 if body is None else len(body)
+        places, body, origins = pool.places, exchange._body, self._origins
+        highway: Highway | None = pool.kept.get(exchange.route.name)
+        if highway is None or highway.places is not places:
+            highway = self._survey(exchange, pool)
+        if body is not None:
+            size = len(body)
+        elif isinstance(exchange.upload, Body):
+            return None
+        else:
+            size = 0
         if (
             not highway.clear
             or self._ailing
@@ -206,7 +207,7 @@ class Highways:
             or (
                 highway.follows
                 and (origins.known or origins.store is not None)
-                and self._escort.concerns(exchange, highway.pool, None)
+                and self._escort.concerns(exchange, pool, None)
             )
         ):
             return None
@@ -218,7 +219,7 @@ class Highways:
             return None
         if stop.vitals is not place.vitals:  # its record was forgotten, and begun anew
             stop = highway.stops[place] = Stop(self._walker, highway, place)
-        exchange.state[TRAIL] = stop
+        exchange.trail = stop
         exchange.endpoint = place.endpoint
         stop.vitals.in_flight += 1
         stop.budget.active += 1
@@ -234,22 +235,16 @@ class Highways:
         rooms[exchange.model] = min(self._capable.room(exchange, place) for place in places)
         return True
 
-    def _survey(self, exchange: Exchange) -> Highway | None:
+    def _survey(self, exchange: Exchange, pool: Pool) -> Highway:
         """Find out what a pool needs to be asked about."""
-        pool = exchange.endpoints
-        if not isinstance(pool, Pool):
-            return None
         self._walker.watcher.eligible(pool)  # its places are known from now on
-        highway = Highway(exchange, pool)
+        highway = pool.kept[exchange.route.name] = Highway(pool)
         highway.follows = self._escort.follows(pool)
         plain = not pool.mirrors and all(map(_is_plain, pool.places))
         if plain and self._extras_of(exchange) == (None, None):
             first = [place for place in pool.places if not place.settings.after]
             highway.stops = {place: Stop(self._walker, highway, place) for place in first}
             highway.clear = bool(first)
-        if len(self._known) >= _MOST:
-            self._known.clear()
-        self._known[id(pool), id(exchange.route)] = highway
         return highway
 
 

@@ -41,7 +41,7 @@ from llmproxy_balance.retrybudget import RetryBudget
 from llmproxy_balance.retrying import Backoff, check_after, is_answer
 from llmproxy_balance.singles import Singles
 from llmproxy_balance.telling import EXPLAIN, TIMEOUT, lower_deadline, tell_attempts, wants
-from llmproxy_balance.walking import TRAIL, Terms, Walker, trail_of
+from llmproxy_balance.walking import Terms, Walker, trail_of
 from llmproxy_balance.watching import Unwatched, Watcher
 
 #: Says where a request leads, given where it would.
@@ -185,8 +185,8 @@ class BalancePlugin(Plugin[BalanceConfig]):
     @hookimpl
     def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:
         """Account for an attempt that the walk made."""
-        state = exchange._state  # asking for `state` would make one
-        if state is not None and (trail := state.get(TRAIL)) is not None:
+        trail = exchange.trail
+        if trail is not None:
             trail.done(exchange, attempt)
 
     @hookimpl

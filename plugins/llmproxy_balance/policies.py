@@ -60,6 +60,7 @@ class Reordered(Pool):
         other = cls(pool)
         other._base = pool
         other.strategy = strategy
+        other.kept = {}
         return other
 
 

@@ -29,7 +29,6 @@ from llmproxy.plugin import (
     Place,
     Pool,
     Reply,
-    StateKey,
     Vitals,
     failure_of,
     says,
@@ -97,12 +96,9 @@ class Trail(msgspec.Struct):
             _pass_over(self.walker.watcher, self, unheard)
 
 
-TRAIL: Final[StateKey[Trail | Stop]] = StateKey("balance.trail")
-
-
 def trail_of(exchange: Exchange) -> Trail | None:
     """Return an exchange's own trail, if it came by here."""
-    found = exchange.state.get(TRAIL)
+    found: Trail | Stop | None = exchange.trail
     return found if found is None or isinstance(found, Trail) else found.unfold(exchange)
 
 
@@ -150,7 +146,7 @@ class Walker:
             GatewayError: what the most useful of them failed with; 503 where none can be tried, 400 where none ever
                 can answer such a request.
         """
-        trail = exchange.state[TRAIL] = Trail(self, pool)
+        trail = exchange.trail = Trail(self, pool)
         try:
             upload = exchange.upload
             order = self.line_up.order(exchange, pool, trail.skipped)

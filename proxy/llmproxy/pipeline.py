@@ -12,12 +12,12 @@ from llmproxy.attempts import Attempts
 from llmproxy.body import Body
 from llmproxy.errors import BadRequest, GatewayError
 from llmproxy.exchange import FETCHED_FOR_ALL
+from llmproxy.layers import Layers, expected
 from llmproxy.problems import problem
 from llmproxy.replies import Replies, Step, plugin_failed
 
 if TYPE_CHECKING:
     from llmproxy.exchange import Endpoint, Exchange
-    from llmproxy.hooks import CallNext
     from llmproxy.messages import Reply
     from llmproxy.metrics import Metrics
     from llmproxy.registry import HookTable, Plugin
@@ -72,7 +72,7 @@ class Pipeline:
             "llmproxy_plugin_faults_total", "Exceptions that plugins raised.", ("plugin", "hook")
         )
         attempts = Attempts(route, steps("transform_request"), steps("attempt_done"), self._fault, clock)
-        self._around = self._onion(steps("around_upstream"), attempts)
+        self._layers = Layers(steps("around_upstream"), attempts.run, self._fault)
         self._clock = clock
 
     # An exchange, from its headers to its reply.
@@ -91,9 +91,7 @@ class Pipeline:
     async def _go(self, exchange: Exchange) -> Reply:
         for step in self._pre_route:
             try:
-                reply = await step.call(exchange)
-            except GatewayError:
-                raise
+                reply: Reply | None = await step.call(exchange)
             except Exception as fault:
                 self._forgive(step, "pre_route", fault)
                 continue
@@ -110,13 +108,19 @@ class Pipeline:
             reply = await self._look_up(exchange) if self._lookup and not exchange.upgraded else None
         if reply is not None:
             return await self._replies.respond(exchange, reply, len(self.plugins))
-        reply = await self._around(exchange)
+        layers = self._layers
+        outer = layers.outer
+        try:
+            reply = await (layers.inner(exchange) if outer is None else outer(exchange, layers.inner))
+            if reply is None:
+                expected(reply)
+        except Exception as fault:
+            reply = await layers.despite(fault, exchange)
         replies = self._replies
         asked = replies.asked and not replies.asked.isdisjoint(exchange.request.headers.index)
         if replies.idle and not exchange.usage_added and not asked:
             return reply
-        if replies.keeps and not exchange.upgraded:
-            replies.keep(exchange, reply, store=True)
+        replies.keep(exchange, reply, store=True)
         return await replies.respond(exchange, reply, len(self.plugins))
 
     async def rehearse(self, exchange: Exchange) -> Reply | None:
@@ -138,48 +142,24 @@ class Pipeline:
         for step in self._lookup:
             try:
                 reply: Reply | None = await step.call(exchange)
-            except GatewayError:
-                raise
             except Exception as fault:
                 self._forgive(step, "cache_lookup", fault)
                 continue
             if reply is not None:
                 exchange.outcome.result = exchange.outcome.cache = "hit"
                 exchange.outcome.answered_by = step.plugin
-                if self._replies.keeps:
-                    self._replies.keep(exchange, reply, store=False)
+                self._replies.keep(exchange, reply, store=False)
                 return reply
         exchange.outcome.cache = "miss"
         return None
 
     def _forgive(self, step: Step, hook: str, fault: Exception) -> None:
         """Apply a step's policy to its fault: go on, or refuse. A GatewayError is a refusal, never a fault."""
+        if isinstance(fault, GatewayError):
+            raise fault
         self._fault(step, hook, fault)
         if not step.open:
             raise plugin_failed(500) from fault
-
-    def _onion(self, steps: tuple[Step, ...], attempts: Attempts) -> CallNext:
-        call: CallNext = attempts.run
-        for step in reversed(steps):
-            call = self._layer(step, call)
-        return call
-
-    def _layer(self, step: Step, inner: CallNext) -> CallNext:
-        async def layer(exchange: Exchange) -> Reply:
-            try:
-                reply: Reply | None = await step.call(exchange, inner)
-                if reply is None:
-                    raise TypeError("around_upstream must return a Reply")
-                return reply
-            except GatewayError:
-                raise
-            except Exception as fault:
-                self._fault(step, "around_upstream", fault)
-                if step.open:
-                    return await inner(exchange)
-                raise plugin_failed(502) from fault
-
-        return layer
 
     # Errors, and the end.
 

@@ -11,7 +11,7 @@ Which places a request is sent to, in which order and how often, is the business
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 from llmproxy.exchange import Endpoint
 from llmproxy.poolsettings import PoolConfig, TargetConfig
@@ -95,7 +95,8 @@ class Pool(tuple[Endpoint, ...]):
     """The endpoints that a configuration wrote down, nested ones included, as one sequence.
 
     `places` are the places to choose from now: they change where places are discovered, the sequence does not. `mirrors`
-    are places that answer nobody and get copies of requests.
+    are places that answer nobody and get copies of requests. `kept` is what
+    the plugin that walks it has found out about it, by the names of routes.
     """
 
     name: str
@@ -104,6 +105,7 @@ class Pool(tuple[Endpoint, ...]):
     places: tuple[Place, ...]
     mirrors: tuple[Place, ...]
     strategy: Strategy
+    kept: dict[str, Any]
 
     @classmethod
     def of(cls, name: str, places: Iterable[Place]) -> Pool:
@@ -121,6 +123,7 @@ class Pool(tuple[Endpoint, ...]):
         pool.places = found
         pool.mirrors = tuple(place for place in given if place.settings.mirror is not None)
         pool.strategy = Written()
+        pool.kept = {}
         return pool
 
     def __repr__(self) -> str:

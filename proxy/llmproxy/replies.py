@@ -60,11 +60,11 @@ class Replies:
         self._wanted = wanted
         self._fault = fault
         #: Whether anybody needs a copy.
-        self.keeps = bool(store) or wanted
+        self._keeps = bool(store) or wanted
         #: Header fields of requests whose replies are changed, though those of others are not.
         self.asked = frozenset(step.header for step in response if step.header)
         #: Whether no plugin has anything to do with the replies of all others.
-        self.idle = not (any(not step.header for step in response) or stream or self.keeps)
+        self.idle = not (any(not step.header for step in response) or stream or self._keeps)
 
     async def respond(self, exchange: Exchange, reply: Reply, below: int) -> Reply:
         """Pass a reply through the transforms of the plugins listed above place `below`."""
@@ -144,6 +144,8 @@ class Replies:
 
     def keep(self, exchange: Exchange, reply: Reply, *, store: bool) -> None:
         """Keep a bounded copy of the reply as it is now, before changes for this caller."""
+        if not self._keeps or exchange.upgraded:
+            return
         status, headers = reply.status, tuple(reply.headers.raw)
         store = store and bool(self._store)
         if not isinstance(reply.body, Body):

@@ -7,7 +7,6 @@ from llmproxy.errors import BadRequest, GatewayError, ProviderError, UpstreamErr
 from llmproxy.messages import Reply
 from llmproxy_balance.lineup import AllWell
 from llmproxy_balance.retrybudget import RetryBudgetSettings
-from llmproxy_balance.walking import TRAIL
 
 from .places import pool_of, target
 from .walks import GOOD, Walk, refused
@@ -31,7 +30,7 @@ async def test_the_next_place_is_tried():
 async def test_failures_are_written_down_by_attempt():
     walk = Walk({"a": [failed(500)], "b": [UNREACHABLE], "c": [GOOD]})
     await walk(pool_of(1, 1, 1))
-    failures = walk.exchange.state[TRAIL].failures
+    failures = walk.exchange.trail.failures
 
     assert {number: failure.kind for number, failure in failures.items()} == {1: "server", 2: "connect"}
 
@@ -264,5 +263,5 @@ async def test_a_retry_whose_answer_takes_long_is_no_part_of_a_storm():
     assert counted == [0, 1, 2]
     assert walk.budget.retrying == 1, "that of the attempt that failed, until its end"
     for attempt in walk.exchange.attempts:
-        done(walk.exchange, walk.exchange.state[TRAIL], attempt)
+        done(walk.exchange, walk.exchange.trail, attempt)
     assert walk.budget.retrying == 0

@@ -16,7 +16,7 @@ from llmproxy_balance.config import BalanceConfig, BalanceRoute
 from llmproxy_balance.facts import Facts
 from llmproxy_balance.hedgesettings import HedgeSettings
 from llmproxy_balance.highways import Highways
-from llmproxy_balance.walking import TRAIL, Trail, trail_of
+from llmproxy_balance.walking import Trail, trail_of
 
 from .places import asking, nested, pool_of, target
 from .walks import GOOD, Walk
@@ -81,7 +81,7 @@ async def test_a_good_answer_leaves_no_trail_of_its_own():
     pool, drive = pool_of(1, 1), Drive({"a": [GOOD]})
 
     assert await drive(pool) is GOOD
-    assert not isinstance(drive.exchange.state[TRAIL], Trail)
+    assert not isinstance(drive.exchange.trail, Trail)
     assert drive.watcher.heard == [("a", None)]
     assert drive.counted() == {("a", "ok"): 1}
     assert drive.in_flight(pool) == (0, 0)
@@ -311,6 +311,7 @@ def test_a_place_whose_record_was_begun_anew_counts_in_the_new_one():
 def test_a_pool_of_two_routes_has_a_highway_for_each():
     drive, pool = Drive({}), pool_of(1)
     one, other = drive.asked(pool), drive.asked(pool)
+    other.route.name = "other"
 
     assert drive.highways.start(one) is not None
 

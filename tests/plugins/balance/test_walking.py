@@ -11,7 +11,6 @@ from llmproxy.testing import make_exchange
 from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.retrybudget import RetryBudgetSettings
 from llmproxy_balance.telling import lower_deadline
-from llmproxy_balance.walking import TRAIL
 
 from .places import pool_of, target
 from .walks import GOOD, Walk, refused
@@ -182,7 +181,7 @@ async def test_whose_caller_reads_for_longer_than_there_is_time_has_not_failed()
     await walk(pool)
     attempt = walk.exchange.attempts[0]
     attempt.committed, attempt.error = True, UpstreamTimeout("total", 600.0, sent=True)
-    done(walk.exchange, walk.exchange.state[TRAIL], attempt)
+    done(walk.exchange, walk.exchange.trail, attempt)
 
     assert walk.watcher.heard == [("a", None)]
     assert walk.counted() == {("a", "timeout"): 1}

@@ -14,7 +14,7 @@ from llmproxy_balance.lineup import AllWell, Gatekeeper, LineUp
 from llmproxy_balance.metering import Meters
 from llmproxy_balance.retrybudget import RetryBudget, RetryBudgetSettings
 from llmproxy_balance.retrying import Backoff
-from llmproxy_balance.walking import TRAIL, Terms, Walker
+from llmproxy_balance.walking import Terms, Walker
 from llmproxy_balance.watching import Unwatched
 
 #: What an attempt comes to, that is good.
@@ -100,7 +100,7 @@ class Walk:
             attempt.error = answer
         else:
             attempt.status, attempt.complete = answer.status, True
-        exchange.state[TRAIL].done(exchange, attempt)
+        exchange.trail.done(exchange, attempt)
         if isinstance(answer, BaseException):
             raise answer
         return answer
