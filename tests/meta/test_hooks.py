@@ -75,7 +75,9 @@ def implemented() -> frozenset[str]:
 
 @cache
 def functions(path: Path) -> tuple[tuple[str, bool], ...]:
-    """Return the names of a file's functions, and whether each is a hook's; its tree is large and not kept."""
+    """Return the names of a file's functions, and whether each is a hook's; one that speaks of no hook has none."""
+    if "hook" not in path.read_text():
+        return ()
     return tuple(
         (node.name, any(_is_mark(each) for each in node.decorator_list))
         for node in ast.walk(tree_of(path))

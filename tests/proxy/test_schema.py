@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+from functools import cache
 from typing import Any, ClassVar
 
 import jsonschema
@@ -28,9 +29,14 @@ class OpenConfig(msgspec.Struct, frozen=True):
 
 
 def fits(tree: dict[str, Any], **structs: type[msgspec.Struct]) -> bool:
+    return bool(judge(**structs).is_valid(tree))
+
+
+@cache
+def judge(**structs: type[msgspec.Struct]) -> jsonschema.Draft202012Validator:
     schema = json_schema(structs)
     jsonschema.Draft202012Validator.check_schema(schema)
-    return bool(jsonschema.Draft202012Validator(schema).is_valid(tree))
+    return jsonschema.Draft202012Validator(schema)
 
 
 def test_what_the_gateway_prints_fits_its_schema() -> None:
