@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import structlog
 
-from llmproxy.assembly import Assembly, build_routes
+from llmproxy.assembly import Assembly
 from llmproxy.body import OPEN, Body
 from llmproxy.errors import GatewayError, StartError
 from llmproxy.exchange import Exchange
@@ -20,6 +20,7 @@ from llmproxy.membership import Membership
 from llmproxy.messages import ClientRequest, Headers, Reply
 from llmproxy.preflights import route_of
 from llmproxy.problems import problem
+from llmproxy.routebuilding import build_routes
 from llmproxy.routing import Match, Router
 from llmproxy.runtime import ChildRequest, Process, Runtime, Services
 from llmproxy.settings import StoreConfig

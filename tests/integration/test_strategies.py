@@ -13,11 +13,12 @@ import http_sf
 import orjson
 import pytest
 
-from llmproxy.assembly import Assembly, build_routes
+from llmproxy.assembly import Assembly
 from llmproxy.config import decode
 from llmproxy.errors import ConfigErrors
 from llmproxy.explain import explain
 from llmproxy.messages import ClientRequest, Headers
+from llmproxy.routebuilding import build_routes
 from llmproxy.testing import FakeUpstream, make_process, running_gateway
 
 HI = [{"role": "user", "content": "Hi."}]

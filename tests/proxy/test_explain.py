@@ -7,11 +7,12 @@ from typing import Any
 import orjson
 import pytest
 
-from llmproxy.assembly import Assembly, build_routes
+from llmproxy.assembly import Assembly
 from llmproxy.config import decode
 from llmproxy.explain import Explanation, explain
 from llmproxy.messages import ClientRequest, Headers
 from llmproxy.plugin import Exchange, NoConfig, Plugin, Registry, Reply, hookimpl
+from llmproxy.routebuilding import build_routes
 from llmproxy.testing import make_process
 from llmproxy.testing.classes import with_names
 

@@ -3,12 +3,13 @@
 import orjson
 import pytest
 
-from llmproxy.assembly import Assembly, build_routes
+from llmproxy.assembly import Assembly
 from llmproxy.config import decode
 from llmproxy.errors import BadRequest
 from llmproxy.exchange import Endpoint, Exchange
 from llmproxy.foreseeing import foresee
 from llmproxy.messages import ClientRequest, Headers
+from llmproxy.routebuilding import build_routes
 from llmproxy.testing import make_process
 from llmproxy.testing.classes import with_names
 

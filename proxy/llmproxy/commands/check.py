@@ -10,7 +10,7 @@ from pathlib import Path
 import yaml
 
 from llmproxy.admin import AdminServer
-from llmproxy.assembly import Assembly, build_routes
+from llmproxy.assembly import Assembly
 from llmproxy.bus import Bus
 from llmproxy.commands.inputs import Configuration
 from llmproxy.config import Config, effective
@@ -23,6 +23,7 @@ from llmproxy.metrics import Metrics
 from llmproxy.pools import Pool
 from llmproxy.redaction import redact_config
 from llmproxy.route import Route
+from llmproxy.routebuilding import build_routes
 from llmproxy.routing import Router
 from llmproxy.runtime import Process
 from llmproxy.stores import SCHEMES
