@@ -56,10 +56,14 @@ class Reservation(msgspec.Struct, frozen=True):
     ends: float = 0.0
     input: int = 0
     output: int = 0
+    #: What `money` is, where that is known already.
+    known_money: int | None = None
 
     @property
     def money(self) -> int:
         """The microdollars that it can come to at most: the most of any hard limit, for each holds the whole call."""
+        if self.known_money is not None:
+            return self.known_money
         bounds = [taken.amount for taken in self.taken if taken.measure == "money" and not taken.likely]
         return max(bounds, default=0)
 

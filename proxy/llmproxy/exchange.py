@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from llmproxy.registry import Plugin
     from llmproxy.route import Route
     from llmproxy.server import ClientConnection
+    from llmproxy.tariff import Priced
 
 T = TypeVar("T")
 
@@ -51,6 +52,20 @@ class State(dict[Any, Any]):
 
         def get(self, key: StateKey[T]) -> T | None:  # type: ignore[override]
             """Return the value, or None."""
+
+
+class _MadeOnce:
+    """An exchange's state, made when it is first asked for; from then on it is an attribute, and costs no call."""
+
+    if TYPE_CHECKING:
+
+        def __get__(self, exchange: Exchange, kind: type[Exchange]) -> State: ...
+
+    else:
+
+        def __get__(self, exchange, kind):
+            exchange.state = exchange._state = made = State()
+            return made
 
 
 #: Set while an exchange's call is made by a task that others wait for too: what comes is that task's to give up.
@@ -103,6 +118,11 @@ class Attempt:
     ended: float | None = None
     error: BaseException | None = None
     usage: Usage | None = None
+    #: What it is charged by: the rates that held when somebody first asked (`Tariff.charged`).
+    priced: Priced | None = None
+    #: What its usage costs, in microdollars; None until somebody asked
+    #: (`Tariff.cost`), or where that is not known.
+    cost: int | None = None
     complete: bool = False
     #: Whether its reply may leave: it has begun. What fails from then on is told, and never tried again.
     committed: bool = False
@@ -222,6 +242,8 @@ class Exchange:
     tracer: Callable[[bytes | None], str] | None = None
     _trace: str | None = None
     _serial: str | None = None
+    #: What plugins keep with this exchange, by typed key.
+    state = _MadeOnce()
     _state: State | None = None
     _body: bytes | None = None
 
@@ -251,13 +273,6 @@ class Exchange:
     @trace.setter
     def trace(self, trace: str) -> None:
         self._trace = trace
-
-    @property
-    def state(self) -> State:
-        """What plugins keep with this exchange, by typed key."""
-        if self._state is None:
-            self._state = State()
-        return self._state
 
     def interim(self, status: int, fields: list[RawHeader]) -> None:
         """Pass an interim reply (102, 103...) on to the caller, if it can take one now; drop it if not."""

@@ -19,8 +19,10 @@ import msgspec
 from llmproxy.exchange import StateKey
 
 if TYPE_CHECKING:
+    from types import ModuleType
+
     from llmproxy.canonical import GenerateRequest
-    from llmproxy.exchange import Endpoint, Exchange, Usage
+    from llmproxy.exchange import Attempt, Endpoint, Exchange, Usage
     from llmproxy.pricesettings import PriceConfig
     from llmproxy.providers.models import Catalogue, Model
     from llmproxy.providers.prices import Tiers
@@ -86,11 +88,11 @@ class Tariff:
 
         `asked` is the model's name in the caller's body, for an endpoint that leaves it as it is.
         """
-        if not (tiers := self.tiers(endpoint, asked)):
+        tiers = self.priced(endpoint, asked).rates
+        if not tiers:
             return None
-        from llmproxy.providers.prices import covers, price  # noqa: PLC0415  # likewise
-
-        return price(usage, tiers) if covers(tiers, usage) else None
+        cost: int | None = _prices().charge(usage, tiers)
+        return cost
 
     def tiers(self, endpoint: Endpoint, asked: str | None = None) -> Tiers:
         """Return the rates that hold there now; empty where they are not known."""
@@ -125,6 +127,29 @@ class Tariff:
             found = held[key] = self.priced(endpoint, exchange.model)
         return found
 
+    def charged(self, exchange: Exchange, attempt: Attempt) -> Priced:
+        """Return the rates of an attempt, as `of` does; looked for once."""
+        priced = attempt.priced
+        if priced is None:
+            state, endpoint = exchange._state, attempt.endpoint
+            if state is None or _HELD not in state:  # nobody asked before: what holds now is its own
+                priced = self.priced(endpoint, exchange.model)
+            else:
+                priced = self.of(exchange, endpoint)
+            attempt.priced = priced
+        return priced
+
+    def cost(self, exchange: Exchange, attempt: Attempt) -> int | None:
+        """Return what an attempt's usage costs by its rates, worked out once; None where that is not known."""
+        cost = attempt.cost
+        if (
+            cost is None
+            and (usage := attempt.usage) is not None
+            and (rates := self.charged(exchange, attempt).rates)
+        ):
+            attempt.cost = cost = _prices().charge(usage, rates)
+        return cost
+
     def window(self, endpoint: Endpoint, asked: str | None = None) -> int | None:
         """Return how many tokens the model there reads at most; None where that is not known."""
         model = self._model(endpoint, asked)
@@ -153,19 +178,27 @@ class Tariff:
 
 def priced_as(price: PriceConfig, label: str) -> Priced:
     """Turn dollars for a million tokens into whole rates, under a version that begins with `label`."""
-    from llmproxy.providers.prices import Scale, rate, tiers  # noqa: PLC0415  # few gateways ask
-
+    prices = _prices()
     told = {name: getattr(price, name) for name in price.__struct_fields__}
-    rates = {name: rate(Decimal(repr(dollars))) for name, dollars in told.items() if dollars is not None}
+    rates = {
+        name: prices.rate(Decimal(repr(dollars))) for name, dollars in told.items() if dollars is not None
+    }
     for name in rates.keys() & {"request", "unit"}:
         rates[name] *= 10**6  # one's, not a million's
-    return versioned(tiers({name: Scale(each) for name, each in rates.items()}), label)
+    return versioned(prices.tiers({name: prices.Scale(each) for name, each in rates.items()}), label)
 
 
 def versioned(rates: Tiers, label: str) -> Priced:
     """Name rates by where they are from and by their numbers."""
     digest = sha256(msgspec.json.encode(rates)).hexdigest()[:12]
     return Priced(rates, f"{label}:{digest}")
+
+
+@cache
+def _prices() -> ModuleType:
+    from llmproxy.providers import prices  # noqa: PLC0415  # few gateways ask
+
+    return prices
 
 
 @cache

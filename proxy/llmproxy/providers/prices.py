@@ -18,6 +18,7 @@ from llmproxy.usage import Parts, Usage
 DOLLAR: Final = 10**18
 MICRODOLLAR: Final = 10**12
 _PER_MILLION: Final = Decimal(10**12)
+_HALF: Final = MICRODOLLAR // 2
 
 #: What is priced, and what it costs as where it has no price of its own.
 _INSTEAD: Final = {
@@ -127,15 +128,19 @@ def cost(usage: Usage, tiers: Tiers, *, cache_write_1h: int = 0) -> int:
             break
     else:
         raise ValueError("there is no price")
-    tokens = (
-        usage.input * rates.input
-        + usage.cache_read * rates.cache_read
-        + (usage.cache_write - cache_write_1h) * rates.cache_write
-        + cache_write_1h * rates.cache_write_1h
-        + usage.output * rates.output
-        + usage.reasoning * rates.reasoning
-        + (rates.unit * usage.units + rates.request if rates.unit else rates.request * max(1, usage.units))
-    )
+    tokens = usage.input * rates.input + usage.output * rates.output
+    # Most calls have nothing of what follows, and what is multiplied is long.
+    if usage.cache_read:
+        tokens += usage.cache_read * rates.cache_read
+    if usage.cache_write or cache_write_1h:
+        tokens += (usage.cache_write - cache_write_1h) * rates.cache_write
+        tokens += cache_write_1h * rates.cache_write_1h
+    if usage.reasoning:
+        tokens += usage.reasoning * rates.reasoning
+    if rates.unit:
+        tokens += rates.unit * usage.units + rates.request
+    elif rates.request:
+        tokens += rates.request * max(1, usage.units)
     if usage.parts is None or rates.parts is None:
         return tokens
     return tokens + _beyond(usage.parts, rates, rates.parts)
@@ -168,11 +173,31 @@ def price(usage: Usage, tiers: Tiers, *, cache_write_1h: int = 0) -> int:
     return microdollars(cost(usage, tiers, cache_write_1h=cache_write_1h))
 
 
+def charge(usage: Usage, tiers: Tiers) -> int | None:
+    """Return what a call cost in microdollars; None where its price does not tell (`covers`)."""
+    rates = tiers[0] if len(tiers) == 1 else None
+    if rates is None or usage.units or rates.unit or usage.parts is not None:
+        return price(usage, tiers) if covers(tiers, usage) else None
+    # As nearly all are: `cost` does the same.
+    total = usage.input * rates.input + usage.output * rates.output + rates.request
+    if usage.cache_read:
+        total += usage.cache_read * rates.cache_read
+    if usage.cache_write:
+        total += usage.cache_write * rates.cache_write
+    if usage.reasoning:
+        total += usage.reasoning * rates.reasoning
+    whole, rest = divmod(total, MICRODOLLAR)
+    if rest < _HALF:
+        return whole
+    return whole + (rest > _HALF or whole % 2)
+
+
 def microdollars(attodollars: int) -> int:
     """Round to the nearest microdollar; a half goes to the even one."""
     whole, rest = divmod(attodollars, MICRODOLLAR)
-    up = rest * 2 > MICRODOLLAR or (rest * 2 == MICRODOLLAR and whole % 2 == 1)
-    return whole + up
+    if rest < _HALF:
+        return whole
+    return whole + (rest > _HALF or whole % 2)
 
 
 def per_million(rate: int) -> str:

@@ -154,7 +154,7 @@ async def test_what_is_found_at_once_is_what_a_closer_look_finds(
 
 
 async def _found(plugin: HttpCachePlugin, exchange: Exchange) -> object:
-    exchange._state = None
+    exchange.__dict__.pop("state", None)
     try:
         reply: Reply | None = await plugin.cache_lookup(exchange)
     except GatewayError as refused:
