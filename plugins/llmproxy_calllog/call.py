@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from collections.abc import Iterator, Mapping
+from typing import Any, Final, NamedTuple, get_type_hints
 
 import msgspec
 
 
-class Call(msgspec.Struct, frozen=True, kw_only=True):
+class Call(NamedTuple):
     """One call, ended. `at` is when it began (seconds since 1970); what was not there is empty, or None for numbers.
 
     `attempts` is JSON: each try with its place, its status or failure, and its milliseconds. Tokens and `cost` (in
@@ -15,15 +16,15 @@ class Call(msgspec.Struct, frozen=True, kw_only=True):
     model's API, as dialects have it. `bodies` says how what is kept of them was kept: `redacted`, `full`, or not at all.
     """
 
-    at: float
-    id: str
+    at: float = 0.0
+    id: str = ""
     parent: str = ""
-    tenant: str
+    tenant: str = ""
     key: str = ""
     org: str = ""
     team: str = ""
     user: str = ""
-    route: str
+    route: str = ""
     dialect: str = ""
     path: str = ""
     model: str = ""
@@ -64,7 +65,13 @@ class Record(NamedTuple):
 
 
 #: The names of all fields, in order.
-COLUMNS = tuple(field.name for field in msgspec.structs.fields(Call))
+COLUMNS: Final = Call._fields
+
+
+def column_types(types: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Yield each field with what a database calls its type; `types` says that of `str`, `int` and `float`."""
+    for name, hint in get_type_hints(Call).items():
+        yield name, next(told for kind, told in types.items() if kind in str(hint))
 
 
 def told(call: dict[str, Any]) -> dict[str, Any]:

@@ -15,11 +15,9 @@ from pathlib import Path
 from typing import Any, Final
 
 import apsw
-import msgspec
-from msgspec.structs import astuple
 
 from llmproxy_calllog.asking import NEWEST, NotALog, question
-from llmproxy_calllog.call import COLUMNS, Call, Record
+from llmproxy_calllog.call import COLUMNS, Record, column_types
 from llmproxy_calllog.filtering import Filter
 from llmproxy_calllog.writer import Busy
 
@@ -42,11 +40,6 @@ _SCHEMA: Final = (
     "CREATE VIRTUAL TABLE words USING fts5 (request, answer, content='', contentless_delete=1)",
 )
 _INSERT: Final = f"INSERT INTO calls ({', '.join(COLUMNS)}) VALUES ({', '.join('?' * len(COLUMNS))})"  # noqa: S608  # constants
-
-
-def _column(field: msgspec.structs.FieldInfo) -> str:
-    names = str(field.type if not isinstance(field.type, type) else field.type.__name__)
-    return f"{field.name} {next(sql for name, sql in _TYPES.items() if name in names)}"
 
 
 class Database:
@@ -92,7 +85,7 @@ class Database:
             return
         if _pragma(self._db, "application_id") or self._db.execute("SELECT 1 FROM sqlite_schema").fetchone():
             raise NotALog("it is the database of something else")
-        columns = ", ".join(map(_column, msgspec.structs.fields(Call)))
+        columns = ", ".join(map(" ".join, column_types(_TYPES)))
         for statement in _SCHEMA:
             self._db.execute(statement.replace("{columns}", columns))
         self._db.pragma("application_id", APPLICATION)
@@ -103,10 +96,10 @@ class Database:
         with _Writing(self._db):
             for bodies, row in groupby(records, _has_bodies):
                 if not bodies:
-                    self._db.executemany(_INSERT, [astuple(record.call) for record in row])
+                    self._db.executemany(_INSERT, [record.call for record in row])
                     continue
                 for record in row:
-                    self._db.execute(_INSERT, astuple(record.call))
+                    self._db.execute(_INSERT, record.call)
                     self._write_bodies(self._db.last_insert_rowid(), record.request, record.answer)
 
     def _write_bodies(self, number: int, request: str | None, answer: str | None) -> None:

@@ -10,7 +10,6 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Final
 
-import msgspec
 import orjson
 
 from llmproxy_calllog.call import Record, told
@@ -21,7 +20,7 @@ _STEP: Final = 16
 
 def line(record: Record) -> bytes:
     """Return a record as a line."""
-    fields = told(msgspec.structs.asdict(record.call))
+    fields = told(record.call._asdict())
     fields |= {name: text for name in ("request", "answer") if (text := getattr(record, name)) is not None}
     return orjson.dumps(fields, option=orjson.OPT_APPEND_NEWLINE)
 

@@ -51,6 +51,8 @@ class CallLogPlugin(Plugin[CallLogConfig]):
     def __init__(self, name: str, config: CallLogConfig) -> None:
         super().__init__(name, config)
         self._read = READ * config.body_limit
+        #: What is kept of bodies, by route, where all tenants are alike.
+        self._modes: dict[str, Bodies] = {}
         self._waiting: Waiting[_Known] = Waiting(config.queue_size)
 
     @hookimpl
@@ -94,35 +96,41 @@ class CallLogPlugin(Plugin[CallLogConfig]):
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
         """Look at what a reply says of caches, and keep a bounded copy of it where one is wanted."""
+        cache = exchange.outcome.cache
         mode = self._mode(exchange)
-        if mode == "off" and not exchange.outcome.cache:
+        if mode == "off" and not cache:
             return
         answer = None if mode == "off" or exchange.upgraded else Copy.of(reply, self._read)
-        status = reply.headers.index.get(b"cache-status", b"") if exchange.outcome.cache else b""
+        status = reply.headers.index.get(b"cache-status", b"") if cache else b""
         exchange.state[WATCHED] = Watched(mode, answer, status)
 
     def _mode(self, exchange: Exchange) -> Bodies:
         """Return what is kept of this exchange's bodies: the stricter of what route and tenant say."""
-        config = self.config
+        config, name = self.config, exchange.route.name
+        mode = self._modes.get(name)
+        if mode is not None:
+            return mode
         said = exchange.route.options.get(self.name)
         route = said.bodies if isinstance(said, CallLogRoute) else None
-        if route is None and not config.tenants:
-            return config.bodies
-        return strictest(route, config.tenants.get(exchange.caller.tenant)) or config.bodies
+        if config.tenants:
+            return strictest(route, config.tenants.get(exchange.caller.tenant)) or config.bodies
+        mode = self._modes[name] = route or config.bodies
+        return mode
 
     @hookimpl
     async def post_response(self, exchange: Exchange) -> None:
         """Have the call written, or wait for an attempt of it that goes on."""
         state = exchange._state  # asking for `state` would make one
         watched = None if state is None else state.get(WATCHED)
-        ended, bodies, size = take(exchange, self._clock.wall(), watched), None, 0
+        ended = take(exchange, self._clock.wall(), watched)
         mode = self._mode(exchange) if watched is None else watched.mode
+        bodies, size = None, 0
         if mode != "off":
             bodies = kept(exchange, watched or Watched(mode, None, b""), self._read)
             size = len(bodies.request or b"") + (
                 0 if bodies.answer is None else min(bodies.answer.size, self._read)
             )
-        if exchange.attempts and is_open(exchange.attempts):
+        if is_open(exchange.attempts):
             for oldest in self._waiting.hold(exchange, _Known(ended, bodies, size), size):
                 self._put(*oldest)
             return

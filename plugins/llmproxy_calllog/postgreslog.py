@@ -14,12 +14,9 @@ from collections.abc import Awaitable, Callable, Iterator, Sequence
 from functools import partial
 from typing import Any, Final, TypeVar
 
-import msgspec
-from msgspec.structs import astuple
-
 from llmproxy.plugin import BlockingPostgres, PostgresAway, postgres_value
 from llmproxy_calllog.asking import NEWEST, NotALog, question
-from llmproxy_calllog.call import COLUMNS, Call, Record
+from llmproxy_calllog.call import COLUMNS, Record, column_types
 from llmproxy_calllog.filtering import Filter
 
 T = TypeVar("T")
@@ -41,9 +38,9 @@ _FRAME: Final = 500
 _TYPES: Final = {"str": 'text COLLATE "C" NOT NULL', "int": "bigint", "float": "double precision"}
 
 
-def _column(field: msgspec.structs.FieldInfo) -> str:
-    names = str(field.type if not isinstance(field.type, type) else field.type.__name__)
-    return f'"{field.name}" {next(sql for name, sql in _TYPES.items() if name in names)}'
+def _column(column: tuple[str, str]) -> str:
+    name, kind = column
+    return f'"{name}" {kind}'
 
 
 #: What makes the tables; a step that was in a release is never changed.
@@ -51,7 +48,7 @@ STEPS: Final = (
     f"""
     CREATE SEQUENCE numbers;
     CREATE TABLE calls(
-        number bigint PRIMARY KEY, {", ".join(map(_column, msgspec.structs.fields(Call)))}, size bigint NOT NULL
+        number bigint PRIMARY KEY, {", ".join(map(_column, column_types(_TYPES)))}, size bigint NOT NULL
     );
     CREATE INDEX calls_at ON calls("at");
     CREATE INDEX calls_tenant ON calls(tenant, number);
@@ -134,7 +131,7 @@ class PostgresLog:
                 return  # it is there already
             first = await connection.fetchval(_NUMBERS, len(records))
             rows = [
-                (number, *map(postgres_value, astuple(record.call)), _size(record))
+                (number, *map(postgres_value, record.call), _size(record))
                 for number, record in enumerate(records, first)
             ]
             columns = ("number", *COLUMNS, "size")
@@ -233,6 +230,6 @@ def _worded(text: str) -> tuple[str, list[Any]]:
 
 
 def _size(record: Record) -> int:
-    texts = sum(len(value) for value in astuple(record.call) if isinstance(value, str))
+    texts = sum(len(value) for value in record.call if isinstance(value, str))
     bodies = sum(len(text.encode("utf-8", "replace")) for text in (record.request, record.answer) if text)
     return _FRAME + texts + 2 * bodies

@@ -6,7 +6,9 @@ A record is made of them in the writer's thread (telling.py). No exception is ke
 from __future__ import annotations
 
 import asyncio
-from typing import NamedTuple
+from collections.abc import Callable
+from functools import partial
+from typing import Any, Final, NamedTuple
 
 from llmproxy.plugin import (
     ARM,
@@ -24,7 +26,7 @@ from llmproxy_calllog.copies import Copy
 
 
 class Tried(NamedTuple):
-    """One attempt; `failure` is its kind, or ""."""
+    """One attempt; `failure` is its kind, or ""; `cost` is None where nobody has worked it out."""
 
     endpoint: Endpoint
     status: int | None
@@ -34,6 +36,11 @@ class Tried(NamedTuple):
     first_output_at: float | None
     ended: float | None
     usage: Usage | None
+    cost: int | None = None
+
+
+#: As `Tried` makes one, without a call of Python's.
+_try: Final[Callable[[tuple[Any, ...]], Tried]] = partial(tuple.__new__, Tried)
 
 
 class Ended(NamedTuple):
@@ -62,6 +69,10 @@ class Ended(NamedTuple):
     bytes_in: int
     bytes_out: int
     tried: tuple[Tried, ...]
+
+
+#: Likewise.
+_ended: Final[Callable[[tuple[Any, ...]], Ended]] = partial(tuple.__new__, Ended)
 
 
 class Kept(NamedTuple):
@@ -98,50 +109,60 @@ def take(exchange: Exchange, wall: float, watched: Watched | None) -> Ended:
         exchange.endpoints,
     )
     state = exchange._state  # asking for `state` would make one
-    return Ended(
-        wall,
-        outcome.ended,
-        exchange.started,
-        outcome.first_byte_at,
-        exchange.id,
-        "" if parent is None else parent.id,
-        exchange.caller,
-        exchange.route.name,
-        "" if face is None else face.wire,
-        # elsewhere a path may hold anything, a credential too
-        "" if face is None else exchange.request.path,
-        exchange.model,
-        exchange.streamed,
-        outcome.status,
-        outcome.result,
-        outcome.error,
-        outcome.answered_by,
-        outcome.cache,
-        b"" if watched is None else watched.cache_status,
-        places if isinstance(places, Pool) else None,
-        None if state is None else state.get(ARM),
-        outcome.bytes_in,
-        outcome.bytes_out,
-        tried(exchange.attempts),
+    if face is None:
+        dialect = path = ""  # elsewhere a path may hold anything, a credential too
+    else:
+        dialect, path = face.wire, exchange.request.path
+    return _ended(
+        (
+            wall,
+            outcome.ended,
+            exchange.started,
+            outcome.first_byte_at,
+            exchange.id,
+            "" if parent is None else parent.id,
+            exchange.caller,
+            exchange.route.name,
+            dialect,
+            path,
+            exchange.model,
+            exchange.streamed,
+            outcome.status,
+            outcome.result,
+            outcome.error,
+            outcome.answered_by,
+            outcome.cache,
+            b"" if watched is None else watched.cache_status,
+            places if isinstance(places, Pool) else None,
+            None if state is None else state.get(ARM),
+            outcome.bytes_in,
+            outcome.bytes_out,
+            tried(exchange.attempts),
+        )
     )
 
 
 def tried(attempts: list[Attempt]) -> tuple[Tried, ...]:
     """Take the values of attempts."""
-    return tuple(
-        [
-            Tried(
-                each.endpoint,
-                each.status,
-                "" if each.error is None and (each.status or 0) < 400 else failure(each),
-                each.started,
-                each.headers_at,
-                each.first_output_at,
-                each.ended,
-                each.usage,
-            )
-            for each in attempts
-        ]
+    if len(attempts) == 1:  # as nearly all have
+        return (_tried(attempts[0]),)
+    return tuple(map(_tried, attempts))
+
+
+def _tried(attempt: Attempt) -> Tried:
+    status = attempt.status
+    return _try(
+        (
+            attempt.endpoint,
+            status,
+            "" if attempt.error is None and (status is None or status < 400) else failure(attempt),
+            attempt.started,
+            attempt.headers_at,
+            attempt.first_output_at,
+            attempt.ended,
+            attempt.usage,
+            attempt.cost,
+        )
     )
 
 

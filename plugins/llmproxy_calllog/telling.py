@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
-from functools import lru_cache
-from typing import Final
+from collections.abc import Callable, Sequence
+from functools import lru_cache, partial
+from typing import Any, Final, NamedTuple
 
 import msgspec
+import orjson
 
-from llmproxy.plugin import Endpoint, Pool, Tariff, Usage, redact_text
+from llmproxy.plugin import Caller, Endpoint, Pool, Tariff, Usage, redact_text
 from llmproxy_calllog.bodies import answer_text, request_text
 from llmproxy_calllog.call import Call, Record
 from llmproxy_calllog.naming import named
@@ -22,6 +23,7 @@ _JOINED: Final = re.compile(rb";\s*collapsed\b")
 #: Failures after which a provider has nothing to be paid for.
 _UNSENT: Final = frozenset({"connect", "dns", "tls"})
 _NOWHERE: Final = Endpoint("")
+_LABELS: Final = ("org", "team", "user")
 #: The members of a usage that are numbers.
 _COUNTS: Final = Usage.__struct_fields__.index("parts")
 _encode: Final = msgspec.json.Encoder().encode
@@ -40,17 +42,21 @@ class _Try(msgspec.Struct, omit_defaults=True):
     ms: float | None = None
 
 
-class _Tokens(msgspec.Struct):
-    """What is told of tokens where nobody knows any."""
-
-    input: None = None
-    cache_read: None = None
-    cache_write: None = None
-    output: None = None
-    reasoning: None = None
+#: What is told of tokens where nobody knows any.
+_UNKNOWN: Final = (None, None, None, None, None)
+#: As `Call` makes one, without a call of Python's.
+_call: Final[Callable[[tuple[Any, ...]], Call]] = partial(tuple.__new__, Call)
+#: Callers and places that are known at a time.
+_KNOWN: Final = 4096
 
 
-_UNKNOWN: Final = _Tokens()
+class _Place(NamedTuple):
+    """Where attempts go, as it is told; `opening` is how the JSON of one begins. The endpoint lives as long."""
+
+    endpoint: Endpoint
+    name: str
+    model: str
+    opening: str
 
 
 class Teller:
@@ -59,6 +65,9 @@ class Teller:
     def __init__(self, tariff: Tariff, limit: int) -> None:
         self._tariff = tariff
         self._limit = limit
+        #: By `id`: what is known holds what it is known of, so that nothing else gets its `id`.
+        self._callers: dict[int, tuple[Caller, tuple[str, ...]]] = {}
+        self._places: dict[int, _Place] = {}
 
     def record(self, ended: Ended, kept: Kept | None) -> Record:
         """Return a call's record."""
@@ -69,57 +78,100 @@ class Teller:
 
     def call(self, ended: Ended, bodies: str = "") -> Call:
         """Return a call's fields. What callers choose is cut, and stripped of what looks like a credential."""
-        caller, tried, started, pool = ended.caller, ended.tried, ended.started, ended.pool
-        labels = dict(caller.labels) if caller.labels else {}
-        last = tried[-1].endpoint if tried else _NOWHERE
-        usage = total([each.usage for each in tried]) or _UNKNOWN
-        cache, why = _cache(ended)
-        return Call(
-            at=ended.wall - (ended.ended - started),
-            id=own_or_chosen(ended.id),
-            parent=own_or_chosen(ended.parent),
-            tenant=named(caller.tenant),
-            key=named(caller.key),
-            org=named(labels.get("org", "")),
-            team=named(labels.get("team", "")),
-            user=named(labels.get("user", "")),
-            route=ended.route,
-            dialect=ended.dialect,
-            path=chosen(ended.path),
-            model=chosen(ended.model or ""),
-            streamed=int(ended.streamed),
-            status=ended.status,
-            result=ended.result,
-            error=ended.error,
-            answered_by=ended.answered_by,
-            cache=cache,
-            cache_why=why,
-            pool="" if pool is None else pool.name,
-            policy="" if pool is None else policy(pool),
-            arm="" if ended.arm is None else str(ended.arm),
-            upstream=place(last),
-            upstream_model=chosen(last.model or ""),
-            tries=len(tried),
-            attempts=_attempts(tried, started) if tried else "",
-            bytes_in=ended.bytes_in,
-            bytes_out=ended.bytes_out,
-            first_byte_ms=_ms(ended.first_byte_at, started),
-            first_output_ms=_ms(_first_output(tried), started),
-            ms=_ms(ended.ended, started) or 0.0,
-            input=usage.input,
-            cache_read=usage.cache_read,
-            cache_write=usage.cache_write,
-            output=usage.output,
-            reasoning=usage.reasoning,
-            cost=self._cost(ended),
-            bodies=bodies,
+        tried, started, pool, caller = ended.tried, ended.started, ended.pool, ended.caller
+        known = self._callers.get(id(caller))
+        last = self._place(tried[-1].endpoint if tried else _NOWHERE)
+        cache, why = _cache(ended) if ended.cache else ("", "")
+        return _call(
+            (
+                ended.wall - (ended.ended - started),
+                own_or_chosen(ended.id),
+                own_or_chosen(ended.parent) if ended.parent else "",
+                *(self._know(caller) if known is None else known[1]),
+                ended.route,
+                ended.dialect,
+                chosen(ended.path),
+                chosen(ended.model or ""),
+                int(ended.streamed),
+                ended.status,
+                ended.result,
+                ended.error,
+                ended.answered_by,
+                cache,
+                why,
+                *(("", "") if pool is None else (pool.name, policy(pool))),
+                "" if ended.arm is None else str(ended.arm),
+                last.name,
+                last.model,
+                len(tried),
+                self._attempts(tried, started) if tried else "",
+                ended.bytes_in,
+                ended.bytes_out,
+                _ms(ended.first_byte_at, started),
+                _ms(_first_output(tried), started),
+                _ms(ended.ended, started) or 0.0,
+                *_counts(tried),
+                self._cost(ended),
+                bodies,
+            )
+        )
+
+    def _know(self, caller: Caller) -> tuple[str, ...]:
+        """Return a caller's names as they are told."""
+        labels = dict(caller.labels)
+        names = (caller.tenant, caller.key, *[labels.get(kind, "") for kind in _LABELS])
+        told = tuple(map(named, names))
+        if len(self._callers) >= _KNOWN:
+            self._callers.clear()
+        self._callers[id(caller)] = caller, told
+        return told
+
+    def _place(self, endpoint: Endpoint) -> _Place:
+        known = self._places.get(id(endpoint))
+        if known is None:
+            if len(self._places) >= _KNOWN:
+                self._places.clear()
+            name, model = place(endpoint), chosen(endpoint.model or "")
+            opening = f"[{_encode(_Try(name, model)).decode()[:-1]}"
+            known = self._places[id(endpoint)] = _Place(endpoint, name, model, opening)
+        return known
+
+    def _attempts(self, tried: Sequence[Tried], started: float) -> str:
+        """Return all attempts as JSON."""
+        first = tried[0]
+        if len(tried) == 1 and not first.failure and first.status and first.ended is not None:
+            at, came, began = first.headers_at, first.first_output_at, first.started
+            if at is not None and came is not None:
+                told = {
+                    "status": first.status,
+                    "after_ms": int((began - started) * 1e6 + 0.5) / 1000,
+                    "headers_ms": int((at - began) * 1e6 + 0.5) / 1000,
+                    "first_output_ms": int((came - began) * 1e6 + 0.5) / 1000,
+                    "ms": int((first.ended - began) * 1e6 + 0.5) / 1000,
+                }
+                return f"{self._place(first.endpoint).opening},{orjson.dumps(told)[1:].decode()}]"
+        return _encode([self._told(each, started) for each in tried]).decode()
+
+    def _told(self, each: Tried, started: float) -> _Try:
+        where, began = self._place(each.endpoint), each.started
+        return _Try(
+            where.name,
+            where.model,
+            each.status,
+            each.failure,
+            _ms(began, started),
+            _ms(each.headers_at, began),
+            _ms(each.first_output_at, began),
+            _ms(each.ended, began),
         )
 
     def _cost(self, ended: Ended) -> int | None:
         """Return what all attempts cost together; None where one may cost something that is not known."""
         cost = 0
         for each in ended.tried:
-            if each.usage is not None:
+            if each.cost is not None:
+                cost += each.cost
+            elif each.usage is not None:
                 price = self._tariff.price(each.endpoint, each.usage, ended.model)
                 if price is None:
                     return None
@@ -127,6 +179,14 @@ class Teller:
             elif each.failure not in _UNSENT and (each.status or 0) < 400:
                 return None
         return cost
+
+
+def _counts(tried: Sequence[Tried]) -> tuple[int | None, ...]:
+    """Return the tokens of all attempts, bucket by bucket."""
+    usage = tried[0].usage if len(tried) == 1 else total([each.usage for each in tried])
+    if usage is None:
+        return _UNKNOWN
+    return usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning
 
 
 def total(usages: Sequence[Usage | None]) -> Usage | None:
@@ -181,23 +241,6 @@ def _first_output(tried: Sequence[Tried]) -> float | None:
     return None
 
 
-def _attempts(tried: Sequence[Tried], started: float) -> str:
-    return _encode([_told(each, started) for each in tried]).decode()
-
-
-def _told(each: Tried, started: float) -> _Try:
-    began, model = each.started, each.endpoint.model
-    return _Try(
-        place(each.endpoint),
-        chosen(model) if model else "",
-        each.status,
-        each.failure,
-        _ms(began, started),
-        _ms(each.headers_at, began),
-        _ms(each.first_output_at, began),
-        _ms(each.ended, began),
-    )
-
-
 def _ms(at: float | None, since: float) -> float | None:
+    """Return milliseconds between two times, to the microsecond."""
     return None if at is None else int((at - since) * 1e6 + 0.5) / 1000

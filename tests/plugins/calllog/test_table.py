@@ -1,12 +1,10 @@
-import msgspec
-
 from llmproxy_calllog.table import money, printable, row, tokens
 
 from .records import make_call
 
 
 def shown(**fields):
-    return msgspec.structs.asdict(make_call(**fields))
+    return make_call(**fields)._asdict()
 
 
 def test_a_row_says_who_what_and_how_it_went():

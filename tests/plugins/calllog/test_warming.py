@@ -1,4 +1,3 @@
-import msgspec
 import orjson
 import pytest
 
@@ -12,7 +11,7 @@ BODY = '{"model":"fast",  "messages":[]}'
 
 def row(request=BODY, **fields):
     known = {"path": "/v1/chat/completions", "result": "ok", "bodies": "full", "key": "web", "team": "search"}
-    return {**msgspec.structs.asdict(make_call(**{**known, **fields})), "request": request}
+    return {**make_call(**{**known, **fields})._asdict(), "request": request}
 
 
 def test_a_line_asks_what_was_asked_byte_for_byte_for_the_same_caller():
