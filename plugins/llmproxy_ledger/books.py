@@ -12,7 +12,7 @@ import msgspec
 
 from llmproxy.plugin import Rates, Tiers
 from llmproxy_ledger.entries import ADDED, COLUMNS, NUMBERS, Dialect, batch, columns, lost
-from llmproxy_ledger.records import PriceList, Record, Row
+from llmproxy_ledger.records import PriceList, Record
 
 FILE: Final = "ledger.db"
 _VERSION: Final = 1
@@ -88,15 +88,15 @@ class Books:
         intents = ((call.entry, journal, msgspec.json.encode(call)) for journal, call in calls)
         with self._writing():
             self._many("INSERT OR IGNORE INTO prices VALUES (?, ?)", map(_listed, prices))
-            self._many(_POST, map(columns, rows))
+            self._many(_POST, rows)
             self._end(rows)
             self._many(_INTEND, intents)
         return len(rows)
 
-    def _end(self, rows: Sequence[Row]) -> None:
+    def _end(self, rows: Sequence[tuple[Any, ...]]) -> None:
         """Delete the calls that have their rows now. Few are there: most rows are posted with what began them."""
         held = {entry for (entry,) in self.ask("SELECT entry FROM intents LIMIT ?", (len(rows) + 1,))}
-        ended = [(row.entry,) for row in rows if len(held) > len(rows) or row.entry in held]
+        ended = [row[:1] for row in rows if row[0] in held or len(held) > len(rows)] if held else []
         self._many("DELETE FROM intents WHERE entry = ?", ended)
 
     def give_up(self, journal: str) -> int:

@@ -9,7 +9,7 @@ import msgspec
 
 from llmproxy.plugin import Parts, Settlement, Tiers, Usage, price_usage
 from llmproxy_ledger.estimating import ceiling
-from llmproxy_ledger.records import Intent, PriceList, Record, Row
+from llmproxy_ledger.records import Begun, Intent, PriceList, Record, Row, Written
 
 COLUMNS: Final = (
     "entry",
@@ -95,26 +95,32 @@ class WriteBooks(Protocol):
 
 
 class Batch(NamedTuple):
-    """What records of journals come to: rows, calls that have not ended, and versions of prices."""
+    """What records of journals come to: rows as tables have them, calls that have not ended, and versions of prices."""
 
-    rows: list[Row]
+    rows: list[tuple[Any, ...]]
     calls: list[tuple[str, Intent]]
     prices: list[PriceList]
 
 
 def batch(records: Iterable[tuple[str, Record]]) -> Batch:
     """Sort records by what they are; a call that has its row by now is none that has not ended."""
-    rows: dict[str, Row] = {}
-    calls: dict[str, tuple[str, Intent]] = {}
+    rows: dict[str, tuple[Any, ...]] = {}
+    calls: dict[str, tuple[str, Intent | Begun]] = {}
     prices: dict[str, PriceList] = {}
     for journal, record in records:
-        if isinstance(record, Row):
-            rows[record.entry] = record
-        elif isinstance(record, Intent):
+        if isinstance(record, Written):
+            rows[record.values[0]] = record.values
+        elif isinstance(record, Begun | Intent):
             calls[record.entry] = (journal, record)
+        elif isinstance(record, Row):
+            rows[record.entry] = columns(record)
         else:
             prices[record.version] = record
-    left = [held for entry, held in calls.items() if entry not in rows]
+    left = [
+        (journal, call.intent if isinstance(call, Begun) else call)
+        for entry, (journal, call) in calls.items()
+        if entry not in rows
+    ]
     return Batch(list(rows.values()), left, list(prices.values()))
 
 
@@ -125,8 +131,13 @@ def columns(record: Row) -> tuple[Any, ...]:
     whose = (row.tenant, row.key, row.org, row.team, row.user, row.route)
     models = (row.model, row.upstream, row.upstream_model)
     money = (row.state, record.basis, row.cost, row.reserved, row.prices, row.result)
-    beside = (usage.units, "" if usage.parts is None else msgspec.json.encode(usage.parts).decode())
+    beside = (usage.units, parts_of(usage))
     return (record.entry, row.id, row.exchange, row.at, *whose, *models, *counts, *money, *beside)
+
+
+def parts_of(usage: Usage) -> str:
+    """Return what tokens are of, where that was told, as the table has it."""
+    return "" if usage.parts is None else msgspec.json.encode(usage.parts).decode()
 
 
 def row_of(values: tuple[Any, ...]) -> Row:

@@ -3,7 +3,8 @@
 Theory of operation. A journal has a random name, a lock file that its process holds for as long as it lives, and
 numbered segments. A record is written at once, which takes two microseconds: it outlives the process from then on, and
 the machine from the next sync on. The thread of the journal syncs, closes segments that are full, and writes what could
-not be written before. Whoever can take the lock of another journal knows that its process is dead.
+not be written before. Whoever can take the lock of another journal knows that its process is dead. What was written is
+remembered until it was posted too, so that its own process need not read it.
 """
 
 from __future__ import annotations
@@ -17,9 +18,10 @@ from collections.abc import Callable
 from contextlib import suppress
 from itertools import count
 from pathlib import Path
-from typing import Final
+from typing import Final, NamedTuple
 
 from llmproxy_ledger.records import PriceList, Record, frame
+from llmproxy_ledger.remembering import Memory, Remembered
 
 LOCK: Final = ".lock"
 SEGMENT: Final = ".journal"
@@ -31,6 +33,14 @@ _ENDED: Final = -1
 
 class JournalFault(Exception):
     """The journal cannot be written."""
+
+
+class Taken(NamedTuple):
+    """What is to be posted, and up to where that stands in the journal's files."""
+
+    what: Remembered
+    segment: Path
+    size: int
 
 
 class Journal:
@@ -58,6 +68,7 @@ class Journal:
         self._waiting = bytearray()
         self._unsynced = 0
         self._full: deque[int] = deque()
+        self._memory = Memory()
         self._told: set[str] = set()
         self._wake, self._stopping = threading.Event(), False
         self.current, self._fd, self._size = directory, _ENDED, 0
@@ -77,26 +88,35 @@ class Journal:
         """
         if self.full:
             raise JournalFault("the ledger's journals have reached their limit")
+        data = frame(record)
         with self._guard:
-            before = len(self._waiting)
-            self._waiting += frame(record)
-            fault = self._write()
-            if fault is not None:
-                del self._waiting[before:]  # its call does not leave
-            self._note()
+            fault = self._write(data)  # where that fails its call does not leave
+            if fault is None:
+                self._memory.begin(record, self.current)
         if fault is not None:
             self._faulty(fault)
             raise JournalFault("the ledger's journal cannot be written") from fault
 
     def put(self, record: Record) -> None:
         """Write a record; what cannot be written waits until it can, and `flush` tells of it."""
+        data = frame(record)
         with self._guard:
             if self._fd == _ENDED or len(self._waiting) > MOST_WAITING:
                 self._dropped()
-            else:
-                self._waiting += frame(record)
-                self._write()
-                self._note()
+                return
+            if self._write(data) is not None:
+                self._waiting += data
+            self._memory.add(record)
+
+    def take(self, *, last: bool = False) -> Taken:
+        """Return what was written since this was last asked, and calls that the database has to hear of."""
+        with self._guard:
+            return Taken(self._memory.take(self.current, last=last), self.current, self._size)
+
+    def posted(self, *, done: bool) -> None:
+        """Hear whether what was taken could be posted."""
+        with self._guard:
+            (self._memory.posted if done else self._memory.forget)()
 
     def list_price(self, record: PriceList) -> None:
         """Write what a version of prices stands for, once."""
@@ -139,11 +159,6 @@ class Journal:
             (self.directory / (self.name + LOCK)).unlink(missing_ok=True)
         os.close(self._lock_file)
 
-    def _note(self) -> None:
-        self._unsynced += 1
-        if self._unsynced in (1, self._rows):
-            self._wake.set()
-
     def _run(self) -> None:
         pause = threading.Event()
         while not self._stopping:
@@ -156,13 +171,18 @@ class Journal:
                 self._unsynced = 0
             self.flush()
 
-    def _write(self) -> OSError | None:
-        """Write what waits; what could not be written whole goes on waiting."""
+    def _write(self, data: bytes = b"") -> OSError | None:
+        """Write what waits, and this behind it, whole or not at all; what waits goes on waiting if it cannot be."""
+        if data:
+            self._unsynced += 1
+            if self._unsynced in (1, self._rows):
+                self._wake.set()
         if self._fd == _ENDED:
             return OSError("it has ended")
-        if not self._waiting:
+        if self._waiting:
+            data = bytes(self._waiting) + data
+        if not data:
             return None
-        data = bytes(self._waiting)
         try:
             written = os.write(self._fd, data)
             while written < len(data):
@@ -170,9 +190,11 @@ class Journal:
         except OSError as fault:
             _cut(self._fd, self._size)
             return fault
-        self._size += len(data)
-        self._waiting.clear()
-        self._next()  # if there is no room for another one, `flush` tells
+        self._size += written
+        if self._waiting:
+            self._waiting.clear()
+        if self._size >= self._most:
+            self._next()  # if there is no room for another one, `flush` tells
         return None
 
     def _next(self) -> OSError | None:

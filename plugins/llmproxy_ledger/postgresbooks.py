@@ -11,7 +11,7 @@ import msgspec
 
 from llmproxy.plugin import BlockingPostgres, PostgresAway, Rates, StartError, Tiers, postgres_value
 from llmproxy_ledger.entries import ADDED, COLUMNS, NUMBERS, Dialect, batch, columns, lost
-from llmproxy_ledger.records import Intent, PriceList, Record, Row
+from llmproxy_ledger.records import Intent, PriceList, Record
 
 T = TypeVar("T")
 
@@ -147,24 +147,26 @@ class PostgresBooks:
         except Exception as fault:
             raise NotPosted(f"the ledger's database takes no rows: {type(fault).__name__}") from None
 
-    async def _post(self, rows: Sequence[Row], calls: Sequence[tuple[str, Intent]], connection: Any) -> None:
+    async def _post(
+        self, rows: Sequence[tuple[Any, ...]], calls: Sequence[tuple[str, Intent]], connection: Any
+    ) -> None:
         async with connection.transaction():
             await self._settle(connection, rows)
             if calls:
                 told = [self._call(journal, intent) for journal, intent in calls]
                 await connection.execute(_INTEND, *zip(*told, strict=True))
 
-    async def _settle(self, connection: Any, rows: Sequence[Row]) -> None:
+    async def _settle(self, connection: Any, rows: Sequence[tuple[Any, ...]]) -> None:
         if rows:
-            values = [map(postgres_value, (*columns(row), self._instance)) for row in rows]
+            values = [map(postgres_value, (*row, self._instance)) for row in rows]
             await connection.execute(_POST, *zip(*values, strict=True))
-            await connection.execute(_END, [row.entry for row in rows])
+            await connection.execute(_END, [row[0] for row in rows])
 
     async def _give_up(self, journal: str, connection: Any) -> int:
         async with connection.transaction():
             found = await connection.fetch("SELECT record FROM intents WHERE journal = $1", journal)
             rows = lost((record for (record,) in found), (await _all_rates(connection)).__getitem__)
-            await self._settle(connection, rows)
+            await self._settle(connection, list(map(columns, rows)))
         return len(rows)
 
     def _call(self, journal: str, intent: Intent) -> tuple[str | bytes, ...]:

@@ -12,7 +12,7 @@ from pathlib import Path
 from llmproxy_ledger.books import FILE, Books
 from llmproxy_ledger.entries import WriteBooks
 from llmproxy_ledger.journal import LOCK, SEGMENT, Journal, claim, journals, segments
-from llmproxy_ledger.records import read_outcomes
+from llmproxy_ledger.records import read
 
 #: Bytes of a segment that one transaction takes.
 _AT_ONCE = 4 << 20
@@ -41,7 +41,7 @@ class Posting:
         """Post what is there of this process's journal; return how many rows."""
         with self._guard:
             journal.flush()
-            return self._post_all(journal.name, journal.current)
+            return self._post_own(journal)
 
     def finish(self, journal: Journal) -> tuple[int, int]:
         """Post all of this process's journal, which has ended, and remove it; give its open calls up.
@@ -49,7 +49,7 @@ class Posting:
         Return how many rows, and how many calls.
         """
         with self._guard:
-            return self._finish(journal.name)
+            return self._post_own(journal, last=True), self._open().give_up(journal.name)
 
     def take_over(self) -> int:
         """Post the journals of processes that died, and give their open calls up; return how many calls."""
@@ -63,7 +63,8 @@ class Posting:
             return 0
         given_up = 0
         try:
-            _, given_up = self._finish(name)
+            self._post_all(name, None)
+            given_up = self._open().give_up(name)
             if not segments(self._directory, name):
                 path.unlink()
         except Exception as fault:  # one that cannot be posted keeps no other from it
@@ -71,9 +72,6 @@ class Posting:
         finally:
             os.close(held)
         return given_up
-
-    def _finish(self, name: str) -> tuple[int, int]:
-        return self._post_all(name, None), self._open().give_up(name)
 
     def held(self) -> int:
         """Return the bytes of all journals in the directory."""
@@ -95,6 +93,33 @@ class Posting:
             self._books = self._opening()
         return self._books
 
+    def _post_own(self, journal: Journal, *, last: bool = False) -> int:
+        """Post what this process's journal remembers, or what it holds if that is not all."""
+        books, name = self._open(), journal.name
+        books.ready()
+        (rows, calls), segment, size = journal.take(last=last)
+        done = False
+        try:
+            # A segment is removed when its calls stand in the database that go on.
+            records = calls if rows is None else rows + calls
+            posted = books.post((name, record) for record in records) if records else 0
+            if rows is None:
+                posted += self._post_all(name, None if last else segment)
+            else:
+                self._remove_until(name, segment, size, last=last)
+            done = True
+        finally:
+            journal.posted(done=done)
+        return posted
+
+    def _remove_until(self, name: str, segment: Path, size: int, *, last: bool) -> None:
+        for path in segments(self._directory, name):
+            if last or path < segment:
+                self._read.pop(path, None)
+                path.unlink()
+            elif path == segment:
+                self._read[path] = size
+
     def _post_all(self, name: str, current: Path | None) -> int:
         """Post all segments of a journal in order, and remove those that are whole in the database.
 
@@ -115,7 +140,7 @@ class Posting:
         while (at := self._read.get(path, 0)) < size:
             with path.open("rb") as file:
                 file.seek(at)
-                found = list(read_outcomes(file.read(_AT_ONCE)))
+                found = list(read(file.read(_AT_ONCE)))
             if not found:
                 break
             rows += self._open().post((name, reading.record) for reading in found)

@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Final, NamedTuple
 
 from llmproxy.plugin import (
+    Attempt,
     Endpoint,
     Exchange,
     GatewayError,
@@ -49,7 +50,15 @@ class Prices:
         """Return what an exchange's calls to a place are charged by."""
         if not (endpoint.model or exchange.model):
             return NOTHING
-        priced = self._tariff.of(exchange, endpoint)
+        return self._charge(self._tariff.of(exchange, endpoint))
+
+    def of_attempt(self, exchange: Exchange, attempt: Attempt) -> Charge:
+        """Return what an attempt is charged by."""
+        if not (exchange.model or attempt.endpoint.model):
+            return NOTHING
+        return self._charge(self._tariff.charged(exchange, attempt))
+
+    def _charge(self, priced: Priced) -> Charge:
         if not priced.rates:
             return self._stand_in()
         charge = self._known.get(priced.version)

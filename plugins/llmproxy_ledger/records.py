@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from struct import Struct
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple
 from zlib import crc32
 
 import msgspec
@@ -43,16 +43,59 @@ class PriceList(msgspec.Struct, frozen=True, array_like=True, tag="p"):
     rates: tuple[Rates, ...]
 
 
-Record = Intent | Row | PriceList
+class Whose(NamedTuple):
+    """Whose a call is and where it goes."""
 
-#: A record is an array: its head, the head of a string of one letter, the letter, and the head of the entry's name,
-#: which tells its length where that is less than 32.
-_LEAST: Final = 4
-_ROW: Final = ord("r")
-_INTENT: Final = ord("i")
-_SHORT: Final = 0xA0
-_LONGER: Final = _SHORT + 32
-_BEFORE: Final = _SHORT - _LEAST
+    tenant: str
+    key: str
+    org: str
+    team: str
+    user: str
+    route: str
+    model: str
+    upstream: str
+    upstream_model: str
+
+
+class Begun(msgspec.Struct, frozen=True, array_like=True, tag="b", gc=False):
+    """An intent as it is written while calls come: what calls have in common is made once."""
+
+    entry: str
+    id: str
+    exchange: str
+    at: float
+    whose: Whose
+    prices: str
+    reserved: int
+    size: int
+    most: int
+
+    @property
+    def intent(self) -> Intent:
+        """Return it as others are."""
+        told = Settlement(
+            id=self.id,
+            exchange=self.exchange,
+            at=self.at,
+            prices=self.prices,
+            reserved=self.reserved,
+            **self.whose._asdict(),
+        )
+        return Intent(self.entry, told, self.size, self.most)
+
+
+class Written(msgspec.Struct, frozen=True, array_like=True, tag="w", gc=False):
+    """A row as it is written while calls come: as it stands in the database, column by column."""
+
+    values: tuple[Any, ...]
+
+    @property
+    def entry(self) -> str:
+        """Return its name."""
+        return self.values[0]  # type: ignore[no-any-return]  # as `COLUMNS` says
+
+
+Record = Intent | Row | PriceList | Begun | Written
 
 _encoder: Final = msgspec.msgpack.Encoder()
 _decoder: Final = msgspec.msgpack.Decoder(Record)
@@ -73,44 +116,22 @@ class Reading(NamedTuple):
 
 def read(data: bytes, at: int = 0) -> Iterator[Reading]:
     """Yield the whole records from `at` on, up to the first that is cut or broken."""
-    return _decoded(_payloads(data, at))
-
-
-def read_outcomes(data: bytes) -> Iterator[Reading]:
-    """Yield the whole records, but for those of calls about to leave whose rows are among them."""
-    payloads = list(_payloads(data, 0))
-    ended = set()
-    for payload, _ in payloads:
-        if payload[2] == _ROW:
-            ended.add(payload[3 : payload[3] - _BEFORE])
-    left = []
-    for each in payloads:
-        payload = each[0]
-        if payload[2] == _INTENT:
-            head = payload[3]
-            if _SHORT <= head < _LONGER and payload[3 : head - _BEFORE] in ended:
-                continue
-        left.append(each)
-    return _decoded(left)
+    for payload, end in _payloads(data, at):
+        try:
+            record = _decoder.decode(payload)
+        except msgspec.DecodeError:
+            return
+        yield Reading(record, end)
 
 
 def _payloads(data: bytes, at: int) -> Iterator[tuple[bytes, int]]:
     while at + _HEAD.size <= len(data):
         size, checksum = _HEAD.unpack_from(data, at)
         end = at + _HEAD.size + size
-        if not _LEAST <= size <= MOST or end > len(data):
+        if not size or size > MOST or end > len(data):
             return
         payload = data[at + _HEAD.size : end]
         if crc32(payload) != checksum:
             return
         yield payload, end
         at = end
-
-
-def _decoded(payloads: Iterable[tuple[bytes, int]]) -> Iterator[Reading]:
-    for payload, end in payloads:
-        try:
-            record = _decoder.decode(payload)
-        except msgspec.DecodeError:
-            return
-        yield Reading(record, end)

@@ -32,8 +32,9 @@ from llmproxy.testing import FakeUpstream, make_exchange, running_route
 from llmproxy_ledger import LedgerPlugin
 from llmproxy_ledger.accounting import OPENED, Accounting, whose
 from llmproxy_ledger.config import LedgerConfig
+from llmproxy_ledger.entries import row_of
 from llmproxy_ledger.pricing import Prices
-from llmproxy_ledger.records import Intent, Record, Row
+from llmproxy_ledger.records import Begun, Intent, Record, Row, Written
 
 from .stage import asked, rows
 
@@ -52,10 +53,12 @@ class Kept:
         return f"entry-{len(self.records)}"
 
     def intend(self, record: Record) -> None:
-        self.records.append(record)
+        assert isinstance(record, Begun)
+        self.records.append(record.intent)
 
     def put(self, record: Record) -> None:
-        self.records.append(record)
+        assert isinstance(record, Written)
+        self.records.append(row_of(record.values))
 
     @property
     def last(self) -> Row:

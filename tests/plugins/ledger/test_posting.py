@@ -42,6 +42,42 @@ def test_what_is_posted_is_in_the_database_and_full_segments_are_gone(tmp_path, 
     assert [path.name for path in tmp_path.glob("*.journal")] + journals(tmp_path) == []
 
 
+def test_a_call_that_outlives_its_segment_stands_in_the_database(tmp_path, journal):
+    posting = Posting(tmp_path)
+    journal.intend(intended("long"))
+    before = posting.post(journal)
+    current = journal.current
+    while journal.current == current:
+        journal.put(settled(journal.entry()))
+    posting.post(journal)
+    gone = not current.exists()
+    dead(journal)
+    lost = Posting(tmp_path).take_over()  # by another process
+    posting.close()
+    found = {row["entry"]: row["state"] for row in rows(tmp_path)}
+
+    assert (before, gone, lost) == (0, True, 1)
+    assert found.pop("long") == "unknown"
+    assert set(found.values()) == {"exact"}
+
+
+def test_more_than_is_remembered_is_read(tmp_path, journal, monkeypatch):
+    monkeypatch.setattr("llmproxy_ledger.remembering.MOST", 10)
+    posting = Posting(tmp_path)
+    for number in range(40):
+        journal.put(settled(f"{number:02}"))
+    journal.intend(intended("long"))
+    many = posting.post(journal)
+    journal.put(settled("last"))
+    few = posting.post(journal)
+    journal.close()
+    finished = posting.finish(journal)
+    posting.close()
+
+    assert (many, few, finished) == (40, 1, (0, 1))
+    assert len(rows(tmp_path)) == 42
+
+
 def test_the_journal_of_a_dead_process_is_taken_over(tmp_path, journal):
     for record in (PRICES, intended("a"), settled("a"), intended("b")):
         journal.intend(record)

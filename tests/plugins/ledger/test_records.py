@@ -5,7 +5,7 @@ from hypothesis import strategies as st
 
 from llmproxy.plugin import Parts, Rates, Settlement, Usage
 from llmproxy.providers.prices import PartRates
-from llmproxy_ledger.records import Intent, PriceList, Row, frame, read, read_outcomes
+from llmproxy_ledger.records import Begun, Intent, PriceList, Row, Whose, Written, frame, read
 
 COUNT = st.integers(0, 2**50)
 ROWS = st.builds(
@@ -22,7 +22,13 @@ ROWS = st.builds(
 )
 PARTS = st.none() | st.builds(PartRates, output_image=st.none() | COUNT)
 RATES = st.builds(Rates, **dict.fromkeys(Rates.__struct_fields__, COUNT) | {"parts": PARTS})
+SHORT = st.text(max_size=9)
+BEGUN = st.builds(
+    Begun, *[SHORT] * 3, st.floats(0, 1e10), st.builds(Whose, *[SHORT] * 9), SHORT, COUNT, COUNT, COUNT
+)
 RECORDS = st.one_of(
+    BEGUN,
+    st.builds(Written, st.lists(SHORT | COUNT | st.floats(0, 1e10), max_size=9).map(tuple)),
     st.builds(Row, st.text(max_size=9), ROWS, st.sampled_from(["told", "seen"])),
     st.builds(Intent, st.text(max_size=9), ROWS, COUNT, COUNT),
     st.builds(PriceList, st.text(max_size=9), st.lists(RATES, max_size=2).map(tuple)),
@@ -36,21 +42,19 @@ def test_records_come_back_as_they_were_framed(records):
     assert [reading.record for reading in read(data)] == records
 
 
-@given(st.lists(RECORDS, max_size=8))
-def test_what_is_posted_leaves_out_the_calls_whose_rows_are_there(records):
-    ended = {record.entry for record in records if isinstance(record, Row)}
-    wanted = [record for record in records if not isinstance(record, Intent) or record.entry not in ended]
-    found = [reading.record for reading in read_outcomes(b"".join(map(frame, records)))]
+@given(BEGUN)
+def test_a_call_is_told_as_others_are(begun):
+    told = begun.intent.row
 
-    assert [record for record in found if record in wanted] == wanted
-    assert all(isinstance(record, Intent) for record in found if record not in wanted)
-
-
-def test_a_call_and_its_row_are_one_record_to_post():
-    row = Settlement(id="r/1", exchange="r", at=1.0, tenant="t")
-    records = [Intent("j-1", row, 3, 4), Intent("j-2", row, 3, 4), Row("j-1", row, "told")]
-
-    assert [reading.record for reading in read_outcomes(b"".join(map(frame, records)))] == records[1:]
+    assert (begun.intent.entry, begun.intent.size, begun.intent.most) == (begun.entry, begun.size, begun.most)
+    assert (told.id, told.exchange, told.at, told.prices) == (
+        begun.id,
+        begun.exchange,
+        begun.at,
+        begun.prices,
+    )
+    assert (told.reserved, told.state, told.usage) == (begun.reserved, "unknown", Usage())
+    assert {name: getattr(told, name) for name in Whose._fields} == begun.whose._asdict()
 
 
 @given(st.lists(RECORDS, min_size=1, max_size=4), st.data())
