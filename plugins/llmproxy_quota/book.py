@@ -4,12 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
 from fnmatch import fnmatchcase
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from llmproxy.plugin import AccountScope, Caller, Exchange, reserving, scopes_of, store_key
 from llmproxy_quota.config import CALENDAR, LimitConfig
 from llmproxy_quota.fields import Heading, policy
 from llmproxy_quota.portions import Portion, Portions
+
+if TYPE_CHECKING:
+    from llmproxy_quota.bounds import Bound
 
 #: Buckets that a rolling window is cut into: it may hold that much of it too long.
 _PARTS: Final = 20
@@ -31,27 +34,45 @@ class Rule(NamedTuple):
     policy: str
 
 
-class Rules(NamedTuple):
+class Last(NamedTuple):
+    """The bound of a request, and what it took."""
+
+    bound: Bound
+    portion: Portion
+
+
+class Rules:
     """What is taken before the route is known, and what each attempt takes."""
 
-    early: tuple[Rule, ...]
-    late: tuple[Rule, ...]
-    tag: bytes
-    #: What the early ones take: one of each.
-    first: Portion
-    #: What callers are told of the early ones.
-    heading: Heading
-    #: What the late ones take, by amounts.
-    portions: Portions
-    #: Whether any of the late ones is hard.
-    hard: bool
+    __slots__ = ("_pays", "_portions", "early", "first", "hard", "last", "late", "tag")
+
+    def __init__(self, tag: bytes, early: tuple[Rule, ...], late: tuple[Rule, ...]) -> None:
+        self.tag = tag
+        self.early = early
+        self.late = late
+        #: What the early ones take: one of each.
+        self.first = Portions(tag, early).of((1,) * len(early))
+        #: Whether any of the late ones is hard.
+        self.hard = any(rule.config.mode == "hard" for rule in late)
+        #: What the last request took, if that depends on its bound alone: those of one kind come one after another.
+        self.last: Last | None = None
+        self._pays = any(rule.config.counts == "money" for rule in late)
+        self._portions = Portions(tag, late)
+
+    def portion(self, bound: Bound, amounts: tuple[int, ...]) -> Portion:
+        """Return what a request of this bound takes of the late ones."""
+        portion = self._portions.of(amounts)
+        if not self._pays:
+            self.last = Last(bound, portion)
+        return portion
 
 
 class Book:
-    """All limits, found by the accounts of a call."""
+    """All limits, found by the accounts of a call; callers hear how they stand where it `is_told`."""
 
-    def __init__(self, instance: str, limits: Sequence[LimitConfig]) -> None:
+    def __init__(self, instance: str, limits: Sequence[LimitConfig], *, is_told: bool = True) -> None:
         self._instance = instance
+        self._is_told = is_told
         self._limits = limits
         #: Whether the model's name is needed to know what is taken early.
         self.asks_model = any(
@@ -60,17 +81,19 @@ class Book:
         #: Whether any of them has a cheaper model answer.
         self.saves = any(limit.then is not None for limit in limits)
         self._one_tag = any(limit.across for limit in limits)
-        self._known: dict[tuple[Caller, str | None, str], Rules] = {}
+        #: By the caller's `id`: it is held with what is known of it, so nothing else has that.
+        self._known: dict[tuple[int, str | None, str], tuple[Caller, Rules]] = {}
 
     def rules_of(self, exchange: Exchange) -> Rules:
         """Return what a call has to keep, as far as is known of it by now."""
-        key = (exchange.caller, exchange.model, exchange.route.name)
+        caller = exchange.caller
+        key = (id(caller), exchange.model, exchange.route.name)
         found = self._known.get(key)
         if found is None:
             if len(self._known) >= _KNOWN:
                 self._known.clear()
-            found = self._known[key] = self.rules(exchange.caller.tenant, scopes_of(exchange))
-        return found
+            found = self._known[key] = caller, self.rules(caller.tenant, scopes_of(exchange))
+        return found[1]
 
     def tag(self, tenant: str) -> bytes:
         """Return what an engine keeps the limits of a tenant under; all in one place if any are shared."""
@@ -82,9 +105,11 @@ class Book:
         early = tuple(rule for rule in found if is_early(rule.config))
         late = tuple(rule for rule in found if not is_early(rule.config))
         tag = self.tag(tenant)
-        first = Portions(tag, early).of((1,) * len(early))
-        hard = any(rule.config.mode == "hard" for rule in late)
-        return Rules(early, late, tag, first, Heading(early), Portions(tag, late), hard)
+        rules = Rules(tag, early, late)
+        heading = Heading(early)
+        if self._is_told and heading.tells:
+            rules.first.heading = heading
+        return rules
 
     def _found(self, tenant: str, scopes: tuple[AccountScope, ...]) -> Iterator[Rule]:
         for config in self._limits:

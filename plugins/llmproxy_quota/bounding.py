@@ -21,7 +21,17 @@ class Bounds:
 
     def __init__(self, config: QuotaConfig) -> None:
         self._config = config
-        self._known: dict[tuple[bytes, str, str, bool], Bound | None] = {}
+        self._known: dict[tuple[bytes | None, str, str, bool], Bound | None] = {}
+
+    def known(self, exchange: Exchange, *, hard: bool) -> Bound | None:
+        """Return what a request comes to that came before as it came now; None where that has to be found out."""
+        request = exchange.request
+        bound = self._known.get((exchange.body_at_hand, request.path, request.method, exchange.upgraded))
+        if bound is None or (bound.doubt and hard):
+            return None
+        if bound.body is not None:
+            exchange.set_body(bound.body, reread=False)
+        return bound
 
     async def of(self, exchange: Exchange, *, hard: bool) -> Bound | None:
         """Return what the caller's request comes to, and have it say so; None where it uses nothing.

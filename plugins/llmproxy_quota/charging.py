@@ -55,9 +55,11 @@ def amounts_of(
 
 def charge_hold(pricing: Pricing, exchange: Exchange, attempt: Attempt, hold: Hold) -> Sequence[int]:
     """Return what an attempt came to, of what was taken for it; nothing if none of it left."""
-    took = hold.portion
-    if not hold.sent:
-        return [0] * len(took.rules)
+    took, request, usage = hold.portion, hold.request, attempt.usage
+    if request is None or not request.sent:
+        return [0] * len(took.rules)  # what did not leave cannot have been used
+    if took.only_tokens and usage is not None and attempt.complete:
+        return [usage.total] * len(took.rules)
     return charge(pricing, exchange, attempt, took.rules, took.amounts)
 
 
@@ -75,7 +77,7 @@ def charge(
         if rule.config.counts == "tokens":
             came.append(usage.total)
             continue
-        cost = pricing.price(exchange, attempt.endpoint, usage)
+        cost = pricing.price(exchange, attempt)
         came.append(amount if cost is None else cost)
     return came
 

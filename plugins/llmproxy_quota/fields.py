@@ -58,24 +58,45 @@ def rate_limit(told: Sequence[tuple[Rule, reserving.Standing]]) -> list[tuple[st
 
 
 class Heading:
-    """The header fields of some limits, written as far as they do not change."""
+    """The header fields of some limits, written as far as they do not change; see `rate_limit`."""
 
-    __slots__ = ("_policy", "_starts")
+    __slots__ = ("_items", "_policy")
 
     def __init__(self, rules: Sequence[Rule]) -> None:
-        shown = [(at, rule) for at, rule in enumerate(rules) if rule.policy]
-        self._policy = (b"RateLimit-Policy", ", ".join([rule.policy for _, rule in shown]).encode())
-        self._starts = tuple([(at, f'"{rule.config.name}";r=') for at, rule in shown])
+        #: Of each limit how its item begins, nothing for one that is not told.
+        self._items = [f'"{rule.config.name}";r=' if rule.policy else "" for rule in rules]
+        told = ", ".join([rule.policy for rule in rules if rule.policy])
+        self._policy = (b"RateLimit-Policy", told.encode())
 
-    def tell(self, headers: Headers, standings: Sequence[reserving.Standing]) -> None:
-        """Set the fields; see `rate_limit`."""
-        told = []
-        for at, start in self._starts:
-            _, left, wait = standings[at]
-            told.append(f"{start}{left};t={-(-wait // reserving.SECOND)}" if wait > 0 else f"{start}{left}")
-        if told:
-            headers.put(b"ratelimit-policy", self._policy)
-            headers.put(b"ratelimit", (b"RateLimit", ", ".join(told).encode()))
+    @property
+    def tells(self) -> bool:
+        """Whether there is anything to tell."""
+        return any(self._items)
+
+    def template(self, waits: Sequence[int]) -> bytes:
+        """Write how limits stand that are whole again after so many microseconds, but for what is left of each.
+
+        Those numbers are put in by `%`, all of them: of a limit that is not told no sign remains.
+        """
+        told, untold = [], ""
+        for item, wait in zip(self._items, waits, strict=True):
+            if not item:
+                untold += "%.0a"
+                continue
+            after = f";t={-(-wait // reserving.SECOND)}" if wait > 0 else ""
+            told.append(f"{untold}{item.replace('%', '%%')}%d{after}")
+            untold = ""
+        return (", ".join(told) + untold).encode()
+
+    def state(self, standings: Sequence[reserving.Standing]) -> bytes:
+        """Write how limits stand."""
+        template = self.template([standing.wait for standing in standings])
+        return template % tuple([standing.left for standing in standings])
+
+    def tell(self, headers: Headers, said: bytes) -> None:
+        """Set the fields; `said` is how the limits stood."""
+        headers.put(b"ratelimit-policy", self._policy)
+        headers.put(b"ratelimit", (b"RateLimit", said))
 
 
 def refusal(told: Sequence[tuple[Rule, reserving.Standing]]) -> GatewayError:

@@ -7,7 +7,6 @@ from contextlib import asynccontextmanager
 from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import (
-    RESERVATIONS,
     TOLD,
     Attempt,
     CallNext,
@@ -24,15 +23,16 @@ from llmproxy.plugin import (
     is_charged,
     reserving,
 )
-from llmproxy_quota.book import Book, Rules
+from llmproxy_quota.book import Book
 from llmproxy_quota.bounding import Bounds, as_told
-from llmproxy_quota.bounds import Bound
-from llmproxy_quota.charging import amounts_of, charge_hold
+from llmproxy_quota.charging import charge_hold
 from llmproxy_quota.config import QuotaConfig, QuotaRoute
+from llmproxy_quota.course import Course
 from llmproxy_quota.pricing import Pricing
 from llmproxy_quota.remarking import remark
 from llmproxy_quota.saving import Saver, foresee, tell
-from llmproxy_quota.taking import Hold, Taker
+from llmproxy_quota.spending import Spending
+from llmproxy_quota.taking import Taker
 from llmproxy_quota.uncalled import Uncalled
 
 if TYPE_CHECKING:
@@ -55,17 +55,14 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     _taker: Taker
     _pricing: Pricing
     _saver: Saver
+    _spending: Spending
     _uncalled: Uncalled
 
     def __init__(self, name: str, config: QuotaConfig) -> None:
         super().__init__(name, config)
-        self._book = Book(name, config.limits)
+        self._book = Book(name, config.limits, is_told=config.headers)
         self._bounds = Bounds(config)
-        self._early: StateKey[tuple[Rules, Hold]] = StateKey(f"{name}.early")
-        #: Whether the caller has gone, or has his answer; an attempt of his may go on, for others or to be drained.
-        self._gone: StateKey[bool] = StateKey(f"{name}.gone")
-        self._bound: StateKey[Bound] = StateKey(f"{name}.bound")
-        self._late: StateKey[dict[int, Hold]] = StateKey(f"{name}.late")
+        self._course: StateKey[Course] = StateKey(name)
 
     @hookimpl
     @asynccontextmanager
@@ -78,7 +75,8 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             await runtime.tariff.load()
         self._pricing = Pricing(runtime.tariff)
         self._taker = Taker(kept, self.config.share, self.config.lease, runtime)
-        self._uncalled = Uncalled(self._book, self._pricing, self._taker, self._late)
+        self._spending = Spending(self._pricing, self._taker, self.config, runtime.clock.wall)
+        self._uncalled = Uncalled(self._book, self._pricing, self._taker, self._course)
         self._saver = Saver(self._pricing, self._taker, runtime.clock.now)
         runtime.spawn(self._taker.keep_alive(), name="keep-alive")
         runtime.spawn(self._take_over(), name="take-over", once_per_host=True)
@@ -94,7 +92,8 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             await exchange.body()
         rules = self._book.rules_of(exchange)
         if rules.early:
-            exchange.state[self._early] = rules, await self._taker.take(rules.first)
+            course = exchange.state[self._course] = Course()
+            course.early = self._taker.at_hand(rules.first) or await self._taker.take(rules.first)
         if self._book.saves and rules.late:
             await self._saver.save(exchange, rules.tag, rules.late)
         return None
@@ -105,71 +104,86 @@ class QuotaPlugin(Plugin[QuotaConfig]):
         rules = self._book.rules_of(exchange)
         if not rules.late or exchange.route.models is None:
             return await call_next(exchange)
-        state = exchange.state
-        state.setdefault(self._late, {})
+        course = exchange.state.get(self._course)
+        if course is None:  # a part of another exchange takes nothing before
+            course = exchange.state[self._course] = Course()
         number = len(exchange.attempts) + 1
-        bound = await self._bounds.of(exchange, hard=rules.hard)
+        bound = self._bounds.known(exchange, hard=rules.hard) or await self._bounds.of(
+            exchange, hard=rules.hard
+        )
         if bound is None:
             return await call_next(exchange)
-        state[self._bound] = bound
-        await self._take(exchange, rules, bound, number)
+        course.bound = bound
+        portion = self._spending.portion(exchange, rules, bound, exchange.endpoints)
+        hold = self._taker.at_hand(portion) or await self._taker.take(portion)
+        self._spending.keep(exchange, course, hold, number, bound)
         try:
             return await call_next(exchange)
         finally:
             if len(exchange.attempts) < number and not is_charged(exchange):
-                self._release(exchange, number)
+                self._spending.release(course, number)
 
     @hookimpl
     async def transform_request(self, exchange: Exchange, request: UpstreamRequest) -> None:
         """Take the same again for each further attempt, and more where its translation may come to more."""
-        state = exchange.state
-        if (early := state.get(self._early)) is not None:
-            self._taker.leaves(early[1])
-        holds, bound = state.get(self._late), state.get(self._bound)
-        if holds is None or bound is None:
+        course = exchange.state.get(self._course)
+        if course is None:
             return
-        number = request.attempt
-        if exchange.attempts[number - 1].translated:
+        if course.early is not None:
+            self._taker.leaves(course.early)
+        bound = course.bound
+        if bound is None:
+            return
+        number, attempts, late = request.attempt, exchange.attempts, course.late
+        attempt = attempts[number - 1]
+        if attempt.translated:
             taken, bound = bound, as_told(request, bound, self.config)
-            if bound is not taken and number in holds:
-                self._release(exchange, number)
-        if number not in holds:
-            await self._take(exchange, self._book.rules_of(exchange), bound, number, noted=False)
-        if (hold := holds.get(number)) is not None:
+            if bound is not taken and number in late:
+                self._spending.release(course, number)
+        hold = late.get(number)
+        if hold is None:
+            portion = self._spending.portion(
+                exchange, self._book.rules_of(exchange), bound, (attempt.endpoint,)
+            )
+            hold = await self._taker.take(portion, noted=False)
+            self._spending.keep(exchange, course, hold, number, bound)
+        else:
             self._taker.leaves(hold)
-            hold.request = request
+        hold.request = request
 
     @hookimpl
     def attempt_done(self, exchange: Exchange, attempt: Attempt) -> None:
         """Settle what the attempt came to."""
-        holds = exchange.state.get(self._late)
-        hold = None if holds is None else holds.pop(attempt.number, None)
+        course = exchange.state.get(self._course)
+        if course is None:
+            return
+        hold = course.late.pop(attempt.number, None)
         if hold is not None:
-            came = charge_hold(self._pricing, exchange, attempt, hold)
-            self._taker.settle(hold, came)
-        if exchange.state.get(self._gone):
-            self._land(exchange)
+            self._taker.settle(hold, charge_hold(self._pricing, exchange, attempt, hold))
+        if course.gone:
+            self._land(exchange, course)
 
     @hookimpl
     async def transform_response(self, exchange: Exchange, reply: Reply) -> None:
         """Tell how the limits stand; take what a kept answer is charged before it leaves."""
+        course = exchange.state.get(self._course)
         if (
             exchange.route.charging is not None
             and is_charged(exchange)
-            and not exchange.state.get(self._late)
+            and (course is None or not course.late)
         ):
             await self._uncalled.take(exchange)
         if self._book.saves:
             tell(exchange, reply)
-        if self.config.headers and (early := exchange.state.get(self._early)) is not None:
-            rules, hold = early
-            rules.heading.tell(reply.headers, hold.standings)
+        if course is not None and (early := course.early) is not None and early.said is not None:
+            early.portion.heading.tell(reply.headers, early.said)  # type: ignore[union-attr]  # it said so
 
     @hookimpl
     async def post_response(self, exchange: Exchange) -> None:
         """Give back the place in flight, and what no attempt was made for."""
-        if not self._land(exchange):
-            exchange.state[self._gone] = True
+        course = exchange.state.get(self._course)
+        if course is not None and not self._land(exchange, course):
+            course.gone = True
         if exchange.route.charging is not None and not exchange.attempts:
             await self._uncalled.settle(exchange)
         if TOLD in exchange.state:
@@ -181,16 +195,15 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             self._taker.take_over()
             await self._runtime.clock.sleep(_LOOK)
 
-    def _land(self, exchange: Exchange) -> bool:
+    def _land(self, exchange: Exchange, course: Course) -> bool:
         """Give back the place in flight, if no attempt goes on: else who leaves could have any number at once."""
-        early = exchange.state.get(self._early)
+        early = course.early
         if early is None:
             return True
         for attempt in exchange.attempts:
             if attempt.ended is None:
                 return False
-        hold = early[1]
-        self._taker.settle(hold, hold.portion.amounts)
+        self._taker.settle(early, early.portion.amounts)
         return True
 
     def foresee(self, exchange: Exchange, body: bytes) -> Sequence[tuple[str, str]]:
@@ -200,25 +213,6 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     def remarks(self, routes: Sequence[Route], labels: Collection[str]) -> Iterator[str]:
         """Say which limits cannot do what they seem to."""
         return remark(self.config, routes, labels)
-
-    async def _take(
-        self, exchange: Exchange, rules: Rules, bound: Bound, number: int, *, noted: bool = True
-    ) -> None:
-        places = (
-            exchange.endpoints
-            if number > len(exchange.attempts)
-            else (exchange.attempts[number - 1].endpoint,)
-        )
-        amounts = amounts_of(self._pricing, exchange, rules.late, bound, places, self.config.unpriced)
-        hold = await self._taker.take(rules.portions.of(amounts), noted=noted)
-        exchange.state[self._late][number] = hold
-        ends = self._runtime.clock.wall() + self.config.lease
-        reservation = hold.reservation(ends, (bound.input, bound.output))
-        exchange.state.setdefault(RESERVATIONS, {})[number] = reservation
-
-    def _release(self, exchange: Exchange, number: int) -> None:
-        if (hold := exchange.state[self._late].pop(number, None)) is not None:
-            self._taker.settle(hold, [0] * len(hold.portion.rules))
 
 
 def _limits_in(store: Store, where: str) -> reserving.Reservations:

@@ -3,29 +3,38 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Final, NamedTuple
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import Taken, reserving
+from llmproxy.plugin import Reservation, Taken, reserving
 
 if TYPE_CHECKING:
     from llmproxy_quota.book import Rule
+    from llmproxy_quota.fields import Heading
 
 #: Portions of one account that are known at a time.
 _KNOWN: Final = 256
 
 
-class Portion(NamedTuple):
-    """So much of some limits: what is claimed, and how others see it. `kind` names it to what is taken in advance."""
+@dataclass(slots=True)
+class Portion:
+    """So much of some limits: what is claimed, and how others see it."""
 
     rules: Sequence[Rule]
     tag: bytes
     wants: tuple[reserving.Want, ...]
     amounts: tuple[int, ...]
     taken: tuple[Taken, ...]
+    #: The microdollars that they hold at most; see `Reservation.money`.
+    money: int
+    #: What names it to what is taken in advance, and what it is taken of there, once that is known.
     kind: tuple[bytes, ...]
     lasting: bool
-    #: Whether callers are told of any of the limits.
-    is_told: bool
+    #: Whether all of its limits count tokens.
+    only_tokens: bool
+    ahead: reserving.Kind | None = None
+    #: What answers tell of the limits, if they do.
+    heading: Heading | None = None
 
 
 def portion(tag: bytes, rules: Sequence[Rule], wants: tuple[reserving.Want, ...]) -> Portion:
@@ -47,9 +56,10 @@ def portion(tag: bytes, rules: Sequence[Rule], wants: tuple[reserving.Want, ...]
         wants,
         tuple([want.amount for want in wants]),
         tuple(taken),
+        Reservation("", tuple(taken)).money,
         reserving.kind_of(tag, wants),
         any(want.limit.kind != reserving.RATE for want in wants),
-        any(rule.policy for rule in rules),
+        all(rule.config.counts == "tokens" for rule in rules),
     )
 
 

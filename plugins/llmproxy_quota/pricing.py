@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Final
 
-from llmproxy.plugin import Endpoint, Exchange, Secondhand, Tariff, Tiers, Usage, covers, price_usage
+from llmproxy.plugin import Attempt, Endpoint, Exchange, Secondhand, Tariff, Tiers, price_usage
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -36,10 +36,9 @@ class Pricing:
         costs = [self.most(exchange, endpoint, tokens, units) for endpoint in endpoints]
         return None if not costs or None in costs else max(cost for cost in costs if cost is not None)
 
-    def price(self, exchange: Exchange, endpoint: Endpoint, usage: Usage) -> int | None:
-        """Return what a call cost."""
-        tiers = self._tariff.of(exchange, endpoint).rates
-        return price_usage(usage, tiers) if covers(tiers, usage) else None
+    def price(self, exchange: Exchange, attempt: Attempt) -> int | None:
+        """Return what an attempt cost."""
+        return self._tariff.cost(exchange, attempt)
 
     def part(self, exchange: Exchange, found: Secondhand) -> int | None:
         """Return what an answer costs that no call was made for."""

@@ -32,34 +32,33 @@ _MOMENT: Final = 1.0
 
 
 class Hold:
-    """What one claim took, by its rules; settled once. `request` is what it was taken for: one attempt's, or none."""
+    """What one claim took, by its rules; settled once. `request` is what it was taken for: one attempt's, or none.
 
-    __slots__ = ("claim", "note", "portion", "request", "standings")
+    What was taken in advance has a slice that it is of, all else the claim.
+    """
 
-    def __init__(
-        self, claim: reserving.Claim, portion: Portion, standings: Sequence[reserving.Standing]
-    ) -> None:
-        self.claim = claim
+    # What most never have stands on the class.
+    claim: reserving.Claim | None = None
+    slice: reserving.Slice | None = None
+    #: How the limits stood; nothing for what was at hand.
+    standings: Sequence[reserving.Standing] = ()
+    #: What callers are told of that, if anything is.
+    said: bytes | None = None
+    request: UpstreamRequest | None = None
+    #: What says that nothing of it was used, until its call may leave.
+    note: int = NOWHERE
+
+    def __init__(self, portion: Portion) -> None:
         self.portion = portion
-        #: How the limits stood; nothing where nobody is told, for what is at hand.
-        self.standings = standings
-        self.request: UpstreamRequest | None = None
-        #: What says that nothing of it was used, until its call may leave.
-        self.note = NOWHERE
-
-    @property
-    def sent(self) -> bool:
-        """Whether any of the request may have left: what did not cannot have been used."""
-        return self.request is not None and self.request.sent
 
     @property
     def told(self) -> list[tuple[Rule, reserving.Standing]]:
         """Each rule with how it stands."""
         return list(zip(self.portion.rules, self.standings, strict=True))
 
-    def reservation(self, ends: float, bound: tuple[int, int]) -> Reservation:
-        """Return it as other plugins see it; `bound` is of its tokens."""
-        return Reservation(self.claim.id.decode(), self.portion.taken, ends, *bound)
+    def reservation(self, ends: float, bound: tuple[int, int], name: str = "") -> Reservation:
+        """Return it as other plugins see it, under a name; `bound` is of its tokens."""
+        return Reservation(name, self.portion.taken, ends, *bound, self.portion.money)
 
 
 class Taker:
@@ -82,6 +81,23 @@ class Taker:
         self._count = count(1)
         self._live: dict[bytes, reserving.Claim] = {}
 
+    def at_hand(self, portion: Portion) -> Hold | None:
+        """Take of what was taken in advance, here and now; None where that has to be asked for."""
+        kind = portion.ahead
+        if kind is None or kind.slice is None:
+            return None
+        of = self._ahead.take_at_hand(kind, portion.amounts)  # type: ignore[union-attr]  # there are no kinds without
+        if of is None:
+            return None
+        hold = Hold(portion)
+        if portion.lasting:
+            hold.slice = of
+        if (heading := portion.heading) is not None:
+            if of.said is None:
+                of.said = heading.template(of.waits)
+            hold.said = of.said % tuple(of.lefts)
+        return hold
+
     async def take(self, portion: Portion, *, noted: bool = True) -> Hold:
         """Take of all limits, or raise what the caller is told.
 
@@ -90,15 +106,17 @@ class Taker:
         Raises:
             GatewayError: something does not fit (429, 402), or the limits cannot be read (503).
         """
+        at_hand = self.at_hand(portion)
+        if at_hand is not None:
+            return at_hand
         claim = reserving.Claim(
             b"%b-%x" % (self._mark, next(self._count)), portion.tag, portion.wants, self._ttl
         )
-        ahead = self._ahead
-        at_hand = None if ahead is None else ahead.take_at_hand(claim, portion.kind)
-        if at_hand is not None:
-            hold = Hold(claim, portion, at_hand.standings if portion.is_told else ())
-        else:
-            hold = await self._take_of_store(claim, portion, noted=noted)
+        hold = await self._take_of_store(claim, portion, noted=noted)
+        if self._ahead is not None:
+            portion.ahead = self._ahead.kind(portion.kind)
+        if portion.heading is not None:
+            hold.said = portion.heading.state(hold.standings)
         if portion.lasting:
             self._live[claim.id] = claim
         return hold
@@ -115,8 +133,8 @@ class Taker:
         except BaseException:
             self._drop_later(note)
             raise
-        hold = Hold(claim, portion, verdict.standings)
-        hold.note = note
+        hold = Hold(portion)
+        hold.claim, hold.standings, hold.note = claim, verdict.standings, note
         if not verdict.granted:
             self.leaves(hold)
             self._meters.count(hold, "refused")
@@ -160,13 +178,19 @@ class Taker:
 
     def settle(self, hold: Hold, actual: Sequence[int]) -> None:
         """Set what a claim came to; here if the engine is at hand, else soon."""
-        claim, amounts = hold.claim, hold.portion.amounts
+        amounts, of = hold.portion.amounts, hold.slice
+        if actual is not amounts and any(map(gt, actual, amounts)) and self._is_open(hold):
+            self._meters.count_beyond(hold)
+        if of is not None:
+            hold.slice = None
+            if not self._ahead.settle_slice(of, amounts, actual):  # type: ignore[union-attr]  # it made it
+                self._settlements.lost.inc()
+            return
+        claim = hold.claim
         if hold.note != NOWHERE:
             self.leaves(hold)
-        if self._live.pop(claim.id, None) is None:
+        if claim is None or self._live.pop(claim.id, None) is None:
             return
-        if actual is not amounts and any(map(gt, actual, amounts)):
-            self._meters.count_beyond(hold)
         if self._now is not None and not self._kept.sheltered:
             try:
                 if not self._now(claim, actual):
@@ -176,6 +200,10 @@ class Taker:
             else:
                 return
         self._settlements.add(claim, actual)
+
+    def _is_open(self, hold: Hold) -> bool:
+        """Whether a claim is not settled yet."""
+        return hold.slice is not None or (hold.claim is not None and hold.claim.id in self._live)
 
     async def close(self) -> None:
         """Let the store hear what it can still be told."""
@@ -190,7 +218,9 @@ class Taker:
         while True:
             await self._runtime.clock.sleep(self._lease / 3)
             held = list(self._live.values())
-            for at in range(0, len(held), _RENEWED):
+            for at in range(
+                0, max(len(held), 1), _RENEWED
+            ):  # what was taken in advance is renewed in any case
                 await self._renew(held[at : at + _RENEWED])
 
     async def _renew(self, claims: Sequence[reserving.Claim]) -> None:

@@ -6,6 +6,7 @@ from typing import TYPE_CHECKING
 
 from llmproxy.plugin import is_charged, reserving
 from llmproxy_quota.charging import charge_found, charge_shared
+from llmproxy_quota.course import Course
 from llmproxy_quota.portions import Portion, portion
 
 if TYPE_CHECKING:
@@ -14,17 +15,17 @@ if TYPE_CHECKING:
     from llmproxy.plugin import Exchange, Secondhand, StateKey
     from llmproxy_quota.book import Book, Rule
     from llmproxy_quota.pricing import Pricing
-    from llmproxy_quota.taking import Hold, Taker
+    from llmproxy_quota.taking import Taker
 
 
 class Uncalled:
-    """Takes and settles it; `late` is where an exchange keeps what it took of tokens and money, by attempt."""
+    """Takes and settles it; `course` is where an exchange keeps what it took."""
 
-    def __init__(self, book: Book, pricing: Pricing, taker: Taker, late: StateKey[dict[int, Hold]]) -> None:
+    def __init__(self, book: Book, pricing: Pricing, taker: Taker, course: StateKey[Course]) -> None:
         self._book = book
         self._pricing = pricing
         self._taker = taker
-        self._late = late
+        self._course = course
 
     async def take(self, exchange: Exchange, mode: reserving.Mode | None = None) -> None:
         """Take what a kept answer is charged, in the mode of each limit, or in this one.
@@ -36,13 +37,18 @@ class Uncalled:
         amounts = charge_shared(self._pricing, exchange, rules)
         if any(amounts):
             wanted = self._portion(exchange, rules, amounts, mode)
-            exchange.state[self._late] = {1: await self._taker.take(wanted, noted=False)}
+            course = exchange.state.get(self._course)
+            if course is None:
+                course = exchange.state[self._course] = Course()
+            course.late = {1: await self._taker.take(wanted, noted=False)}
 
     async def settle(self, exchange: Exchange) -> None:
         """Settle it; where nobody could ask before the answer left, it is counted now, whatever the limits say."""
-        if is_charged(exchange) and not exchange.state.get(self._late):
+        course = exchange.state.get(self._course)
+        if is_charged(exchange) and (course is None or not course.late):
             await self.take(exchange, "shadow")
-        if (hold := (exchange.state.get(self._late) or {}).pop(1, None)) is not None:
+            course = exchange.state.get(self._course)
+        if course is not None and (hold := course.late.pop(1, None)) is not None:
             self._taker.settle(hold, charge_shared(self._pricing, exchange, hold.portion.rules))
 
     async def count(self, exchange: Exchange, found: Secondhand) -> None:

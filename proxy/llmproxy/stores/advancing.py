@@ -9,9 +9,10 @@ processes than it is, by a part in sixty-four for each of them.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import suppress
 from functools import partial
+from operator import add
 from typing import Final, Protocol, runtime_checkable
 
 from llmproxy.stores.advances import LEAST, Advance, can_be_advanced
@@ -23,7 +24,6 @@ from llmproxy.stores.reserving import (
     LocalReservations,
     Standing,
     Verdict,
-    Want,
     kind_of,
 )
 
@@ -58,103 +58,103 @@ class Slice:
     """What is left of an advance; what is not left is out (leases) or was taken and not given back (all else)."""
 
     __slots__ = (
+        "_below",
         "_cells",
-        "_numbers",
-        "_owner",
-        "_tallied",
-        "_told",
+        "_lasting",
+        "_place",
+        "_stamp",
         "advance",
-        "claims",
         "is_open",
-        "lasting",
         "left",
+        "said",
+        "settled",
         "since",
         "taken",
-        "tally",
         "until",
+        "waits",
     )
 
     def __init__(self, advance: Advance) -> None:
         wants = advance.claim.wants
         self.advance = advance
         self.since, self.until = advance.since, advance.until
-        self.lasting = advance.claim.lasting
         self.left = [want.amount for want in wants]
-        #: Claims that were taken of it, and those that are not settled.
-        self.taken = self.claims = 0
+        #: Claims that were taken of it, and those that were settled.
+        self.taken = self.settled = 0
         #: Whether more is handed out.
         self.is_open = True
-        self.tally = tally = advance.tally
-        self._told = [(standing.left, standing.wait) for standing in advance.standings]
+        #: What its user tells callers of it.
+        self.said: bytes | None = None
+        self._below = [standing.left for standing in advance.standings]
+        #: Microseconds until each limit is whole again, as it was when this was taken.
+        self.waits = [standing.wait for standing in advance.standings]
+        tally = advance.tally
         lasting = [(at, want) for at, want in enumerate(wants) if want.limit.kind != RATE]
-        #: Of each want: where its number stands, and all of it; the place is 0 where there is none.
-        self._numbers = [(0, 0)] * len(wants)
         #: Of what lasts: its place in claims, whether it is a window, where its number stands, and all of it.
-        self._tallied = tuple(
+        self._lasting = tuple(
             [
                 (at, want.limit.kind == WINDOW, tally.place(index), want.amount)
                 for index, (at, want) in enumerate(lasting)
                 if tally is not None
             ]
         )
-        for at, _, cell, whole in self._tallied:
-            self._numbers[at] = (cell, whole)
         self._cells = None if tally is None else tally.cells
         #: Where it stands whose the numbers are, and who that has to be.
-        self._owner = (0, 0) if tally is None else (tally.place(-1), tally.name[1])
+        self._place, self._stamp = (0, 0) if tally is None else (tally.place(-1), tally.name[1])
+
+    @property
+    def claims(self) -> int:
+        """How many of its claims are not settled; none where nothing lasts."""
+        return self.taken - self.settled if self._lasting else 0
 
     @property
     def used(self) -> list[int]:
         """What is not left."""
         return [want.amount - left for want, left in zip(self.advance.claim.wants, self.left, strict=True)]
 
-    def take(self, wants: Sequence[Want]) -> bool:
-        """Take what is wanted, if it fits. Each step counts here."""
+    def take(self, amounts: Sequence[int]) -> bool:
+        """Take an amount of each, if all fit. Each step counts here."""
         left, cells = self.left, self._cells
+        if cells is not None and cells[self._place] != self._stamp:
+            return False
         at = 0
-        for want in wants:
-            if want[1] > left[at]:
-                return False
+        for amount in amounts:
+            left[at] = now = left[at] - amount
             at += 1  # noqa: SIM113
-        if cells is None:
-            at = 0
-            for want in wants:
-                left[at] -= want[1]
-                at += 1  # noqa: SIM113
-        else:
-            place, stamp = self._owner
-            if cells[place] != stamp:
+            if now < 0:
+                self._put_back(amounts, at)
                 return False
-            at = 0
-            for cell, whole in self._numbers:
-                left[at] = now = left[at] - wants[at][1]
-                if cell:
-                    cells[cell] = whole - now
-                at += 1  # noqa: SIM113
+        if cells is not None:
+            for at, _, cell, whole in self._lasting:
+                cells[cell] = whole - left[at]
         self.taken += 1
         return True
 
-    def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
-        """Set what a claim came to; False where the advance has ended before."""
-        self.claims -= 1
+    def _put_back(self, amounts: Sequence[int], until: int) -> None:
+        for at in range(until):
+            self.left[at] += amounts[at]
+
+    def settle(self, amounts: Sequence[int], actual: Sequence[int]) -> bool:
+        """Set what was taken to what it came to; False where the advance has ended before."""
+        self.settled += 1
         cells = self._cells
-        if cells is None:
+        if cells is None or cells[self._place] != self._stamp:
             return False
-        place, stamp = self._owner
-        if cells[place] != stamp:
-            return False
-        left, wants = self.left, claim.wants
-        for at, is_window, cell, whole in self._tallied:
-            back = wants[at][1]
-            left[at] = now = left[at] + (back - actual[at] if is_window else back)
+        left = self.left
+        for at, is_window, cell, whole in self._lasting:
+            left[at] = now = left[at] + (amounts[at] - actual[at] if is_window else amounts[at])
             cells[cell] = whole - now
         return True
 
     @property
+    def lefts(self) -> Iterator[int]:
+        """How much is left of each limit, with what was not taken in advance."""
+        return map(add, self._below, self.left)
+
+    @property
     def standings(self) -> tuple[Standing, ...]:
         """How the limits stand."""
-        pairs = zip(self.left, self._told, strict=True)
-        return tuple([_standing((True, below + left, wait)) for left, (below, wait) in pairs])
+        return tuple([_standing((True, *each)) for each in zip(self.lefts, self.waits, strict=True)])
 
 
 class Kind:
@@ -175,7 +175,10 @@ class Advancing:
         self._clock = kept.clock
         self._later = later
         self._kinds: dict[tuple[bytes, ...], Kind] = {}
+        #: What claims were taken of that were reserved by name.
         self._mine: dict[bytes, Slice] = {}
+        #: What lasts for as long as any claim that was taken of it.
+        self._lasting: set[Slice] = set()
 
     async def reserve(self, claim: Claim) -> Verdict:
         """Take a claim of what is at hand, or of the store.
@@ -183,32 +186,38 @@ class Advancing:
         Raises:
             StoreAway: the store is away.
         """
-        name = kind_of(claim.tag, claim.wants)
-        held = self.take_at_hand(claim, name)
+        kind = self.kind(kind_of(claim.tag, claim.wants))
+        amounts = [want.amount for want in claim.wants]
+        held = self.take_at_hand(kind, amounts) or self._next(kind, claim, amounts)
         if held is None:
-            kind = self._kinds.get(name) or self._new(name)
-            held = self._next(kind, claim, self._clock())
-            if held is None or not self._taken(held, claim):
-                return await self._kept.reserve(claim)
+            return await self._kept.reserve(claim)
+        if held.advance.claim.lasting:
+            self._mine[claim.id] = held
         return Verdict(True, held.standings)
 
-    def take_at_hand(self, claim: Claim, name: tuple[bytes, ...]) -> Slice | None:
-        """Take a claim of what is at hand, here and now; None where that has to be reserved.
+    def kind(self, name: tuple[bytes, ...]) -> Kind:
+        """Return what claims of the same limits are taken of; `name` is what `kind_of` says of them."""
+        found = self._kinds.get(name)
+        if found is None:
+            if len(self._kinds) >= _KNOWN:
+                self.close()
+                self._kinds.clear()
+            found = self._kinds[name] = Kind()
+        return found
 
-        `name` is what `kind_of` says of it.
-        """
-        kind = self._kinds.get(name)
-        if kind is None or (held := kind.slice) is None:
+    def take_at_hand(self, kind: Kind, amounts: Sequence[int]) -> Slice | None:
+        """Take of what is at hand, here and now; None where that has to be reserved. `settle_slice` settles it."""
+        held = kind.slice
+        if held is None or not held.since <= self._clock() <= held.until or not held.take(amounts):
             return None
-        return held if held.since <= self._clock() <= held.until and self._taken(held, claim) else None
+        return held
 
-    def _taken(self, held: Slice, claim: Claim) -> bool:
-        if not held.take(claim.wants):
-            return False
-        if held.lasting:
-            held.claims += 1
-            self._mine[claim.id] = held
-        return True
+    def settle_slice(self, held: Slice, amounts: Sequence[int], actual: Sequence[int]) -> bool:
+        """Settle what was taken at hand, once; False where it has ended before."""
+        settled = held.settle(amounts, actual)
+        if not held.is_open and not held.claims:
+            self._trim(held)
+        return settled
 
     async def settle(self, claim: Claim, actual: Sequence[int]) -> bool:
         """Settle where it was taken."""
@@ -219,17 +228,14 @@ class Advancing:
         held = self._mine.pop(claim.id, None)
         if held is None:
             return self._kept.settle_nowait(claim, actual)
-        settled = held.settle(claim, actual)
-        if not held.claims and not held.is_open:
-            self._trim(held)
-        return settled
+        return self.settle_slice(held, [want.amount for want in claim.wants], actual)
 
     async def renew(self, claims: Sequence[Claim]) -> int:
-        """Renew claims, and the advances that they were taken of."""
+        """Renew claims, and all advances of which any have been taken."""
         mine = self._mine
         own = [claim for claim in claims if claim.id not in mine]
-        through = {mine[claim.id] for claim in claims if claim.id in mine}
-        return await self._kept.renew([*own, *[held.advance.claim for held in through]])
+        through = [held.advance.claim for held in self._lasting if held.claims]
+        return await self._kept.renew([*own, *through])
 
     def close(self) -> None:
         """Give back what nobody used."""
@@ -237,16 +243,9 @@ class Advancing:
             if kind.slice is not None:
                 self._retire(kind, kind.slice, kind.since)
 
-    def _new(self, name: tuple[bytes, ...]) -> Kind:
-        if len(self._kinds) >= _KNOWN:
-            self.close()
-            self._kinds.clear()
-        kind = self._kinds[name] = Kind()
-        return kind
-
-    def _next(self, kind: Kind, claim: Claim, now: int) -> Slice | None:
-        """Take another advance, if claims come fast enough; what is left of the last one goes back."""
-        last = kind.slice
+    def _next(self, kind: Kind, claim: Claim, amounts: Sequence[int]) -> Slice | None:
+        """Take of another advance, if claims come fast enough; what is left of the last one goes back."""
+        last, now = kind.slice, self._clock()
         if last is not None:
             self._retire(kind, last, now)
             if now <= last.until:
@@ -261,9 +260,11 @@ class Advancing:
             kind.resting = now + _LIFE
             return None
         kind.slice = held = Slice(advance)
+        if advance.claim.lasting:
+            self._lasting.add(held)
         later = self._later or asyncio.get_running_loop().call_later
         later(_LIFE / 1e6, lambda: self._retire(kind, held, self._clock()))
-        return held
+        return held if held.take(amounts) else None
 
     def _retire(self, kind: Kind, held: Slice, now: int) -> None:
         """Hand out no more of an advance, and give back what is left."""
@@ -276,5 +277,7 @@ class Advancing:
     def _trim(self, held: Slice) -> None:
         with suppress(StoreAway):  # it ends by itself, as it was used
             self._kept.trim(held.advance, held.used, last=not held.claims)
+        if not held.claims:
+            self._lasting.discard(held)
         # What was taken of a rate goes back once.
         held.advance = held.advance._replace(until=0)

@@ -21,7 +21,9 @@ from llmproxy.stores.calendars import month_number, month_start
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from llmproxy.stores.advancing import Advancing
+    from llmproxy.stores.advancing import Advancing as Advancing  # noqa: PLC0414  # plugins have it from here
+    from llmproxy.stores.advancing import Kind as Kind  # noqa: PLC0414
+    from llmproxy.stores.advancing import Slice as Slice  # noqa: PLC0414
     from llmproxy.stores.sheltering import Shelter, Sheltered
 
 Row: TypeAlias = "list[int]"

@@ -68,17 +68,18 @@ def test_a_heading_sets_the_same_fields() -> None:
         told("at once", 1, 0, counts="in_flight"),
     ]
     headers = Headers.of([("ratelimit", "an upstream's"), ("x", "y")])
-    Heading([rule for rule, _ in limits]).tell(headers, [standing for _, standing in limits])
+    heading = Heading([rule for rule, _ in limits])
+    heading.tell(headers, heading.state([standing for _, standing in limits]))
 
     assert list(headers) == [("x", "y"), *rate_limit(limits)]
     assert headers.get("RateLimit") == rate_limit(limits)[1][1]
 
 
 def test_a_heading_of_what_is_nobodys_business_sets_none() -> None:
-    headers = Headers()
-    Heading([told("budget", 1, 0, counts="money", window="day")[0]]).tell(headers, ())
+    heading = Heading([told("budget", 1, 0, counts="money", window="day")[0]])
 
-    assert len(headers) == 0
+    assert not heading.tells
+    assert heading.state([reserving.Standing(ok=True, left=5, wait=0)]) == b""
 
 
 def test_a_refusal_says_whether_a_smaller_request_may_fit() -> None:

@@ -26,7 +26,6 @@ def test_a_portion_claims_its_amounts_in_the_mode_of_each_limit() -> None:
     ]
     assert found.amounts == (7, 9)
     assert found.lasting
-    assert found.is_told
     assert found.kind == reserving.kind_of(b"tag", found.wants)
 
 
@@ -54,4 +53,3 @@ def test_rates_leave_nothing_to_settle() -> None:
     found = Portions(b"tag", (rule("rate", counts="requests", rate=60, mode="shadow"),)).of((1,))
 
     assert not found.lasting
-    assert not found.is_told

@@ -1,7 +1,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.plugin import Endpoint, PriceConfig, Tariff, Usage, price_usage, priced_as
+from llmproxy.plugin import Attempt, Endpoint, PriceConfig, Tariff, Usage, price_usage, priced_as
 from llmproxy.runtime import Clock
 from llmproxy.testing import make_exchange
 from llmproxy_quota.pricing import Pricing, bound
@@ -13,11 +13,17 @@ KNOWN.load_now()
 PRICING = Pricing(KNOWN)
 
 
+def used(endpoint: Endpoint, usage: Usage) -> Attempt:
+    attempt = Attempt(1, endpoint, 0.0)
+    attempt.usage = usage
+    return attempt
+
+
 def test_what_a_call_costs_is_the_gateway_s_price():
     usage = Usage(input=900, cache_read=50, cache_write=50, output=90, reasoning=10)
 
-    assert PRICING.price(make_exchange(), Endpoint("own", "m"), usage) == 700
-    assert PRICING.price(make_exchange(), Endpoint("own", "other"), usage) is None
+    assert PRICING.price(make_exchange(), used(Endpoint("own", "m"), usage)) == 700
+    assert PRICING.price(make_exchange(), used(Endpoint("own", "other"), usage)) is None
     assert PRICING.most(make_exchange(), Endpoint("own", "m"), (1001, 0)) == 501
 
 
@@ -49,7 +55,7 @@ def test_no_call_to_a_provider_costs_more_than_its_bound():
         for size in (1, 100, 300_000):
             usage = Usage(input=size, cache_read=size, cache_write=size, output=size, reasoning=size)
             most = PRICING.most(make_exchange(), endpoint, (3 * size, 2 * size))
-            cost = PRICING.price(make_exchange(), endpoint, usage)
+            cost = PRICING.price(make_exchange(), used(endpoint, usage))
 
             assert most is not None
             assert cost is not None
