@@ -124,7 +124,7 @@ class LocalServer:
                 return
             await self.stop()
             began = self._now()
-            child = self._child = await asyncio.to_thread(self._launch)
+            child = self._child = await self._launched()
             # Who waits looks too, and may have seen it first.
             while self._seen_at < began and self._look() is None:
                 if self._child is not child:
@@ -135,6 +135,15 @@ class LocalServer:
                 await asyncio.sleep(_TICK)
             took = round(self._now() - began, 3)
             self._log.info("local_model_started", model=self._places.name, pid=child.pid, seconds=took)
+
+    async def _launched(self) -> subprocess.Popen[bytes]:
+        """Start the process, and end it if this task is ended meanwhile: nobody else would know of it."""
+        launching = asyncio.ensure_future(asyncio.to_thread(self._launch))
+        try:
+            return await asyncio.shield(launching)
+        except asyncio.CancelledError:
+            await asyncio.to_thread(_end, await launching)
+            raise
 
     async def _fail(self, child: subprocess.Popen[bytes]) -> None:
         """Tell of a start that came to nothing, and have the next one wait."""

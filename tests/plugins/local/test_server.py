@@ -3,10 +3,12 @@ from __future__ import annotations
 import asyncio
 import os
 import signal
+import time
 
 import pytest
 
 from llmproxy.plugin import GatewayError
+from llmproxy.tasks import spawn
 from llmproxy_local import server as module
 from llmproxy_local.places import is_held
 
@@ -114,6 +116,28 @@ async def test_who_leaves_does_not_take_the_start_along(site):
 
     await site.log.told("local_model_started")
     assert server.waiting == 0
+
+
+async def test_a_process_that_comes_while_the_gateway_ends_is_ended(site, monkeypatch):
+    begun, launched = asyncio.Event(), []
+    server, loop = site.server(), asyncio.get_running_loop()
+    launch = server._launch
+
+    def slowly():
+        loop.call_soon_threadsafe(begun.set)
+        time.sleep(0.1)
+        launched.append(launch())
+        return launched[0]
+
+    monkeypatch.setattr(server, "_launch", slowly)
+    starting = spawn(server._start(), name="start")
+    await begun.wait()
+    starting.cancel()
+    await asyncio.wait([starting])
+
+    assert starting.cancelled()
+    assert launched[0].returncode is not None
+    assert launched[0].stdin.closed
 
 
 async def test_too_many_who_wait_are_refused(site, monkeypatch):
