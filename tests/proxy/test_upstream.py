@@ -21,8 +21,6 @@ from .talking import serving
 
 pytestmark = pytest.mark.filterwarnings("ignore:Overriding the .event_loop_policy:DeprecationWarning")
 
-AT_ONCE = 0.25
-
 
 @pytest.fixture(params=[asyncio.DefaultEventLoopPolicy, uvloop.EventLoopPolicy], ids=["asyncio", "uvloop"])
 def event_loop_policy(request):
@@ -347,8 +345,8 @@ async def test_a_handshake_that_is_never_answered_times_out(make_upstream, schem
             await send(upstream, timeouts=limits, total=limits.total)
 
         assert (caught.value.phase, caught.value.sent) == (phase, False)
-        await line.closed(1, within=AT_ONCE)
         assert repr(upstream.pool) == "<Pool 0 open, 0 idle, 0 waiting>"
+        await line.closed(1)
 
 
 async def test_waiting_for_a_connection_times_out_too(make_upstream):
@@ -380,12 +378,14 @@ async def leaves(task):
 async def test_leaving_while_the_handshake_is_never_answered_closes_at_once(make_upstream):
     async with FaultProxy(1) as line:
         line.mute()
-        sending = spawn(send(make_upstream(f"https://127.0.0.1:{line.port}")), name="sending")
+        upstream = make_upstream(f"https://127.0.0.1:{line.port}")
+        sending = spawn(send(upstream), name="sending")
         while not line.links:
             await asyncio.sleep(0.001)
         await leaves(sending)
 
-        await line.closed(1, within=AT_ONCE)
+        assert repr(upstream.pool) == "<Pool 0 open, 0 idle, 0 waiting>"
+        await line.closed(1)
 
 
 @pytest.mark.parametrize("secure", [False, True], ids=["plain", "tls"])
@@ -431,10 +431,10 @@ async def test_leaving_closes_the_upstream_at_once(make_upstream, tls, secure, p
         else:
             await leaves(sending)
 
+        assert repr(upstream.pool) == "<Pool 0 open, 0 idle, 0 waiting>"
         if phase == "stuck":
             line.clear()
-        await line.closed(1, within=AT_ONCE)
-        assert repr(upstream.pool) == "<Pool 0 open, 0 idle, 0 waiting>"
+        await line.closed(1)
 
 
 async def test_leaving_as_the_reply_comes_harms_nobody_who_took_the_connection(make_upstream):
@@ -459,7 +459,8 @@ async def test_a_closed_upstream_closes_its_idle_connections(make_upstream):
         await whole(await send(upstream))
         upstream.close()
 
-        await line.closed(1, within=AT_ONCE)
+        assert repr(upstream.pool) == "<Pool 0 open, 0 idle, 0 waiting>"
+        await line.closed(1)
 
 
 async def test_a_member_is_the_upstream_at_another_address(make_upstream):
