@@ -25,6 +25,7 @@ from llmproxy.canonical.finishes import reason_of
 from llmproxy.plugin import BadRequest, Usage, error_of, no_translation
 from llmproxy_anthropic.blocks import read_content
 from llmproxy_anthropic.citations import write_citation
+from llmproxy_anthropic.settling import settled
 from llmproxy_anthropic.thoughts import OWN, write_thought
 from llmproxy_anthropic.usage import read_usage, write_usage
 from llmproxy_anthropic.writing import write_source
@@ -60,12 +61,12 @@ def decode_answer(body: bytes) -> Answer | CountAnswer:
     told = orjson.loads(body)
     if not isinstance(told, dict):
         raise ValueError("the answer is no object")  # noqa: TRY004  # what callers wait for
-    if told.get("type") == "error":
+    if told.get("type") == "error" or (told.get("error") and "content" not in told):
         raise error_of(told)
     if "content" not in told and type(told.get("input_tokens")) is int:
         return CountAnswer(tokens=told["input_tokens"])
     try:
-        content = tuple(read_content(told.get("content"), "content", None))
+        content = tuple(read_content(_settled(told.get("content")), "content", None))
     except BadRequest as fault:
         raise ValueError(fault.message) from fault
     return Answer(
@@ -75,6 +76,10 @@ def decode_answer(body: bytes) -> Answer | CountAnswer:
         usage=read_usage(usage_in(told)),
         service_tier=tier_in(usage_in(told)),
     )
+
+
+def _settled(content: Any) -> Any:
+    return [settled(block) for block in content] if isinstance(content, list) else content
 
 
 def read_choice(content: tuple[Block, ...], told: dict[str, Any]) -> Choice:

@@ -30,6 +30,7 @@ from llmproxy.plugin import BadRequest, Framer, error_of, parse
 from llmproxy_anthropic.answers import read_choice, text_in, tier_in, usage_in
 from llmproxy_anthropic.blocks import read_block
 from llmproxy_anthropic.citations import read_citation
+from llmproxy_anthropic.settling import settled
 from llmproxy_anthropic.thoughts import thought_of
 from llmproxy_anthropic.usage import read_usage
 
@@ -78,10 +79,13 @@ class MessageDecoder:
         return out
 
     def _read(self, block: bytes, out: list[StreamEvent]) -> None:
-        data = parse(block).data
-        if not data:
+        told = parse(block)
+        if not told.data:
             return
-        self.take(orjson.loads(data), out)
+        event = orjson.loads(told.data)
+        if told.event and isinstance(event, dict) and "type" not in event:
+            event["type"] = told.event.decode("utf-8", "replace")
+        self.take(event, out)
 
     def take(self, event: Any, out: list[StreamEvent]) -> None:
         """Read one event that is parsed already.
@@ -93,6 +97,8 @@ class MessageDecoder:
             raise ValueError("an event of the stream is no object")  # noqa: TRY004  # what callers wait for
         kind = event.get("type")
         reader = _READERS.get(kind) if isinstance(kind, str) else None
+        if reader is None and ("error" in event or str(kind).endswith("_error")):
+            reader = MessageDecoder._error  # as servers of other dialects' errors say it
         if reader is None:
             return  # new kinds of events may come within one version of the API
         try:
@@ -156,19 +162,23 @@ class MessageDecoder:
 class _Block:
     """A block that is being told; one that only Anthropic has is held back until it is whole."""
 
-    __slots__ = ("_foreign", "_index", "_kind", "_pieces")
+    __slots__ = ("_foreign", "_given", "_index", "_kind", "_pieces")
 
     def __init__(self, index: int, told: dict[str, Any], out: list[StreamEvent]) -> None:
+        told = settled(told)
         self._index = index
         self._kind = told["type"]
         self._pieces: list[str] = []
         self._foreign: dict[str, Any] | None = None
+        self._given = ""
         block, text = _begun(told)
         if block is None:
             self._foreign = told
             return
         out.append(BlockStarted(index, block))
-        if text:
+        if isinstance(block, ToolCall):
+            self._given = text  # pieces may follow that tell it again
+        elif text:
             out.append(Delta(index, text))
         if isinstance(block, Text):
             citations = [read_citation(each) for each in told.get("citations") or ()]
@@ -179,25 +189,30 @@ class _Block:
         kind = delta["type"]
         key = _PIECES.get(kind)
         if key is not None:
-            text = delta[key]
-            if not isinstance(text, str):
-                raise ValueError("a piece of a block is no text")
-            if self._foreign is not None:
-                self._pieces.append(text)
-            elif text:
-                out.append(Delta(self._index, text))
+            self._add(delta.get(key) or "", out)
         elif self._foreign is not None:
             self._foreign.update((key, told) for key, told in delta.items() if key != "type")
         elif kind == "signature_delta":
-            thought = thought_of("", delta["signature"])
-            out.append(Signed(self._index, thought.signature))
+            if signature := text_in(delta, "signature"):
+                out.append(Signed(self._index, thought_of("", signature).signature))
         elif kind == "citations_delta":
             citation = read_citation(delta["citation"])
             if citation is not None:
                 out.append(Cited(self._index, citation))
 
+    def _add(self, text: Any, out: list[StreamEvent]) -> None:
+        if not isinstance(text, str):
+            raise ValueError("a piece of a block is no text")  # noqa: TRY004  # what callers wait for
+        if self._foreign is not None:
+            self._pieces.append(text)
+        elif text:
+            self._given = ""
+            out.append(Delta(self._index, text))
+
     def end(self, out: list[StreamEvent]) -> None:
         """Take the end."""
+        if self._given:
+            out.append(Delta(self._index, self._given))
         if self._foreign is not None:
             value = dict(self._foreign)
             if self._pieces:

@@ -23,7 +23,7 @@ from llmproxy.canonical import (
 from llmproxy_bedrock.citations import read_citation
 from llmproxy_bedrock.media import DOCUMENTS, IMAGES, SOUNDS, VIDEOS, media_type_of
 from llmproxy_bedrock.sources import read_source
-from llmproxy_bedrock.thoughts import OWN, read_thought
+from llmproxy_bedrock.thoughts import OWN, THOUGHTS, read_thought
 from llmproxy_bedrock.values import (
     a_list,
     a_text,
@@ -51,6 +51,8 @@ def read_content(content: Any, where: str, losses: Losses | None) -> list[Block]
 
 def read_block(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
     """Append what one block says; a block that only Amazon knows is carried as it is."""
+    if losses is None:
+        value = _known(value)
     kind, told = the_one(an_object(value, where), where)
     reader = _READERS.get(kind)
     if reader is None:
@@ -144,6 +146,12 @@ def _search_result(value: Any, where: str, losses: Losses | None, out: list[Bloc
     tell_rest(told, ("content", "title", "source", "citations"), where, losses)
 
 
+def _known(value: Any) -> Any:
+    """Return of an answer's block the member that is known here, where something new stands beside it."""
+    known = [key for key in value if key in _READERS] if isinstance(value, dict) and len(value) > 1 else ()
+    return {known[0]: value[known[0]]} if known else value
+
+
 def is_hosted(told: dict[str, Any]) -> bool:
     """Say whether a call or a result is of a tool that Amazon runs; an ordinary call may say so of itself."""
     return told.get("type") not in (None, "tool_use", "tool_result")
@@ -154,8 +162,7 @@ def _tool_use(value: Any, where: str, losses: Losses | None, out: list[Block]) -
     if is_hosted(told):
         out.append(Foreign(origin=OWN, value={"toolUse": told}))
         return
-    given = told.get("input")
-    arguments = orjson.dumps(given).decode() if given else "{}"
+    arguments = _arguments(told.get("input"))
     out.append(
         ToolCall(
             id=a_text_or_nothing(told.get("toolUseId"), f"{where}.toolUseId"),
@@ -164,6 +171,13 @@ def _tool_use(value: Any, where: str, losses: Losses | None, out: list[Block]) -
         )
     )
     tell_rest(told, ("toolUseId", "name", "input", "type"), where, losses)
+
+
+def _arguments(given: Any) -> str:
+    """Return a call's arguments as JSON text, which is how some write them."""
+    if isinstance(given, str) and given.strip().startswith("{"):
+        return given
+    return orjson.dumps(given).decode() if given else "{}"
 
 
 def _tool_result(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
@@ -206,6 +220,8 @@ def _guarded(value: Any, where: str, losses: Losses | None, out: list[Block]) ->
 
 
 def _thought(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
+    if losses is None and isinstance(value, dict) and value.keys().isdisjoint(THOUGHTS):
+        return  # an answer may tell of a thought in a way that is not known yet
     thought = read_thought(value, where, losses)
     if thought is not None:
         out.append(thought)

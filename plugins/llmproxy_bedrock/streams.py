@@ -105,7 +105,7 @@ class ConverseDecoder:
         if place in self._open:
             raise ValueError("a block begins within another")
         self._open[place] = _Block(self)
-        self._open[place].begin(told["start"], out)
+        self._open[place].begin(told.get("start") or {}, out)
 
     def _block_delta(self, told: dict[str, Any], out: list[StreamEvent]) -> None:
         place = _place(told)
@@ -126,7 +126,7 @@ class ConverseDecoder:
         for place in sorted(self._open):
             self._open[place].end(out)
         self._open.clear()
-        choice = read_choice((), told["stopReason"], None)
+        choice = read_choice((), told.get("stopReason"), None)
         ending = Finished(choice.finish or "stop", None, choice.detail)
         if choice.finish == "content_filter":
             self._ending = ending  # what a guardrail's reason was is told behind it

@@ -23,6 +23,10 @@ FAMILY: Final = "anthropic"
 OWN: Final = "bedrock"
 
 
+#: The members of a `reasoningContent` block.
+THOUGHTS: Final = frozenset({"reasoningText", "redactedContent"})
+
+
 def read_thought(value: Any, where: str, losses: Losses | None) -> Reasoning | None:
     """Read the content of a `reasoningContent` block; None where nothing is in it."""
     kind, told = the_one(an_object(value, where), where)

@@ -236,10 +236,8 @@ def _members(where: dict[str, Any], key: str) -> dict[str, Any]:
 
 
 def _index(value: dict[str, Any]) -> int:
-    index = value.get("index", 0)
-    if type(index) is not int:
-        raise ValueError("an event's index is a number")
-    return index
+    index = value.get("index")
+    return index if type(index) is int else 0
 
 
 def _text(where: dict[str, Any], key: str) -> str:

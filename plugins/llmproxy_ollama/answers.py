@@ -104,7 +104,7 @@ def read_answer(told: dict[str, Any]) -> Answer:
     blocks += calls
     choice = Choice(
         content=tuple(blocks),
-        finish=read_reason(told.get("done_reason"), calls=bool(calls)) if told.get("done") else None,
+        finish=read_reason(told.get("done_reason"), calls=bool(calls)) if told.get("done", True) else None,
         detail=word_of(told, "done_reason"),
         logprobs=read_logprobs(told.get("logprobs")),
     )

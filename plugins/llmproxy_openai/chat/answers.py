@@ -53,7 +53,7 @@ def decode_answer(body: Any) -> Answer:
     if type(body) is not dict:
         raise ValueError("a chat completion is an object")
     choices = body.get("choices")
-    if body.get("error") and not choices:
+    if body.get("object") == "error" or (body.get("error") and not _is_answered(choices)):
         raise error_of(body)
     if type(choices) is not list or not choices:
         raise ValueError("a chat completion has choices")
@@ -67,6 +67,12 @@ def decode_answer(body: Any) -> Answer:
         service_tier=text_of(body, "service_tier"),
         fingerprint=text_of(body, "system_fingerprint"),
     )
+
+
+def _is_answered(choices: Any) -> bool:
+    """Say whether an answer stands beside an error: a choice without a message is none."""
+    first = choices[0] if type(choices) is list and choices else None
+    return type(first) is dict and type(first.get("message")) is dict
 
 
 def text_of(where: dict[str, Any], key: str) -> str:

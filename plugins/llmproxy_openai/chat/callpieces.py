@@ -13,12 +13,13 @@ from llmproxy_openai.chat.toolcalls import is_object, made_up_id, read_custom, s
 
 
 class _Call:
-    """A call that is being told; `index` is -1 until its name is known."""
+    """A call that is being told; `index` is -1 until its tool's name is known to be whole: some servers split it."""
 
-    __slots__ = ("arguments", "custom", "index", "name", "open")
+    __slots__ = ("arguments", "custom", "index", "name", "open", "tool")
 
     def __init__(self, name: str) -> None:
         self.name = name
+        self.tool = ""
         self.index = -1
         self.open = True
         self.arguments = ""
@@ -52,17 +53,22 @@ class CallPieces:
         custom, function = item.get("custom"), item.get("function")
         told: dict[str, Any] = custom if type(custom) is dict else function if type(function) is dict else {}
         tool = text_of(told, "name")
-        call = self._last = self._call_of(text_of(item, "id"), index, tool)
+        call = self._call_of(text_of(item, "id"), index, tool)
+        if self._last is not call:
+            self.begin_last()
+        self._last = call
         if type(custom) is dict:
             self._take_custom(call, custom)
             return
         arguments = told.get("arguments")
         if arguments is not None and type(arguments) is not str:
             arguments = orjson.dumps(arguments).decode()
-        if call.index < 0 and tool:
-            self._begin(call, tool)
+        if call.index < 0 and tool != call.tool:
+            call.tool += tool
         if arguments:
             self._argue(call, arguments)
+        if call.index < 0 and call.tool and (call.arguments or "extra_content" in item):
+            self._begin(call)
         if "extra_content" in item and call.index >= 0 and (signature := signature_of(item)):
             self._telling.tell(Signed(call.index, signature))
 
@@ -89,12 +95,17 @@ class CallPieces:
             self._calls[index] = call
         return call
 
-    def _begin(self, call: _Call, tool: str) -> None:
+    def begin_last(self) -> None:
+        """Begin the call whose name may still have gone on."""
+        if self._last is not None and self._last.index < 0 and self._last.tool:
+            self._begin(self._last)
+
+    def _begin(self, call: _Call) -> None:
         touched, self._touched = self._touched, {call: None}
         for other in touched:
             if other is not call and other.open and other.index >= 0 and is_object(other.arguments):
                 self._end(other)
-        call.index = self._telling.begin(ToolCall(call.name, tool, ""), self._choice)
+        call.index = self._telling.begin(ToolCall(call.name, call.tool, ""), self._choice)
         if call.arguments:
             self._telling.tell(Delta(call.index, call.arguments))
 
@@ -125,5 +136,5 @@ class CallPieces:
                 self._telling.whole(read_custom(call.name, call.custom), self._choice)
             elif call.open:
                 if call.index < 0:
-                    self._begin(call, "")
+                    self._begin(call)
                 self._end(call)

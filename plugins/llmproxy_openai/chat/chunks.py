@@ -87,8 +87,10 @@ class ChunkDecoder:
         chunk = orjson.loads(data)
         if type(chunk) is not dict:
             raise ValueError("a chat chunk is an object")
-        if chunk.get("error") or kind == b"error":
+        if chunk.get("error") or kind == b"error" or chunk.get("object") == "error":
             self._ended = True
+            for told in self._choices.values():
+                told.break_off()
             self._tell_usage()
             self._telling.tell(Failed(error_of(chunk)))
             return
@@ -113,7 +115,11 @@ class ChunkDecoder:
             if not 0 <= place < _MOST_CHOICES:
                 raise ValueError("a choice has an index that no answer has")
             told = self._choices[place] = _Told(self._telling, place)
-        delta = choice.get("delta") or choice.get("message")
+        delta = choice.get("delta")
+        if delta is not None:
+            told.heard = True
+        elif not told.heard:
+            delta = choice.get("message")  # beside deltas it repeats them
         if type(delta) is dict:
             told.take(delta, choice.get("logprobs"))
         if choice.get("finish_reason"):
@@ -145,10 +151,10 @@ class ChunkDecoder:
 class _Told:
     """What was told of one choice so far; `_kind` is what is open, and None where nothing is."""
 
-    __slots__ = ("_calls", "_choice", "_kind", "_open", "_reason", "_telling", "ended")
+    __slots__ = ("_calls", "_choice", "_kind", "_open", "_reason", "_telling", "ended", "heard")
 
     def __init__(self, telling: Telling, choice: int) -> None:
-        self.ended = False
+        self.ended = self.heard = False
         self._telling = telling
         self._choice = choice
         self._reason: dict[str, Any] = {}
@@ -253,6 +259,10 @@ class _Told:
         """Keep how it ended; the first word counts."""
         if not self.ended:
             self.ended, self._reason = True, choice
+
+    def break_off(self) -> None:
+        """Tell what was held back: an error ends the stream."""
+        self._calls.begin_last()
 
     def end(self, sources: tuple[Citation, ...]) -> None:
         """Tell the end."""

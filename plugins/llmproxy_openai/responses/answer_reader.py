@@ -29,6 +29,8 @@ def read_answer(body: bytes) -> Answer:
 def _answer(told: Any) -> Answer:
     if not isinstance(told, dict) or not isinstance(told.get("output", []), list):
         raise ValueError("the answer is no response")  # noqa: TRY004  # what is wrong is a value
+    if told.get("type") == "error" and "output" not in told:
+        raise error_of({key: value for key, value in told.items() if key != "type"})
     if told.get("status") == "failed" or (told.get("error") and not told.get("output")):
         raise failure_of(told)
     if "output" not in told:

@@ -11,12 +11,23 @@ from collections.abc import Callable
 from typing import Any
 
 from llmproxy.canonical import Reasoning, Refusal, Text
-from llmproxy_openai.responses.output_reader import blocks_of, call_of, citations_of, reasoning_of, string
+from llmproxy_openai.responses.output_reader import (
+    TEXTS,
+    arguments_of,
+    blocks_of,
+    call_of,
+    citations_of,
+    parts_of,
+    reasoning_of,
+    string,
+)
 from llmproxy_openai.responses.parts import ORIGIN
 from llmproxy_openai.responses.thoughts import GAP
 from llmproxy_openai.responses.told_blocks import Key, Told, ToldBlocks
 
 Event = dict[str, Any]
+
+_PARTS = TEXTS | {"refusal"}
 
 
 class ItemEvents:
@@ -26,6 +37,9 @@ class ItemEvents:
         self.called = False
         self.places: set[Any] = set()
         self._blocks = blocks
+        self._names: dict[str, Any] = {}
+        self._last: Any = 0
+        self._begun = 0
         self.readers: dict[str, Callable[[Event], None]] = {
             "response.output_text.delta": self._text,
             "response.function_call_arguments.delta": self._arguments,
@@ -43,7 +57,7 @@ class ItemEvents:
         """Tell what an item holds beyond what was told of it."""
         kind = item["type"]
         if kind == "message":
-            self._end_parts(place, item.get("content") or ())
+            self._end_parts(place, parts_of(item))
         elif kind == "function_call":
             self._end_call(place, item)
         elif kind == "reasoning":
@@ -52,6 +66,20 @@ class ItemEvents:
             for block in blocks_of(item):
                 self._blocks.end(self._start((place, "whole"), "whole", block))
         self.places.add(place)
+
+    def _place(self, event: Event, *, begins: bool = False) -> Any:
+        """Return where an event's item stands: what it says, or else where its id was last, or the item before."""
+        place, item = event.get("output_index"), event.get("item")
+        name = string(event, "item_id") or (string(item, "id") if isinstance(item, dict) else "")
+        if place is None or type(place) is str:
+            self._begun += begins
+            place = f"item {self._begun}" if begins else self._names.get(name, self._last)
+        self._last = self._names[name] = place
+        return place
+
+    def _part_of(self, event: Event) -> Key:
+        number = event.get("content_index")
+        return self._place(event), number if type(number) is int else 0
 
     def _start(self, key: Key, kind: str, block: Any) -> Told:
         self.places.add(key[0])
@@ -63,16 +91,16 @@ class ItemEvents:
         return self._start(key, "text", Text(text=""))
 
     def _text(self, event: Event) -> None:
-        key = (event["output_index"], event.get("content_index", 0))
+        key = self._part_of(event)
         told = self._blocks.get(key) or self._begin_part(key, refusal=False)
         self._blocks.more(told, event["delta"], event.get("logprobs"))
 
     def _refusal(self, event: Event) -> None:
-        key = (event["output_index"], event.get("content_index", 0))
+        key = self._part_of(event)
         self._blocks.more(self._blocks.get(key) or self._begin_part(key, refusal=True), event["delta"])
 
     def _arguments(self, event: Event) -> None:
-        told = self._blocks.get((event["output_index"], "call"))
+        told = self._blocks.get((self._place(event), "call"))
         if told is not None:
             self._blocks.more(told, event["delta"])
 
@@ -92,7 +120,7 @@ class ItemEvents:
 
     def _thinking(self, event: Event, kind: str) -> Told | None:
         """Return the block of a reasoning item, which is either its summary or its text: what comes first."""
-        key = (event["output_index"], "reasoning")
+        key = (self._place(event), "reasoning")
         told = self._blocks.get(key)
         if told is None:
             own = kind == "summary"
@@ -101,32 +129,33 @@ class ItemEvents:
         return told if told.kind == kind else None
 
     def _added(self, event: Event) -> None:
-        if event["item"]["type"] == "function_call":
-            self._call(event["output_index"], event["item"])
+        place, item = self._place(event, begins=True), event["item"]
+        if item["type"] == "function_call" and string(item, "name"):  # else its end tells the name
+            self._call(place, item)
 
     def _call(self, place: Any, item: Event) -> Told:
         self.called = True
         return self._start((place, "call"), "call", call_of(item, ""))
 
     def _part_added(self, event: Event) -> None:
-        key, kind = (event["output_index"], event.get("content_index", 0)), event["part"]["type"]
-        if kind in {"output_text", "refusal"} and self._blocks.get(key) is None:
+        key, kind = self._part_of(event), event["part"].get("type")
+        if kind in _PARTS and self._blocks.get(key) is None:
             self._begin_part(key, refusal=kind == "refusal")
 
     def _annotation(self, event: Event) -> None:
-        told = self._blocks.get((event["output_index"], event.get("content_index", 0)))
+        told = self._blocks.get(self._part_of(event))
         if told is not None and told.kind == "text":
             self._blocks.cite(told, citations_of({"annotations": [event.get("annotation")]}))
 
     def _part_done(self, event: Event) -> None:
-        if event["part"]["type"] in {"output_text", "refusal"}:
-            self._end_part((event["output_index"], event.get("content_index", 0)), event["part"])
+        if event["part"].get("type") in _PARTS:
+            self._end_part(self._part_of(event), event["part"])
 
     def _end_parts(self, place: Any, parts: Any) -> None:
         """Compare parts in their order: some servers number them through all items."""
         keys = self._blocks.of_item(place)
         for number, part in enumerate(parts):
-            if part["type"] in {"output_text", "refusal"}:
+            if part.get("type") in _PARTS:
                 self._end_part(keys.pop(0) if keys else (place, f"more {number}"), part)
 
     def _end_part(self, key: Key, part: Event) -> None:
@@ -137,12 +166,12 @@ class ItemEvents:
             self._blocks.end(told)
 
     def _done(self, event: Event) -> None:
-        self.whole(event["output_index"], event["item"])
+        self.whole(self._place(event), event["item"])
 
     def _end_call(self, place: Any, item: Event) -> None:
         told = self._blocks.get((place, "call")) or self._call(place, item)
         if told.kind:
-            self._blocks.rest(told, string(item, "arguments"))
+            self._blocks.rest(told, arguments_of(item))
             self._blocks.end(told)
 
     def _end_thought(self, place: Any, item: Event) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import Any, Final
 
+import orjson
+
 from llmproxy.canonical import (
     Block,
     Citation,
@@ -22,6 +24,9 @@ from llmproxy_openai.responses.thoughts import GAP
 #: What reading an answer of another shape than its dialect's may raise.
 STRANGE: Final = (AttributeError, IndexError, KeyError, TypeError)
 
+#: What servers call a part of text.
+TEXTS: Final = frozenset({"output_text", "text"})
+
 _REASONS: Final[dict[str, FinishReason]] = {
     "max_output_tokens": "length",
     "content_filter": "content_filter",
@@ -36,7 +41,7 @@ def blocks_of(item: Any) -> Iterator[Block]:
     if kind == "message":
         yield from _message(item)
     elif kind == "function_call":
-        yield call_of(item, string(item, "arguments") or "{}")
+        yield call_of(item, arguments_of(item) or "{}")
     elif kind == "reasoning":
         thought = reasoning_of(item)
         if thought is not None:
@@ -50,6 +55,12 @@ def call_of(item: dict[str, Any], arguments: str) -> ToolCall:
     return ToolCall(
         id=string(item, "call_id") or string(item, "id"), name=string(item, "name"), arguments=arguments
     )
+
+
+def arguments_of(item: dict[str, Any]) -> str:
+    """Return the arguments of a function item, which some servers write as the object that they are."""
+    value = item.get("arguments")
+    return orjson.dumps(value).decode() if isinstance(value, dict) else string(item, "arguments")
 
 
 def reasoning_of(item: dict[str, Any]) -> Reasoning | None:
@@ -105,6 +116,12 @@ def texts(item: dict[str, Any], key: str) -> list[str]:
     )
 
 
+def parts_of(item: dict[str, Any]) -> Any:
+    """Return the parts of a message; a text alone is one."""
+    parts = item.get("content")
+    return [{"type": "output_text", "text": parts}] if isinstance(parts, str) else parts or ()
+
+
 def created_of(response: dict[str, Any]) -> int:
     """Return when a response was made, in seconds."""
     value = response.get("created_at")
@@ -112,10 +129,10 @@ def created_of(response: dict[str, Any]) -> int:
 
 
 def _message(item: dict[str, Any]) -> Iterator[Block]:
-    parts = item.get("content")
+    parts = parts_of(item)
     for part in parts if isinstance(parts, list) else ():
         kind = part.get("type") if isinstance(part, dict) else None
-        if kind == "output_text":
+        if kind in TEXTS:
             yield Text(text=string(part, "text"), citations=tuple(citations_of(part)))
         elif kind == "refusal":
             yield Refusal(text=string(part, "refusal"))

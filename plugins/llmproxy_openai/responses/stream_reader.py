@@ -7,7 +7,7 @@ from typing import Any, Final
 import orjson
 
 from llmproxy.canonical import Counted, Failed, Finished, Started, StreamEvent, TruncatedStream
-from llmproxy.plugin import Framer, error_of, event_data
+from llmproxy.plugin import Framer, error_of, event_data, parse
 from llmproxy_openai.responses.answer_reader import failure_of
 from llmproxy_openai.responses.item_events import Event, ItemEvents
 from llmproxy_openai.responses.output_reader import STRANGE, created_of, finish_of, string
@@ -79,6 +79,8 @@ class ResponsesDecoder:
         if not data or data == b"[DONE]":
             return
         event = orjson.loads(data)
+        if type(event) is dict and "type" not in event:
+            event["type"] = (parse(block).event or b"").decode("utf-8", "replace")
         try:
             self._take(event)
         except STRANGE as fault:

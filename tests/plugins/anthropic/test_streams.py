@@ -293,3 +293,45 @@ def test_a_stream_and_a_whole_answer_mean_the_same():
     )
 
     assert answer(events(data)) == decode_answer(orjson.dumps({**body, "usage": usage}))
+
+
+def test_an_event_whose_type_stands_in_its_name_alone_is_of_that_type():
+    nameless = STREAM.replace(b'"type":"content_block_delta",', b"").replace(
+        b'"type":"message_stop"', b'"x":1'
+    )
+
+    assert nameless != STREAM
+    assert answer(events(nameless)) == answer(events(STREAM))
+
+
+@pytest.mark.parametrize(
+    "told",
+    [
+        b'event: error\ndata: {"error":{"message":"later","type":"x"}}\n\n',
+        b'data: {"error":{"message":"later","code":null}}\n\n',
+        b'data: {"type":"overloaded_error","message":"later"}\n\n',
+    ],
+)
+def test_an_error_in_another_dialects_words_is_one(told):
+    failed = events(START + told)[-1]
+
+    assert isinstance(failed, Failed)
+    assert failed.error.message == "later"
+
+
+def test_an_input_that_is_known_at_the_start_and_told_again_in_pieces_is_told_once():
+    call = start(0, type="tool_use", id="a", name="f", input={"a": 1})
+    again = piece(0, type="input_json_delta", partial_json='{"a": 1}')
+
+    assert answer(events(START + call + again + stop(0) + END)).choices[0].content == (
+        ToolCall(id="a", name="f", arguments='{"a": 1}'),
+    )
+
+
+def test_pieces_that_hold_nothing_say_nothing():
+    thought = start(0, type="thinking", thinking=None) + piece(0, type="thinking_delta", thinking="hm")
+    empty = piece(0, type="signature_delta", signature=None) + piece(0, type="thinking_delta", thinking=None)
+
+    assert answer(events(START + thought + empty + stop(0) + END)).choices[0].content == (
+        Reasoning(text="hm", origin="anthropic"),
+    )

@@ -163,3 +163,17 @@ def test_every_recorded_answer_says_what_the_judge_reads(recordings, judge):
         assert "".join(texts) == truth.text
         assert calls == [call["name"] for call in truth.calls]
         assert decode_answer(orjson.dumps(encode_answer(answer))).choices[0].content == choice.content
+
+
+def test_what_is_new_beside_or_in_a_block_is_passed_over():
+    body = answered(
+        {"text": "hi", "later": {"x": 1}},
+        {"reasoningContent": {}},
+        {"reasoningContent": {"later": 1}},
+        {"toolUse": {"toolUseId": "t", "name": "f", "input": '{"a": 1}'}},
+    )
+
+    assert decode_answer(body).choices[0].content == (
+        Text(text="hi"),
+        ToolCall(id="t", name="f", arguments='{"a": 1}'),
+    )

@@ -236,3 +236,17 @@ def test_indexes_have_no_gaps():
 
     assert begun[0] == 0
     assert all(after == before + 1 for before, after in pairwise(begun))
+
+
+def test_a_block_may_begin_without_saying_as_what():
+    said = b"".join(
+        [
+            BEGUN,
+            event_frame("contentBlockStart", {"contentBlockIndex": 0}),
+            delta(0, text="a"),
+            stop(0),
+            ENDED,
+        ]
+    )
+
+    assert collected(said).choices[0].content == (Text(text="a"),)

@@ -140,3 +140,9 @@ def test_recorded_answers_are_read_whole(recordings, judge):
         assert answer.created > 1_700_000_000
         assert answer.usage.output == body["eval_count"]
         assert choice.finish in {"stop", "tool_calls"}
+
+
+def test_an_answer_that_does_not_say_that_it_is_done_has_ended_all_the_same() -> None:
+    told = read_answer({"message": {"content": "hi"}, "done_reason": "length"})
+
+    assert told.choices[0].finish == "length"

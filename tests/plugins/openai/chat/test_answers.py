@@ -293,3 +293,15 @@ def test_every_recorded_answer_says_the_same_again(chats: list[dict[str, Any]], 
     assert changed == []
     assert [pair for pair in sums if pair[0] != pair[1]] == []
     assert compared > 500
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        {"object": "error", "message": "later", "code": 503},
+        {"error": {"message": "later"}, "choices": [{"index": 0, "finish_reason": "error"}]},
+    ],
+)
+def test_an_error_under_a_good_status_is_one_in_other_shapes_too(body: Any) -> None:
+    with pytest.raises(GatewayError, match="later"):
+        decode_answer(body)

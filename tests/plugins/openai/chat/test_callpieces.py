@@ -146,3 +146,14 @@ def test_a_call_that_becomes_whole_late_ends_when_another_begins() -> None:
         *((BlockEnded, 0), (BlockStarted, 2)),
         *((BlockEnded, 1), (BlockEnded, 2)),
     ]
+
+
+def test_a_name_in_pieces_is_put_together_and_one_that_is_repeated_is_not_doubled() -> None:
+    split = [piece(0, "a", "get_"), piece(0, tool="weather"), piece(0, arguments="{}")]
+    repeated = [piece(0, "a", "get_weather", ""), piece(0, "a", "get_weather", "{}")]
+
+    assert calls(*split) == calls(*repeated) == [ToolCall("a", "get_weather", "{}")]
+
+
+def test_a_call_without_arguments_stands_before_the_next_one() -> None:
+    assert calls(piece(0, "a", "f", ""), piece(1, "b", "g", '{"y":2}')) == [ToolCall("a", "f", "{}"), SECOND]

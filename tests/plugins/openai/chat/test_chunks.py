@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 
 from llmproxy.canonical import (
     Answer,
+    BlockStarted,
     Citation,
     Collector,
     Failed,
@@ -352,3 +353,28 @@ def test_every_recorded_stream_is_read_however_it_is_cut(chats: list[dict[str, A
 
     assert changed == []
     assert read > 150
+
+
+def test_a_message_beside_deltas_repeats_them_and_alone_it_is_one() -> None:
+    def both(said: str, delta: Any) -> bytes:
+        choice = {"index": 0, "delta": delta, "message": {"content": said}, "finish_reason": None}
+        return b"data: " + orjson.dumps({"id": "c", "choices": [choice]}) + b"\n\n"
+
+    repeated = answer(both("a", {"content": "a"}), both("ab", {"content": "b"}), both("ab", {}), END, DONE)
+    alone = answer(both("a", None), both("b", None), END, DONE)
+
+    assert repeated.choices[0].content == alone.choices[0].content == (Text("ab"),)
+
+
+def test_an_error_may_be_an_object_that_says_so() -> None:
+    told = events(chunk({"content": "a"}) + b'data: {"object":"error","message":"later","code":503}\n\n')
+
+    assert isinstance(told[-1], Failed)
+    assert (told[-1].error.message, told[-1].error.status) == ("later", 503)
+
+
+def test_a_call_of_which_the_name_alone_was_told_is_told_before_an_error() -> None:
+    call = {"index": 0, "id": "a", "function": {"name": "f", "arguments": ""}}
+    told = events(chunk({"tool_calls": [call]}) + b'data: {"error":{"message":"later"}}\n\n')
+
+    assert [event.block.name for event in told if isinstance(event, BlockStarted)] == ["f"]

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.canonical import Answer, Choice, Text
+from llmproxy.canonical import Answer, Choice, Text, ToolCall
 from llmproxy.plugin import GatewayError, ProviderError, Usage
 from llmproxy_openai.responses.answer_reader import failure_of, read_answer
 
@@ -113,3 +113,17 @@ def test_nothing_but_the_documented_errors_comes_of_odd_answers(told: dict[str, 
     except (GatewayError, ValueError):
         return
     assert isinstance(answer, Answer)
+
+
+def test_arguments_may_be_the_object_that_they_are_and_a_message_a_text_alone() -> None:
+    call = {"type": "function_call", "call_id": "a", "name": "f", "arguments": {"a": 1}}
+    answer = read(output=[{"type": "message", "content": "hi"}, call])
+
+    assert answer.choices[0].content == (Text(text="hi"), ToolCall("a", "f", '{"a":1}'))
+
+
+def test_an_error_event_in_the_place_of_a_response_is_an_error() -> None:
+    with pytest.raises(GatewayError, match="later") as raised:
+        read_answer(b'{"type":"error","code":"rate_limit_exceeded","message":"later"}')
+
+    assert raised.value.status == 429

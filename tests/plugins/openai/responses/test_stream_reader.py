@@ -347,3 +347,71 @@ def test_broken_bytes_raise_nothing_but_value_errors(
     except ValueError:
         return
     assert any(isinstance(event, Finished | Failed) for event in events)
+
+
+@pytest.mark.parametrize("lacks", ["output_index", "content_index", "item_id"])
+@pytest.mark.parametrize("instead", [None, ""])
+def test_what_an_event_does_not_say_of_its_place_follows_from_the_item_before(
+    lacks: str, instead: Any
+) -> None:
+    part = {"type": "output_text", "text": "ab", "annotations": []}
+    told = [
+        {"type": "response.output_item.added", "output_index": 0, "item": {**MESSAGE, "content": []}},
+        {**AT, "type": "response.content_part.added", "part": {**part, "text": ""}},
+        delta("a"),
+        delta("b"),
+        {**AT, "type": "response.content_part.done", "part": part},
+        {"type": "response.output_item.done", "output_index": 0, "item": {**MESSAGE, "content": [part]}},
+    ]
+    less = [{**event, lacks: instead} if lacks in event else event for event in told]
+
+    assert decoded([wire(CREATED, *less, DONE)]) == decoded([wire(CREATED, *told, DONE)])
+
+
+def test_calls_without_a_place_are_told_apart_by_their_ids() -> None:
+    def item(name: str, arguments: str) -> dict[str, Any]:
+        return {"type": "function_call", "id": name, "call_id": name, "name": "f", "arguments": arguments}
+
+    more = "response.function_call_arguments.delta"
+    told = [
+        {"type": "response.output_item.added", "item": item("a", "")},
+        {"type": "response.output_item.added", "item": item("b", "")},
+        {"type": more, "item_id": "a", "delta": '{"a":1}'},
+        {"type": more, "item_id": "b", "delta": '{"b":1}'},
+        {"type": "response.output_item.done", "item": item("a", '{"a":1}')},
+        {"type": "response.output_item.done", "item": item("b", '{"b":1}')},
+    ]
+
+    assert collected(CREATED, *told, DONE).choices[0].content == (
+        ToolCall("a", "f", '{"a":1}'),
+        ToolCall("b", "f", '{"b":1}'),
+    )
+
+
+def test_a_call_whose_name_comes_with_its_end_is_told_then() -> None:
+    item = {"type": "function_call", "id": "a", "call_id": "a", "name": "", "arguments": ""}
+    whole = {**item, "name": "f", "arguments": '{"a":1}'}
+    told = [
+        {"type": "response.output_item.added", "output_index": 0, "item": item},
+        {"type": "response.function_call_arguments.delta", "output_index": 0, "delta": '{"a":1}'},
+        {"type": "response.output_item.done", "output_index": 0, "item": whole},
+    ]
+
+    assert collected(CREATED, *told, DONE).choices[0].content == (ToolCall("a", "f", '{"a":1}'),)
+
+
+def test_an_event_whose_type_stands_in_its_name_alone_is_of_that_type() -> None:
+    nameless = (
+        b"".join(
+            b"event: "
+            + event["type"].encode()
+            + b"\ndata: "
+            + orjson.dumps({**event, "type": None})
+            + b"\n\n"
+            for event in (CREATED, delta("a"), DONE)
+        )
+        .replace(b',"type":null', b"")
+        .replace(b'"type":null,', b"")
+    )
+
+    assert decoded([nameless]) == decoded([wire(CREATED, delta("a"), DONE)])
