@@ -51,11 +51,6 @@ class ResponseControl(msgspec.Struct, frozen=True, gc=False):
     #: Whether a targeted field said it: then Expires says nothing (RFC 9213 §2.2).
     targeted: bool = False
 
-    @property
-    def explicit(self) -> bool:
-        """Whether a lifetime is given."""
-        return self.max_age is not None or self.s_maxage is not None
-
 
 class RequestControl(msgspec.Struct, frozen=True, gc=False):
     """What the caller asks of caches. `max_stale` is FOREVER where it names no number."""

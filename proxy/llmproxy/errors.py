@@ -106,10 +106,6 @@ class UpstreamTimeout(UpstreamError):
         )
 
 
-class ClientGone(Exception):  # an event, not a mistake
-    """The caller left before its answer was whole."""
-
-
 class StartError(Exception):
     """The gateway cannot start or reload; the message is one line that names the culprit."""
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from functools import lru_cache
 from types import MappingProxyType
-from typing import TYPE_CHECKING, Any, Final, NamedTuple, Protocol
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from llmproxy.keyreading import Ground, Reading, Text, read
 
@@ -145,13 +145,6 @@ class KeyRules:
             RecursionError: it is nested too deeply.
         """
         return read(self, body, text)
-
-
-class KeyedClient(Protocol):
-    """A client face that knows what of its callers' requests decides the answer."""
-
-    def key_rules(self, exchange: Exchange) -> KeyRules | None:
-        """Return the rules of this call, or None where nobody knows what it does: then all of it counts."""
 
 
 def key_rules_of(exchange: Exchange) -> KeyRules | None:

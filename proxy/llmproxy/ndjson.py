@@ -1,17 +1,8 @@
-"""The codec of newline-delimited JSON, as Ollama streams its answers: frames bytes into lines, writes them."""
+"""Newline-delimited JSON, as Ollama streams its answers: bytes framed into lines."""
 
 from __future__ import annotations
 
-from typing import Any
-
-import orjson
-
 from llmproxy.sse import EventTooLarge
-
-
-def encode_line(value: Any) -> bytes:
-    """Return one value as a line."""
-    return orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE)
 
 
 class LineFramer:

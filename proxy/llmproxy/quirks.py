@@ -39,8 +39,6 @@ class Quirks(Section, frozen=True):
     reasoning_field: Literal["reasoning_content", "reasoning", "reasoning_details", "none"] = "none"
     #: The strongest form of answer: by schema, any JSON, or text only.
     format: Literal["json_schema", "json_object", "none"] = "json_schema"
-    #: Whether the completion tokens told of leave out those of reasoning.
-    reasoning_apart: bool = False
     #: Request fields that are refused and so left out, told of as losses.
     refused: tuple[str, ...] = ()
     #: What is taken beyond OpenAI's own fields: `top_k`, `min_p`, `random_seed` (in place of `seed`), `cache_control`

@@ -5,7 +5,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from llmproxy.ndjson import LineFramer, encode_line
+from llmproxy.ndjson import LineFramer
 from llmproxy.sse import EventTooLarge
 
 from .recorded import needs_recordings, records
@@ -49,7 +49,7 @@ def test_lines_are_those_between_the_line_ends(stream):
     CUTS,
 )
 def test_what_was_written_is_read(values, places):
-    stream = b"".join(map(encode_line, values))
+    stream = b"".join(orjson.dumps(value, option=orjson.OPT_APPEND_NEWLINE) for value in values)
     lines, rest = frame(cut(stream, places))
 
     assert [orjson.loads(line) for line in lines] == values
