@@ -325,12 +325,17 @@ async def more(tally: Tally, count: int) -> None:
 async def written(url: str, count: int) -> list[dict[str, Any]]:
     """Wait for so many rows in a Postgres."""
     connection = await asyncpg.connect(url)
-    async with asyncio.timeout(20):
-        while not await connection.fetchval("SELECT to_regclass('llmproxy_calllog.calls')"):
-            await asyncio.sleep(0.05)
-        while len(found := await connection.fetch("SELECT * FROM llmproxy_calllog.calls")) < count:
-            await asyncio.sleep(0.05)
-    await connection.close()
+    try:
+        async with asyncio.timeout(20):
+            while not await connection.fetchval("SELECT to_regclass('llmproxy_calllog.calls')"):
+                await asyncio.sleep(0.05)
+            while len(found := await connection.fetch("SELECT * FROM llmproxy_calllog.calls")) < count:
+                await asyncio.sleep(0.05)
+    except TimeoutError:
+        told = await connection.fetchval("SELECT count(*) FROM llmproxy_calllog.calls")
+        raise AssertionError(f"{told} of {count} records have come") from None
+    finally:
+        await connection.close()
     return [dict(row) for row in found]
 
 
