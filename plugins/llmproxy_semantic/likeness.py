@@ -12,8 +12,9 @@ from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import Kin
 from llmproxy_semantic.eligibility import why_not
-from llmproxy_semantic.features import Features, features_of, pack, unpack
+from llmproxy_semantic.features import LONGEST, MOST_WORDS, Features, features_of, pack, unpack
 from llmproxy_semantic.guards import GUARDS, objection
+from llmproxy_semantic.slips import mended
 from llmproxy_semantic.tiers import tier_of
 
 if TYPE_CHECKING:
@@ -64,6 +65,10 @@ class Likeness:
         self._embedding = embedding
         self._rows = rows
         self._meters = LikenessMeters(runtime.name, runtime.metrics)
+
+    def form(self, question: str, form: str) -> str:
+        """Return the form that is compared: without slips of the pen, which move a vector further than they should."""
+        return form if len(question) > LONGEST or form.count(" ") >= MOST_WORDS else mended(question, form)
 
     async def find(
         self, asked: Asked, form: str, space: CacheSpace, *, within: float, warmest: float

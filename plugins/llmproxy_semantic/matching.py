@@ -48,10 +48,11 @@ class Matching:
         key = await find_alias(space, asked.partition, form)
         if key is not None:
             return Kin(key, "canonical")
-        if self._verified is not None:
-            return await self._verified.find(exchange, asked, form, space)
         if self._likeness is None:
             return None
+        form = self._likeness.form(asked.question, form)
+        if self._verified is not None:
+            return await self._verified.find(exchange, asked, form, space)
         settings = self._settings
         return await self._likeness.find(asked, form, space, within=settings.within, warmest=settings.warmest)
 
@@ -67,7 +68,10 @@ class Matching:
         """Have a question's form, and its likeness, lead to its answer."""
         form = _form(asked.question)
         await put_alias(asked.partition, form, answered)
+        if self._likeness is None:
+            return
+        form = self._likeness.form(asked.question, form)
         if self._verified is not None:
             await self._verified.stored(exchange, asked, form, answered)
-        elif self._likeness is not None:
+        else:
             self._likeness.stored(asked, form, answered, warmest=self._settings.warmest)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import math
 from collections.abc import AsyncIterator, Collection
 from contextlib import AsyncExitStack, asynccontextmanager
@@ -128,6 +129,7 @@ async def _likeness(
 ) -> AsyncIterator[tuple[Likeness | None, Overseer | None]]:
     """Hold what is needed to compare questions by likeness; none where the embedder's vectors were never measured."""
     from llmproxy_semantic.likeness import Likeness  # noqa: PLC0415  # an extra, which few gateways need
+    from llmproxy_semantic.wordpiece import is_word  # noqa: PLC0415  # likewise
 
     async with AsyncExitStack() as held:
         embedding = await held.enter_async_context(open_embedding(config, runtime))
@@ -145,4 +147,5 @@ async def _likeness(
             settings = config.verified or VerifiedSettings()
             opened = open_overseer(runtime, settings, (*cuts, math.inf), embedding.id)
             overseer = await held.enter_async_context(opened)
+        await asyncio.to_thread(is_word, "")  # reads its words, once
         yield Likeness(runtime, embedding, rows, cuts), overseer

@@ -46,6 +46,11 @@ def pieces_of(text: str) -> list[int]:
     return pieces
 
 
+def is_word(word: str) -> bool:
+    """Tell whether a small word is one piece: one that is often written."""
+    return word in _vocabulary()
+
+
 @lru_cache(maxsize=16384)
 def _word_pieces(word: str) -> tuple[int, ...]:
     """Return the pieces of one word: the longest known beginning, then the longest that goes on from there."""

@@ -14,6 +14,7 @@ from llmproxy_semantic.embedder import TooLong, Unread
 from llmproxy_semantic.features import features_of
 from llmproxy_semantic.guards import objection
 from llmproxy_semantic.pairs import Pair, Served, Tally, read_pairs, tallied
+from llmproxy_semantic.slips import mended
 from llmproxy_semantic.tiers import STRICT, tier_of
 
 PAIRS = Path(__file__).parents[4] / "shared" / "data" / "semantic_pairs_dev.jsonl"
@@ -42,14 +43,15 @@ def test_questions_that_share_every_word_need_be_least_alike() -> None:
 
 def tier_served(pair: Pair, cosine: Callable[[str, str], float]) -> str:
     """Return how a pair's second prompt would be answered; empty if not from the first one's answer."""
-    asked, stored = features_of(pair.prompt_b), features_of(pair.prompt_a)
-    plain = Asked(b"", pair.prompt_b, {}, 0.0, settled=True)
-    if asked.form == stored.form:
+    forms = canonicalise(pair.prompt_b), canonicalise(pair.prompt_a)
+    if forms[0] == forms[1]:
         return "canonical"
+    here, there = mended(pair.prompt_b, forms[0]), mended(pair.prompt_a, forms[1])
+    asked, stored = features_of(pair.prompt_b, here), features_of(pair.prompt_a, there)
+    plain = Asked(b"", pair.prompt_b, {}, 0.0, settled=True)
     if objection(asked, stored) or why_not(plain, asked, warmest=1.0) or why_not(plain, stored, warmest=1.0):
         return ""
-    alike = cosine(canonicalise(pair.prompt_b), canonicalise(pair.prompt_a))
-    return "semantic" if alike >= STRICT[tier_of(asked, stored)] else ""
+    return "semantic" if cosine(here, there) >= STRICT[tier_of(asked, stored)] else ""
 
 
 def served_of(file: Path) -> list[Served]:
