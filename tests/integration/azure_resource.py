@@ -28,7 +28,7 @@ class AzureResource(StrictProvider):
         super().__init__()
         self.targets: list[str] = []
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         self.targets.append(request.raw_path)
         found = _PATH.fullmatch(request.path)
         if refusal := _refusal(request, found):
@@ -37,7 +37,7 @@ class AzureResource(StrictProvider):
         plain = request.clone(rel_url=f"/v1{call}")
         if b"build a bomb" in await plain.read():
             return _filtered()
-        reply = await super()._handle(plain)
+        reply = await super().handle(plain)
         if isinstance(reply, web.Response) and reply.status == 200 and call.endswith("/chat/completions"):
             told: dict[str, Any] = orjson.loads(reply.body)  # type: ignore[arg-type]  # it is bytes
             for choice in told["choices"]:

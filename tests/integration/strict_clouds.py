@@ -35,7 +35,7 @@ class CloudProvider(StrictProvider):
         """Whether a token is one of this cloud's."""
         return token == TOKEN
 
-    async def _handle(self, request: web.Request) -> web.StreamResponse:
+    async def handle(self, request: web.Request) -> web.StreamResponse:
         if found := _CLAUDE.fullmatch(request.path):
             return await self._cloud(request, "vertex", unquote(found[1]), found[2] == "streamRawPredict")
         if found := _INVOKED.fullmatch(request.path):
@@ -44,7 +44,7 @@ class CloudProvider(StrictProvider):
             return await self._predict(request)
         if _GEMINI.fullmatch(request.path):
             return await self._cloud(request, "gemini", "", request.query.get("alt") == "sse")
-        return await super()._handle(request)
+        return await super().handle(request)
 
     async def _predict(self, request: web.Request) -> web.Response:
         self.bodies.append(await request.read())
