@@ -14,10 +14,9 @@ from typing import TYPE_CHECKING, Final
 
 from llmproxy.plugin import Body, Pool
 from llmproxy_balance.detour import Detour
-from llmproxy_balance.roll import Record
+from llmproxy_balance.roll import NEWEST, Record
 from llmproxy_balance.telling import TIMEOUT
 from llmproxy_balance.walking import Taken, Trail
-from llmproxy_balance.wellbeing import NEWEST
 
 if TYPE_CHECKING:
     from llmproxy.plugin import Attempt, CallNext, Exchange, GatewayError, Place, Reply
@@ -83,7 +82,7 @@ class Stop:
             self._failing.discard(attempt.endpoint)
         if self._ailing or self._health is None:
             self._answered(self.place, attempt)
-        else:  # the same, where all are well
+        else:  # the same where all are well, without the calls
             ended = attempt.ended or 0.0
             latency = (attempt.first_output_at or attempt.headers_at or ended) - attempt.started
             known = vitals.latency

@@ -8,6 +8,8 @@ from typing import Final
 from llmproxy.plugin import Endpoint, Place, Pool, Vitals
 from llmproxy_balance.health import Health, State
 
+#: What of a place's latency the newest one makes.
+NEWEST: Final = 0.2
 #: Endpoints that are remembered after they left.
 _MOST_GONE: Final = 256
 
@@ -28,6 +30,11 @@ class Record(Vitals):
         self.compared = 0.0
         #: The latency when it was last looked at whether there was a newer one.
         self.aged: float | None = None
+
+    def took(self, seconds: float) -> None:
+        """Have the latency of an answer count."""
+        known = self.latency
+        self.latency = seconds if known is None else known + NEWEST * (seconds - known)
 
 
 class Roll:

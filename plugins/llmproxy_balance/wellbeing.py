@@ -25,8 +25,6 @@ from llmproxy_balance.outliers import may_leave, stands_out
 from llmproxy_balance.roll import OnChange, Record, Roll, endpoints_of
 from llmproxy_balance.verdicts import PARKING, hear_failure, hear_refusal
 
-#: What of a place's latency the newest one makes.
-NEWEST: Final = 0.2
 #: Seconds between two looks at which latencies are old, and what each leaves of those: a half in ten seconds.
 AGEING: Final = 1.0
 _STALER: Final = 0.5**0.1
@@ -159,9 +157,7 @@ class Wellbeing:
         record = place.vitals
         if isinstance(record, Record):
             started, ended = attempt.started, attempt.ended or self._clock.now()
-            latency = (attempt.first_output_at or attempt.headers_at or ended) - started
-            known = record.latency
-            record.latency = latency if known is None else known + NEWEST * (latency - known)
+            record.took((attempt.first_output_at or attempt.headers_at or ended) - started)
             if self.ailing:
                 record.health.succeeded(ended, started)
             else:
@@ -202,8 +198,7 @@ class Wellbeing:
         elif latency is None:
             record.health.ended(now, started)
         else:
-            known = record.latency
-            record.latency = latency if known is None else known + NEWEST * (latency - known)
+            record.took(latency)
             record.health.succeeded(now, started)
 
     def _failed(self, record: Record, failure: Failure, now: float, started: float | None) -> None:

@@ -16,6 +16,7 @@ from llmproxy_balance.config import BalanceConfig, BalanceRoute
 from llmproxy_balance.facts import Facts
 from llmproxy_balance.hedgesettings import HedgeSettings
 from llmproxy_balance.highways import Highways
+from llmproxy_balance.policies import Reordered
 from llmproxy_balance.walking import Trail, trail_of
 
 from .places import asking, nested, pool_of, target
@@ -318,6 +319,18 @@ def test_a_pool_of_two_routes_has_a_highway_for_each():
     drive.extras = (HedgeSettings(), None)
 
     assert drive.highways.start(other) is None
+
+
+def test_a_pool_in_another_order_has_a_highway_of_its_own():
+    class Backwards:
+        def order(self, exchange, places):
+            return places[::-1]
+
+    drive, pool = Drive({}), pool_of(1, 1)
+    other = Reordered.by(pool, Backwards())
+    chosen = [drive.highways.start(drive.asked(each))[0].place.name for each in (pool, other, pool, other)]
+
+    assert chosen == ["a", "b", "a", "b"]
 
 
 def test_a_request_that_one_of_the_places_cannot_answer_does_not_go_there():

@@ -5,7 +5,7 @@ from llmproxy.pools import place_of
 from llmproxy.poolsettings import TargetConfig
 from llmproxy_balance.health import Health, State
 from llmproxy_balance.healthsettings import HealthSettings
-from llmproxy_balance.roll import Roll, endpoints_of
+from llmproxy_balance.roll import Record, Roll, endpoints_of
 
 from .places import nested
 
@@ -73,3 +73,12 @@ def test_a_place_of_two_pools_stays_while_one_has_it() -> None:
 
     assert set(known.records) == {A}
     assert set(known.gone) == {B}
+
+
+def test_the_newest_latency_makes_a_fifth_of_the_average() -> None:
+    record = Record(Endpoint("a"), Health(HealthSettings(), lambda: 0.5, 0.0))
+    record.took(1.0)
+    assert record.latency == 1.0
+
+    record.took(2.0)
+    assert round(record.latency, 6) == 1.2
