@@ -139,7 +139,7 @@ class MessageDecoder:
                 **(self._usage or {}),
                 **{key: told for key, told in usage.items() if told is not None},
             }
-        choice = read_choice((), event["delta"])
+        choice = read_choice((), event.get("delta") or {})
         if choice.finish is not None:
             out.append(Finished(choice.finish, choice.stop_sequence, choice.detail, choice.explanation))
         counted = read_usage(self._usage)

@@ -53,6 +53,8 @@ def read_block(value: Any, where: str, losses: Losses | None, out: list[Block]) 
     """Append what one block says; a block that only Amazon knows is carried as it is."""
     if losses is None:
         value = _known(value)
+        if not value:
+            return
     kind, told = the_one(an_object(value, where), where)
     reader = _READERS.get(kind)
     if reader is None:
@@ -220,7 +222,7 @@ def _guarded(value: Any, where: str, losses: Losses | None, out: list[Block]) ->
 
 
 def _thought(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
-    if losses is None and isinstance(value, dict) and value.keys().isdisjoint(THOUGHTS):
+    if losses is None and isinstance(value, dict) and not any(value.get(key) for key in THOUGHTS):
         return  # an answer may tell of a thought in a way that is not known yet
     thought = read_thought(value, where, losses)
     if thought is not None:

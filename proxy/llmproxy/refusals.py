@@ -208,7 +208,7 @@ def _word(told: Mapping[str, Any], *keys: str) -> str:
 
 
 def _message(told: Mapping[str, Any]) -> str:
-    for key in ("message", "Message", "detail", "msg", "errors", "error"):
+    for key in ("message", "Message", "detail", "msg", "error_msg", "errors", "error"):
         value = told.get(key)
         if isinstance(value, str) and value:
             return value

@@ -58,6 +58,7 @@ SHAPES = {
     },
     "cohere": {"message": "M"},
     "aws": {"__type": "ValidationException", "Message": "M"},
+    "error_msg": {"error_code": 17, "error_msg": "M"},
     "xai": {"code": "Client specified an invalid argument", "error": "M"},
     "replicate": {"title": "Input", "detail": "M", "status": 422},
     "huggingface": {"errors": ["M"]},

@@ -335,3 +335,11 @@ def test_pieces_that_hold_nothing_say_nothing():
     assert answer(events(START + thought + empty + stop(0) + END)).choices[0].content == (
         Reasoning(text="hm", origin="anthropic"),
     )
+
+
+def test_an_end_that_tells_its_usage_alone_is_read():
+    counted = event("message_delta", delta=None, usage={"output_tokens": 9}) + event("message_stop")
+    told = answer(events(START + start(0, type="text", text="hi") + stop(0) + counted))
+
+    assert told.choices[0].content == (Text(text="hi"),)
+    assert told.usage.output == 9

@@ -170,6 +170,8 @@ def test_what_is_new_beside_or_in_a_block_is_passed_over():
         {"text": "hi", "later": {"x": 1}},
         {"reasoningContent": {}},
         {"reasoningContent": {"later": 1}},
+        {"reasoningContent": {"reasoningText": None}},
+        {},
         {"toolUse": {"toolUseId": "t", "name": "f", "input": '{"a": 1}'}},
     )
 
