@@ -9,12 +9,13 @@ import re
 from collections.abc import Mapping
 from typing import Any, Final
 
+import msgspec
+
 from llmproxy.plugin import (
     BadField,
     BodyReader,
     Exchange,
     Findings,
-    Parts,
     Reply,
     Tap,
     Usage,
@@ -23,6 +24,7 @@ from llmproxy.plugin import (
     member_value,
 )
 from llmproxy_gemini.paths import INTERACTIONS
+from llmproxy_gemini.usage import modalities, parts_of
 
 #: Bytes kept of a stream's end, where its usage stands.
 TAIL: Final = 16 * 1024
@@ -37,7 +39,6 @@ _END: Final = re.compile(
 )
 _FAILED: Final = re.compile(rb'"event_type" ?: ?"(?:interaction\.failed|error)"')
 _LONGEST: Final = 64
-_TEXTS: Final = frozenset({"text", "document"})
 
 
 class InteractionReader(BodyReader):
@@ -69,39 +70,13 @@ def read_interaction_usage(told: Mapping[str, Any]) -> Usage | None:
     output, thought = counts.get("total_output_tokens", 0), counts.get("total_thought_tokens", 0)
     output += max(0, counts.get("total_tokens", 0) - prompt - output - thought)
     cached = min(counts.get("total_cached_tokens", 0), prompt)
-    parts = _parts(told, prompt - cached, cached, output)
-    return Usage(prompt - cached, cached, 0, output, thought, parts=parts)
-
-
-def _parts(told: Mapping[str, Any], fresh: int, kept: int, made: int) -> Parts | None:
-    asked, cached, answered = (
-        _modalities(told.get(f"{kind}_tokens_by_modality")) for kind in ("input", "cached", "output")
+    used = Usage(prompt - cached, cached, 0, output, thought)
+    asked, kept, answered = (
+        modalities(told, f"{kind}_tokens_by_modality", count="tokens")
+        for kind in ("input", "cached", "output")
     )
-    if not asked and not answered:
-        return None
-    cached_audio = min(cached.get("audio", 0), kept)
-    cached_image = min(cached.get("image", 0), kept - cached_audio)
-    audio = min(max(0, asked.get("audio", 0) - cached_audio), fresh)
-    image = min(max(0, asked.get("image", 0) - cached_image), fresh - audio)
-    output_audio = min(answered.get("audio", 0), made)
-    return Parts(
-        input_audio=audio,
-        input_image=image,
-        input_video=min(asked.get("video", 0), fresh - audio - image),
-        cached_audio=cached_audio,
-        cached_image=cached_image,
-        output_audio=output_audio,
-        output_image=min(answered.get("image", 0), made - output_audio),
-    )
-
-
-def _modalities(told: object) -> dict[str, int]:
-    found: dict[str, int] = {}
-    for each in told if isinstance(told, list) else ():
-        kind, count = (each.get("modality"), each.get("tokens")) if isinstance(each, dict) else ("", 0)
-        if isinstance(kind, str) and kind not in _TEXTS and type(count) is int and count > 0:
-            found[kind] = found.get(kind, 0) + count
-    return found
+    parts = parts_of(asked, kept, answered, used)
+    return used if parts is None else msgspec.structs.replace(used, parts=parts)
 
 
 USAGE: Final = UsageReader("usage", read_interaction_usage)

@@ -30,22 +30,28 @@ def read_usage(told: Mapping[str, Any]) -> Usage | None:
     if "promptTokenCount" not in counts:
         prompt, beyond = prompt + beyond, 0
     cached = min(counts.get("cachedContentTokenCount", 0), prompt)
-    parts = _parts(told, prompt - cached, cached, output + beyond)
-    return Usage(prompt - cached, cached, 0, output + beyond, reasoning, 0, parts)
+    used = Usage(prompt - cached, cached, 0, output + beyond, reasoning)
+    asked = modalities(told, "promptTokensDetails", "promptTokenDetails", "toolUsePromptTokensDetails")
+    answered = modalities(told, "candidatesTokensDetails", "responseTokensDetails")
+    parts = parts_of(asked, modalities(told, "cacheTokensDetails"), answered, used)
+    return used if parts is None else msgspec.structs.replace(used, parts=parts)
 
 
-def _parts(told: Mapping[str, Any], fresh: int, kept: int, made: int) -> Parts | None:
-    """Return how many tokens are no text, where any are; the prompt's are told with those that came from a cache."""
-    asked = _modalities(told, "promptTokensDetails", "promptTokenDetails", "toolUsePromptTokensDetails")
-    answered = _modalities(told, "candidatesTokensDetails", "responseTokensDetails")
+def parts_of(
+    asked: Mapping[str, int], cached: Mapping[str, int], answered: Mapping[str, int], counts: Usage
+) -> Parts | None:
+    """Return how many of the counted tokens are no text, where any are, by the modalities that Google tells.
+
+    The prompt's are told with those that came from a cache.
+    """
     if not asked and not answered:
         return None
-    cached = _modalities(told, "cacheTokensDetails")
-    cached_audio = min(cached.get("AUDIO", 0), kept)
-    cached_image = min(cached.get("IMAGE", 0), kept - cached_audio)
+    fresh = counts.input
+    cached_audio = min(cached.get("AUDIO", 0), counts.cache_read)
+    cached_image = min(cached.get("IMAGE", 0), counts.cache_read - cached_audio)
     audio = min(max(0, asked.get("AUDIO", 0) - cached_audio), fresh)
     image = min(max(0, asked.get("IMAGE", 0) - cached_image), fresh - audio)
-    output_audio = min(answered.get("AUDIO", 0), made)
+    output_audio = min(answered.get("AUDIO", 0), counts.output)
     return Parts(
         input_audio=audio,
         input_image=image,
@@ -53,21 +59,19 @@ def _parts(told: Mapping[str, Any], fresh: int, kept: int, made: int) -> Parts |
         cached_audio=cached_audio,
         cached_image=cached_image,
         output_audio=output_audio,
-        output_image=min(answered.get("IMAGE", 0), made - output_audio),
+        output_image=min(answered.get("IMAGE", 0), counts.output - output_audio),
     )
 
 
-def _modalities(told: Mapping[str, Any], *keys: str) -> dict[str, int]:
-    """Add up the tokens of each modality but text."""
+def modalities(told: Mapping[str, Any], *keys: str, count: str = "tokenCount") -> dict[str, int]:
+    """Add up the tokens of each modality but text, in the lists under these keys; `count` is their word for a number."""
     found: dict[str, int] = {}
     for key in keys:
         details = told.get(key)
         for each in details if isinstance(details, list) else ():
-            kind, count = (
-                (each.get("modality"), each.get("tokenCount")) if isinstance(each, dict) else ("", 0)
-            )
-            if isinstance(kind, str) and kind not in _TEXTS and type(count) is int and count > 0:
-                found[kind] = found.get(kind, 0) + count
+            kind, number = (each.get("modality"), each.get(count)) if isinstance(each, dict) else ("", 0)
+            if isinstance(kind, str) and kind.upper() not in _TEXTS and type(number) is int and number > 0:
+                found[kind.upper()] = found.get(kind.upper(), 0) + number
     return found
 
 
