@@ -20,6 +20,11 @@ class Breaker:
         self._open_until = 0.0
         self._probing = False
 
+    @property
+    def closed(self) -> bool:
+        """Whether nothing has failed since the last success."""
+        return not self._failures
+
     def admits(self) -> bool:
         """Say whether a call may be made now."""
         if self._failures < self._limit:

@@ -31,7 +31,8 @@ from llmproxy.stores.turnstile import Turnstile
 
 T = TypeVar("T")
 Transaction: TypeAlias = "lmdb.Transaction[memoryview]"
-Tables: TypeAlias = "tuple[lmdb._Database, ...]"
+Table: TypeAlias = "lmdb._Database"
+Tables: TypeAlias = "tuple[Table, ...]"
 Files: TypeAlias = "tuple[tuple[int, int] | None, tuple[int, int] | None]"
 
 _MAX_READERS: Final = 512

@@ -15,7 +15,7 @@ import msgspec
 
 from llmproxy.stores import advances, reserved_rows
 from llmproxy.stores.advances import Advance
-from llmproxy.stores.environment import Tables, Transaction
+from llmproxy.stores.environment import Table, Transaction
 from llmproxy.stores.late_environment import LateEnvironment
 from llmproxy.stores.reserved_rows import NO_TALLY, Held
 from llmproxy.stores.reserving import Claim, Row, Verdict
@@ -90,12 +90,12 @@ class LmdbReservations:
         self._env.close()
 
     def _write(self, work: Callable[[LmdbRows], T]) -> T:
-        env = self._env.opened
-        if self._tallies is None:
+        late, tallies = self._env, self._tallies
+        if tallies is None:
+            _ = late.opened  # makes the directory
             with suppress(OSError):  # without them nothing is taken in advance
-                self._tallies = Tallies(self._directory / "tallies")
-        tallies = self._tallies
-        return self._env.write(lambda txn: work(LmdbRows(txn, env.tables, tallies)))
+                self._tallies = tallies = Tallies(self._directory / "tallies")
+        return late.write(lambda txn: work(LmdbRows(txn, late.opened.tables[0], tallies)))
 
 
 class LmdbRows:
@@ -103,10 +103,10 @@ class LmdbRows:
 
     __slots__ = ("_db", "_delete", "_get", "_put", "_txn", "tallies")
 
-    def __init__(self, txn: Transaction, tables: Tables, tallies: Tallies | None) -> None:
+    def __init__(self, txn: Transaction, table: Table, tallies: Tallies | None) -> None:
         self.tallies = tallies
         self._txn = txn
-        self._db = tables[0]
+        self._db = table
         self._get, self._put, self._delete = txn.get, txn.put, txn.delete
 
     def row(self, name: bytes) -> Row | None:
@@ -144,14 +144,15 @@ class LmdbRows:
             self.tallies.free(*held.tally)
 
     def next_mark(self, until: int) -> tuple[int, bytes] | None:
-        with self._txn.cursor(self._db) as cursor:
-            if not cursor.first():
-                return None
-            key = bytes(cursor.key())
-            if key[0]:
-                return None
-            at = _MARK.unpack_from(key)[1]
-            if at > until:
-                return None
-            cursor.delete()
-            return at, key[_MARK.size :]
+        cursor = self._txn.cursor(self._db)
+        if not cursor.first():
+            return None
+        key = cursor.key()
+        if key[0]:
+            return None
+        at = _MARK.unpack_from(key)[1]
+        if at > until:
+            return None
+        what = bytes(key[_MARK.size :])
+        cursor.delete()
+        return at, what

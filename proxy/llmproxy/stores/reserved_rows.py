@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from typing import Final, NamedTuple, Protocol
 
 from llmproxy.stores.reserving import LEASE, RATE, Claim, Row, Taking, Verdict, settle_bucket
@@ -20,6 +21,10 @@ class Item(NamedTuple):
     key: bytes
     bucket: int
     amount: int
+
+
+#: As one is made, without a call of Python's.
+_item: Final[Callable[[tuple[int, bytes, int, int]], Item]] = partial(tuple.__new__, Item)
 
 
 class Held(NamedTuple):
@@ -76,15 +81,15 @@ def reserve(rows: Rows, claim: Claim, now: int) -> Verdict:
     """Take all that is claimed, or nothing."""
     sweep(rows, now)
     tag, granted = prefix(claim.tag), True
-    name = tag + claim.id
-    again = claim.lasting and rows.held(name) is not None
+    name, lasting = tag + claim.id, claim.lasting
+    again = lasting and rows.held(name) is not None
     found, standings = [], []
     for limit, amount, mode in claim.wants:
         key = tag + limit.key
         row = rows.row(key)
         taking = limit.take(row, 0 if again else amount, now)
-        standing = taking.standing
-        if not standing.ok and mode != "shadow":
+        standing = taking[0]
+        if not standing[0] and mode != "shadow":
             granted = False
         standings.append(standing)
         found.append((limit.kind, key, taking, amount, row is None))
@@ -104,11 +109,12 @@ def put_taken(
     """Keep what a claim takes: of each limit its kind, its row's name, what it comes to, how much, and if it is new."""
     items = []
     for kind, key, taking, amount, new in found:
-        rows.put_row(key, taking.row)
+        _, row, bucket = taking
+        rows.put_row(key, row)
         if new and kind != LEASE:
-            rows.mark(taking.row[0], b"r" + key)
+            rows.mark(row[0], b"r" + key)
         if kind != RATE:
-            items.append(Item(kind, key, taking.bucket, amount))
+            items.append(_item((kind, key, bucket, amount)))
     if items:
         ends = now + claim.ttl
         rows.put_held(name, Held(ends, ends, claim.keeps, tuple(items), tally))

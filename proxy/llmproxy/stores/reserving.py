@@ -12,15 +12,14 @@ is the engine's where it has one. A row of numbers stands for each limit; the fi
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from functools import partial
 from hashlib import blake2b
 from typing import TYPE_CHECKING, Final, Literal, NamedTuple, Protocol, TypeAlias, runtime_checkable
 
 from llmproxy.stores.calendars import month_number, month_start
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from llmproxy.stores.advancing import Advancing as Advancing  # noqa: PLC0414  # plugins have it from here
     from llmproxy.stores.advancing import Kind as Kind  # noqa: PLC0414
     from llmproxy.stores.advancing import Slice as Slice  # noqa: PLC0414
@@ -60,6 +59,11 @@ class Taking(NamedTuple):
     bucket: int = 0
 
 
+#: As the two are made, without a call of Python's.
+_standing: Final[Callable[[tuple[bool, int, int]], Standing]] = partial(tuple.__new__, Standing)
+_taking: Final[Callable[[tuple[Standing, Row, int]], Taking]] = partial(tuple.__new__, Taking)
+
+
 class Rate(NamedTuple):
     """So many units in each `period` (microseconds), `burst` of them at once."""
 
@@ -71,14 +75,20 @@ class Rate(NamedTuple):
 
     def take(self, row: Row | None, amount: int, now: int) -> Taking:
         """Take of the row as it is; None is a new one."""
-        debt = 0 if row is None else max(0, row[1] - max(0, now - row[2]) * self.limit)
-        room = self.burst * self.period
-        wanted = debt + amount * self.period
-        ok = wanted <= room
-        full = -(-wanted // self.limit)
-        fits = NEVER if amount > self.burst else -((room - wanted) // self.limit)
-        left = max(0, room - (wanted if ok else debt)) // self.period
-        return Taking(Standing(ok, left, full if ok else fits), [now + full + SECOND, wanted, now])
+        _, limit, period, burst, _ = self
+        debt = 0
+        if row is not None:
+            passed = now - row[2]
+            debt = row[1] if passed <= 0 else row[1] - passed * limit
+            debt = max(debt, 0)
+        room = burst * period
+        wanted = debt + amount * period
+        full = -(-wanted // limit)
+        taken = [now + full + SECOND, wanted, now]
+        if wanted <= room:
+            return _taking((_standing((True, (room - wanted) // period, full)), taken, 0))
+        fits = NEVER if amount > burst else -((room - wanted) // limit)
+        return Taking(Standing(ok=False, left=max(0, room - debt) // period, wait=fits), taken)
 
 
 class Window(NamedTuple):
@@ -94,6 +104,12 @@ class Window(NamedTuple):
     def take(self, row: Row | None, amount: int, now: int) -> Taking:
         """Take of the row as it is; None is a new one."""
         bucket = self.bucket(now)
+        if self.keep == 1 and (row is None or (row[1] == bucket and len(row) == 3)):
+            # As calendars nearly always are: what follows comes to the same.
+            total, whole = amount if row is None else row[2] + amount, self.starts(bucket + 1)
+            if total <= self.limit:
+                standing = _standing((True, self.limit - total, whole - now))
+                return _taking((standing, [whole + SECOND, bucket, total], bucket))
         buckets = _live(row, bucket - self.keep)
         used = sum(buckets[1::2])
         ok = used + amount <= self.limit
@@ -129,9 +145,11 @@ class Lease(NamedTuple):
     def take(self, row: Row | None, amount: int, now: int) -> Taking:
         """Take of the row as it is; None is a new one."""
         held = 0 if row is None else row[1]
-        ok = held + amount <= self.limit
-        left = max(0, self.limit - held - (amount if ok else 0))
-        return Taking(Standing(ok, left, 0 if ok else SECOND), [0, held + amount])
+        total = held + amount
+        left = self.limit - total
+        if left >= 0:
+            return _taking((_standing((True, left, 0)), [0, total], 0))
+        return Taking(Standing(ok=False, left=max(0, self.limit - held), wait=SECOND), [0, total])
 
 
 Limit: TypeAlias = Rate | Window | Lease

@@ -78,3 +78,13 @@ def test_an_abandoned_probe_lets_the_next_one_try() -> None:
     breaker.abandoned()
 
     assert breaker.admits()
+
+
+def test_it_is_closed_until_something_fails_and_again_from_a_success_on() -> None:
+    breaker = Breaker(2, 10)
+    states = [breaker.closed]
+    breaker.failed()
+    states.append(breaker.closed)
+    breaker.succeeded()
+
+    assert [*states, breaker.closed] == [True, False, True]

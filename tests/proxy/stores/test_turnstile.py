@@ -85,6 +85,24 @@ def test_another_thread_is_waited_for_too(path: Path) -> None:
     assert outcomes == [False, False]
 
 
+def test_what_fails_at_once_leaves_the_turn_to_others(path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    turnstile = Turnstile(path)
+
+    def broken(file: int, how: int) -> None:
+        raise OSError(5, "Input/output error")
+
+    with monkeypatch.context() as patched:
+        patched.setattr("llmproxy.stores.turnstile.flock", broken)
+        with pytest.raises(OSError, match="Input"):
+            turnstile.enter(1)
+    entered: list[bool] = []
+    other = threading.Thread(target=lambda: entered.append(turnstile.enter(1)))
+    other.start()
+    other.join()
+
+    assert entered == [True]
+
+
 def test_nobody_enters_what_is_closed(path: Path) -> None:
     turnstile = Turnstile(path)
     turnstile.close()
