@@ -237,11 +237,13 @@ class Accounting:
         self, entry: str, name: str, exchange: str, whose: Whose, usage: Usage, told: tuple[str | int, ...]
     ) -> None:
         """Write a row: as `COLUMNS` says."""
-        counts = (usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning)
         parts = "" if usage.parts is None else parts_of(usage)
-        self._journal.put(
-            Written((entry, name, exchange, self._wall(), *whose, *counts, *told, usage.units, parts))
+        row = (
+            *(entry, name, exchange, self._wall(), *whose),
+            *(usage.input, usage.cache_read, usage.cache_write, usage.output, usage.reasoning, *told),
+            *(usage.units, parts),
         )
+        self._journal.put(Written(row))
 
     def _whose(self, exchange: Exchange, endpoint: Endpoint) -> Whose:
         """Return what the rows of a caller's calls to a place have in common."""

@@ -10,7 +10,7 @@ from typing import NamedTuple
 
 import apsw
 
-from llmproxy.plugin import BlockingPostgres, Metrics, Postgres, PostgresAway, StartError
+from llmproxy.plugin import BlockingPostgres, CounterChild, Metrics, Postgres, PostgresAway, StartError
 from llmproxy_ledger.config import LedgerConfig
 from llmproxy_ledger.entries import WriteBooks
 from llmproxy_ledger.journal import Journal
@@ -59,6 +59,7 @@ class Meters:
         self._log = log
         self._loop = asyncio.get_running_loop()
         self._unpriced: set[str] = set()
+        self._of_state: dict[str, CounterChild] = {}
         self._full = False
 
     def first_unpriced(self, upstream: str) -> bool:
@@ -69,7 +70,10 @@ class Meters:
 
     def wrote(self, state: str) -> None:
         """Count a row that was written to the journal."""
-        self.rows.labels(state).inc()
+        rows = self._of_state.get(state)
+        if rows is None:
+            rows = self._of_state[state] = self.rows.labels(state)
+        rows.inc()
         self._unposted.inc()
 
     def faulty(self, fault: Exception) -> None:

@@ -50,6 +50,11 @@ class LedgerPlugin(Plugin[LedgerConfig]):
     RouteConfig = LedgerRoute
     single = True
 
+    def __init__(self, name: str, config: LedgerConfig) -> None:
+        super().__init__(name, config)
+        #: What becomes of streams that their callers left, by route.
+        self._policies: dict[str, OnAbort] = {}
+
     @hookimpl
     @asynccontextmanager
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
@@ -151,8 +156,12 @@ class LedgerPlugin(Plugin[LedgerConfig]):
             self._runtime.log.debug("ledger_drain_ended", reason=type(fault).__name__)
 
     def _policy(self, exchange: Exchange) -> OnAbort:
-        options: LedgerRoute = exchange.options(self)
-        return options.on_abort or self.config.on_abort
+        route = exchange.route
+        policy = self._policies.get(route.name)
+        if policy is None:
+            options: LedgerRoute = exchange.options(self)
+            policy = self._policies[route.name] = options.on_abort or self.config.on_abort
+        return policy
 
     def _bounds(self, exchange: Exchange) -> tuple[float, int]:
         options: LedgerRoute = exchange.options(self)

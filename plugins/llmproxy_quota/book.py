@@ -78,6 +78,8 @@ class Book:
         self.asks_model = any(
             (limit.scope == "model" and is_early(limit)) or limit.then is not None for limit in limits
         )
+        #: Whether a call has other limits once its model is known.
+        self.by_model = any(limit.scope == "model" for limit in limits)
         #: Whether any of them has a cheaper model answer.
         self.saves = any(limit.then is not None for limit in limits)
         self._one_tag = any(limit.across for limit in limits)

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from llmproxy_quota.book import Rules
     from llmproxy_quota.bounds import Bound
     from llmproxy_quota.taking import Hold
 
@@ -12,9 +13,11 @@ if TYPE_CHECKING:
 class Course:
     """What one exchange has taken of its limits."""
 
-    __slots__ = ("bound", "early", "gone", "late")
+    __slots__ = ("bound", "early", "gone", "late", "rules")
 
-    def __init__(self) -> None:
+    def __init__(self, rules: Rules | None = None) -> None:
+        #: What it has to keep, whatever its model; None where that is to be found out.
+        self.rules = rules
         #: Its requests and its place in flight.
         self.early: Hold | None = None
         #: Its tokens and money, by attempt.

@@ -92,7 +92,7 @@ class QuotaPlugin(Plugin[QuotaConfig]):
             await exchange.body()
         rules = self._book.rules_of(exchange)
         if rules.early:
-            course = exchange.state[self._course] = Course()
+            course = exchange.state[self._course] = Course(None if self._book.by_model else rules)
             course.early = self._taker.at_hand(rules.first) or await self._taker.take(rules.first)
         if self._book.saves and rules.late:
             await self._saver.save(exchange, rules.tag, rules.late)
@@ -101,10 +101,12 @@ class QuotaPlugin(Plugin[QuotaConfig]):
     @hookimpl
     async def around_upstream(self, exchange: Exchange, call_next: CallNext) -> Reply:
         """Take the tokens and the money that the first attempt may use."""
-        rules = self._book.rules_of(exchange)
+        course = exchange.state.get(self._course)
+        rules = course.rules if course is not None else None
+        if rules is None:
+            rules = self._book.rules_of(exchange)
         if not rules.late or exchange.route.models is None:
             return await call_next(exchange)
-        course = exchange.state.get(self._course)
         if course is None:  # a part of another exchange takes nothing before
             course = exchange.state[self._course] = Course()
         number = len(exchange.attempts) + 1

@@ -117,13 +117,19 @@ class Slice:
         left, cells = self.left, self._cells
         if cells is not None and cells[self._place] != self._stamp:
             return False
-        at = 0
-        for amount in amounts:
-            left[at] = now = left[at] - amount
-            at += 1  # noqa: SIM113
+        if len(left) == 1:
+            now = left[0] - amounts[0]
             if now < 0:
-                self._put_back(amounts, at)
                 return False
+            left[0] = now
+        else:
+            at = 0
+            for amount in amounts:
+                left[at] = now = left[at] - amount
+                at += 1  # noqa: SIM113
+                if now < 0:
+                    self._put_back(amounts, at)
+                    return False
         if cells is not None:
             for at, _, cell, whole in self._lasting:
                 cells[cell] = whole - left[at]
