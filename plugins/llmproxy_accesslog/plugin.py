@@ -17,6 +17,7 @@ class AccessLogPlugin(Plugin[AccessLogConfig]):
     """One line an exchange, formatted and written by the log's own thread."""
 
     Config = AccessLogConfig
+    prompt = True
 
     def __init__(self, name: str, config: AccessLogConfig) -> None:
         super().__init__(name, config)

@@ -54,7 +54,7 @@ class BalancePlugin(Plugin[BalanceConfig]):
     Config = BalanceConfig
     RouteConfig = BalanceRoute
     single = True
-    walks_pools = True
+    walks_pools = prompt = True
     answers_header = EXPLAIN
 
     _care: Care

@@ -22,6 +22,7 @@ class CachePlugin(Plugin[CacheConfig]):
     """A cache of answers in one store."""
 
     Config = CacheConfig
+    prompt = True
     RouteConfig = CacheRoute
     after = ("access", "semantic")
     single = True

@@ -17,6 +17,7 @@ class CompressionPlugin(Plugin[CompressionConfig]):
     """Content codings by what the caller accepts."""
 
     Config = CompressionConfig
+    prompt = True
     RouteConfig = CompressionRoute
 
     def __init__(self, name: str, config: CompressionConfig) -> None:

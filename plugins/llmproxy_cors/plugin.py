@@ -13,6 +13,7 @@ class CorsPlugin(Plugin[CorsConfig]):
     """Cross-origin resource sharing at the gateway."""
 
     Config = CorsConfig
+    prompt = True
     RouteConfig = CorsRoute
     answers_preflights = True
 

@@ -22,6 +22,7 @@ class HttpCachePlugin(Plugin[HttpCacheConfig]):
     """An HTTP cache in one store, for the routes that list it."""
 
     Config = HttpCacheConfig
+    prompt = True
     RouteConfig = HttpCacheRoute
     single = True
 

@@ -14,6 +14,7 @@ class MetricsPlugin(Plugin[MetricsConfig]):
     """Prometheus metrics of the routes that list it; the admin listener shows them."""
 
     Config = MetricsConfig
+    prompt = True
     _meters: Meters
 
     @hookimpl

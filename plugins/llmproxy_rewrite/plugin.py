@@ -33,6 +33,7 @@ class RewritePlugin(Plugin[RewriteConfig]):
     """Paths, queries, headers and JSON bodies, changed as a route declares."""
 
     Config = RewriteConfig
+    prompt = True
     RouteConfig = RewriteRoute
     # What placeholders tell of the caller must be known.
     after = ("access",)

@@ -3,8 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
+from typing import TYPE_CHECKING
 
 from llmproxy.keypaths import join_paths
+
+if TYPE_CHECKING:
+    from llmproxy.dialects import ClientFace
 
 
 class GatewayError(Exception):
@@ -20,6 +25,10 @@ class GatewayError(Exception):
         headers: further header fields of the answer, such as `Allow` or `WWW-Authenticate`.
     """
 
+    members: Mapping[str, object] = MappingProxyType({})
+    #: How it is told in each dialect that it was told in, where it is one of many that are alike (`StandingError`).
+    told: dict[ClientFace | None, tuple[int, bytes, bytes]] | None = None
+
     def __init__(
         self,
         status: int,
@@ -30,7 +39,6 @@ class GatewayError(Exception):
         headers: Sequence[tuple[str, str]] = (),
     ) -> None:
         super().__init__(message)
-        self.members: Mapping[str, object] = {}
         self.status = status
         self.code = code
         self.message = message

@@ -13,6 +13,7 @@ import structlog
 
 from llmproxy.assembly import Assembly
 from llmproxy.body import OPEN, Body
+from llmproxy.doors import Door, door_of
 from llmproxy.errors import GatewayError, StartError
 from llmproxy.exchange import Exchange
 from llmproxy.keypaths import join_key
@@ -127,6 +128,7 @@ class Generation:
         self._stack.callback(self.members.close)
         self.members.settle(self.assembly.upstreams, self.assembly.pools.values(), routes)
         self.router = Router(routes)
+        self.door = door_of(routes)
         for route in routes:
             route.open_memory = self.open_memory
         if self.process.shared.holds(_MEMORY):
@@ -181,9 +183,8 @@ class Generation:
         # An OPTIONS may be a preflight, whose route its fields decide.
         short = len(request.host) + len(request.target) <= _LONGEST and request.method != "OPTIONS"
         if short and self.router.unconditional and not found.params and len(self._known) < _REMEMBERED:
-            found = self._known[asked] = Match(
-                found.route, found.params, found.route.pinned_face(request.path)
-            )
+            face = found.route.pinned_face(request.path)
+            found = self._known[asked] = Match(found.route, found.params, face)
         return found
 
     def shape(self, error: GatewayError, path: str, headers: Headers | None = None) -> Reply:
@@ -337,6 +338,8 @@ class Gateway:
         self._current: Generation | None = None
         self._next: Generation | None = None
         self.retiring: set[asyncio.Task[None]] = set()
+        #: Who stands at the door; None where nobody does.
+        self.door: Door | None = None
 
     @property
     def current(self) -> Generation:
@@ -371,6 +374,7 @@ class Gateway:
         if self._next is None:
             raise RuntimeError("nothing was built")
         old, self._current, self._next = self._current, self._next, None
+        self.door = self._current.door
         if old is not None:
             task = spawn(old.retire(self._drain_timeout), name="retire-generation")
             self.retiring.add(task)

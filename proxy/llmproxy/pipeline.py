@@ -13,8 +13,8 @@ from llmproxy.body import Body
 from llmproxy.errors import BadRequest, GatewayError
 from llmproxy.exchange import FETCHED_FOR_ALL
 from llmproxy.layers import Layers, expected
-from llmproxy.problems import problem
 from llmproxy.replies import Replies, Step, plugin_failed
+from llmproxy.standing import tell
 
 if TYPE_CHECKING:
     from llmproxy.exchange import Endpoint, Exchange
@@ -67,6 +67,12 @@ class Pipeline:
             steps("cache_store", up=True),
             wanted=any(plugin.wants_reply for plugin in plugins),
             fault=self._fault,
+        )
+        #: Whether an error leaves without waiting for anything.
+        self.prompt = all(
+            p.prompt
+            for p in plugins
+            if table.implements(p, "transform_response") or table.implements(p, "post_response")
         )
         self._faults = metrics.counter(
             "llmproxy_plugin_faults_total", "Exceptions that plugins raised.", ("plugin", "hook")
@@ -261,5 +267,4 @@ def _resolve(route: Route, exchange: Exchange) -> None:
 
 def shape(exchange: Exchange, error: GatewayError) -> Reply:
     """Return an error as the caller's dialect says it."""
-    face = exchange.client_face
-    return problem(error) if face is None else face.error(error)
+    return tell(error, exchange.client_face)

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
 from typing import Any, cast
 
 from aiohttp import StreamReader
@@ -53,8 +52,8 @@ class PlainReading(RequestHandler):
         self.task: asyncio.Task[None] | None = None
         self.upload: StreamReader | None = None
 
-    def _serve(self, message: Message, payload: Payload) -> Coroutine[Any, Any, None]:
-        """Serve one request, read by whichever reader."""
+    def _enter(self, message: Message, payload: Payload) -> None:
+        """Begin with one request, read by whichever reader."""
         raise NotImplementedError
 
     def _read_other(self, data: bytes) -> None:
@@ -76,8 +75,7 @@ class PlainReading(RequestHandler):
             request = plain.read(data)
             if request is not None:
                 self.busy = True
-                payload = self._take_part(request) if request.missing else request.body
-                self.task = self._loop.create_task(self._serve(request, payload))
+                self._enter(request, self._take_part(request) if request.missing else request.body)
                 return
         if data:
             self._plain = None

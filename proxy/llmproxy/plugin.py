@@ -145,6 +145,7 @@ from llmproxy.secondhand import HIT, Secondhand, is_charged, secondhand
 from llmproxy.sections import Section
 from llmproxy.settings import UpstreamConfig
 from llmproxy.sse import Event, EventTooLarge, Framer, parse
+from llmproxy.standing import StandingError
 from llmproxy.storedheaders import StoredHeaders, wire_fields
 from llmproxy.stores import Store, StoreAway, StoreUrl, reserving
 from llmproxy.stores import key as store_key
@@ -292,6 +293,7 @@ __all__ = [
     "Size",
     "Spellings",
     "Spent",
+    "StandingError",
     "StartError",
     "StateKey",
     "Store",

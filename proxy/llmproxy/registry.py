@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from llmproxy.authorizers import MakeAuthorizer
     from llmproxy.caching.insight import Insight
     from llmproxy.dialects import ClientFace, UpstreamFace
+    from llmproxy.errors import GatewayError
     from llmproxy.exchange import Endpoint, Exchange
     from llmproxy.messages import ClientRequest, Reply
     from llmproxy.pools import Pool, Strategy
@@ -61,6 +62,8 @@ class Plugin(Generic[C], _Interface):
         lists_members: whether it keeps `runtime.members`, so that targets may name it as their `members`.
         answers_header: the header field, in small letters, of those requests that its `transform_response` is for; b""
             where it is for all. Where nobody asks, a reply need not stop for it.
+        prompt: whether its `transform_response` and `post_response` wait for nothing where an exchange was refused
+            before anything else was done for it. What is refused at the door needs no task then.
         walks_pools: whether it chooses between the places of a pool; one is added to routes with pools that list none.
         dialects: those of upstreams that it contributes, which are loaded with it.
     """
@@ -71,6 +74,7 @@ class Plugin(Generic[C], _Interface):
     wants_reply: ClassVar[bool] = False
     after: ClassVar[tuple[str, ...]] = ()
     single: ClassVar[bool] = False
+    prompt: ClassVar[bool] = False
     walks_pools: ClassVar[bool] = False
     dialects: ClassVar[tuple[str, ...]] = ()
     lists_members: ClassVar[bool] = False
@@ -80,6 +84,14 @@ class Plugin(Generic[C], _Interface):
     def __init__(self, name: str, config: C) -> None:
         self.name = name
         self.config = config
+
+    def at_door(self, asked: float) -> GatewayError | None:
+        """Return what a request is refused with as soon as it is read, before its route is known; None lets it in.
+
+        Callers' requests only, and only where this plugin stands first on every route; what is let in comes to
+        `pre_route` when it has its turn. `asked` is when it was read, on the gateway's clock: its exchange's `started`.
+        """
+        return None
 
     def check_options(self, options: Any, parameters: Collection[str]) -> None:
         """Raise a ConfigError where options that a route gives do not fit its path, whose parameters are `parameters`.

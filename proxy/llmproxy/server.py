@@ -22,7 +22,8 @@ from aiohttp.web import Server as AiohttpServer
 
 from llmproxy.client import WRITE_HIGH, ClientSink
 from llmproxy.closing import hang_up, reject
-from llmproxy.errors import BadRequest
+from llmproxy.doors import at_once
+from llmproxy.errors import BadRequest, GatewayError
 from llmproxy.forwarded import TrustedProxies
 from llmproxy.identity import Names
 from llmproxy.plainreading import Message, Payload, PlainReading
@@ -96,6 +97,7 @@ class ClientConnection(PlainReading):
         "_head",
         "_line",
         "_most",
+        "asked",
         "finishing",
         "front",
         "paused_since",
@@ -112,6 +114,8 @@ class ClientConnection(PlainReading):
         self._head = 0
         self._most = _LONGEST_LINES * limit
         self.finishing = False
+        #: When the request that it carries was read: until its turn comes, it waits.
+        self.asked = 0.0
         self.sink: ClientSink | None = None
         self.peer = ""
         self.since = 0.0
@@ -225,12 +229,24 @@ class ClientConnection(PlainReading):
         self._line = b""
         self._head = 0
         self.upload = payload
-        self.task = self._loop.create_task(self._serve(message, payload))
+        self._enter(message, payload)
 
-    async def _serve(self, message: Message, payload: Payload) -> None:
+    def _enter(self, message: Message, payload: Payload) -> None:
+        self.asked = asked = self.front.now()
+        door = self.front.gateway.door
+        if door is None or (refusal := door.ask(asked)) is None:
+            self.task = self._loop.create_task(self._serve(message, payload))
+            return
+        turn = self._serve(message, payload, refusal)
+        if door.prompt and self._plain is not None and payload.__class__ is bytes:
+            self.task = at_once(turn, self._loop)
+        else:
+            self.task = self._loop.create_task(turn)
+
+    async def _serve(self, message: Message, payload: Payload, refusal: GatewayError | None = None) -> None:
         keep = self.finishing = False
         try:
-            keep = await take_turn(self, message, payload)
+            keep = await take_turn(self, message, payload, refusal)
         except asyncio.CancelledError:
             return
         except Exception:

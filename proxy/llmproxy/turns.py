@@ -33,8 +33,10 @@ _NO_HANDSHAKE = GatewayError(
 )
 
 
-async def take_turn(connection: ClientConnection, message: Message, payload: Payload) -> bool:
-    """Serve one request; return whether the connection may carry another."""
+async def take_turn(
+    connection: ClientConnection, message: Message, payload: Payload, refusal: GatewayError | None = None
+) -> bool:
+    """Serve one request, or tell its refusal at the door; return whether the connection may carry another."""
     generation = connection.front.gateway.current
     request = _request(connection, message)
     try:
@@ -50,6 +52,10 @@ async def take_turn(connection: ClientConnection, message: Message, payload: Pay
     pipeline = match.route.pipeline
     generation.active += 1
     try:
+        if refusal is not None:
+            reply = await pipeline.refuse(exchange, refusal)
+            exchange.outcome.status = reply.status
+            return await deliver(connection, reply, exchange, message, payload)
         if message.upgrade and is_upgrade(request):
             raw, rest = cast("RawRequestMessage", message), cast("StreamReader", payload)
             return await _upgrade(connection, exchange, raw, rest)
@@ -101,7 +107,7 @@ def _open(
     front = connection.front
     index = request.headers.index
     name = front.names.request_id(index.get(front.id_header))
-    exchange = Exchange(request, match.route, name, front.now())
+    exchange = Exchange(request, match.route, name, connection.asked)
     exchange.params = match.params
     exchange.client_face = match.face or match.route.face_of(request)
     exchange.tracer = front.names.trace
