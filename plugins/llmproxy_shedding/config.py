@@ -12,13 +12,13 @@ from llmproxy.plugin import ConfigError, Duration, Section
 class SheddingConfig(Section, frozen=True):
     """When a worker refuses new requests.
 
-    `lag` is how late its event loop may be, which is how long whatever is due has to wait. When it has been later all
-    through an `interval`, so many requests are taken on as keep it there. `in_flight` bounds the requests that a worker
-    has at once. `retry_after` is what the refused are told.
+    `lag` is how long a request may wait for its turn on the event loop when others have waited for longer all through
+    an `interval`; before that it may wait for the `interval`. `in_flight` bounds the requests that a worker has at once.
+    `retry_after` is what the refused are told.
     """
 
-    lag: Duration | None = 0.05
-    interval: Duration = 0.2
+    lag: Duration | None = 0.025
+    interval: Duration = 0.1
     in_flight: Annotated[int, msgspec.Meta(ge=1)] | None = None
     retry_after: Duration = 1.0
 

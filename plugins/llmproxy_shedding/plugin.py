@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager
 
-from llmproxy.plugin import Exchange, GatewayError, Plugin, Reply, Runtime, StateKey, hookimpl
+from llmproxy.plugin import Exchange, GatewayError, Plugin, Reply, Runtime, StandingError, StateKey, hookimpl
 from llmproxy_shedding.config import SheddingConfig
-from llmproxy_shedding.pressure import BEAT, Pressure
+from llmproxy_shedding.pressure import Pressure
 
 #: On exchanges that were taken on.
 _TAKEN: StateKey[bool] = StateKey("shedding.taken")
@@ -19,38 +18,48 @@ class SheddingPlugin(Plugin[SheddingConfig]):
 
     Config = SheddingConfig
     single = True
+    prompt = True
 
     def __init__(self, name: str, config: SheddingConfig) -> None:
         super().__init__(name, config)
-        self._pressure: Pressure | None = None
+        self._pressure = None if config.lag is None else Pressure(config.lag, config.interval)
+        self._most = config.in_flight
         self._in_flight = 0
+        self._refusal = StandingError(
+            *(503, "overloaded", "The gateway has more requests than it can serve now."),
+            retry_after=config.retry_after,
+        )
 
     @hookimpl
     @asynccontextmanager
     async def lifespan(self, runtime: Runtime) -> AsyncIterator[None]:
-        """Begin to watch the event loop."""
+        """Find the clock, and what counts."""
         self._now = runtime.clock.now
         self._refused = runtime.metrics.counter(
             "llmproxy_shed_total", "Requests refused because this worker had too much to do.", ("reason",)
         )
-        if self.config.lag is not None:
-            self._pressure = Pressure(self.config.lag, self.config.interval, self._now())
-            self._loop = asyncio.get_running_loop()
-            self._timer = self._loop.call_later(BEAT, self._beat)
         yield
-        if self._pressure is not None:
-            self._timer.cancel()
+
+    def at_door(self, asked: float) -> GatewayError | None:
+        """Refuse what is too much before it has cost anything."""
+        if self._most is not None and self._in_flight >= self._most:
+            return self._refuse("in_flight")
+        if self._pressure is not None and not self._pressure.takes(asked):
+            return self._refuse("lag")
+        return None
 
     @hookimpl
     async def pre_route(self, exchange: Exchange) -> Reply | None:
         """Refuse what is too much; what the gateway asks itself is part of something that it took on."""
         if exchange.parent is not None:
             return None
-        most, pressure = self.config.in_flight, self._pressure
-        if most is not None and self._in_flight >= most:
-            raise self._refusal("in_flight")
-        if pressure is not None and not pressure.takes(self._now()):
-            raise self._refusal("lag")
+        pressure = self._pressure
+        if pressure is not None and not pressure.begins(exchange.started, self._now()):
+            raise self._refuse("lag")
+        if self._most is None:
+            return None
+        if self._in_flight >= self._most:
+            raise self._refuse("in_flight")
         self._in_flight += 1
         exchange.state[_TAKEN] = True
         return None
@@ -58,17 +67,9 @@ class SheddingPlugin(Plugin[SheddingConfig]):
     @hookimpl
     async def post_response(self, exchange: Exchange) -> None:
         """Count what is over."""
-        if exchange.state.get(_TAKEN):
+        if self._most is not None and exchange.state.get(_TAKEN):
             self._in_flight -= 1
-            if self._pressure is not None:
-                self._pressure.done()
 
-    def _beat(self) -> None:
-        if self._pressure is not None:
-            self._pressure.beat(self._now())
-            self._timer = self._loop.call_later(BEAT, self._beat)
-
-    def _refusal(self, reason: str) -> GatewayError:
+    def _refuse(self, reason: str) -> GatewayError:
         self._refused.labels(reason).inc()
-        message = "The gateway has more requests than it can serve now."
-        return GatewayError(503, "overloaded", message, retry_after=self.config.retry_after)
+        return self._refusal.once()

@@ -15,4 +15,4 @@ def test_what_refuses_nothing_or_everything_is_refused(tree):
 
 def test_either_measure_is_enough():
     assert decode_struct(SheddingConfig, {"lag": None, "in_flight": 3}).in_flight == 3
-    assert decode_struct(SheddingConfig, {}).lag == 0.05
+    assert decode_struct(SheddingConfig, {}).lag == 0.025

@@ -2,12 +2,21 @@
 
 import asyncio
 import time
+from collections import Counter
+from contextlib import AsyncExitStack
 
 import pytest
 
-from llmproxy.plugin import ChildRequest
+from llmproxy.plugin import ChildRequest, Plugin, hookimpl
 from llmproxy.tasks import spawn
-from llmproxy.testing import FakeUpstream, make_exchange, make_process, running_route
+from llmproxy.testing import (
+    FakeUpstream,
+    RawClient,
+    make_exchange,
+    make_process,
+    running_gateway,
+    running_route,
+)
 from llmproxy_shedding import SheddingPlugin
 
 
@@ -44,16 +53,49 @@ async def test_so_many_at_once_are_taken_on(api):
     )
 
 
-async def test_a_loop_that_hangs_refuses_until_it_turns_again(api):
-    api.reply(json={})
-    async with shedding(api, lag="200ms", interval="200ms") as route:
-        before = await status(route)
-        time.sleep(0.6)  # that is what the plugin watches for
-        behind = await status(route)
-        await asyncio.sleep(1.5)
-        after = await status(route)
+class Heavy(Plugin):
+    """Takes the processor for a while with each request."""
 
-    assert (before, behind, after) == (200, 503, 200)
+    @hookimpl
+    async def pre_route(self, exchange):
+        until = time.monotonic() + 0.005
+        while time.monotonic() < until:
+            pass
+
+
+async def ask(client):
+    return await client.exchange(b"POST / HTTP/1.1\r\nHost: gateway\r\nContent-Length: 2\r\n\r\n{}")
+
+
+@pytest.mark.parametrize("above", [[], ["heavy"]])
+async def test_more_than_a_worker_can_do_is_refused_and_counted_until_it_is_over(api, above):
+    api.reply(json={})
+    config = {
+        "plugins": {"shedding": {}, "heavy": {"use": Heavy}, "metrics": {}, "accesslog": {}},
+        "pipeline": [*above, "shedding", *["heavy"][len(above) :], "metrics", "accesslog"],
+        "upstreams": {"api": {"base_url": api.url, "dialect": "http", "proxy": None}},
+        "routes": [{"name": "all", "upstream": "api"}],
+    }
+    async with running_gateway(config) as gateway, AsyncExitStack() as stack:
+        clients = [await stack.enter_async_context(RawClient(gateway.url)) for _ in range(60)]
+        found = []
+        for _ in range(3):
+            found += await asyncio.gather(*map(ask, clients))
+        statuses = Counter(reply.status for reply in found)
+        await asyncio.sleep(0.2)
+        after = [(await ask(clients[0])).status for _ in range(3)]
+        metrics = gateway.gateway.process.metrics
+        told = metrics.exposition([metrics.snapshot()])
+
+    rows = [line for line in b"".join(gateway.log).splitlines() if b'"status":503' in line]
+
+    assert set(statuses) == {200, 503}
+    assert after == [200] * 3
+    assert all(reply.header("retry-after") == "1" for reply in found if reply.status == 503)
+    assert {reply.header("connection") for reply in found} == {None}
+    assert f'llmproxy_shed_total{{reason="lag"}} {statuses[503]}' in told
+    assert f'llmproxy_requests_total{{route="all",result="refused",status="5xx"}} {statuses[503]}' in told
+    assert len(rows) == statuses[503]
 
 
 async def test_what_the_gateway_asks_itself_passes(api):
