@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Container
 from typing import TYPE_CHECKING, Any, Final
 
 import msgspec
@@ -52,7 +52,7 @@ def read_content(content: Any, where: str, losses: Losses | None) -> list[Block]
 def read_block(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
     """Append what one block says; a block that only Amazon knows is carried as it is."""
     if losses is None:
-        value = _known(value)
+        value = _known(value, _READERS)
         if not value:
             return
     kind, told = the_one(an_object(value, where), where)
@@ -148,10 +148,13 @@ def _search_result(value: Any, where: str, losses: Losses | None, out: list[Bloc
     tell_rest(told, ("content", "title", "source", "citations"), where, losses)
 
 
-def _known(value: Any) -> Any:
-    """Return of an answer's block the member that is known here, where something new stands beside it."""
-    known = [key for key in value if key in _READERS] if isinstance(value, dict) and len(value) > 1 else ()
-    return {known[0]: value[known[0]]} if known else value
+def _known(value: Any, kinds: Container[str]) -> Any:
+    """Return of an answer's union the member that is known here: nothing else is one, and something new may stand by."""
+    if not isinstance(value, dict):
+        return value
+    told = {key: each for key, each in value.items() if each is not None}
+    known = next((key for key in told if key in kinds), None)
+    return told if known is None else {known: told[known]}
 
 
 def is_hosted(told: dict[str, Any]) -> bool:
@@ -222,8 +225,10 @@ def _guarded(value: Any, where: str, losses: Losses | None, out: list[Block]) ->
 
 
 def _thought(value: Any, where: str, losses: Losses | None, out: list[Block]) -> None:
-    if losses is None and isinstance(value, dict) and not any(value.get(key) for key in THOUGHTS):
-        return  # an answer may tell of a thought in a way that is not known yet
+    if losses is None:
+        value = _known(value, THOUGHTS)
+        if isinstance(value, dict) and value.keys().isdisjoint(THOUGHTS):
+            return  # an answer may tell of a thought in a way that is not known yet
     thought = read_thought(value, where, losses)
     if thought is not None:
         out.append(thought)

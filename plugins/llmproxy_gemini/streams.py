@@ -96,6 +96,8 @@ class ChunkDecoder:
 
     def _chunk(self, told: dict[str, Any], out: Events) -> None:
         if not self._started:
+            if told.keys().isdisjoint(_KNOWN):
+                return  # new kinds of chunks may come
             self._start(told, out)
         counts = told.get("usageMetadata")
         if type(counts) is dict:
@@ -131,8 +133,6 @@ class ChunkDecoder:
         return [*out, *self._counted()]
 
     def _start(self, told: dict[str, Any], out: Events) -> None:
-        if told.keys().isdisjoint(_KNOWN):
-            raise unreadable("a chunk of the stream holds nothing of an answer")
         self._started = True
         self._seed = word_of(told, "responseId")
         counts = told.get("usageMetadata")
