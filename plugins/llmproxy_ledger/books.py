@@ -60,6 +60,7 @@ class Books:
     """The database, for one thread. `reading` opens one that is there, and changes nothing."""
 
     dialect = DIALECT
+    apart = False
 
     def __init__(self, path: Path, *, reading: bool = False) -> None:
         flags = apsw.SQLITE_OPEN_READONLY if reading else apsw.SQLITE_OPEN_READWRITE | apsw.SQLITE_OPEN_CREATE

@@ -81,6 +81,10 @@ class ReadBooks(Protocol):
 class WriteBooks(Protocol):
     """The ledger's database for who writes it; used by one thread at a time."""
 
+    @property
+    def apart(self) -> bool:
+        """Whether it may be there when the journals' directory is lost: then it hears of every call that has begun."""
+
     def ready(self) -> None:
         """Raise if it is known to be away: what is to be posted need not be read yet."""
 

@@ -108,10 +108,10 @@ class Journal:
                 self._waiting += data
             self._memory.add(record)
 
-    def take(self, *, last: bool = False) -> Taken:
-        """Return what was written since this was last asked, and calls that the database has to hear of."""
+    def take(self, *, every: bool = False) -> Taken:
+        """Return what was written since this was last asked, and calls that the database has to hear of, or all."""
         with self._guard:
-            return Taken(self._memory.take(self.current, last=last), self.current, self._size)
+            return Taken(self._memory.take(self.current, every=every), self.current, self._size)
 
     def posted(self, *, done: bool) -> None:
         """Hear whether what was taken could be posted."""

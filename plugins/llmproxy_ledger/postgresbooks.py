@@ -91,6 +91,8 @@ class PostgresBooks:
     done, it may be done again.
     """
 
+    apart = True
+
     def __init__(self, database: BlockingPostgres, instance: str = "") -> None:
         self._database = database
         self._instance = postgres_value(instance) or socket.gethostname()

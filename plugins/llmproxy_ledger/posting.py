@@ -97,7 +97,7 @@ class Posting:
         """Post what this process's journal remembers, or what it holds if that is not all."""
         books, name = self._open(), journal.name
         books.ready()
-        (rows, calls), segment, size = journal.take(last=last)
+        (rows, calls), segment, size = journal.take(every=last or books.apart)
         done = False
         try:
             # A segment is removed when its calls stand in the database that go on.

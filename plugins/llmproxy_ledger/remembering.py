@@ -1,8 +1,8 @@
 """What a journal's own process remembers of it, so that it need not read what it wrote to post it. Pure.
 
-Rows are remembered until they are taken. Calls that go on are remembered until they end: the database hears of those
-whose segment is about to be removed, and of all where an exchange made more than one attempt, so that who reads sees
-that none is missing.
+Rows are remembered until they are taken. Calls that go on are remembered until they end: the database hears once of
+those whose segment is about to be removed, and of all where an exchange made more than one attempt, so that who reads
+sees that none is missing; or of all in any case.
 """
 
 from __future__ import annotations
@@ -33,8 +33,9 @@ class Memory:
     def __init__(self) -> None:
         #: None where they have to be read.
         self._rows: list[Record] | None = []
-        self._calls: dict[str, tuple[Path, Begun | Intent]] = {}
-        #: Calls that were told of last, whose segments are removed then.
+        #: Calls that go on, with their segments; None for those that the database has.
+        self._calls: dict[str, tuple[Path, Begun | Intent] | None] = {}
+        #: Calls that were told of last.
         self._told: list[str] = []
 
     def begin(self, record: Record, segment: Path) -> None:
@@ -55,21 +56,22 @@ class Memory:
             if len(self._rows) > MOST:
                 self._rows = None
 
-    def take(self, current: Path, *, last: bool = False) -> Remembered:
-        """Return what is to be posted.
+    def take(self, current: Path, *, every: bool = False) -> Remembered:
+        """Return what is to be posted, with `every` call that goes on.
 
-        `current` is the segment that is written to, the others are removed then; at the `last` all calls are told of.
+        `current` is the segment that is written to, the others are removed then.
         """
         rows, self._rows = self._rows, []
-        everything = last or rows is None or any(map(_is_further, rows))
-        told = [(segment, call) for segment, call in self._calls.values() if everything or segment != current]
-        self._told = [call.entry for segment, call in told if segment != current]
-        return Remembered(rows, [call for _, call in told])
+        every = every or rows is None or any(map(_is_further, rows))
+        told = [held[1] for held in self._calls.values() if held and (every or held[0] != current)]
+        self._told = [call.entry for call in told]
+        return Remembered(rows, list(told))
 
     def posted(self) -> None:
         """Hear that what was taken was posted."""
         for entry in self._told:
-            self._calls.pop(entry, None)
+            if entry in self._calls:  # its row may have come meanwhile
+                self._calls[entry] = None
         self._told = []
 
     def forget(self) -> None:

@@ -61,6 +61,24 @@ def test_a_call_that_outlives_its_segment_stands_in_the_database(tmp_path, journ
     assert set(found.values()) == {"exact"}
 
 
+def test_a_database_elsewhere_hears_of_each_call_that_has_begun(tmp_path, journal):
+    class Elsewhere(Books):
+        apart = True
+
+    elsewhere = Elsewhere(tmp_path / FILE)
+    posting = Posting(tmp_path, books=lambda: elsewhere)
+    journal.intend(intended("a"))
+    posting.post(journal)
+    begun = list(elsewhere.ask("SELECT entry FROM intents"))
+    journal.put(settled("a"))
+    posting.post(journal)
+    ended = list(elsewhere.ask("SELECT entry FROM intents"))
+    dead(journal)
+    posting.close()
+
+    assert (begun, ended) == ([("a",)], [])
+
+
 def test_more_than_is_remembered_is_read(tmp_path, journal, monkeypatch):
     monkeypatch.setattr("llmproxy_ledger.remembering.MOST", 10)
     posting = Posting(tmp_path)

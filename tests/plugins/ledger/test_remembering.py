@@ -37,11 +37,19 @@ def test_a_call_that_goes_on_is_told_of_when_its_segment_is_removed():
     assert memory.take(SECOND).calls == []
 
 
-def test_all_calls_are_told_of_at_the_end():
+def test_every_call_is_told_of_once_where_that_is_asked():
     memory = Memory()
     memory.begin(intended("a"), FIRST)
+    first = memory.take(FIRST, every=True).calls
+    memory.add(settled("a"))
+    memory.begin(intended("b"), FIRST)
+    memory.posted()
+    second = memory.take(FIRST, every=True)
+    memory.posted()
 
-    assert memory.take(FIRST, last=True).calls == [intended("a")]
+    assert first == [intended("a")]
+    assert second == ([settled("a")], [intended("b")])
+    assert memory.take(SECOND, every=True).calls == []
 
 
 @pytest.mark.parametrize("written", [lambda row: row, lambda row: Written(columns(row))])
