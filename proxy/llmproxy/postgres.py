@@ -193,15 +193,25 @@ class Postgres:
     def _judge(self, connection: Any, fault: BaseException, *, late: bool) -> None:
         """Raise `PostgresAway` for a fault of the server or of the way to it; an answer leaves the connection good."""
         state = str(getattr(fault, "sqlstate", None) or "")
-        if isinstance(fault, OSError) or state.startswith(_AWAY) or connection.is_closed():
+        lost = isinstance(fault, OSError) or state.startswith(_AWAY) or connection.is_closed()
+        if lost or self._is_confused(fault):
             connection.terminate()
             if not isinstance(fault, Exception):
                 return
             raise self._failed(TimeoutError() if late else fault) from None
-        if not isinstance(fault, Exception) or isinstance(
-            fault, (self._driver.InternalClientError, PostgresAway)
-        ):
+        if not isinstance(fault, Exception) or isinstance(fault, PostgresAway):
             connection.terminate()
+
+    def _is_confused(self, fault: BaseException | None) -> bool:
+        """Whether the driver lost track of what the server says, as it does of one that dies between two questions.
+
+        What is told then may be a later fault: that a transaction cannot be taken back on such a connection.
+        """
+        while fault is not None:
+            if isinstance(fault, self._driver.InternalClientError):
+                return True
+            fault = fault.__context__
+        return False
 
     def _give_back(self, connection: Any) -> None:
         if connection.is_closed():

@@ -13,6 +13,7 @@ from tests.postgresserver import PASSWORD, PostgresServer
 
 from llmproxy.errors import StartError
 from llmproxy.plugin import Clock, Metrics, Postgres, PostgresAway, PostgresUrl, postgres_of, postgres_value
+from llmproxy.postgres import FIRST_PAUSE
 
 Notices = list[PostgresAway | None]
 
@@ -94,6 +95,23 @@ async def test_an_answer_that_is_a_fault_leaves_the_connection_good(postgres_url
 
         assert await postgres.run(backend) == before
         assert not postgres.is_away
+
+
+async def test_a_connection_whose_driver_lost_track_is_away_and_another_is_made(postgres_url: str) -> None:
+    async def lose_track(connection: Any) -> None:
+        try:
+            raise asyncpg.InternalClientError("cannot switch to state 21; another operation is in progress")
+        finally:
+            # What leaving a transaction does then.
+            raise asyncpg.InterfaceError("cannot perform operation: another operation is in progress")
+
+    async with opened(postgres_url, connections=1) as postgres:
+        first = await postgres.run(backend)
+        with pytest.raises(PostgresAway, match="InterfaceError"):
+            await postgres.run(lose_track)
+        await asyncio.sleep(FIRST_PAUSE)
+
+        assert await postgres.run(backend) != first
 
 
 async def test_a_transaction_that_was_left_open_does_not_go_on(postgres_url: str) -> None:
