@@ -7,6 +7,7 @@ from __future__ import annotations
 
 from asyncio import CancelledError
 from collections.abc import Collection
+from functools import lru_cache
 from ipaddress import ip_address, ip_network
 from typing import Any, Final, NamedTuple
 from urllib.parse import unquote_plus
@@ -163,12 +164,12 @@ class Line:
             "client": client_address(ended.client, self._client),
             "trace": ended.trace,
         }
-        return {name: value for name, value in fields.items() if self._tells(name, value)}
-
-    def _tells(self, name: str, value: Any) -> bool:
-        if name in _ALWAYS:
-            return True
-        return name not in self._omit and value is not None and value not in ("", [], {})
+        omit = self._omit
+        return {
+            name: value
+            for name, value in fields.items()
+            if ((value or value == 0) and name not in omit) or name in _ALWAYS  # zeros are told
+        }
 
 
 def query_names(query: str) -> list[str]:
@@ -178,6 +179,7 @@ def query_names(query: str) -> list[str]:
     return list(names)[:_MOST_NAMES]
 
 
+@lru_cache(1024)
 def client_address(address: str, form: str) -> str:
     """Return an address in full, cut to its network (/24, /48), or not at all."""
     if form == "full" or not address:
