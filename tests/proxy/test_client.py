@@ -1,5 +1,4 @@
 import asyncio
-from types import SimpleNamespace
 
 import pytest
 from aiohttp import StreamReader
@@ -13,6 +12,7 @@ from llmproxy.client import STATUS_LINES, ClientSink, connection_fields, take_up
 from llmproxy.errors import BadRequest, GatewayError
 from llmproxy.messages import HOP_BY_HOP, Headers, Reply
 from llmproxy.storedheaders import StoredHeaders
+from llmproxy.testing import make_exchange
 
 
 class Wire:
@@ -37,7 +37,8 @@ class Face:
 
 
 def make_sink(*, body=None, chunked=True, face=None, streamed=True):
-    exchange = SimpleNamespace(client_face=face, streamed=streamed, id="e1")
+    exchange = make_exchange(name="e1", streamed=streamed)
+    exchange.client_face = face
     done = asyncio.get_running_loop().create_future()
     return ClientSink(Wire(), exchange, body or Body(), b"HEAD\r\n\r\n", done, chunked=chunked)
 

@@ -5,9 +5,10 @@ import asyncio
 import pytest
 
 from llmproxy.body import Body
+from llmproxy.caching.fate import Pinned
 from llmproxy.errors import GatewayError, UpstreamError
-from llmproxy.exchange import Attempt
-from llmproxy.messages import Reply
+from llmproxy.exchange import Attempt, Endpoint
+from llmproxy.messages import Reply, StoredReply
 from llmproxy.pools import Pool, place_of
 from llmproxy.testing import make_exchange
 from llmproxy_balance import BalancePlugin
@@ -239,11 +240,11 @@ def test_a_route_that_wants_more_has_none():
 
 
 def _tried(exchange):
-    exchange.attempts.append(Attempt(1, exchange.endpoint, 0.0))
+    exchange.attempts.append(Attempt(1, Endpoint("a"), 0.0))
 
 
 def _pinned(exchange):
-    exchange.pinned = object()
+    exchange.pinned = Pinned(StoredReply(200, [], b""))
 
 
 def _uploads(exchange):
