@@ -18,6 +18,7 @@ from llmproxy_semantic.embedder import TooLong, Unread
 from llmproxy_semantic.features import features_of
 from llmproxy_semantic.guards import objection
 from llmproxy_semantic.thresholds import NEVER
+from llmproxy_semantic.slips import mended
 from llmproxy_semantic.tiers import tier_of
 from llmproxy_semantic.verifying import STEPS, cuts_at, merit, most_wrong, step_of
 
@@ -70,8 +71,11 @@ def comparable(pairs: Iterable[Pair]) -> Iterator[Comparable]:
     """Give the pairs that neither their form decides nor a guard."""
     for pair in pairs:
         form, other = canonicalise(pair.prompt_b), canonicalise(pair.prompt_a)
+        if form == other:
+            continue
+        form, other = mended(pair.prompt_b, form), mended(pair.prompt_a, other)
         asked, stored = features_of(pair.prompt_b, form), features_of(pair.prompt_a, other)
-        if form != other and not _never(pair.prompt_b, asked) and not objection(asked, stored):
+        if not _never(pair.prompt_b, asked) and not objection(asked, stored):
             yield Comparable(form, other, tier_of(asked, stored), pair.label == 0)
 
 

@@ -186,6 +186,10 @@ RELATING: Final = PREPOSITIONS | _words("""
     behind near above below beneath underneath around across inside outside beyond within without up down off out among
     amid along via beside during until till since versus vs per unlike like than
 """)
+#: How much of something: where there are several, of what each is.
+AMOUNTS: Final = frozenset(
+    ("more", "less", "most", "least", "many", "much", "few", "some", "any", "all", "both", "half")
+)
 #: Verbs that are words of closed classes.
 HOLDING: Final = _words("need needs needed has have had")
 #: Words that ask for a thing.

@@ -11,6 +11,7 @@ import msgspec
 
 from llmproxy_semantic.canonical import canonicalise
 from llmproxy_semantic.closedclass import (
+    AMOUNTS,
     ASKING,
     HOLDING,
     PREPOSITIONS,
@@ -126,7 +127,7 @@ _CLOCK: Final = re.compile(
 
 
 #: Raise this with every change of what is compared: words that were read otherwise are not to be compared.
-_VERSION: Final = b"\x05"
+_VERSION: Final = b"\x06"
 _encode: Final = msgspec.msgpack.encode
 _decode: Final = msgspec.msgpack.Decoder(Features).decode
 
@@ -201,7 +202,8 @@ class _Reading:
         self.bound: set[str] = set()
         self.inflected: set[str] = set()
         self.sides: set[str] = set()
-        self._relating = ""
+        self._relating = self._amount = ""
+        self._amounts: dict[str, str] = {}
         self._before: set[str] = set()
         self._joins = False
         self._preposition = ""
@@ -215,6 +217,9 @@ class _Reading:
         self._joins_nothing()
         self._bind(_END)
         self._strand()
+        self._amounts.pop("", None)
+        if len(self._amounts) > 1:
+            self.sides.update(map(" ".join, self._amounts.items()))
         if len(set(self._partners)) > 1:
             self.third += self._partners
 
@@ -244,8 +249,12 @@ class _Reading:
         elif token in HOLDING:
             self.sides.add(" ".join([sign, *sorted(self._before)]))
         elif token not in SILENT and (not sign or sign in _TALKING):
-            self._relating = ""
+            self._amounts[self._amount] = token
+            self._relating = self._amount = ""
             self._before = {*self._before, token} if self._joins else {token}
+        if sign in AMOUNTS:
+            self._amounts[sign] = ""
+            self._amount = sign
         self._joins = sign in _JOINING
 
     def _strand(self) -> None:

@@ -266,11 +266,11 @@ def _same_but_joined(here: list[str], there: list[str]) -> bool:
     one, two = bare[first:end], other[first:end]
     if NOT in one or FOCUS in one:
         return False  # what it is about changed
-    return (
-        _turns_at_joint(here, one, two, first)
-        or _turns_at_joint(there, two, one, first)
-        or (end == len(bare) and _turns_around(one, two))
-    )
+    if end == len(bare) and _turns_around(one, two):
+        return True
+    if any(word[0].isdigit() for word in one):
+        return False  # what is reckoned with what
+    return _turns_at_joint(here, one, two, first) or _turns_at_joint(there, two, one, first)
 
 
 def _window(one: list[str], other: list[str]) -> tuple[int, int]:
@@ -307,9 +307,8 @@ def _joints(words: list[str]) -> set[int]:
 
 def _turns_around(one: list[str], other: list[str]) -> bool:
     """Tell whether two things changed places around a word that says the same of both."""
-    return any(
-        word in SYMMETRIC and other == [*one[at + 1 :], word, *one[:at]] for at, word in enumerate(one)
-    )
+    between = enumerate(one[1:-1], 1)
+    return any(word in SYMMETRIC and other == [*one[at + 1 :], word, *one[:at]] for at, word in between)
 
 
 #: The guards, the cheapest and the most telling first.

@@ -80,6 +80,9 @@ TRAPS = {
         ("Which dogs bite cats and mice?", "Which mice and dogs bite cats?"),
         ("Was Ann seen by Bob?", "Did Ann see Bob?"),
         ("Why did Ann and Bob leave Eve?", "Why did Eve and Bob leave Ann?"),
+        ("Why do my neighbors hate me?", "Why do I hate my neighbors?"),
+        ("Sort by name, then by date", "Sort by date, then by name"),
+        ("Add 3 to 10 and double it", "Double 3 and add it to 10"),
     ],
     "contrast": [
         ("How to install it on a server?", "How to uninstall it on a server?"),
@@ -107,6 +110,7 @@ TRAPS = {
         ("What is the lamp on?", "What is on the lamp?"),
         ("Who is Ann after in the queue?", "Who is after Ann in the queue?"),
         ("Which class is over mine?", "Which class is mine over?"),
+        ("Does more sleep mean less stress?", "Does less sleep mean more stress?"),
     ],
     "unbound": [
         ("How do I report my neighbor?", "How do I report to my neighbor?"),
