@@ -17,8 +17,8 @@ from llmproxy_semantic.eligibility import why_not
 from llmproxy_semantic.embedder import TooLong, Unread
 from llmproxy_semantic.features import features_of
 from llmproxy_semantic.guards import objection
-from llmproxy_semantic.thresholds import NEVER
 from llmproxy_semantic.slips import mended
+from llmproxy_semantic.thresholds import NEVER
 from llmproxy_semantic.tiers import tier_of
 from llmproxy_semantic.verifying import STEPS, cuts_at, merit, most_wrong, step_of
 
