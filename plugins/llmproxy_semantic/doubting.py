@@ -19,7 +19,18 @@ if TYPE_CHECKING:
 
 #: Guards that only raise a doubt; any other is final.
 SOFT: Final = frozenset(
-    {"length", "closed_words", "pronouns", "order", "inflection", "pivot", "tongue", "accents", "unbound"}
+    {
+        "length",
+        "closed_words",
+        "pronouns",
+        "order",
+        "inflection",
+        "pivot",
+        "tongue",
+        "accents",
+        "unbound",
+        "sides",
+    }
 )
 #: The tier of what is doubted.
 DOUBTED: Final = 3

@@ -109,7 +109,7 @@ def names(asked: Features, stored: Features) -> bool:
 
 def roles(asked: Features, stored: Features) -> bool:
     """Object where a word of both questions has another part: `to` it in one, `from` it in the other."""
-    return _clash(asked.bound, stored.bound) or _moved(asked, stored)
+    return _clash(asked.bound, stored.bound)
 
 
 def _moved(asked: Features, stored: Features) -> bool:
@@ -129,7 +129,7 @@ def _moved(asked: Features, stored: Features) -> bool:
 
 def unbound(asked: Features, stored: Features) -> bool:
     """Object where a word has a part in one question and none in the other: reporting `to` somebody is not the same."""
-    return _unbound(asked, stored) or _unbound(stored, asked)
+    return _unbound(asked, stored) or _unbound(stored, asked) or _moved(asked, stored)
 
 
 def _unbound(one: Features, other: Features) -> bool:

@@ -101,7 +101,6 @@ TRAPS = {
         ("Talk to me", "Talk about me"),
         ("What is it for?", "What is it about?"),
         ("a letter to my boss", "a letter about my boss"),
-        ("What is the shed called that is in the barn?", "What is in the shed that is called the barn?"),
     ],
     "sides": [
         ("Which tools need electricity?", "Which tools does electricity need?"),
@@ -115,6 +114,7 @@ TRAPS = {
     "unbound": [
         ("How do I report my neighbor?", "How do I report to my neighbor?"),
         ("How do I shoot the dog?", "How do I shoot at the dog?"),
+        ("What is the shed called that is in the barn?", "What is in the shed that is called the barn?"),
     ],
     "inflection": [
         ("He walks to school", "He walked to school"),
@@ -165,8 +165,10 @@ ALIKE = {
         ("What do Ann and Bob have in common?", "What do Bob and Ann have in common?"),
         ("What do I need for a tent?", "What do I need for tents?"),
     ],
-    "roles": [("a pact between Ann and Bob", "a pact between Bob and Ann")],
-    "unbound": [("Is Ann married to Bob?", "Is Bob married to Ann?")],
+    "unbound": [
+        ("Is Ann married to Bob?", "Is Bob married to Ann?"),
+        ("a pact between Ann and Bob", "a pact between Bob and Ann"),
+    ],
     "quotations": [('What is "love"?', "What is 'love'?")],
 }
 
