@@ -48,17 +48,16 @@ class StreamTap(Findings):
 
     def end(self) -> None:
         """Find what head and tail tell."""
-        self._conclude(ended=True)
+        self._conclude()
         self.cut = self._started is not None and not self.terminal
 
-    def _conclude(self, *, ended: bool = False) -> None:
+    def _conclude(self) -> None:
         rest = b"".join(self._pieces)
         self._pieces = []
         if not self.first_output:
             self._started = USAGE.first_object(rest)
         tail = rest[-TAIL:]
-        # At its proper end the last event may lack the blank line behind it.
-        cut = b"" if ended else unfinished(tail)
+        cut = unfinished(tail)
         tail = tail[: -len(cut)] if cut else tail
         self.usage = read_usage(self._started, next(USAGE.objects(tail), None))
         self.failed = _FAILED.search(tail) is not None

@@ -159,21 +159,6 @@ def test_a_message_without_its_end_is_cut():
     assert (whole.cut, half.cut) == (False, True)
 
 
-@pytest.mark.parametrize("lacking", [1, 2])
-def test_a_message_whose_last_event_lacks_its_line_ends_is_whole(lacking):
-    tap = fed(STREAM[:-lacking])
-
-    assert findings(tap) == (True, True, Usage(5, 2, 0, 6))
-    assert not tap.cut
-
-
-def test_half_of_the_last_event_is_no_end():
-    for size in range(STREAM.rindex(b"event: "), STREAM.rindex(b"}")):
-        tap = fed(STREAM[:size])
-        tap.end()
-        assert tap.cut, STREAM[size - 20 : size]
-
-
 @pytest.mark.parametrize(
     ("last", "failed"),
     [(b'{"type":"error","error":{"type":"overloaded_error"}}', True), (b'{"type":"message_stop"}', False)],
