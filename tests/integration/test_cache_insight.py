@@ -242,7 +242,7 @@ async def test_it_says_that_it_is_ready_when_it_is_warm(
         await asyncio.sleep(0.01)
     early = "listens on" in gateway.process.text
     provider.open.set()
-    await gateway.process.said('"event":"serving"')
+    await gateway.process.said("listens on")
     ready = await gateway.page("/readyz")
     said = await gateway.ask(times=6) + await gateway.ask("Qqq two", times=6)
 
