@@ -3,38 +3,17 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
-from contextlib import asynccontextmanager
 from typing import Any
 
-import numpy as np
 import orjson
 
 from llmproxy.testing import RawClient, RawReply, RunningGateway
-from llmproxy_semantic.thresholds import MEASURED
 
 STORED = "How do I reset my router?"
 #: In one form with what is stored, and alike.
 OTHERWISE = {"canonical": "hi, how do I reset my router? thanks", "semantic": "How can I reset my router?"}
 ADMIN = "a-token-of-the-admin"
 HEAD = b"POST %b HTTP/1.1\r\nHost: g\r\nContent-Type: application/json\r\n%bContent-Length: %d\r\n\r\n%b"
-
-
-class Blind:
-    """An embedder for which all questions lie at one place."""
-
-    id, dims = f"{MEASURED}blind", 64
-
-    async def vector(self, text: str, within: float) -> Any:
-        return np.full(self.dims, 1 / 8, np.float32)
-
-    def embed_later(self, text: str, then: Callable[[Any], None]) -> None:
-        then(np.full(self.dims, 1 / 8, np.float32))
-
-
-@asynccontextmanager
-async def blind(*_: object) -> AsyncIterator[Blind]:
-    yield Blind()
 
 
 class Asking:

@@ -12,10 +12,11 @@ from typing import Any
 
 import orjson
 import pytest
+from tests.blind import blind
 
 from llmproxy.testing import running_gateway
 
-from .otherwise import ADMIN, OTHERWISE, STORED, Asking, blind, tier
+from .otherwise import ADMIN, OTHERWISE, STORED, Asking, tier
 
 #: A stream that does not tell its usage is no answer to who wants none.
 STREAM: dict[str, Any] = {"stream": True, "stream_options": {"include_usage": True}}

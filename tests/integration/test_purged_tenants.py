@@ -14,12 +14,13 @@ from uuid import uuid4
 
 import orjson
 import pytest
+from tests.blind import blind
 from tests.postgresserver import PASSWORD, PostgresServer
 from tests.redisserver import running_redis
 
 from llmproxy.testing import RawReply, running_gateway
 
-from .otherwise import ADMIN, OTHERWISE, STORED, Asking, blind, tier
+from .otherwise import ADMIN, OTHERWISE, STORED, Asking, tier
 
 TENANTS: Final = ("ann", "bob")
 KEYS: Final = {tenant: f"a-key-of-{tenant}-0123456789" for tenant in TENANTS}

@@ -9,12 +9,11 @@ from itertools import product
 from typing import Any
 
 import aiohttp
-import numpy as np
 import pytest
+from tests.blind import Blind
 
 from llmproxy.plugin import CallNext, Exchange, NoConfig, Plugin, Reply, hookimpl
 from llmproxy.testing import RunningGateway, running_gateway
-from llmproxy_semantic.thresholds import MEASURED
 
 ADMIN = {"Authorization": "Bearer a-token-of-the-admin"}
 #: Each asks for the same as the others, in words that no form makes equal.
@@ -27,18 +26,6 @@ QUESTIONS = [
         ("router", "modem"),
     )
 ]
-
-
-class Blind:
-    """An embedder for which all questions lie at one place."""
-
-    id, dims = f"{MEASURED}blind", 64
-
-    async def vector(self, text: str, within: float) -> Any:
-        return np.full(self.dims, 1 / 8, np.float32)
-
-    def embed_later(self, text: str, then: Callable[[Any], None]) -> None:
-        then(np.full(self.dims, 1 / 8, np.float32))
 
 
 class Canned(Plugin[NoConfig]):

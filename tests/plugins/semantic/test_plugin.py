@@ -5,13 +5,13 @@ from __future__ import annotations
 import asyncio
 import random
 from collections import Counter
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from contextlib import asynccontextmanager, nullcontext
 from typing import Any, ClassVar
 
-import numpy as np
 import orjson
 import pytest
+from tests.blind import Blind, blind
 
 from llmproxy.caches import Purge, tag_slots
 from llmproxy.plugin import Caller, CallNext, ConfigError, Exchange, NoConfig, Plugin, Reply, hookimpl
@@ -26,7 +26,6 @@ from llmproxy.testing import (
 from llmproxy_cache import CachePlugin
 from llmproxy_semantic import SemanticPlugin
 from llmproxy_semantic.config import Policy, SemanticConfig, SemanticRoute
-from llmproxy_semantic.thresholds import MEASURED
 
 CONFIG = {"stores": {"answers": {"url": "memory://"}}}
 ASK: dict[str, Any] = {"model": "gpt-4o-mini", "temperature": 0}
@@ -234,23 +233,6 @@ def purge_drawn(rng: random.Random, step: int, since: Counter[str]) -> Purge:
     )
     since[named] = step
     return purge
-
-
-class Blind:
-    """An embedder for which all questions lie at one place."""
-
-    id, dims = f"{MEASURED}blind", 64
-
-    async def vector(self, text: str, within: float) -> Any:
-        return np.full(self.dims, 1 / 8, np.float32)
-
-    def embed_later(self, text: str, then: Callable[[Any], None]) -> None:
-        then(np.full(self.dims, 1 / 8, np.float32))
-
-
-@asynccontextmanager
-async def blind(*_: object) -> AsyncIterator[Blind]:
-    yield Blind()
 
 
 @pytest.mark.parametrize("policy", ["canonical", "strict"])
